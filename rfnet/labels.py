@@ -1,0 +1,22 @@
+"""The five verdicts of RFNet, in the order of RF1M (arXiv:2408.00418): logits, files and reports all use it."""
+
+LABELS = ("available", "space_mismatch", "size_mismatch", "indistinctiveness", "shape_hallucination")
+
+# RF1M's sixth name: the product photo itself is cut off or broken. A reader knows it; no model is trained on it.
+UNSUITABLE = "unsuitable"
+
+MEANING = {
+    "available": "The picture is fit to publish.",
+    "space_mismatch": "The product floats, sinks in or stands on nothing.",
+    "size_mismatch": "The product has the wrong size against the scene.",
+    "indistinctiveness": "The product does not stand out from a cluttered or same-coloured scene.",
+    "shape_hallucination": "The background grows the product: a pedestal, legs, an extra handle.",
+    UNSUITABLE: "The product photo itself is cut off or broken.",
+}
+
+
+def label_id(name: str) -> int:
+    """The position of a label name in LABELS; ValueError names the label and the allowed ones."""
+    if name not in LABELS:
+        raise ValueError(f'"{name}" is not a label; use one of {", ".join(LABELS)}.')
+    return LABELS.index(name)
