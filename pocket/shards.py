@@ -1,18 +1,16 @@
 """Rendered splits on disk: zip files of a hundred scenes, written atomically, so that a stopped run goes on where it was.
 
-DATA/SPLIT/SPLIT-00012.zip holds `index.jsonl` and the pictures it names (see `rfnet.data` for the reader).
+DATA/SPLIT/SPLIT-00012.zip holds `index.jsonl` and the pictures it names (see `rfnet.data`).
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
+from ..rfnet.data import write_shard
 from .scenes import make_scene
 
 PER_SHARD = 100
@@ -22,29 +20,20 @@ def shard_path(data: Path, split: str, number: int) -> Path:
     return data / split / f"{split}-{number:05d}.zip"
 
 
-def encode(array, **options) -> bytes:
+def render_shard(path: Path, split: str, numbers: range, renderer) -> None:
+    """Renders some scenes of a split into one shard."""
     from PIL import Image
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, **options)
-    return buffer.getvalue()
 
-
-def write_shard(path: Path, split: str, numbers: range, renderer) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    rows = []
+    for number in numbers:
+        scene = make_scene(split, number)
+        frame = renderer.render(scene)
+        rows.append({
+            "id": scene.scene_id, "image": Image.fromarray(frame.image), "product": Image.fromarray(frame.product), "depth": Image.fromarray(frame.depth),
+            "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label, "cause": scene.cause,
+            "product_id": scene.product.product_id, "room_id": scene.room_id, "metres": round(scene.product.metres, 3)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = []
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-        for number in numbers:
-            scene = make_scene(split, number)
-            frame = renderer.render(scene)
-            names = {"image": f"{scene.scene_id}.image.webp", "product": f"{scene.scene_id}.product.webp", "depth": f"{scene.scene_id}.depth.png"}
-            archive.writestr(names["image"], encode(frame.image, format="WEBP", quality=92))
-            archive.writestr(names["product"], encode(frame.product, format="WEBP", quality=92))
-            archive.writestr(names["depth"], encode(frame.depth >> 2 << 2, format="PNG", optimize=True))
-            lines.append(json.dumps({"id": scene.scene_id, **names, "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label,
-                                     "cause": scene.cause, "product_id": scene.product.product_id, "room_id": scene.room_id, "metres": round(scene.product.metres, 3)}))
-        archive.writestr("index.jsonl", "\n".join(lines) + "\n")
-    os.replace(partial, path)
+    write_shard(path, rows)
 
 
 def render_split(data: Path, split: str, count: int, assets: Path, workers: int, progress) -> None:
@@ -74,7 +63,7 @@ if __name__ == "__main__":      # one shard in a process of its own: Blender's m
     from .render import Renderer
     data, split, number, first, last, assets = sys.argv[1:]
     scratch = Path(data) / f"scratch-{number}"
-    write_shard(shard_path(Path(data), split, int(number)), split, range(int(first), int(last)), Renderer(Assets(assets, scratch), scratch))
+    render_shard(shard_path(Path(data), split, int(number)), split, range(int(first), int(last)), Renderer(Assets(assets, scratch), scratch))
     for file in scratch.iterdir():
         file.unlink()
     scratch.rmdir()

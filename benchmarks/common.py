@@ -1,0 +1,73 @@
+"""What every benchmark shares: intervals, the machine's description, the table and the JSON file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its 95 % interval, the sample behind it, and whether it meets its target."""
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str = ""
+    target: str = ""
+    holds: bool | None = None
+
+
+def share(successes: int, n: int) -> tuple[float, float, float]:
+    """A share with its Wilson 95 % interval."""
+    if n == 0:
+        return float("nan"), 0.0, 1.0
+    z, p = 1.959964, successes / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return p, float(max(middle - half, 0)), float(min(middle + half, 1))
+
+
+def mean(values, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """A mean with its bootstrap 95 % interval."""
+    values = np.asarray(values, float)
+    means = np.random.default_rng(seed).choice(values, (draws, len(values))).mean(1)
+    return float(values.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
+
+
+def machine() -> str:
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        name = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, no GPU"
+
+
+def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, Figure], quick: bool, details: dict | None = None) -> None:
+    """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json."""
+    print(f"\n{name} on {machine()}")
+    for key, f in figures.items():
+        interval = f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else ""
+        verdict = "" if f.holds is None else ("  holds" if f.holds else "  FALLS SHORT")
+        print(f"  {key:24s} {f.value:9.3f}{interval} {f.unit:10s} n={f.n if f.n is not None else '-'}  target {f.target or '-'}{verdict}")
+    if quick:
+        print("  (--quick: nothing written)")
+        return
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
+    report = {"command": command, "date": datetime.date.today().isoformat(), "machine": machine(), "seeds": seeds,
+              "figures": {**old["figures"], **{k: asdict(f) for k, f in figures.items()}}, "details": {**old.get("details", {}), **(details or {})}}
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(report, indent=1) + "\n")
+    os.replace(partial, file)
+    print(f"  written to {file.relative_to(ROOT)}")

@@ -1,0 +1,54 @@
+"""Puts the figures of benchmarks/results/*.json into README's table: `python -m benchmarks.table` (`--check` only compares)."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from .common import RESULTS, ROOT
+
+START, END = "<!-- figures -->", "<!-- /figures -->"
+WORDS = {
+    "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
+    "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
+    "eye_agreement": "RFNet and the eye agree", "accepted_within_5": "Accepted within five attempts", "mean_attempts": "Attempts per product (at most five)",
+    "ap": "Compact RFNet, average precision of \"available\"", "memory_growth": "Server memory, attempt 100 against attempt 10",
+}
+
+
+def number(figure: dict) -> str:
+    scale, unit = (100, " %") if figure["unit"] == "share" else (1, " s") if figure["unit"] == "s" else (1, "")
+    digits = 1 if unit else 2
+    text = f"{scale * figure['value']:.{digits}f}{unit}"
+    if figure["low"] is not None:
+        text += f" ({scale * figure['low']:.{digits}f} to {scale * figure['high']:.{digits}f})"
+    return text
+
+
+def table() -> str:
+    lines = []
+    for file in sorted(RESULTS.glob("*.json")):
+        report = json.loads(file.read_text())
+        lines += [f"`{report['command']}`, {report['date']}, {report['machine']}; 95 % intervals in brackets.", "",
+                  "| what | measured | n | target | holds |", "|---|---|---|---|---|"]
+        for key, figure in report["figures"].items():
+            holds = {None: "", True: "yes", False: "**no**"}[figure["holds"]]
+            lines.append(f"| {WORDS.get(key, key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    tail = rest.split(END)[1]
+    new = f"{head}{START}\n{table()}{END}{tail}"
+    if "--check" in sys.argv:
+        return int(new != text)
+    readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The command line of dev.py. Standard library only: it is read before anything is installed."""
+
+import argparse
+from pathlib import Path
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Returns the options and, for `test` and `serve`, what is passed on to pytest or to ComfyUI."""
+    parser = argparse.ArgumentParser(prog="dev.py", description="A product picture goes in, a usable advertising picture comes out.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    add_demo(commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies"))
+    commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    commands.add_parser("serve", help="leave ComfyUI running for a browser; further arguments go to ComfyUI")
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command == "demo":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options, rest
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--product", type=picture, metavar="FILE.png", help="product cut-out with transparency (default: one that ships with the project)")
+    parser.add_argument("--caption", metavar="TEXT", help="what the product is, in a few words")
+    parser.add_argument("--prompt", metavar="TEXT", help="the scene to paint around it")
+    parser.add_argument("--seed", type=whole(0, 2**64 - 1), metavar="N", help="seed of the first attempt (default: the workflow's)")
+    parser.add_argument("--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)")
+    parser.add_argument("--json", action="store_true", help="print report.json instead of words")
+
+
+def picture(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}: give the path of a picture with transparency")
+    return path.resolve()
+
+
+def whole(low: int, high: int):
+    def number(text: str) -> int:
+        if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return number

@@ -1,0 +1,25 @@
+"""`python dev.py serve [ComfyUI arguments]`: ComfyUI with this pack, for a person with a browser, until Ctrl+C."""
+
+import sys
+
+from .comfy import ROOT, ComfyServer, ServerFailed
+
+
+def main(arguments: list[str]) -> int:
+    folder = ROOT / "out"
+    print("starting ComfyUI ...", file=sys.stderr, flush=True)
+    try:
+        with ComfyServer(folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments)) as server:
+            print(f"ComfyUI with Reliable Ads: http://{server.address}  (Ctrl+C ends it; log: {server.log})", flush=True)
+            server.process.wait()
+            print(f"ComfyUI ended by itself:\n{server.last_words()}", file=sys.stderr)
+            return 1
+    except ServerFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

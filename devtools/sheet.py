@@ -1,0 +1,46 @@
+"""The contact sheet: every attempt side by side, framed green or red, with its seed and its verdict."""
+
+from PIL import Image, ImageDraw, ImageFont
+
+GREEN, RED, PAPER, INK = (24, 138, 68), (200, 40, 40), (250, 250, 248), (30, 30, 30)
+CELL, FRAME, TEXT, GAP, COLUMNS = 256, 6, 44, 16, 5
+
+
+def contact_sheet(pictures: list[Image.Image], attempts: list[dict]) -> Image.Image:
+    """pictures and the report's attempts, in order, at most five in a row → one RGB picture."""
+    columns = min(COLUMNS, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = CELL + 2 * FRAME, CELL + 2 * FRAME + TEXT
+    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + GAP)), PAPER)
+    for number, (picture, attempt) in enumerate(zip(pictures, attempts)):
+        corner = GAP + number % columns * (width + GAP), GAP + number // columns * (height + GAP)
+        sheet.paste(cell(picture, attempt), corner)
+    return sheet
+
+
+def cell(picture: Image.Image, attempt: dict) -> Image.Image:
+    colour = GREEN if attempt["accepted"] else RED
+    framed = Image.new("RGB", (CELL + 2 * FRAME, CELL + 2 * FRAME + TEXT), PAPER)
+    framed.paste(colour, (0, 0, CELL + 2 * FRAME, CELL + 2 * FRAME))
+    framed.paste(fitted(picture), (FRAME, FRAME))
+    draw = ImageDraw.Draw(framed)
+    top = CELL + 2 * FRAME + 4
+    draw.text((2, top), f"attempt {attempt['attempt']}, seed {attempt['seed']}", INK, ImageFont.load_default(14))
+    draw.text((2, top + 19), verdict(attempt), colour, ImageFont.load_default(16))
+    return framed
+
+
+def fitted(picture: Image.Image) -> Image.Image:
+    """The picture inside a CELL x CELL square, on grey where it is not square."""
+    scale = CELL / max(picture.size)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    square = Image.new("RGB", (CELL, CELL), (128, 128, 128))
+    square.paste(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    return square
+
+
+def verdict(attempt: dict) -> str:
+    """What the reviewer said: "size_mismatch 0.81"."""
+    if attempt.get("error"):
+        return str(attempt["error"])
+    return f"{attempt['label']} {attempt['probabilities'][attempt['label']]:.2f}"

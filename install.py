@@ -1,0 +1,38 @@
+"""What ComfyUI-Manager runs after installing requirements.txt: looks whether everything is there, and says so in plain words.
+
+Quick, offline, changes nothing. Run it by hand to see the same: python install.py
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACK = Path(__file__).resolve().parent
+NEEDED = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "timm": "timm", "open_clip": "open_clip_torch", "cv2": "opencv-python-headless", "torch": "torch"}
+WEIGHTS = ("rfnet/weights/rfnet_compact.safetensors", "pocket/weights/pocket_sd.safetensors", "pocket/weights/pocket_canny.safetensors")
+
+
+def findings() -> list[str]:
+    """One sentence per thing that will not work, with what to do about it."""
+    found = []
+    if sys.version_info < (3, 10):
+        found.append(f"Python {sys.version.split()[0]} is too old: Reliable Ads needs 3.10 or newer. Update ComfyUI's Python.")
+    missing = sorted(package for module, package in NEEDED.items() if find_spec(module) is None)
+    if missing:
+        found.append(f"These Python packages are missing: {', '.join(missing)}. Run: {sys.executable} -m pip install -r {PACK / 'requirements.txt'}")
+    for name in WEIGHTS:
+        if not (PACK / name).is_file():
+            found.append(f"The file {name} is missing. Install the pack again.")
+    comfyui = PACK.parent.parent
+    if (comfyui / "main.py").is_file() and not (comfyui / "comfy_api" / "latest").is_dir():
+        found.append("This ComfyUI is too old: Reliable Ads needs 0.3.75 or newer. Update ComfyUI.")
+    return found
+
+
+if __name__ == "__main__":
+    problems = findings()
+    for problem in problems:
+        print(f"Reliable Ads: {problem}")
+    if not problems:
+        print("Reliable Ads is ready: restart ComfyUI and open the template 'pocket_demo'.")
+    sys.exit(1 if problems else 0)

@@ -1,0 +1,16 @@
+"""The ComfyUI nodes: thin, and the only rooms of this project that import ComfyUI."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .cyclic_sampler import RFCyclicSampler
+from .folders import register_folders
+from .pocket_models import RFPocketModels
+from .product import RFProduct
+from .review import RFLoadReviewer, RFReview
+
+register_folders()  # at import: ComfyExtension.on_load is not called by every ComfyUI that has the V3 API
+
+
+class ReliableAds(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFPocketModels]

@@ -1,0 +1,135 @@
+"""RFCyclicSampler: draw, review, draw again until a picture is fit to publish (recurrent generation, arXiv:2408.00418)."""
+
+import json
+import logging
+
+import comfy.samplers
+import comfy.utils
+import torch
+from comfy_api.latest import io, ui
+from comfy_execution.graph import ExecutionBlocker
+from server import PromptServer
+
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, channels_last, stop_if_cancelled
+from .sampling import Draw
+
+
+class RFCyclicSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RFCyclicSampler",
+            display_name="RF Cyclic Sampler",
+            category=CATEGORY,
+            description="KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to publish.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that paints."),
+                io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
+                io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
+                io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
+                io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
+                Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
+                Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ..."),
+                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
+                io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5."),
+                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."),
+                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip="How the noise falls over the steps, as in KSampler."),
+                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="1 paints the background from pure noise; less keeps something of what is there."),
+                io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),
+                io.Combo.Input(
+                    "on_exhausted",
+                    options=["best", "last", "stop", "error"],
+                    default="best",
+                    tooltip="When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out the nodes behind image, latent and seed, error ends the run with a message.",
+                ),
+                io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
+            ],
+            outputs=[
+                io.Image.Output("images", display_name="image", tooltip="The accepted picture, or what on_exhausted says."),
+                io.Latent.Output("latent", display_name="latent", tooltip="Its latent, equal to stock KSampler's for the same seed."),
+                io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether the reviewer accepted it."),
+                io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
+                io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the picture that is given back."),
+                io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities and seconds, as JSON."),
+                io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold
+    ) -> io.NodeOutput:
+        screen = Screen(cls.hidden.unique_id, attempts)
+        draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product, screen.step)
+        draw.check()
+        run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen)
+
+        settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise}
+        report = json.dumps({**run.report(), "settings": settings}, ensure_ascii=False, indent=2)
+        pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in run.attempts]))  # a NaN picture is shown black
+        shown = {**shown_pictures(pictures), "report": [report]}
+        if run.returned is None:
+            nothing = ExecutionBlocker(None)
+            return io.NodeOutput(nothing, nothing, False, len(run.attempts), nothing, report, pictures, ui=shown)
+        image = channels_last(run.returned.image[None])
+        latent = {**latent_image, "samples": run.returned.payload}
+        return io.NodeOutput(image, latent, run.accepted, len(run.attempts), run.returned.seed, report, pictures, ui=shown)
+
+
+def play(draw: Draw, reviewer, threshold: float, seed: int, attempts: int, on_exhausted: str, screen: "Screen"):
+    """rfnet's engine-free loop with ComfyUI's sampler in it. Returns its RecurrentRun."""
+    from ..rfnet.recurrent import run
+
+    def generate(index: int, seed: int):
+        stop_if_cancelled()
+        return draw(seed)
+
+    def review(image: torch.Tensor) -> dict:
+        verdict = reviewer.review(image[None], draw.canvas, threshold).rows()[0]
+        stop_if_cancelled()
+        return verdict
+
+    return run(generate, review, seed, attempts, on_exhausted, screen.show)
+
+
+class Screen:
+    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words."""
+
+    def __init__(self, node_id: str, attempts: int):
+        self.node_id, self.attempts, self.drawn, self.steps = node_id, attempts, 0, 1
+        self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
+        self.say("attempt 1/%d · sampling" % attempts)
+
+    def step(self, step: int, steps: int, preview) -> None:
+        self.steps = steps
+        self.bar.update_absolute(self.drawn * steps + step, self.attempts * steps, preview)
+
+    def show(self, event) -> None:
+        """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
+        from ..rfnet.recurrent import Reviewed
+
+        if isinstance(event, Reviewed):
+            self.drawn += 1
+            self.bar.update_absolute(self.drawn * self.steps, self.attempts * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
+            self.say(event.text)
+
+    def say(self, text: str) -> None:
+        PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
+
+
+def to_picture(image: torch.Tensor):
+    """(3, H, W) in [0, 1] → PIL."""
+    from PIL import Image
+
+    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
+
+
+def shown_pictures(pictures: torch.Tensor) -> dict:
+    """All attempts in the node itself. They are a courtesy: a full disk must not cost the user the drawn pictures."""
+    try:
+        return ui.PreviewImage(pictures).as_dict()
+    except OSError as error:
+        logging.warning("RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error)
+        return {}

@@ -1,0 +1,36 @@
+"""The edge between ComfyUI and the libraries: socket types, and tensors turned once from (B, H, W, 3) to (B, 3, H, W)."""
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+CATEGORY = "reliable ads"
+Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
+Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
+
+THRESHOLD_TOOLTIP = (
+    "Accept a picture when its probability of being available is at least this, from 0 to 1. "
+    "0 takes the threshold that is stored with the reviewer, which is a good start."
+)
+
+
+def channels_first(images: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, C) → (B, 3, H, W); a fourth channel is dropped."""
+    return images[..., :3].movedim(-1, 1)
+
+
+def channels_last(images: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) → (B, H, W, 3)."""
+    return images.movedim(1, -1)
+
+
+def from_pictures(pictures: list) -> torch.Tensor:
+    """PIL pictures of one size → (B, H, W, 3) in [0, 1]."""
+    import numpy as np
+
+    return torch.stack([torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255) for picture in pictures])
+
+
+def stop_if_cancelled() -> None:
+    """Raises ComfyUI's InterruptProcessingException when the user has pressed cancel."""
+    comfy.model_management.throw_exception_if_processing_interrupted()

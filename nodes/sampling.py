@@ -1,0 +1,74 @@
+"""One attempt: sampled as stock KSampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.sample
+import comfy.utils
+import latent_preview
+import torch
+
+from .edge import channels_first, stop_if_cancelled
+
+
+class SamplingError(ValueError):
+    """Inputs of the sampler that don't fit together; one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """KSampler's inputs without the seed; `draw(seed)` is one attempt."""
+
+    model: Any
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+    positive: list
+    negative: list
+    latent: dict
+    denoise: float
+    vae: Any
+    canvas: Any
+    on_step: Callable[[int, int, Any], None] = field(default=lambda step, steps, preview: None)
+
+    def check(self) -> None:
+        """Finds before the first step what would otherwise be found after all of them."""
+        samples = self.latent["samples"]
+        if len(samples) != 1:
+            raise SamplingError(f"the latent holds {len(samples)} pictures, but the cyclic sampler draws one at a time: set the batch size to 1")
+        if not torch.isfinite(samples).all():
+            raise SamplingError("the latent holds NaN or infinite values: look at the node that made it; a VAE in half precision is the usual cause")
+        scale = self.vae.spacial_compression_decode()
+        height, width = samples.shape[-2] * scale, samples.shape[-1] * scale
+        if (width, height) != (self.canvas.width, self.canvas.height):
+            raise SamplingError(
+                f"the latent is for a picture of {width}x{height} but the product was placed on {self.canvas.width}x{self.canvas.height}: "
+                "encode the image that comes out of the same RF Product"
+            )
+
+    def __call__(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w)."""
+        samples = self.sample(seed)
+        stop_if_cancelled()
+        decoded = self.vae.decode(samples)
+        stop_if_cancelled()
+        pictures = channels_first(decoded.reshape(-1, *decoded.shape[-3:])).float()
+        return self.canvas.paste(pictures)[0].cpu(), samples
+
+    def sample(self, seed: int) -> torch.Tensor:
+        """The same calls, in the same order, as stock KSampler: attempt 1 is its result to the last bit."""
+        latent = comfy.sample.fix_empty_latent_channels(self.model, self.latent["samples"])
+        noise = comfy.sample.prepare_noise(latent, seed, self.latent.get("batch_index"))
+        previewer = latent_preview.get_previewer(self.model.load_device, self.model.model.latent_format)
+
+        def callback(step, x0, x, total_steps):
+            stop_if_cancelled()
+            self.on_step(step + 1, total_steps, previewer and previewer.decode_latent_to_preview_image("JPEG", x0))
+
+        return comfy.sample.sample(
+            self.model, noise, self.steps, self.cfg, self.sampler_name, self.scheduler, self.positive, self.negative, latent,
+            denoise=self.denoise, noise_mask=self.latent.get("noise_mask"), callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
+        )  # fmt: skip

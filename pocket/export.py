@@ -1,0 +1,70 @@
+"""From a trainer's work folder to the two files that ship; and the scenes as the family draws them, for training the reviewer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..rfnet.product import canny_hint
+from .family import Pocket, alphas_cumprod, build_pocket
+from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
+from .train_vae import load_vae
+from .training import read_averages, to_unit
+
+
+def trained_pocket(work) -> Pocket:
+    """The moving averages of WORK's diffusion training with its autoencoder, in eval mode."""
+    work = Path(work)
+    vae, config = load_vae(work / "vae.safetensors")
+    pocket = build_pocket(config)
+    pocket.vae = vae
+    state = read_averages(work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"})
+    if not state["extra"].get("control"):
+        raise PocketFileError(f"{work}: the diffusion training stopped before its ControlNet began; run `pocket train diffusion` to its end, then export")
+    return pocket.eval()
+
+
+def export(work, out=None) -> list[Path]:
+    """Writes pocket_sd.safetensors and pocket_canny.safetensors into `out` (default: the pack's own folder) and returns their paths."""
+    out = Path(out or WEIGHTS)
+    pocket = trained_pocket(work)
+    paths = [out / CHECKPOINT.name, out / CONTROLNET.name]
+    save_checkpoint(paths[0], pocket)
+    save_controlnet(paths[1], pocket)
+    return paths
+
+
+@torch.no_grad()
+def denoise_once(pocket: Pocket, latents: torch.Tensor, hints: torch.Tensor, prompts: list[str], random: torch.Generator, low: int = 150, high: int = 350) -> torch.Tensor:
+    """Latents noised to a random t in low..high and brought back in one step: x0 = (x_t - sqrt(1 - a) eps) / sqrt(a)."""
+    t = torch.randint(low, high, (len(latents),), generator=random)
+    a = alphas_cumprod()[t][:, None, None, None]
+    noisy = a.sqrt() * latents + (1 - a).sqrt() * torch.randn(latents.shape, generator=random)
+    return (noisy - (1 - a).sqrt() * pocket.epsilon(noisy, t, pocket.encode_prompts(prompts), hints)) / a.sqrt()
+
+
+@torch.no_grad()
+def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae", seed: int = 0, batch: int = 16) -> Path:
+    """Writes scenes.images as the family would draw them: uint8 (N, 128, 128, 3) .npy in the scenes' order, ids beside it in a .txt; returns its path."""
+    from tqdm import tqdm
+    pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
+    random = torch.Generator().manual_seed(seed)
+    copies = np.empty_like(scenes.images)
+    for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
+        rows = slice(i, i + batch)
+        latents = pocket.encode(to_unit(scenes.images[rows]))
+        if variant == "denoised":
+            hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255)) for p in scenes.products[rows]])
+            latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random)
+        copies[rows] = (pocket.decode(latents) * 255).round().byte().movedim(1, -1).numpy()
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
+    with open(partial, "wb") as file:
+        np.save(file, copies)
+    os.replace(partial, out)
+    out.with_suffix(".txt").write_text("\n".join(scenes.ids) + "\n", encoding="utf-8")
+    return out

@@ -1,0 +1,145 @@
+"""The pocket family: a Stable-Diffusion-1.5-style model, small enough to train and sample on a laptop's CPU.
+
+The parts are diffusers' and transformers' own classes with SD 1.5's shapes in small; nothing here is a network of its own.
+Pictures are 128x128, latents (B, 4, 16, 16), noise follows SD's scaled_linear schedule, the model predicts epsilon.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+
+SCALE_FACTOR = 0.18215
+PICTURE_SIZE = 128
+START, END, CONTEXT = 49406, 49407, 77
+
+POCKET = {
+    "unet": {"channels": [64, 128, 192], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
+    "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 1, 2, 3], "decoder_blocks": [3, 2, 1, 0]},  # at work, of TAESD's 1-3-3-3 and 3-3-3-1
+    "clip": {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4, "num_hidden_layers": 2, "hidden_act": "quick_gelu",
+             "max_position_embeddings": CONTEXT, "vocab_size": 49408, "layer_norm_eps": 1e-5, "bos_token_id": START, "eos_token_id": END,
+             "pad_token_id": END, "projection_dim": 128},
+}
+HINT_CHANNELS = (16, 32, 96, 256)  # ComfyUI's ControlNet has these fixed
+
+
+def build_unet(config: dict = POCKET):
+    """UNet2DConditionModel. The first level stays free of attention: at 16x16 it would cost half of the time."""
+    from diffusers import UNet2DConditionModel
+    c = config["unet"]
+    down = tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in c["attention"])
+    up = tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(c["attention"]))
+    return UNet2DConditionModel(
+        sample_size=PICTURE_SIZE // 8, in_channels=4, out_channels=4, block_out_channels=tuple(c["channels"]), layers_per_block=c["layers"],
+        down_block_types=down, up_block_types=up, cross_attention_dim=c["context"],
+        attention_head_dim=c["heads"])  # in SD 1.x configs this field is the NUMBER of heads
+
+
+def build_controlnet(unet):
+    """ControlNetModel started from `unet`'s weights, its outputs zero."""
+    from diffusers import ControlNetModel
+    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=HINT_CHANNELS)
+
+
+class RestingBlock(torch.nn.Module):
+    """A block of AutoencoderTiny whose convolutions are zero and stay so: only its ReLU is computed.
+
+    Blocks on large pictures cost most of the time; at rest they keep the file's layout, and a program that computes them gets the same numbers.
+    """
+
+    def __init__(self, block):
+        super().__init__()
+        self.conv = block.conv
+        for p in self.conv.parameters():
+            torch.nn.init.zeros_(p).requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x)
+
+
+def build_vae(config: dict = POCKET):
+    """AutoencoderTiny (TAESD's architecture), 3 → 4 channels, 8 times smaller on each side. Its latents need no factor: their deviation is about 1."""
+    from diffusers import AutoencoderTiny
+    c = config["vae"]
+    vae = AutoencoderTiny(latent_channels=c["latent_channels"], encoder_block_out_channels=(c["channels"],) * 4, decoder_block_out_channels=(c["channels"],) * 4)
+    for half, working, all_blocks in ((vae.encoder, c.get("encoder_blocks"), (1, 3, 3, 3)), (vae.decoder, c.get("decoder_blocks"), (3, 3, 3, 1))):
+        if working:
+            places = [i for i, layer in enumerate(half.layers) if type(layer).__name__ == "AutoencoderTinyBlock"]
+            for count, level in zip(working, all_blocks):
+                for place in places[count:level]:
+                    half.layers[place] = RestingBlock(half.layers[place])
+                places = places[level:]
+    return vae
+
+
+def build_text_encoder(config: dict = POCKET):
+    from transformers import CLIPTextConfig, CLIPTextModel
+    return CLIPTextModel(CLIPTextConfig(**config["clip"]))
+
+
+@functools.lru_cache(maxsize=1)
+def _bpe():
+    from open_clip.tokenizer import SimpleTokenizer
+    return SimpleTokenizer()
+
+
+def tokenize(prompts: list[str]) -> torch.Tensor:
+    """Prompts → (B, 77) ids: CLIP's BPE, start, words, end, and ends as padding, as SD 1.x does. Too long prompts lose their tail."""
+    rows = []
+    for prompt in prompts:
+        ids = [START, *_bpe().encode(prompt)[:CONTEXT - 2], END]
+        rows.append(ids + [END] * (CONTEXT - len(ids)))
+    return torch.tensor(rows, dtype=torch.long)
+
+
+def alphas_cumprod(steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> torch.Tensor:
+    """SD's scaled_linear schedule: (1000,) alpha-bar per timestep, float32."""
+    betas = torch.linspace(beta_start ** 0.5, beta_end ** 0.5, steps, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, 0).float()
+
+
+@dataclass
+class Pocket:
+    """The four networks together, on one device and in one dtype."""
+    unet: torch.nn.Module
+    controlnet: torch.nn.Module
+    vae: torch.nn.Module
+    text_encoder: torch.nn.Module
+    config: dict
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        return {"unet": self.unet, "controlnet": self.controlnet, "vae": self.vae, "text_encoder": self.text_encoder}
+
+    def eval(self) -> "Pocket":
+        for part in self.parts().values():
+            part.eval().requires_grad_(False)
+        return self
+
+    def encode_prompts(self, prompts: list[str]) -> torch.Tensor:
+        """Prompts → context (B, 77, C)."""
+        return self.text_encoder(tokenize(prompts)).last_hidden_state
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] → the model's latents (B, 4, H/8, W/8)."""
+        return self.vae.encode(images * 2 - 1).latents
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The model's latents → (B, 3, H, W) in [0, 1]."""
+        return ((self.vae.decode(latents).sample + 1) / 2).clamp(0, 1)
+
+    def epsilon(self, noisy: torch.Tensor, t: torch.Tensor, context: torch.Tensor, hint: torch.Tensor | None = None, strength: float = 1.0) -> torch.Tensor:
+        """The predicted noise for x_t (B, 4, h, w) at timesteps t (B,); hint (B, 3, 8h, 8w) in [0, 1] goes through the ControlNet."""
+        if hint is None:
+            return self.unet(noisy, t, encoder_hidden_states=context).sample
+        down, mid = self.controlnet(noisy, t, encoder_hidden_states=context, controlnet_cond=hint, conditioning_scale=strength, return_dict=False)
+        return self.unet(noisy, t, encoder_hidden_states=context, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample
+
+
+def build_pocket(config: dict = POCKET, seed: int = 0) -> Pocket:
+    """A family with fresh random weights; the same seed gives the same weights, and the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = build_unet(config)
+        return Pocket(unet, build_controlnet(unet), build_vae(config), build_text_encoder(config), config)

@@ -1,0 +1,179 @@
+"""Pocket weights on disk, in the "ldm" layout that ComfyUI and most other tools read, and back into diffusers' modules.
+
+The key maps are rules, not tables: each turns one diffusers name into its ldm name, so they hold for any number of levels and blocks.
+Source of the layout: the original Stable Diffusion and ControlNet repositories, as ComfyUI reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from .family import SCALE_FACTOR, Pocket, build_controlnet, build_text_encoder, build_unet, build_vae
+
+FORMAT_VERSION = 1
+WEIGHTS = Path(__file__).parent / "weights"
+CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
+UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
+
+
+class PocketFileError(ValueError):
+    """A weights file that can't be used; the sentence says which file, what is wrong and what to do."""
+
+
+RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
+          "conv_shortcut": "skip_connection"}
+UNET_ENDS = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2", "time_embedding.linear_1": "time_embed.0",
+             "time_embedding.linear_2": "time_embed.2"}
+
+
+def unet_key(name: str, layers: int, attention: list[bool]) -> str:
+    """diffusers' UNet name → ldm name, for `layers` resnets per level and `attention` per level from the finest."""
+    stem, leaf = name.rsplit(".", 1)
+    if stem in UNET_ENDS:
+        return f"{UNET_ENDS[stem]}.{leaf}"
+    if m := re.fullmatch(r"mid_block\.resnets\.(\d)\.(.+)", stem):
+        return f"middle_block.{2 * int(m[1])}.{RESNET[m[2]]}.{leaf}"
+    if m := re.fullmatch(r"mid_block\.attentions\.0\.(.+)", stem):
+        return f"middle_block.1.{m[1]}.{leaf}"
+    m = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", stem)
+    if not m:
+        raise KeyError(name)
+    side, level, kind, block, rest = m[1], int(m[2]), m[3], int(m[4]), m[5]
+    if side == "down":
+        place = f"input_blocks.{1 + (layers + 1) * level + block}"
+        last = f"input_blocks.{(layers + 1) * (level + 1)}"
+    else:
+        place = f"output_blocks.{(layers + 1) * level + block}"
+        last = f"output_blocks.{(layers + 1) * level + layers}"
+    if kind == "resnets":
+        return f"{place}.0.{RESNET[rest]}.{leaf}"
+    if kind == "attentions":
+        return f"{place}.1.{rest}.{leaf}"
+    if kind == "downsamplers":
+        return f"{last}.0.op.{leaf}"
+    return f"{last}.{2 if attention[::-1][level] else 1}.conv.{leaf}"
+
+
+def controlnet_key(name: str, layers: int, attention: list[bool]) -> str:
+    """diffusers' ControlNet name → ldm name without prefix, as `zero_convs.0.0.weight`."""
+    leaf = name.rsplit(".", 1)[1]
+    if name.startswith("controlnet_mid_block."):
+        return f"middle_block_out.0.{leaf}"
+    if m := re.match(r"controlnet_down_blocks\.(\d+)\.", name):
+        return f"zero_convs.{m[1]}.0.{leaf}"
+    if name.startswith("controlnet_cond_embedding.conv_in."):
+        return f"input_hint_block.0.{leaf}"
+    if m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", name):
+        return f"input_hint_block.{2 * (int(m[1]) + 1)}.{leaf}"
+    if name.startswith("controlnet_cond_embedding.conv_out."):
+        return f"input_hint_block.14.{leaf}"
+    return unet_key(name, layers, attention)
+
+
+def vae_key(name: str) -> str:
+    """diffusers' AutoencoderTiny name → the name in a TAESD file, whose decoder counts its clamp as layer 0."""
+    side, _, layer, leaf = name.split(".", 3)
+    return f"taesd_{side}.{int(layer) + (side == 'decoder')}.{leaf}"
+
+
+def key_maps(config: dict, unet=None, controlnet=None, vae=None, text_encoder=None) -> dict[str, dict[str, str]]:
+    """For each module given: {its own parameter name: its name in the file}. The ControlNet's file is its own, without prefix."""
+    layers, attention = config["unet"]["layers"], config["unet"]["attention"]
+    maps = {}
+    if unet is not None:
+        maps["unet"] = {k: UNET_PREFIX + unet_key(k, layers, attention) for k in unet.state_dict()}
+    if vae is not None:
+        maps["vae"] = {k: VAE_PREFIX + vae_key(k) for k in vae.state_dict()}
+    if text_encoder is not None:  # transformers before 5.6 says text_model., later ones don't
+        maps["text_encoder"] = {k: TEXT_PREFIX + k.removeprefix("text_model.") for k in text_encoder.state_dict() if not k.endswith("position_ids")}
+    if controlnet is not None:
+        maps["controlnet"] = {k: controlnet_key(k, layers, attention) for k in controlnet.state_dict()}
+    return maps
+
+
+def to_ldm(module: torch.nn.Module, names: dict[str, str]) -> dict[str, torch.Tensor]:
+    """A module's weights under their ldm names."""
+    state = module.state_dict()
+    return {new: state[k] for k, new in names.items()}
+
+
+def from_ldm(module: torch.nn.Module, names: dict[str, str], tensors: dict[str, torch.Tensor], path) -> None:
+    """Loads ldm-named tensors into a module, every one of them or none."""
+    own = module.state_dict()
+    new_state = {}
+    for name, key in names.items():
+        if key not in tensors:
+            raise PocketFileError(f"{path}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
+        if tensors[key].numel() != own[name].numel():
+            raise PocketFileError(f"{path}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
+                                  "use a checkpoint and a ControlNet from the same export")
+        new_state[name] = tensors[key].reshape(own[name].shape).to(own[name].dtype)
+    module.load_state_dict(new_state, strict=False)
+
+
+def write_safetensors(path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Writes beside the target and renames: a killed process leaves the old file or the new one, never half of one."""
+    from safetensors.torch import save_file
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=metadata)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_checkpoint(path, pocket: Pocket, metadata: dict[str, str] | None = None) -> None:
+    """UNet, VAE and text encoder as one fp16 file; the metadata key "pocket" holds the configs as JSON."""
+    maps = key_maps(pocket.config, unet=pocket.unet, vae=pocket.vae, text_encoder=pocket.text_encoder)
+    tensors = {k: v.half() for part, names in maps.items() for k, v in to_ldm(pocket.parts()[part], names).items()}
+    # ComfyUI divides latents by SD's factor outside of the model: with these two its VAE gives what its UNet expects
+    tensors |= {VAE_PREFIX + "vae_scale": torch.tensor(SCALE_FACTOR), VAE_PREFIX + "vae_shift": torch.tensor(0.0)}
+    write_safetensors(path, tensors, {**(metadata or {}), "format": "reliable-ads/pocket", "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config})})
+
+
+def save_controlnet(path, pocket: Pocket, metadata: dict[str, str] | None = None) -> None:
+    """The ControlNet as one fp16 file in the bare ldm layout."""
+    names = key_maps(pocket.config, controlnet=pocket.controlnet)["controlnet"]
+    tensors = {k: v.half() for k, v in to_ldm(pocket.controlnet, names).items()}
+    write_safetensors(path, tensors, {**(metadata or {}), "format": "reliable-ads/pocket-controlnet",
+                                      "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config})})
+
+
+def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
+    """(tensors, config) of a pocket file; PocketFileError when it is missing, broken, of another model or of a newer format."""
+    from safetensors import SafetensorError, safe_open
+    if not Path(path).is_file():
+        raise PocketFileError(f"{path} does not exist; train it with `pocket train`, or restore the file that came with the project")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}
+    except SafetensorError as error:
+        raise PocketFileError(f"{path} is not a whole safetensors file ({error}); copy or export it again") from error
+    if "pocket" not in metadata:
+        raise PocketFileError(f"{path} is not a pocket file (its metadata has no \"pocket\"); choose pocket_sd or pocket_canny")
+    config = json.loads(metadata["pocket"])
+    if (version := config.pop("format_version", 0)) > FORMAT_VERSION:
+        raise PocketFileError(f"{path} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads")
+    return tensors, config
+
+
+def load_pocket(checkpoint=CHECKPOINT, controlnet=CONTROLNET) -> Pocket:
+    """The two files → diffusers' modules, float32, in eval mode, without gradients."""
+    tensors, config = read_file(checkpoint)
+    hints, hint_config = read_file(controlnet)
+    if hint_config["unet"] != config["unet"]:
+        raise PocketFileError(f"{controlnet} was made for another UNet than {checkpoint}; use two files of the same export")
+    unet = build_unet(config)
+    pocket = Pocket(unet, build_controlnet(unet), build_vae(config), build_text_encoder(config), config)
+    maps = key_maps(config, **pocket.parts())
+    for part, module in pocket.parts().items():
+        from_ldm(module, maps[part], hints if part == "controlnet" else tensors, controlnet if part == "controlnet" else checkpoint)
+    return pocket.eval()

@@ -1,0 +1,109 @@
+"""`pocket train vae | diffusion | export | roundtrip`: the commands that make the pocket family's weights.
+
+Each can be stopped at any moment and goes on from its last state (at most two minutes old) when it is run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def _prepare(args) -> None:
+    """Threads that sleep instead of spinning while they wait: on a busy machine the difference is more than tenfold. Must come before torch is loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
+    if hasattr(os, "nice"):
+        os.nice(args.nice)
+    import torch
+    torch.set_num_threads(args.threads)
+
+
+def _scenes(folder: Path, limit: int | None):
+    from ..rfnet.data import read_scenes
+    scenes = read_scenes(folder, limit)
+    print(f"{len(scenes.images)} scenes from {folder}", flush=True)
+    return scenes
+
+
+def _vae(args) -> None:
+    from .train_vae import train_vae
+    scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
+    train_vae(scenes.images, held_out.images, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 4, args.seed)
+
+
+def _diffusion(args) -> None:
+    from .train_diffusion import train_diffusion
+    scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
+    train_diffusion(scenes, held_out, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 16, args.seed)
+
+
+def _export(args) -> None:
+    from .export import export
+    for path in export(args.work, args.out):
+        print(path)
+
+
+def _roundtrip(args) -> None:
+    from .export import roundtrip
+    print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed))
+
+
+def add_train_parser(commands) -> None:
+    """Adds `train` with its four commands to the subparsers of `pocket`."""
+    train = commands.add_parser("train", help="train the small SD-style family on rendered scenes")
+    stages = train.add_subparsers(dest="stage", required=True)
+
+    def stage(name: str, work, help_text: str) -> argparse.ArgumentParser:
+        parser = stages.add_parser(name, help=help_text)
+        parser.add_argument("--threads", type=int, default=2)
+        parser.add_argument("--nice", type=int, default=5, help="how far to stand back for other programs")
+        parser.set_defaults(run=_run, work_function=work)
+        return parser
+
+    for name, work, minutes, text in (("vae", _vae, 25, "the autoencoder: WORK/vae.safetensors"),
+                                      ("diffusion", _diffusion, 40, "UNet, ControlNet and text encoder on the autoencoder's latents")):
+        parser = stage(name, work, text)
+        parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
+        parser.add_argument("--work", type=Path, required=True, help="folder for states and sample sheets")
+        budget = parser.add_mutually_exclusive_group()
+        budget.add_argument("--minutes", type=float, default=minutes, help="training time, stops included once (default %(default)s)")
+        budget.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
+        parser.add_argument("--lr", type=float)
+        parser.add_argument("--batch", type=int)
+        parser.add_argument("--limit", type=int, help="use only the first scenes")
+        parser.add_argument("--seed", type=int, default=0)
+    parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="folder (default: where the pack looks, pocket/weights)")
+    parser = stage("roundtrip", _roundtrip, "scenes as the family would draw them, for training the reviewer: a uint8 .npy in the scenes' order")
+    parser.add_argument("--data", type=Path, required=True, help="one split, as DATA/train")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--variant", choices=("vae", "denoised"), default="vae", help="through the autoencoder; or noised to t 150..350 and denoised in one step")
+    parser.add_argument("--checkpoint", type=Path, help="default: the exported one")
+    parser.add_argument("--controlnet", type=Path, help="default: the exported one")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _run(args) -> int:
+    _prepare(args)
+    try:
+        args.work_function(args)
+    except (ValueError, FloatingPointError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="pocket")
+    add_train_parser(parser.add_subparsers(dest="command", required=True))
+    args = parser.parse_args(["train", *(sys.argv[1:] if arguments is None else arguments)])
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of rendered scenes.
+
+First half of the budget: UNet and text encoder alone, since every step is then almost twice as fast. Then the ControlNet starts as a copy of the UNet's
+way down with its outputs at zero (as arXiv:2302.05543 has it), and all three go on together.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..rfnet.product import Product, canny_hint, place
+from .family import Pocket, alphas_cumprod, build_pocket, tokenize
+from .ldm import write_safetensors
+from .pipeline import sample
+from .train_vae import load_vae
+from .training import Training, to_unit, write_sheet
+
+CONTROL_FROM = 0.5      # share of the budget after which the ControlNet takes part
+WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet stands alone too
+EMPTY_PROMPT = 0.1
+PRODUCT_WEIGHT = 0.4    # of the loss on the product, whose own pixels are put back after sampling
+MIN_SNR = 5.0           # arXiv:2303.09556
+REPORT_SECONDS, SHEET_SECONDS = 30, 420
+
+
+@dataclass
+class Table:
+    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (N, 77)."""
+    latents: torch.Tensor
+    shares: torch.Tensor
+    hints: torch.Tensor
+    tokens: torch.Tensor
+
+    def draw(self, count: int, random: torch.Generator):
+        """A batch (latents, shares, hints (B, 3, H, W), tokens)."""
+        index = torch.randint(len(self.latents), (count,), generator=random)
+        latents, shares, hints, tokens = self.latents[index], self.shares[index], self.hints[index, None].float().expand(-1, 3, -1, -1), self.tokens[index]
+        tokens = torch.where(torch.rand(count, 1, generator=random) < EMPTY_PROMPT, tokenize([""]), tokens)
+        return latents, shares, hints, tokens
+
+
+def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([vae.encode(to_unit(images[i:i + batch]) * 2 - 1).latents for i in range(0, len(images), batch)])
+
+
+def make_table(scenes, vae, cache: Path) -> Table:
+    """The table of the scenes and their mirror images; latents are kept in the file `cache` for as long as the autoencoder and the scenes stay the same."""
+    from safetensors import safe_open
+    key = f"{scenes.fingerprint}-{sum(float(p.double().sum()) for p in vae.parameters()):.6f}"
+    latents = None
+    if cache.exists():
+        with safe_open(str(cache), framework="pt") as file:
+            if file.metadata()["key"] == key:
+                latents = file.get_tensor("latents")
+    if latents is None:
+        latents = torch.cat([encode_scenes(vae, scenes.images), encode_scenes(vae, scenes.images[:, :, ::-1])])
+        write_safetensors(cache, {"latents": latents}, {"key": key})
+    products = np.concatenate([scenes.products, scenes.products[:, :, ::-1]])
+    alphas = torch.from_numpy(products[..., 3].astype(np.float32) / 255)
+    hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in products])
+    print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize(scenes.prompts).repeat(2, 1))
+
+
+@torch.no_grad()
+def freeze_hint_layers(controlnet, hints: torch.Tensor) -> None:
+    """Leaves the hint's convolutions as random features of unit size and trains only the last one.
+
+    They work on full pictures and would cost a third of every step; what they must tell of a line drawing survives random convolutions.
+    """
+    embedding = controlnet.controlnet_cond_embedding
+    x = hints
+    for layer in (embedding.conv_in, *embedding.blocks):
+        torch.nn.init.orthogonal_(layer.weight.flatten(1))
+        x = layer(x)
+        layer.weight /= x.std()
+        x = F.silu(x / x.std())
+        layer.requires_grad_(False)
+
+
+@torch.no_grad()
+def start_controlnet(run: Training, pocket: Pocket) -> None:
+    """The ControlNet takes over the UNet's weights wherever both have them, and its moving average starts there."""
+    own = pocket.controlnet.state_dict()
+    pocket.controlnet.load_state_dict({k: v for k, v in pocket.unet.state_dict().items() if k in own}, strict=False)
+    for key, p in run.parameters.items():
+        if key.startswith("controlnet."):
+            run.ema[key].copy_(p)
+    run.extra["control"] = True
+
+
+def epsilon_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """min-SNR-weighted mean squared error of the predicted noise; hints None: without the ControlNet."""
+    count = len(latents)
+    t = ((torch.rand((), generator=random) + torch.arange(count) / count) % 1 * 1000).long()  # spread evenly: less noise between batches
+    noise = torch.randn(latents.shape, generator=random)
+    a = alpha_bar[t][:, None, None, None]
+    context = pocket.text_encoder(tokens).last_hidden_state
+    predicted = pocket.epsilon(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, hints)
+    weight = (MIN_SNR * (1 - a) / a).clamp(max=1) * (1 - (1 - PRODUCT_WEIGHT) * shares)
+    return (weight * (predicted - noise) ** 2).mean() / weight.mean()
+
+
+def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 1e-3, batch: int = 16, seed: int = 0) -> Path:
+    """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`."""
+    work = Path(work)
+    vae, config = load_vae(work / "vae.safetensors")
+    pocket = build_pocket(config, seed)
+    pocket.vae = vae
+    table, check = (make_table(s, vae, work / f"latents-{name}.safetensors") for s, name in ((scenes, "train"), (held_out, "val")))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
+    run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
+                   ema_decay=0.998, weight_decay=0.01, seed=seed)
+    for module in run.modules.values():
+        module.train()
+    alpha_bar = alphas_cumprod()
+    reported = sheeted = time.monotonic()
+    while run.running:
+        if run.progress >= CONTROL_FROM and not run.extra.get("control"):
+            start_controlnet(run, pocket)
+        latents, shares, hints, tokens = table.draw(batch, run.random)
+        controlled = run.extra.get("control") and torch.rand((), generator=run.random) >= WITHOUT_CONTROL
+        run.update(epsilon_loss(pocket, latents, shares, hints if controlled else None, tokens, alpha_bar, run.random))
+        now = time.monotonic()
+        if now - reported > REPORT_SECONDS:
+            run.log(batch)
+            reported = now
+        if now - sheeted > SHEET_SECONDS:
+            _report(run, pocket, held_out, check, alpha_bar)
+            reported = sheeted = time.monotonic()
+    run.save()
+    _report(run, pocket, held_out, check, alpha_bar)
+    return run.path
+
+
+def sheet_canvases(scenes, count: int) -> list:
+    """The scenes' products where they stand in their pictures."""
+    return [place(Product.from_arrays(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255), c), 128, 128, position="keep")
+            for p, c in zip(scenes.products[:count], scenes.captions)]
+
+
+def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int = 8) -> None:
+    with run.averaged(), torch.no_grad():
+        fixed = torch.Generator().manual_seed(0)
+        hints = check.hints[:, None].float().expand(-1, 3, -1, -1) if run.extra.get("control") else None
+        loss = float(epsilon_loss(pocket, check.latents, check.shares, hints, check.tokens, alpha_bar, fixed))
+        seeds = list(range(columns))
+        drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.prompts[:columns], seeds)
+    print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)
+    run.extra["loss"] = loss
+    write_sheet(run.work / "sheets" / f"diffusion-{run.step:06d}.png", [to_unit(held_out.images[:columns]), drawn])
+    (run.work / "sheets" / "prompts.txt").write_text("\n".join(held_out.prompts[:columns]) + "\n", encoding="utf-8")
+    run.off_the_clock()

@@ -1,0 +1,155 @@
+"""Labelled scenes on disk: folders of zip shards, each a set of pictures with an `index.jsonl`.
+
+A line of the index: {"id", "image", "product", "depth", "caption", "prompt", "label", "cause", "product_id", "room_id"}; the
+first three of the pictures' names are members of the zip: image RGB, product RGBA on the same canvas (alpha = the part of it
+that is visible), depth 8-bit inverse depth (255 nearest, 0 infinitely far). Splits are folders: DATA/train, DATA/val, DATA/test.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .labels import LABELS, UNSUITABLE, label_id
+
+INDEX = "index.jsonl"
+TEXTS = ("ids", "captions", "prompts", "causes", "product_ids", "room_ids")
+
+
+class DataError(ValueError):
+    """A data folder can't be used; the message says where and what to do."""
+
+
+@dataclass
+class Scenes:
+    """N scenes in memory, as bytes: images (N, S, S, 3), products (N, S, S, 4), depths (N, S, S), labels (N,), and lists of N texts."""
+
+    images: np.ndarray
+    products: np.ndarray
+    depths: np.ndarray
+    labels: np.ndarray
+    ids: list
+    captions: list
+    prompts: list
+    causes: list
+    product_ids: list
+    room_ids: list
+    skipped: list = field(default_factory=list)  # one sentence per scene that could not be read
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name this selection of scenes and labels."""
+        lines = sorted(f"{name} {label}" for name, label in zip(self.ids, self.labels.tolist()))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def select(self, rows) -> "Scenes":
+        """The scenes at these positions."""
+        rows = np.asarray(rows)
+        arrays = {name: getattr(self, name)[rows] for name in ("images", "products", "depths", "labels")}
+        return replace(self, **arrays, **{name: [getattr(self, name)[row] for row in rows] for name in TEXTS})
+
+
+def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
+    """Read the shards of one split in the order of their names; pictures of another size are resized to size x size.
+
+    Broken scenes are skipped and listed in `skipped`, "unsuitable" ones left out. limit: stop after so many scenes.
+    Raises DataError where nothing can be read.
+    """
+    folder = Path(folder)
+    shards = sorted(folder.glob("*.zip"))
+    if not shards:
+        raise DataError(f'"{folder}" holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
+    rows, skipped = [], []
+    for shard in shards:
+        for where, read in _open(shard, size):
+            try:
+                row = read()
+            except (OSError, ValueError, KeyError, SyntaxError, zipfile.BadZipFile, NotImplementedError) as error:
+                skipped.append(f"{where}: {error}")
+                continue
+            if row:
+                rows.append(row)
+            if limit and len(rows) >= limit:
+                return _stack(rows, skipped)
+    if not rows:
+        raise DataError(f'"{folder}" holds no readable scene; the first fault was {skipped[0] if skipped else "an empty index"}.')
+    return _stack(rows, skipped)
+
+
+def write_shard(path, scenes) -> None:
+    """Write one shard, whole or not at all. scenes: dicts with the index's texts and with Pillow pictures under
+    "image" (RGB), "product" (RGBA) and "depth" (L)."""
+    path, partial = Path(path), Path(f"{path}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            lines = []
+            for scene in scenes:
+                line = dict(scene)
+                for name, ending, options in (("image", "webp", {"quality": 92}), ("product", "webp", {"quality": 92}), ("depth", "png", {})):
+                    data = io.BytesIO()
+                    scene[name].save(data, ending, **options)
+                    line[name] = f"{name}/{scene['id']}.{ending}"
+                    archive.writestr(line[name], data.getvalue())
+                lines.append(json.dumps(line, ensure_ascii=False))
+            archive.writestr(INDEX, "\n".join(lines) + "\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _open(shard: Path, size: int):
+    """Yield (where, read) for each line of a shard's index; read() gives the row, None for an unsuitable one, or raises."""
+    try:
+        archive = zipfile.ZipFile(shard)
+    except (OSError, zipfile.BadZipFile) as error:
+        yield shard.name, _raiser(ValueError(f"not a readable zip ({error})"))
+        return
+    with archive:
+        try:
+            lines = archive.read(INDEX).decode("utf-8").splitlines()
+        except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
+            return
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield f"{shard.name}:{number}", lambda line=line: _row(archive, json.loads(line), size)
+
+
+def _raiser(error):
+    def read():
+        raise error
+
+    return read
+
+
+def _row(archive: zipfile.ZipFile, line: dict, size: int):
+    if line["label"] == UNSUITABLE:
+        return None
+    pictures = [_picture(archive, line[name], mode, size) for name, mode in (("image", "RGB"), ("product", "RGBA"), ("depth", "L"))]
+    texts = [str(line.get(name, "")) for name in ("id", "caption", "prompt", "cause", "product_id", "room_id")]
+    return (*pictures, label_id(line["label"]), *texts)
+
+
+def _picture(archive: zipfile.ZipFile, member: str, mode: str, size: int) -> np.ndarray:
+    with Image.open(io.BytesIO(archive.read(member))) as image:
+        image = image.convert(mode)
+    return np.asarray(image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _stack(rows: list, skipped: list) -> Scenes:
+    images, products, depths, labels, *texts = zip(*rows)
+    return Scenes(np.stack(images), np.stack(products), np.stack(depths), np.array(labels), **dict(zip(TEXTS, map(list, texts))), skipped=skipped)
+
+
+def count_labels(scenes: Scenes) -> dict:
+    """{label: number of scenes}, every label named."""
+    return {name: int((scenes.labels == index).sum()) for index, name in enumerate(LABELS)}

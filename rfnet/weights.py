@@ -1,0 +1,118 @@
+"""Reviewer weights: one safetensors file that says what made it, and a loader that checks all of it."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from .labels import LABELS
+from .maps import MapNet
+from .model import RFNet, RFNetConfig
+
+FORMAT = "reliable-ads/rfnet"
+VERSION = 1
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "rfnet_compact.safetensors"
+
+
+class WeightsError(ValueError):
+    """A weights file can't be used; the message names file, fault and remedy."""
+
+
+def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None) -> None:
+    """Write both networks as fp16, whole or not at all.
+
+    metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with; the
+    rest is filled in. Raises OSError when the disk refuses; a file that was there before is then untouched.
+    """
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
+    texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
+    texts |= {"format": FORMAT, "format_version": str(VERSION), "config": rfnet.config.to_json(), "labels": json.dumps(LABELS)}
+    tensors = {f"rfnet.{key}": value for key, value in rfnet.state_dict().items()}
+    tensors |= {f"maps.{key}": value for key, value in mapnet.state_dict().items()}
+    write_safetensors(path, {key: value.half() for key, value in tensors.items()}, texts)
+
+
+def write_safetensors(path, tensors: dict, metadata: dict) -> None:
+    """Write a safetensors file beside its place and then move it there, so that no half-written file is ever seen."""
+    from safetensors.torch import save
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_metadata(path) -> dict:
+    """The metadata of a reviewer file, strings as they are stored; refuses every file that isn't one. Raises WeightsError."""
+    path = Path(path)
+    name = f'"{path.name}"'
+    if not path.is_file():
+        raise WeightsError(f"{name} does not exist in {path.parent}: check the path, or train one with `rfnet train`.")
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start == b"PK" or start[:1] == b"\x80":
+        raise WeightsError(f"{name} is a pickle, which can run code when it is opened: use a .safetensors file of RFNet weights.")
+    with _open(path) as file:
+        metadata = file.metadata() or {}
+        keys = list(file.keys())
+    if metadata.get("format") != FORMAT:
+        example = f" (its first key is {min(keys)})" if keys else ""
+        raise WeightsError(f"{name} holds another model, no RFNet reviewer{example}: choose a file from models/rfnet or one made by `rfnet train`.")
+    version = metadata.get("format_version", "")
+    if not version.isdigit() or int(version) > VERSION:
+        raise WeightsError(f"{name} has format version {version or 'unknown'}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.")
+    for key in ("config", "labels", "temperature", "threshold", "maps"):
+        if key not in metadata:
+            raise WeightsError(f'{name} has no "{key}" in its metadata: it was not written whole; download or train it again.')
+    if json.loads(metadata["labels"]) != list(LABELS):
+        raise WeightsError(f"{name} was trained on the labels {metadata['labels']} instead of {', '.join(LABELS)}: train it again on these.")
+    return metadata
+
+
+def load_networks(path):
+    """Read a reviewer file -> (RFNet, MapNet, metadata), fp32, on the CPU, in eval mode. Raises WeightsError."""
+    metadata, name = read_metadata(path), f'"{Path(path).name}"'
+    try:
+        rfnet = RFNet(RFNetConfig.from_json(metadata["config"]))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{name} has a config that can't be built ({error}): update Reliable Ads, or train it again.") from error
+    networks = {"rfnet": rfnet, "maps": MapNet()}
+    with _open(path) as file:
+        tensors = {key: file.get_tensor(key).float() for key in file.keys()}
+    expected = {f"{part}.{key}": value.shape for part, network in networks.items() for key, value in network.state_dict().items()}
+    for fault, keys in (
+        ("lacks", expected.keys() - tensors.keys()),
+        ("has the unknown", tensors.keys() - expected.keys()),
+        ("has another shape of", {key for key in expected.keys() & tensors.keys() if expected[key] != tensors[key].shape}),
+    ):
+        if keys:
+            raise WeightsError(f"{name} {fault} {min(keys)} ({len(keys)} such keys): it doesn't fit its own config; download or train it again.")
+    for part, network in networks.items():
+        network.load_state_dict({key: tensors[f"{part}.{key}"] for key in network.state_dict()})
+        network.eval()
+    return rfnet, networks["maps"], metadata
+
+
+def load_reviewer(path, device="cpu", dtype=torch.float32):
+    """Read a reviewer file -> Reviewer on device. Raises WeightsError."""
+    from .reviewer import Reviewer
+
+    rfnet, mapnet, metadata = load_networks(path)
+    return Reviewer(rfnet, mapnet, metadata).to(device=device, dtype=dtype)
+
+
+def _open(path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f'"{Path(path).name}" is cut short or is no safetensors file ({error}): download it again.') from error

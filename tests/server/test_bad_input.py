@@ -1,0 +1,127 @@
+"""Bad input: the run ends with a sentence that says what is wrong and what to do, and the next run works."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from reliable_ads.devtools.client import GraphRefused
+
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, node, png, report_of
+
+
+def fails(client, graph) -> str:
+    with pytest.raises(RuntimeError) as failure:
+        client.outputs(graph)
+    return str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "picture, words",
+    [
+        (cut_out().convert("RGB"), "no transparency"),
+        (Image.new("RGBA", (200, 200), (9, 9, 9, 0)), "is empty"),
+        (Image.new("RGBA", (200, 200), (9, 9, 9, 255)), "fills"),
+        (Image.new("RGBA", (1, 1), (9, 9, 9, 255)), "1x1"),
+    ],
+    ids=["no alpha", "empty alpha", "full alpha", "1x1"],
+)
+def test_pictures_that_are_no_product(client, picture, words):
+    client.upload("bad.png", png(picture))
+    message = fails(client, ad(picture__image="bad.png"))
+    assert any(word in message for word in words.split("|")), message
+
+
+def test_a_mask_of_another_size(client):
+    client.upload("other.png", png(cut_out(100, 90)))
+    graph = ad(product__mask=["other", 1])
+    graph["other"] = node("LoadImage", image="other.png")
+    message = fails(client, graph)
+    assert "100x90" in message and "200x260" in message
+
+
+def test_a_mask_that_marks_the_product(client):
+    graph = ad(product__mask=["inverted", 0], product__mask_marks="product", sampler__threshold=ALWAYS)
+    graph["inverted"] = node("InvertMask", mask=["picture", 1])
+    assert client.outputs(graph)["save"]["images"]
+
+
+@pytest.mark.parametrize("caption", ["", "一个红色的手提包", "a very long caption " * 500], ids=["empty", "chinese", "very long"])
+def test_any_caption_will_do(client, caption):
+    assert client.outputs(ad(product__caption=caption, sampler__attempts=1))["save"]["images"]
+
+
+def test_no_attempts(client):
+    with pytest.raises(GraphRefused, match="attempts"):
+        client.outputs(ad(sampler__attempts=0))
+
+
+def test_a_latent_of_another_size(client):
+    graph = ad(masked__samples=["empty", 0])
+    graph["empty"] = node("EmptyLatentImage", width=64, height=64, batch_size=1)
+    message = fails(client, graph)
+    assert "64x64" in message and "128x128" in message
+
+
+def test_a_batch_of_latents(client):
+    graph = ad(sampler__latent_image=["empty", 0])
+    graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=2)
+    assert "batch size" in fails(client, graph)
+
+
+def test_a_product_of_another_graph(client):
+    graph = ad(sampler__product=["bigger", 0])
+    graph["bigger"] = node("RFProduct", **{**graph["product"]["inputs"], "width": 256, "height": 256})
+    message = fails(client, graph)
+    assert "256x256" in message and "128x128" in message
+
+
+def test_pictures_to_review_of_another_size(client):
+    graph = {name: value for name, value in ad().items() if name in ("picture", "product", "reviewer")}
+    graph["review"] = node("RFReview", images=["picture", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0)
+    graph["shown"] = node("PreviewImage", images=["review", 3])
+    message = fails(client, graph)
+    assert "200x260" in message and "128x128" in message
+
+
+def test_a_latent_with_nan(client, base):
+    from safetensors.numpy import save_file
+
+    save_file({"latent_tensor": np.full((1, 4, 16, 16), np.nan, np.float32), "latent_format_version_0": np.zeros(0)}, base / "input" / "nan.latent")
+    graph = ad(masked__samples=["nan", 0])
+    graph["nan"] = node("LoadLatent", latent="nan.latent")
+    assert "NaN" in fails(client, graph)
+
+
+def test_weights_that_are_no_weights(client, base):
+    good = (base / "models" / "rfnet" / "tiny_rfnet.safetensors").read_bytes()
+    canny = (base / "models" / "pocket" / "tiny_canny.safetensors").read_bytes()
+    for name, content in {"cut.safetensors": good[: len(good) // 2], "pickle.safetensors": b"\x80\x04\x95" + bytes(64), "other.safetensors": canny}.items():
+        (base / "models" / "rfnet" / name).write_bytes(content)
+        message = fails(client, ad(reviewer__reviewer_name=name))
+        assert name in message, message
+        (base / "models" / "rfnet" / name).unlink()
+
+
+def test_a_vae_that_decodes_to_nan(client, base, tmp_path):
+    from .tiny_models import write_pocket
+
+    write_pocket(base / "models" / "pocket" / "nan_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True)
+    assert "3 attempts gave NaN" in fails(client, ad(models__checkpoint="nan_sd.safetensors"))
+
+    graph = ad(models__checkpoint="nan_sd.safetensors", sampler__on_exhausted="stop")
+    attempts = report_of(client.outputs(graph))["attempts"]
+    assert len(attempts) == 3 and all("NaN" in attempt["error"] for attempt in attempts)
+
+
+def test_pocket_files_in_each_others_place(client):
+    assert "is not a pocket checkpoint" in fails(client, ad(models__checkpoint=CONTROLNET))
+    assert "is not a pocket ControlNet" in fails(client, ad(models__controlnet=CHECKPOINT))
+
+
+@pytest.mark.parametrize("change", [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__checkpoint": "gone.safetensors"}], ids=["reviewer", "checkpoint"])
+def test_weights_that_are_gone(client, change):
+    message = fails(client, ad(**change))
+    assert "no file gone.safetensors in models/" in message and "tiny_" in message
+
+
+def test_after_all_that_a_good_run_still_works(client):
+    assert client.outputs(ad(sampler__attempts=1, sampler__seed=99))["save"]["images"]

@@ -1,0 +1,57 @@
+"""The demo's client on the shipped workflow; with the shipped weights, where they are, the whole command."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+from reliable_ads.devtools import demo
+from reliable_ads.devtools.arguments import parse
+from reliable_ads.devtools.comfy import ROOT
+
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER
+
+WEIGHTS = [ROOT / "rfnet/weights/rfnet_compact.safetensors", ROOT / "pocket/weights/pocket_sd.safetensors", ROOT / "pocket/weights/pocket_canny.safetensors"]
+
+
+def with_tiny_models(graph: dict, threshold: float) -> dict:
+    own = {"checkpoint": CHECKPOINT, "controlnet": CONTROLNET, "reviewer_name": REVIEWER, "threshold": threshold, "steps": 2}
+    for node in graph.values():
+        node["inputs"].update({name: value for name, value in own.items() if name in node["inputs"]})
+    return graph
+
+
+@pytest.mark.parametrize("threshold, drawn", [(ALWAYS, 1), (NEVER, 3)])
+def test_the_shipped_workflow_from_product_to_report(client, tmp_path, threshold, drawn):
+    options, _ = parse(["demo", "--attempts", "3", "--seed", "11", "--prompt", "a bottle on grass", "--caption", "a bottle", "--out", str(tmp_path)])
+    graph = with_tiny_models(demo.prepared(client, options), threshold)
+    report = demo.write(client, graph, demo.outputs(client, graph), tmp_path, time.monotonic())
+
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report
+    assert report["accepted"] is (threshold == ALWAYS)
+    assert [attempt["seed"] for attempt in report["attempts"]] == [11, 12, 13][:drawn]
+    for attempt in report["attempts"]:
+        assert set(attempt) >= {"attempt", "seed", "label", "probabilities", "accepted", "seconds"}
+        assert sum(attempt["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert Image.open(report["image"]).size == (128, 128)
+    assert Image.open(report["sheet"]).width > 200 * drawn
+    assert set(report["versions"]) >= {"reliable-ads", "comfyui", "torch", "python"}
+    assert ("none of 3 attempts" in demo.summary(report, tmp_path)) is (threshold == NEVER)
+
+
+def test_a_picture_of_any_kind_reaches_the_server(tmp_path):
+    for mode, name in (("CMYK", "a.jpg"), ("I;16", "b.png"), ("P", "c.png")):
+        Image.new(mode, (64, 48)).save(tmp_path / name)
+        assert demo.as_png(tmp_path / name)[:4] == b"\x89PNG"
+
+
+@pytest.mark.skipif(not all(path.is_file() for path in WEIGHTS), reason="the trained weights are not in this checkout")
+def test_the_demo_command(tmp_path):
+    command = [sys.executable, "-m", "reliable_ads.devtools.demo", "--out", str(tmp_path), "--json"]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert finished.returncode in (0, 2), finished.stderr
+    report = json.loads(finished.stdout)
+    assert (finished.returncode == 0) is report["accepted"]
+    assert (tmp_path / "advert.png").is_file() and (tmp_path / "attempts.png").is_file() and (tmp_path / "server.log").is_file()

@@ -1,0 +1,158 @@
+"""The developer tools that need no server: the command line, the graph converter, the stamps, the contact sheet, writing."""
+
+import errno
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from reliable_ads.devtools import arguments, client, graph, sheet
+from reliable_ads.devtools.comfy import ROOT, link
+
+INFO = {
+    "Sampler": {
+        "input": {
+            "required": {"model": ["MODEL", {}], "seed": ["INT", {"control_after_generate": True}], "name": [["a", "b"], {}]},
+            "optional": {"text": ["STRING", {"forceInput": True}], "scale": ["FLOAT", {}]},
+        },
+        "input_order": {"required": ["model", "seed", "name"], "optional": ["text", "scale"]},
+    },
+    "Model": {"input": {"required": {}}, "input_order": {"required": []}},
+}
+
+
+def workflow(**changes) -> dict:
+    sampler = {"id": 2, "type": "Sampler", "inputs": [{"name": "model", "link": 1}], "widgets_values": [7, "fixed", "b", 0.5], "title": "Draw", **changes}
+    note = {"id": 3, "type": "MarkdownNote", "widgets_values": ["read me"]}
+    return {"nodes": [{"id": 1, "type": "Model"}, sampler, note], "links": [[1, 1, 0, 2, 0, "MODEL"]]}
+
+
+def test_a_saved_graph_becomes_an_api_graph():
+    assert graph.to_api(workflow(), INFO)["2"] == {
+        "class_type": "Sampler",
+        "inputs": {"model": ["1", 0], "seed": 7, "name": "b", "scale": 0.5},
+        "_meta": {"title": "Draw"},
+    }
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [({"mode": 4}, "muted or bypassed"), ({"type": "Gone"}, "unknown to this ComfyUI"), ({"widgets_values": [7]}, "1 widget values where 4 are due")],
+)
+def test_what_the_converter_does_not_know_is_refused_by_name(changes, words):
+    with pytest.raises(graph.GraphError, match=f"node 2 .*{words}"):
+        graph.to_api(workflow(**changes), INFO)
+
+
+@pytest.mark.parametrize("name", ["pocket_demo", "sd15_product_ad"])
+def test_shipped_workflows_are_sound(name):
+    shipped = graph.load(ROOT / "workflows" / f"{name}.json")
+    nodes = {node["id"]: node for node in shipped["nodes"]}
+    for number, source, out, target, slot, kind in shipped["links"]:
+        assert number in nodes[source]["outputs"][out]["links"]
+        assert nodes[target]["inputs"][slot]["link"] == number
+        assert nodes[source]["outputs"][out]["type"] == kind
+
+
+def test_both_workflows_have_the_same_shape():
+    def between(name, own):
+        shipped = graph.load(ROOT / "workflows" / f"{name}.json")
+        nodes = {node["id"]: node for node in shipped["nodes"]}
+        ends = [(nodes[source], nodes[target], target_slot) for _, source, _, target, target_slot, _ in shipped["links"]]
+        return sorted((source["type"] if source["type"] not in own else "models", target["type"], slot) for source, target, slot in ends)
+
+    assert between("pocket_demo", {"RFPocketModels"}) == between("sd15_product_ad", {"CheckpointLoaderSimple", "ControlNetLoader"})
+
+
+def test_the_command_line():
+    options, rest = arguments.parse(["demo", "--seed", "3", "--attempts", "2", "--json"])
+    assert (options.seed, options.attempts, options.json, rest) == (3, 2, True, [])
+    assert arguments.parse(["test", "-k", "seeds", "--lf"])[1] == ["-k", "seeds", "--lf"]
+
+
+@pytest.mark.parametrize("wrong", [["--attempts", "0"], ["--seed", "-1"], ["--seed", "x"], ["--product", "nowhere.png"], ["--nonsense"]])
+def test_a_wrong_command_line_is_refused_before_anything_is_installed(wrong, capsys):
+    with pytest.raises(SystemExit):
+        arguments.parse(["demo", *wrong])
+    assert wrong[-1] in capsys.readouterr().err
+
+
+@pytest.fixture
+def dev(monkeypatch, tmp_path):
+    """dev.py as a module, with a virtual environment folder of its own."""
+    monkeypatch.setitem(sys.modules, "devtools", __import__("reliable_ads.devtools").devtools)
+    monkeypatch.setitem(sys.modules, "devtools.arguments", arguments)
+    spec = importlib.util.spec_from_file_location("dev_under_test", ROOT / "dev.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "dev_under_test", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "VENV", tmp_path)
+    monkeypatch.setattr(module, "LOG", tmp_path / "setup.log")
+    monkeypatch.setattr(module, "PYTHON", Path(sys.executable))
+    return module
+
+
+def test_a_finished_step_is_not_done_again_until_its_list_changes(dev, tmp_path, monkeypatch):
+    (tmp_path / "list.txt").write_text("a>=1")
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    step = dev.Step("things", lambda: ["-r", "list.txt"], reads=("list.txt",))
+    assert not step.is_done()
+    step.stamp.parent.mkdir()
+    step.stamp.write_text(step.fingerprint())
+    assert step.is_done()
+    (tmp_path / "list.txt").write_text("a>=2")
+    assert not step.is_done()
+
+
+def test_a_failed_step_says_which_and_what_to_do(dev):
+    step = dev.Step("nonsense", lambda: ["--no-index", "a-package-that-is-nowhere"])
+    with pytest.raises(dev.SetupFailed, match="step 'nonsense' failed: check the network"):
+        dev.install(step, "installing nonsense")
+    assert not step.is_done()
+
+
+@pytest.mark.parametrize("line, name", [("kornia>=0.7.1", "kornia"), ("pydantic~=2.0", "pydantic"), ("torch", "torch"), ('PyYAML==6 ; sys_platform == "x"', "pyyaml")])
+def test_requirement_names(dev, line, name):
+    assert dev.requirement_name(line) == name
+
+
+def test_the_manager_and_pip_install_the_same():
+    listed = set((ROOT / "requirements.txt").read_text().split())
+    declared = (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("]")[0]
+    assert listed == {line.strip(' ",') for line in declared.splitlines() if line.strip()}
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "report.json"
+    client.write_atomically(target, b"old")
+
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device.*free some disk space"):
+        client.write_atomically(target, b"new")
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_the_contact_sheet_frames_verdicts_in_green_and_red():
+    attempts = [
+        {"attempt": 1, "seed": 5, "label": "size_mismatch", "probabilities": {"size_mismatch": 0.81}, "accepted": False},
+        {"attempt": 2, "seed": 6, "label": "available", "probabilities": {"available": 0.9}, "accepted": True},
+    ]
+    drawn = np.asarray(sheet.contact_sheet([Image.new("RGB", (128, 128)), Image.new("RGB", (96, 128))], attempts))
+    middle = sheet.GAP + sheet.CELL // 2
+    assert tuple(drawn[middle, sheet.GAP + 1]) == sheet.RED
+    assert tuple(drawn[middle, sheet.GAP + sheet.CELL + 2 * sheet.FRAME + sheet.GAP + 1]) == sheet.GREEN
+    assert sheet.verdict(attempts[0]) == "size_mismatch 0.81"
+    assert sheet.verdict({"error": "the picture holds NaN"}) == "the picture holds NaN"
+
+
+def test_the_pack_is_linked_once(tmp_path):
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "a.txt").write_text("x")
+    for _ in range(2):
+        link(tmp_path / "pack", tmp_path / "linked")
+    assert (tmp_path / "linked" / "a.txt").read_text() == "x"

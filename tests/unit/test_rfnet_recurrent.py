@@ -1,0 +1,105 @@
+"""The loop: seeds, order of events, what comes back when nothing passes, and how it stops."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reliable_ads.rfnet.recurrent import Accepted, Exhausted, NoneAccepted, Reviewed, Started, recurrent, run
+
+
+def drawing(scores):
+    """A generator and a review that give the scores in turn; the picture carries its attempt."""
+
+    def generate(index, seed):
+        return torch.full((3, 8, 8), float(index)), f"latent {index}"
+
+    def review(image):
+        p = scores[int(image[0, 0, 0])]
+        return {"label": "available" if p >= 0.5 else "size_mismatch", "probabilities": {"available": p, "size_mismatch": 1 - p}, "accepted": p >= 0.5}
+
+    return generate, review
+
+
+def test_it_stops_at_the_first_accepted_image():
+    result = run(*drawing([0.1, 0.7, 0.9]), seed=40, attempts=3)
+    assert result.accepted and result.returned.index == 1 and result.returned.seed == 41 and result.returned.payload == "latent 1"
+    assert len(result.attempts) == 2
+
+
+def test_events_come_in_order():
+    events = []
+    run(*drawing([0.1, 0.7]), seed=0, attempts=5, on_event=events.append)
+    assert [type(event) for event in events] == [Started, Reviewed, Started, Reviewed, Accepted]
+    assert events[1].text == "attempt 1/5 · size_mismatch 0.90"
+
+
+@pytest.mark.parametrize("on_exhausted, index", [("best", 1), ("last", 2), ("stop", None)])
+def test_what_comes_back_when_none_passes(on_exhausted, index):
+    events = []
+    result = run(*drawing([0.1, 0.4, 0.2]), seed=0, attempts=3, on_exhausted=on_exhausted, on_event=events.append)
+    assert not result.accepted and isinstance(events[-1], Exhausted)
+    assert (result.returned.index if result.returned else None) == index
+
+
+def test_error_keeps_what_was_drawn():
+    with pytest.raises(NoneAccepted, match=r"none of 2 attempts was accepted; the best was attempt 2 with p\(available\) 0.40") as caught:
+        run(*drawing([0.1, 0.4]), seed=0, attempts=2, on_exhausted="error")
+    assert len(caught.value.run.attempts) == 2
+
+
+def test_seeds_wrap_around():
+    result = run(*drawing([0, 0, 0]), seed=2**64 - 2, attempts=3)
+    assert [attempt.seed for attempt in result.attempts] == [2**64 - 2, 2**64 - 1, 0]
+
+
+@pytest.mark.parametrize("attempts", [0, -1])
+def test_no_attempts_are_refused_before_anything_is_drawn(attempts):
+    with pytest.raises(ValueError, match=f"attempts is {attempts}: at least 1"):
+        recurrent(*drawing([]), seed=0, attempts=attempts)
+    with pytest.raises(ValueError, match="on_exhausted"):
+        recurrent(*drawing([]), seed=0, attempts=1, on_exhausted="cry")
+
+
+def with_nan(generate, broken):
+    return lambda index, seed: (torch.full((3, 8, 8), torch.nan), None) if index in broken else generate(index, seed)
+
+
+def test_nan_is_a_failed_attempt_that_says_so():
+    generate, review = drawing([0.0, 0.4, 0.3])
+    events = []
+    result = run(with_nan(generate, {0}), review, seed=0, attempts=3, on_event=events.append)
+    assert result.returned.index == 1 and "NaN" in result.report()["attempts"][0]["error"]
+    assert events[1].text == "attempt 1/3 · error"
+    json.dumps(result.report())
+
+
+@pytest.mark.parametrize("on_exhausted", ["best", "last", "error"])
+def test_nothing_but_nan_is_an_error(on_exhausted):
+    generate, review = drawing([0, 0])
+    with pytest.raises(NoneAccepted):
+        run(with_nan(generate, {0, 1}), review, seed=0, attempts=2, on_exhausted=on_exhausted)
+
+
+def test_a_cancel_passes_through():
+    class Cancel(Exception):
+        pass
+
+    def generate(index, seed):
+        raise Cancel
+
+    with pytest.raises(Cancel):
+        run(generate, drawing([])[1], seed=0, attempts=3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(0, 2**64 - 1))
+def test_for_any_scores_the_run_tells_the_truth(scores, seed):
+    result = run(*drawing(scores), seed=seed, attempts=len(scores))
+    report = json.loads(json.dumps(result.report()))
+    first = next((i for i, p in enumerate(scores) if p >= 0.5), None)
+    assert result.accepted == (first is not None)
+    assert len(report["attempts"]) == (len(scores) if first is None else first + 1)
+    assert result.returned.score == (max(scores) if first is None else scores[first])
+    assert report["returned"] == result.returned.index + 1
