@@ -7,6 +7,7 @@ work there. Every finished set-up step leaves a stamp with the hash of what it i
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -128,10 +129,17 @@ def main() -> int:
     command = {"test": ["-m", "pytest", *rest]}.get(options.command, ["-m", f"reliable_ads.devtools.{options.command}", *sys.argv[2:]])
     # One thread each: with torch's default two, a busy neighbour makes sampling up to 27 times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUTF8": "1"}
-    try:
-        return subprocess.call([str(PYTHON), *command], cwd=ROOT, env=environment)
-    except KeyboardInterrupt:
-        return 130
+    return wait_for(subprocess.Popen([str(PYTHON), *command], cwd=ROOT, env=environment))
+
+
+def wait_for(process: subprocess.Popen) -> int:
+    """The exit code of the process, which is left the time to clean up: Ctrl+C reaches it by itself, other signals are passed on."""
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import json
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ class DemoFailed(RuntimeError):
 
 def main(arguments: list[str]) -> int:
     options, _ = parse(["demo", *arguments])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
     started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
@@ -77,7 +79,7 @@ def as_png(path: Path) -> bytes:
 def outputs(client: ComfyClient, graph: dict) -> dict:
     """Runs the graph with a progress bar of attempts and verdicts; returns what its nodes show."""
     sampler = titled(graph, SAMPLER)
-    with tqdm(total=1, desc="loading models", bar_format="{desc} |{bar}| {elapsed}", file=sys.stderr, leave=True) as bar:
+    with tqdm(total=1, desc="loading models", bar_format="{desc} |{bar}| {elapsed}", file=sys.stderr, disable=None) as bar:
         for event in client.run(graph):
             if event.kind == "execution_error":
                 raise DemoFailed(f"{event.data['node_type']}: {event.data['exception_message'].strip()}")
@@ -85,6 +87,8 @@ def outputs(client: ComfyClient, graph: dict) -> dict:
                 raise DemoFailed("the server was told to stop: run the demo again")
             if event.node == sampler and event.kind == "progress_text":
                 bar.set_description_str(event.data["text"])
+                if bar.disable:  # not on a screen, such as in a log: words instead of a bar
+                    print(event.data["text"], file=sys.stderr, flush=True)
             if event.node == sampler and event.kind == "progress":
                 bar.total, bar.n = event.data["max"], event.data["value"]
                 bar.refresh()

@@ -83,7 +83,7 @@ class PocketSD(comfy.supported_models.SD15):
         super().__init__(unet_config)
         self.clip = clip
 
-    def clip_target(self, state_dict={}):
+    def clip_target(self, state_dict=None):
         return comfy.supported_models_base.ClipTarget(*text_encoder_classes(self.clip))
 
 
@@ -91,17 +91,17 @@ def text_encoder_classes(config: dict) -> tuple[type, type]:
     """SD 1's tokenizer and text encoder with the shape in `config` (hidden_size, num_hidden_layers, ...)."""
 
     class PocketTextModel(comfy.sd1_clip.SDClipModel):
-        def __init__(self, device="cpu", dtype=None, model_options={}):
-            super().__init__(device=device, dtype=dtype, return_projected_pooled=False, textmodel_json_config=dict(config), model_options=model_options)
+        def __init__(self, **options):
+            super().__init__(return_projected_pooled=False, textmodel_json_config=dict(config), **options)
 
     class PocketTextEncoder(comfy.sd1_clip.SD1ClipModel):
-        def __init__(self, device="cpu", dtype=None, model_options={}):
-            super().__init__(device=device, dtype=dtype, model_options=model_options, clip_model=PocketTextModel)
+        def __init__(self, **options):
+            super().__init__(clip_model=PocketTextModel, **options)
 
     class PocketTokenizer(comfy.sd1_clip.SD1Tokenizer):
-        def __init__(self, embedding_directory=None, tokenizer_data={}):
-            super().__init__(embedding_directory=embedding_directory, tokenizer_data=tokenizer_data)
-            self.clip_l.embedding_size = config["hidden_size"]
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.clip_l.embedding_size = config["hidden_size"]  # for textual inversions
 
     return PocketTokenizer, PocketTextEncoder
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..rfnet.product import canny_hint
-from .family import Pocket, alphas_cumprod, build_pocket
+from .family import POCKET, Pocket, alphas_cumprod, build_pocket
 from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
 from .train_vae import load_vae
 from .training import read_averages, to_unit
@@ -18,7 +18,8 @@ from .training import read_averages, to_unit
 def trained_pocket(work) -> Pocket:
     """The moving averages of WORK's diffusion training with its autoencoder, in eval mode."""
     work = Path(work)
-    vae, config = load_vae(work / "vae.safetensors")
+    vae, trained = load_vae(work / "vae.safetensors")
+    config = {**POCKET, "vae": trained["vae"]}
     pocket = build_pocket(config)
     pocket.vae = vae
     state = read_averages(work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"})

@@ -16,7 +16,7 @@ PICTURE_SIZE = 128
 START, END, CONTEXT = 49406, 49407, 77
 
 POCKET = {
-    "unet": {"channels": [64, 128, 192], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
+    "unet": {"channels": [64, 64, 128], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
     "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 1, 2, 3], "decoder_blocks": [3, 2, 1, 0]},  # at work, of TAESD's 1-3-3-3 and 3-3-3-1
     "clip": {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4, "num_hidden_layers": 2, "hidden_act": "quick_gelu",
              "max_position_embeddings": CONTEXT, "vocab_size": 49408, "layer_norm_eps": 1e-5, "bos_token_id": START, "eos_token_id": END,
@@ -52,6 +52,9 @@ class RestingBlock(torch.nn.Module):
     def __init__(self, block):
         super().__init__()
         self.conv = block.conv
+        self.rest()
+
+    def rest(self) -> None:
         for p in self.conv.parameters():
             torch.nn.init.zeros_(p).requires_grad_(False)
 

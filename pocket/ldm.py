@@ -124,6 +124,7 @@ def write_safetensors(path, tensors: dict[str, torch.Tensor], metadata: dict[str
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=metadata)
+        os.chmod(partial, 0o644)  # safetensors writes for the owner alone; weights are there to be read
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

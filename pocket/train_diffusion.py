@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from ..rfnet.product import Product, canny_hint, place
-from .family import Pocket, alphas_cumprod, build_pocket, tokenize
+from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
 from .ldm import write_safetensors
 from .pipeline import sample
 from .train_vae import load_vae
@@ -51,7 +51,7 @@ def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
 
 
 def make_table(scenes, vae, cache: Path) -> Table:
-    """The table of the scenes and their mirror images; latents are kept in the file `cache` for as long as the autoencoder and the scenes stay the same."""
+    """The scenes' table; latents are kept in the file `cache` for as long as the autoencoder and the scenes stay the same."""
     from safetensors import safe_open
     key = f"{scenes.fingerprint}-{sum(float(p.double().sum()) for p in vae.parameters()):.6f}"
     latents = None
@@ -60,13 +60,12 @@ def make_table(scenes, vae, cache: Path) -> Table:
             if file.metadata()["key"] == key:
                 latents = file.get_tensor("latents")
     if latents is None:
-        latents = torch.cat([encode_scenes(vae, scenes.images), encode_scenes(vae, scenes.images[:, :, ::-1])])
+        latents = encode_scenes(vae, scenes.images)
         write_safetensors(cache, {"latents": latents}, {"key": key})
-    products = np.concatenate([scenes.products, scenes.products[:, :, ::-1]])
-    alphas = torch.from_numpy(products[..., 3].astype(np.float32) / 255)
-    hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in products])
+    alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
+    hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products])
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize(scenes.prompts).repeat(2, 1))
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize(scenes.prompts))
 
 
 @torch.no_grad()
@@ -108,11 +107,12 @@ def epsilon_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: torc
     return (weight * (predicted - noise) ** 2).mean() / weight.mean()
 
 
-def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 1e-3, batch: int = 16, seed: int = 0) -> Path:
+def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
+                    sheet_columns: int = 8) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`."""
     work = Path(work)
-    vae, config = load_vae(work / "vae.safetensors")
-    pocket = build_pocket(config, seed)
+    vae, trained = load_vae(work / "vae.safetensors")
+    pocket = build_pocket({**POCKET, "vae": trained["vae"]}, seed)
     pocket.vae = vae
     table, check = (make_table(s, vae, work / f"latents-{name}.safetensors") for s, name in ((scenes, "train"), (held_out, "val")))
     with torch.random.fork_rng(devices=[]):
@@ -135,10 +135,10 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
             run.log(batch)
             reported = now
         if now - sheeted > SHEET_SECONDS:
-            _report(run, pocket, held_out, check, alpha_bar)
+            _report(run, pocket, held_out, check, alpha_bar, sheet_columns)
             reported = sheeted = time.monotonic()
     run.save()
-    _report(run, pocket, held_out, check, alpha_bar)
+    _report(run, pocket, held_out, check, alpha_bar, sheet_columns)
     return run.path
 
 
@@ -148,7 +148,7 @@ def sheet_canvases(scenes, count: int) -> list:
             for p, c in zip(scenes.products[:count], scenes.captions)]
 
 
-def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int = 8) -> None:
+def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int) -> None:
     with run.averaged(), torch.no_grad():
         fixed = torch.Generator().manual_seed(0)
         hints = check.hints[:, None].float().expand(-1, 3, -1, -1) if run.extra.get("control") else None

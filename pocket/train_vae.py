@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from .family import POCKET, build_vae
+from .family import POCKET, RestingBlock, build_vae
 from .ldm import from_ldm, key_maps, read_file, to_ldm, write_safetensors
 from .training import Training, to_unit, write_sheet
 
@@ -95,12 +95,20 @@ def load_vae(path):
 
 
 def train_vae(images, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 1e-3, batch: int = 4, seed: int = 0,
-              config: dict = POCKET) -> Path:
-    """Trains on uint8 images (N, 128, 128, 3), reports PSNR on `held_out`, and returns the path of WORK/vae.safetensors."""
+              config: dict = POCKET, start=None) -> Path:
+    """Trains on uint8 images (N, 128, 128, 3), reports PSNR on `held_out`, and returns the path of WORK/vae.safetensors.
+
+    start: an earlier vae.safetensors to begin from; blocks that rest in `config` are left out of it.
+    """
     work = Path(work)
     torch.manual_seed(seed)
     vae = build_vae(config)
     pass_through(vae)
+    if start is not None:
+        from_ldm(vae, key_maps(config, vae=vae)["vae"], read_file(start)[0], start)
+        for block in vae.modules():
+            if isinstance(block, RestingBlock):
+                block.rest()
     run = Training(work, "vae", {"vae": vae}, lr, minutes, steps, ema_decay=0.99, weight_decay=0.0, seed=seed)
     vae.train()
     check = to_unit(held_out[:64]) * 2 - 1

@@ -79,7 +79,7 @@ class Training:
     def update(self, loss: torch.Tensor) -> None:
         """One optimiser step, the moving average, the clock; saves every two minutes."""
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the {self.name} loss became {float(loss)} at step {self.step}; the state from before lies in {self.path}: "
+            raise FloatingPointError(f"the {self.name} loss became {float(loss.detach())} at step {self.step}; the state from before lies in {self.path}: "
                                      "run the command again with a smaller --lr")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
@@ -90,7 +90,7 @@ class Training:
         decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.ema.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
         self.step += 1
-        self._losses.append(float(loss))
+        self._losses.append(float(loss.detach()))
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now

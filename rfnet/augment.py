@@ -49,15 +49,15 @@ def make_batch(scenes: Scenes, rows, roundtrips=(), augment: bool = False) -> Ba
 
 
 def degrade(images: torch.Tensor) -> torch.Tensor:
-    """Each image by its own draw: light, contrast and tint; softness as after upscaling; grain; JPEG blocks. (B, 3, S, S) -> same."""
+    """Each image by its own draw: light, contrast and tint; softness as a small autoencoder leaves it; grain; JPEG blocks. (B, 3, S, S) -> same."""
     draw = lambda low, high: torch.empty(len(images), 1, 1, 1).uniform_(low, high)
     mean = images.mean((1, 2, 3), keepdim=True)
     tint = torch.empty(len(images), 3, 1, 1).uniform_(-0.04, 0.04)
     images = (images - mean) * draw(0.8, 1.2) + mean + draw(-0.08, 0.08) + tint
     size = images.shape[-1]
-    softened = torch.rand(len(images)) < 0.4
+    softened = torch.rand(len(images)) < 0.5
     if softened.any():
-        small = int(size * float(torch.empty(()).uniform_(0.5, 0.95)))
+        small = int(size * float(torch.empty(()).uniform_(0.2, 0.95)))
         smaller = F.interpolate(images[softened], (small, small), mode="bilinear", antialias=True)
         images[softened] = F.interpolate(smaller, (size, size), mode="bicubic")
     images = images + torch.randn_like(images) * draw(0, 0.03)

@@ -73,7 +73,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
         for where, read in _open(shard, size):
             try:
                 row = read()
-            except (OSError, ValueError, KeyError, SyntaxError, zipfile.BadZipFile, NotImplementedError) as error:
+            except (OSError, ValueError, KeyError, TypeError, SyntaxError, zipfile.BadZipFile, NotImplementedError) as error:
                 skipped.append(f"{where}: {error}")
                 continue
             if row:
@@ -115,7 +115,7 @@ def _open(shard: Path, size: int):
         return
     with archive:
         try:
-            lines = archive.read(INDEX).decode("utf-8").splitlines()
+            lines = archive.read(INDEX).decode("utf-8").split("\n")  # splitlines() would also cut captions at U+2028
         except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
             yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
             return

@@ -37,12 +37,16 @@ def classification_report(probabilities: np.ndarray, labels: np.ndarray, product
 
 
 def average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """scikit-learn's average precision; NaN where there is nothing to find."""
-    from sklearn.metrics import average_precision_score
-
-    if not (truth * weights).any():
+    """AP = sum of (R_k - R_{k-1}) P_k over the distinct scores from the highest down, as in scikit-learn but an order of
+    magnitude faster, which the bootstrap needs; NaN where there is nothing to find."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    hits = np.cumsum((weights * truth)[order])[last_of_tie]
+    drawn = np.cumsum(weights[order])[last_of_tie]
+    if not hits[-1]:
         return float("nan")
-    return float(average_precision_score(truth, scores, sample_weight=weights))
+    precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
+    return float((np.diff(hits, prepend=0) * precision).sum() / hits[-1])
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray, bins: int = 15) -> float:

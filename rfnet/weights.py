@@ -1,6 +1,7 @@
 """Reviewer weights: one safetensors file that says what made it, and a loader that checks all of it."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def read_metadata(path) -> dict:
     for key in ("config", "labels", "temperature", "threshold", "maps"):
         if key not in metadata:
             raise WeightsError(f'{name} has no "{key}" in its metadata: it was not written whole; download or train it again.')
+    for key in ("temperature", "threshold"):
+        try:
+            fits = 0 < float(metadata[key]) < math.inf
+        except ValueError:
+            fits = False
+        if not fits:
+            raise WeightsError(f'{name} has "{metadata[key]}" as its {key}, which must be a positive number: download or train it again.')
     if json.loads(metadata["labels"]) != list(LABELS):
         raise WeightsError(f"{name} was trained on the labels {metadata['labels']} instead of {', '.join(LABELS)}: train it again on these.")
     return metadata

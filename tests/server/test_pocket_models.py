@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 from reliable_ads.pocket.family import SCALE_FACTOR
+from reliable_ads.pocket.family import SCALE_FACTOR
 from reliable_ads.pocket.ldm import load_pocket
 from safetensors import safe_open
 

