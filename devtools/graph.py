@@ -55,7 +55,7 @@ def widget_values(node: dict, info: dict) -> dict:
     values = node.get("widgets_values", [])
     if len(values) != len(names):
         raise GraphError(f"node {node['id']} ({node['type']}) has {len(values)} widget values where {len(names)} are due: save the workflow again")
-    return {name: value for name, value in zip(names, values) if name}
+    return {name: value for name, value in zip(names, values, strict=True) if name}
 
 
 def declared_inputs(info: dict) -> list[tuple[str, list]]:

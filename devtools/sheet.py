@@ -12,7 +12,7 @@ def contact_sheet(pictures: list[Image.Image], attempts: list[dict]) -> Image.Im
     rows = -(-len(pictures) // columns)
     width, height = CELL + 2 * FRAME, CELL + 2 * FRAME + TEXT
     sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + GAP)), PAPER)
-    for number, (picture, attempt) in enumerate(zip(pictures, attempts)):
+    for number, (picture, attempt) in enumerate(zip(pictures, attempts, strict=True)):
         corner = GAP + number % columns * (width + GAP), GAP + number // columns * (height + GAP)
         sheet.paste(cell(picture, attempt), corner)
     return sheet

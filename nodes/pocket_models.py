@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import comfy.cldm.cldm
 import comfy.controlnet
+import comfy.model_base
 import comfy.model_detection
 import comfy.model_management
 import comfy.model_patcher
@@ -77,11 +78,14 @@ def holds(key: str, path: str, state: str) -> bool:
 
 
 class PocketSD(comfy.supported_models.SD15):
-    """SD 1.5 of another size; `clip` is the text encoder's shape."""
+    """SD 1.5 of another size that predicts v; `clip` is the text encoder's shape."""
 
     def __init__(self, unet_config: dict, clip: dict):
         super().__init__(unet_config)
         self.clip = clip
+
+    def model_type(self, state_dict, prefix=""):
+        return comfy.model_base.ModelType.V_PREDICTION
 
     def clip_target(self, state_dict=None):
         return comfy.supported_models_base.ClipTarget(*text_encoder_classes(self.clip))

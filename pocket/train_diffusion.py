@@ -19,13 +19,12 @@ from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
 from .ldm import write_safetensors
 from .pipeline import sample
 from .train_vae import load_vae
-from .training import Training, to_unit, write_sheet
+from .training import Training, read_averages, to_unit, write_sheet
 
-CONTROL_FROM = 0.5      # share of the budget after which the ControlNet takes part
+CONTROL_FROM = 0.55     # share of the budget after which the ControlNet takes part
 WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet stands alone too
 EMPTY_PROMPT = 0.1
 PRODUCT_WEIGHT = 0.4    # of the loss on the product, whose own pixels are put back after sampling
-MIN_SNR = 5.0           # arXiv:2303.09556
 REPORT_SECONDS, SHEET_SECONDS = 30, 420
 
 
@@ -95,21 +94,24 @@ def start_controlnet(run: Training, pocket: Pocket) -> None:
     run.extra["control"] = True
 
 
-def epsilon_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """min-SNR-weighted mean squared error of the predicted noise; hints None: without the ControlNet."""
+def velocity_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Mean squared error of v, weighted by where it will be seen; hints None: without the ControlNet."""
     count = len(latents)
     t = ((torch.rand((), generator=random) + torch.arange(count) / count) % 1 * 1000).long()  # spread evenly: less noise between batches
     noise = torch.randn(latents.shape, generator=random)
     a = alpha_bar[t][:, None, None, None]
     context = pocket.text_encoder(tokens).last_hidden_state
-    predicted = pocket.epsilon(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, hints)
-    weight = (MIN_SNR * (1 - a) / a).clamp(max=1) * (1 - (1 - PRODUCT_WEIGHT) * shares)
-    return (weight * (predicted - noise) ** 2).mean() / weight.mean()
+    predicted = pocket.velocity(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, hints)
+    weight = 1 - (1 - PRODUCT_WEIGHT) * shares
+    return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
 
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
-                    sheet_columns: int = 8) -> Path:
-    """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`."""
+                    sheet_columns: int = 8, start=None) -> Path:
+    """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
+
+    start: the state file of an earlier training, whose averaged weights this one begins from.
+    """
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
     pocket = build_pocket({**POCKET, "vae": trained["vae"]}, seed)
@@ -118,6 +120,8 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
+    if start is not None:
+        read_averages(start, {"unet": pocket.unet, "text_encoder": pocket.text_encoder})
     run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
                    ema_decay=0.998, weight_decay=0.01, seed=seed)
     for module in run.modules.values():
@@ -129,7 +133,7 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
             start_controlnet(run, pocket)
         latents, shares, hints, tokens = table.draw(batch, run.random)
         controlled = run.extra.get("control") and torch.rand((), generator=run.random) >= WITHOUT_CONTROL
-        run.update(epsilon_loss(pocket, latents, shares, hints if controlled else None, tokens, alpha_bar, run.random))
+        run.update(velocity_loss(pocket, latents, shares, hints if controlled else None, tokens, alpha_bar, run.random))
         now = time.monotonic()
         if now - reported > REPORT_SECONDS:
             run.log(batch)
@@ -152,7 +156,7 @@ def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: to
     with run.averaged(), torch.no_grad():
         fixed = torch.Generator().manual_seed(0)
         hints = check.hints[:, None].float().expand(-1, 3, -1, -1) if run.extra.get("control") else None
-        loss = float(epsilon_loss(pocket, check.latents, check.shares, hints, check.tokens, alpha_bar, fixed))
+        loss = float(velocity_loss(pocket, check.latents, check.shares, hints, check.tokens, alpha_bar, fixed))
         seeds = list(range(columns))
         drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.prompts[:columns], seeds)
     print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)

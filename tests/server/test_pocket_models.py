@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 from reliable_ads.pocket.family import SCALE_FACTOR
-from reliable_ads.pocket.family import SCALE_FACTOR
 from reliable_ads.pocket.ldm import load_pocket
 from safetensors import safe_open
 
@@ -49,14 +48,14 @@ def test_a_whole_sample_is_diffusers_sample(client, base, pocket):
 
     from diffusers import EulerDiscreteScheduler
 
-    schedule = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace")
+    schedule = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", prediction_type="v_prediction")
     schedule.set_timesteps(steps)
     with torch.no_grad():
         context = pocket.encode_prompts(["", graph["prompt"]["inputs"]["text"]])
         latent = noise * (1 + schedule.sigmas[0] ** 2) ** 0.5  # as ComfyUI scales the first noise
         for t in schedule.timesteps:
             seen = schedule.scale_model_input(latent, t)
-            plain, guided = pocket.epsilon(seen.repeat(2, 1, 1, 1), t.repeat(2), context, hint.repeat(2, 1, 1, 1)).chunk(2)
+            plain, guided = pocket.velocity(seen.repeat(2, 1, 1, 1), t.repeat(2), context, hint.repeat(2, 1, 1, 1)).chunk(2)
             latent = schedule.step(plain + cfg * (guided - plain), t, latent).prev_sample
     with safe_open(max((base / "output").glob("euler_*.latent")), "pt") as file:
         ours = file.get_tensor("latent_tensor") * SCALE_FACTOR
