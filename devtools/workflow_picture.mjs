@@ -27,8 +27,8 @@ await context.route('**/*', (route) => {
 const page = await context.newPage()
 const errors = []
 page.on('pageerror', (error) => errors.push(String(error).slice(0, 300)))
-await page.goto(base, { waitUntil: 'domcontentloaded' })
-await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas') && !document.querySelector('.p-progressspinner'), null, { timeout: 120000 })
+await page.goto(base, { waitUntil: 'domcontentloaded', timeout: 180000 })
+await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas') && !document.querySelector('.p-progressspinner'), null, { timeout: 180000 })
 await page.evaluate(async (text) => { await window.app.loadGraphData(JSON.parse(text), true, true, 'workflow') }, fs.readFileSync(workflow, 'utf8'))
 const fit = () => page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView'))
 await fit() // pictures are fetched only for nodes that get drawn
