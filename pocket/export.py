@@ -12,17 +12,17 @@ from ..rfnet.product import canny_hint
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket
 from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
 from .train_vae import load_vae
-from .training import read_averages, to_unit
+from .training import read_averages, read_state, to_unit
 
 
 def trained_pocket(work) -> Pocket:
     """The moving averages of WORK's diffusion training with its autoencoder, in eval mode."""
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
-    config = {**POCKET, "vae": trained["vae"]}
-    pocket = build_pocket(config)
+    state, _ = read_state(work / "diffusion.state.safetensors")
+    pocket = build_pocket(state["extra"].get("config", {**POCKET, "vae": trained["vae"]}))
     pocket.vae = vae
-    state = read_averages(work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"})
+    read_averages(work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"})
     if not state["extra"].get("control"):
         raise PocketFileError(f"{work}: the diffusion training stopped before its ControlNet began; run `pocket train diffusion` to its end, then export")
     return pocket.eval()

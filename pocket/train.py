@@ -76,7 +76,7 @@ def add_train_parser(commands) -> None:
         parser.add_argument("--batch", type=int)
         parser.add_argument("--limit", type=int, help="use only the first scenes")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--start", type=Path, help="begin from the weights of this vae.safetensors or diffusion.state.safetensors")
+        parser.add_argument("--start", type=Path, help="begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported pocket_sd.safetensors")
     parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder (default: where the pack looks, pocket/weights)")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
-from .ldm import write_safetensors
+from .ldm import from_ldm, key_maps, read_file, write_safetensors
 from .pipeline import sample
 from .train_vae import load_vae
 from .training import Training, read_averages, to_unit, write_sheet
@@ -106,24 +106,37 @@ def velocity_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: tor
     return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
 
+def begin_from(file, pocket: Pocket) -> None:
+    """Takes UNet and text encoder from a training's state or from an exported checkpoint."""
+    parts = {"unet": pocket.unet, "text_encoder": pocket.text_encoder}
+    if str(file).endswith(".state.safetensors"):
+        read_averages(file, parts)
+        return
+    tensors, _ = read_file(file)
+    for name, names in key_maps(pocket.config, **parts).items():
+        from_ldm(parts[name], names, tensors, file)
+
+
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
-                    sheet_columns: int = 8, start=None) -> Path:
+                    sheet_columns: int = 8, start=None, config: dict = POCKET) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
 
-    start: the state file of an earlier training, whose averaged weights this one begins from.
+    start: the state file of an earlier training, or an exported checkpoint, whose UNet and text encoder this one begins from.
     """
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
-    pocket = build_pocket({**POCKET, "vae": trained["vae"]}, seed)
+    config = {**config, "vae": trained["vae"]}
+    pocket = build_pocket(config, seed)
     pocket.vae = vae
     table, check = (make_table(s, vae, work / f"latents-{name}.safetensors") for s, name in ((scenes, "train"), (held_out, "val")))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
     if start is not None:
-        read_averages(start, {"unet": pocket.unet, "text_encoder": pocket.text_encoder})
+        begin_from(start, pocket)
     run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
                    ema_decay=0.998, weight_decay=0.01, seed=seed)
+    run.extra["config"] = config
     for module in run.modules.values():
         module.train()
     alpha_bar = alphas_cumprod()

@@ -158,11 +158,16 @@ def test_all_stages_in_small(tmp_path):
     train, held_out = scenes(12), scenes(4, seed=1)
     vae, config = load_vae(train_vae(train.images, held_out.images, tmp_path, steps=2, batch=2, config=SMALL))
     assert config == SMALL
-    train_diffusion(train, held_out, tmp_path, steps=4, batch=2, sheet_columns=2)
+    train_diffusion(train, held_out, tmp_path, steps=4, batch=2, sheet_columns=2, config=SMALL)
     ldm_files = export(tmp_path, tmp_path / "out")
     loaded = ldm.load_pocket(*ldm_files)
+    assert loaded.config == SMALL
     latents = loaded.encode(torch.rand(2, 3, 128, 128))
     with torch.no_grad():
         once = denoise_once(loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0))
     assert once.shape == latents.shape and torch.isfinite(once).all()
     assert sorted(p.suffix for p in (tmp_path / "sheets").iterdir()) == [".png", ".png", ".txt"]
+    # an exported checkpoint is a place to begin from
+    (tmp_path / "again").mkdir()
+    (tmp_path / "vae.safetensors").rename(tmp_path / "again" / "vae.safetensors")
+    train_diffusion(train, held_out, tmp_path / "again", steps=1, batch=2, sheet_columns=2, start=ldm_files[0], config=SMALL)
