@@ -126,7 +126,7 @@ def ap(out: Path) -> tuple[dict[str, Figure], dict]:
     command = [sys.executable, "-m", "reliable_ads.rfnet", "evaluate", str(ROOT / "rfnet" / "weights" / "rfnet_compact.safetensors"),
                "--data", str(ROOT / "pocket" / "test_split"), "--json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
-    score = report["available"]["ap"]
+    score = report["ap"]
     return {"ap": Figure(score["value"], score["low"], score["high"], report["n"], "AP", ">= 0.80", score["value"] >= 0.8)}, {"reviewer": report}
 
 
