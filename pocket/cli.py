@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def _render(args) -> int:
-    from tqdm import tqdm
-
     from .assets import AssetError, Assets
     from .shards import PER_SHARD, render_split
     try:
-        import bpy, OpenEXR  # noqa: F401
+        import bpy  # noqa: F401
+        import OpenEXR  # noqa: F401
+        from tqdm import tqdm
     except ImportError as missing:
         print(f"pocket render needs Blender as a module ({missing.name} is not installed): use a virtual environment with Python 3.11 and run "
               f"`pip install bpy OpenEXR pillow opencv-python-headless tqdm` there", file=sys.stderr)
@@ -29,7 +29,7 @@ def _render(args) -> int:
             (data / "assets-check").rmdir()
     for split, count in (("train", args.train), ("val", args.val), ("test", args.test)):
         with tqdm(total=count, desc=f"render {split}", unit="scene") as bar:
-            render_split(data, split, count, Path(args.assets), args.workers, lambda number: bar.update(PER_SHARD))
+            render_split(data, split, count, Path(args.assets), args.workers, lambda number, count=count: bar.update(min(PER_SHARD, count - number * PER_SHARD)))
     return 0
 
 

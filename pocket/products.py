@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import Mesh, arc, ball, box, card, join, lathe, rod
+from .geometry import Mesh, arc, box, card, join, lathe, rod
 
 COLOURS = {
     "red": (0.72, 0.06, 0.05), "orange": (0.85, 0.30, 0.04), "yellow": (0.85, 0.62, 0.06), "green": (0.08, 0.40, 0.12),

@@ -59,7 +59,7 @@ def grow(cause: str, product: Mesh, rng) -> tuple[Mesh, float]:
 
     Returns the mesh in the lifted product's coordinates (surface at z = 0) and the lift in product units.
     """
-    low, high, size = product.low, product.high, product.size
+    size = product.size
     if cause == "pedestal":
         lift, r = rng.uniform(0.14, 0.22), max(size[0], 0.25) * rng.uniform(0.45, 0.75)
         body = lathe([(r, 0), (r, lift * 0.35), (r * 0.75, lift * 0.45), (r * 0.75, lift)], bands=[0, 0, 0]) if rng.random() < 0.6 else box(2 * r, 1.4 * r, lift)

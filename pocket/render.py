@@ -248,14 +248,13 @@ class Renderer:
             base = scene.product.materials[0]
             others.append(self._object("grown", grown, [self._material(Material(shade, base.roughness, base.metallic))]))
         self._backdrop(scene, self._backdrop_picture(scene, rng, colour), middle, width)
-        thing = self._object("product", placed, materials, uv_step=-1 if drawing is not None else None)
+        self._object("product", placed, materials, uv_step=-1 if drawing is not None else None)
         picture, coverage, depth = self._shoot()
         own = picture
         if scene.cause == "sink":          # the shop's cut-out is pasted whole, whatever the surface would hide
             for other in others:
                 other.hide_render = True
             own, coverage, _ = self._shoot()
-        del thing
         return self._develop(scene, rng, picture, own, coverage, depth)
 
     def _shoot(self):
@@ -280,7 +279,6 @@ class Renderer:
         background, product = tone(picture * exposure), tone(own * exposure)
         background = style(background, scene.style)
         alpha = coverage[..., None]
-        # colours under the alpha are stretched outwards, so that edges carry the product's colour and not the scene's
         image = alpha * product + (1 - alpha) * background
         inverse = 1 / np.clip(depth, 0.1, 1e4)
         far = 1 / 13.0
