@@ -49,7 +49,7 @@ def open_picture(path) -> np.ndarray:
         raise PictureError(f"{name} is not a picture that Pillow can read: save it as PNG or WebP.") from None
     except PictureError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except Exception as error:  # on damaged bytes Pillow's readers raise anything: OSError, TypeError, KeyError, struct.error, ...
         raise PictureError(f"{name} is damaged or cut short ({error}): export or download it again.") from error
     if max(image.size) > WORKING:
         image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # Pillow premultiplies alpha while it resizes RGBA

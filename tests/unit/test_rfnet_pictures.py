@@ -124,6 +124,20 @@ def test_truncated_files_are_refused(tmp_path, ending):
         open_picture(path)
 
 
+def test_a_tiff_whose_header_is_damaged_is_refused_with_a_sentence(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(bottle_rgba()).save(buffer, "TIFF")
+    for place in range(200):  # header and directory: Pillow answers with TypeError, KeyError and others
+        content = bytearray(buffer.getvalue())
+        content[place] ^= 0x5A
+        path = tmp_path / "damaged.tif"
+        path.write_bytes(content)
+        try:
+            assert open_picture(path).shape[2] == 4
+        except PictureError as error:
+            assert "damaged.tif" in str(error)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_damaged_bytes_are_read_or_refused_never_anything_else(data):
