@@ -10,7 +10,7 @@ import numpy as np
 from ..rfnet.data import read_scenes
 from ..rfnet.product import Product
 from .products import seed_of
-from .scenes import LIGHTS, PANORAMAS, SURFACES, WALL_COLOURS, WALLS
+from .scenes import LIGHTS, PANORAMAS, SURFACES, WALL_COLOURS, WALLS, wall_words
 
 TEST_SPLIT = Path(__file__).parent / "test_split"
 
@@ -32,9 +32,7 @@ def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
         room = PANORAMAS["train"][choose(["dawn", "forest", "park", "sky", "sunrise", "city"])]
     else:
         surface = choose([s for s, (_, _, carries) in SURFACES.items() if carries != "any"])
-        room = choose(PANORAMAS["train"].values()) if rng.random() < 0.4 else WALLS[choose(WALLS)].format(choose(WALL_COLOURS))
-    if room[:2] == "a " and room[2] in "aeiou":
-        room = "an" + room[1:]
+        room = choose(PANORAMAS["train"].values()) if rng.random() < 0.4 else wall_words(choose(WALLS), choose(WALL_COLOURS))
     return f"photo, on {surface}, {room}, {choose(LIGHTS)}"
 
 

@@ -108,6 +108,12 @@ CAUSES = {
 }
 
 
+def wall_words(kind: str, colour: str) -> str:
+    """A painted room in the words of prompts: "an orange room with shelves"."""
+    words = WALLS[kind].format(colour)
+    return "an" + words[1:] if colour[0] in "aeiou" else words
+
+
 def _choose(rng, options):
     options = list(options)
     return options[rng.integers(len(options))]
@@ -164,9 +170,7 @@ def make_scene(split: str, number: int) -> Scene:
         panorama = _choose(rng, PANORAMAS[split])
     else:
         wall = (_choose(rng, WALLS), _choose(rng, WALL_COLOURS))
-    room = PANORAMAS[split][panorama] if panorama else WALLS[wall[0]].format(wall[1])
-    if room[:2] == "a " and room[2] in "aeiou":
-        room = "an" + room[1:]
+    room = PANORAMAS[split][panorama] if panorama else wall_words(*wall)
     return Scene(
         scene_id=f"{split}-{number:06d}", seed=seed, label=label, cause=cause, product=product,
         surface=surface, surface_back=float(rng.uniform(0.7, 2.2) if size == "small" else rng.uniform(1.5, 4.0)),

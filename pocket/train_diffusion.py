@@ -1,6 +1,6 @@
 """Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of rendered scenes.
 
-First half of the budget: UNet and text encoder alone, since every step is then almost twice as fast. Then the ControlNet starts as a copy of the UNet's
+First UNet and text encoder alone (CONTROL_FROM of the budget), since every step is then almost twice as fast. Then the ControlNet starts as a copy of the UNet's
 way down with its outputs at zero (as arXiv:2302.05543 has it), and all three go on together.
 """
 
