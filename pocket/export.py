@@ -11,6 +11,7 @@ import torch
 from ..rfnet.product import canny_hint
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket
 from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
+from .train_diffusion import cached_latents
 from .train_vae import load_vae
 from .training import read_averages, read_state, to_unit
 
@@ -48,15 +49,18 @@ def denoise_once(pocket: Pocket, latents: torch.Tensor, hints: torch.Tensor, pro
 
 
 @torch.no_grad()
-def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae", seed: int = 0, batch: int = 16) -> Path:
-    """Writes scenes.images as the family would draw them: uint8 (N, 128, 128, 3) .npy in the scenes' order, ids beside it in a .txt; returns its path."""
+def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae", seed: int = 0, batch: int = 16, cache=None) -> Path:
+    """Writes scenes.images as the family would draw them: uint8 (N, 128, 128, 3) .npy in the scenes' order, ids beside it in a .txt; returns its path.
+
+    cache: the latents file of a diffusion training with the same autoencoder, which saves encoding the scenes again.
+    """
     from tqdm import tqdm
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
     random = torch.Generator().manual_seed(seed)
-    copies = np.empty_like(scenes.images)
+    copies, cached = np.empty_like(scenes.images), cached_latents(scenes, pocket.vae, Path(cache)) if cache else None
     for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
         rows = slice(i, i + batch)
-        latents = pocket.encode(to_unit(scenes.images[rows]))
+        latents = pocket.encode(to_unit(scenes.images[rows])) if cached is None else cached[rows]
         if variant == "denoised":
             hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255)) for p in scenes.products[rows]])
             latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random)

@@ -49,7 +49,7 @@ def _export(args) -> None:
 
 def _roundtrip(args) -> None:
     from .export import roundtrip
-    print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed))
+    print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed, cache=args.cache))
 
 
 def add_train_parser(commands) -> None:
@@ -86,6 +86,7 @@ def add_train_parser(commands) -> None:
     parser.add_argument("--variant", choices=("vae", "denoised"), default="vae", help="through the autoencoder; or noised to t 150..350 and denoised in one step")
     parser.add_argument("--checkpoint", type=Path, help="default: the exported one")
     parser.add_argument("--controlnet", type=Path, help="default: the exported one")
+    parser.add_argument("--cache", type=Path, help="latents-train.safetensors of a diffusion training with the same autoencoder: saves encoding")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seed", type=int, default=0)
 

@@ -1,11 +1,14 @@
 """Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of rendered scenes.
 
 First UNet and text encoder alone (CONTROL_FROM of the budget), since every step is then almost twice as fast. Then the ControlNet starts as a copy of the UNet's
-way down with its outputs at zero (as arXiv:2302.05543 has it), and all three go on together.
+way down with its outputs at zero (as arXiv:2302.05543 has it), and all three go on together. A training that begins from earlier weights (`start`)
+leaves the text encoder as it is. What rests is computed once per scene, not once per step: the latents, the hint layers' features, a resting text encoder's words.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,18 +33,49 @@ REPORT_SECONDS, SHEET_SECONDS = 30, 420
 
 @dataclass
 class Table:
-    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (N, 77)."""
+    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (N + 1, 77), the last
+    of the empty prompt; and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints, contexts (N + 1, 77, C) of the tokens."""
     latents: torch.Tensor
     shares: torch.Tensor
     hints: torch.Tensor
     tokens: torch.Tensor
+    features: torch.Tensor | None = None
+    contexts: torch.Tensor | None = None
 
-    def draw(self, count: int, random: torch.Generator):
-        """A batch (latents, shares, hints (B, 3, H, W), tokens)."""
+    def draw(self, count: int, random: torch.Generator, pocket: Pocket):
+        """A batch (latents, shares, features, contexts); some of the prompts are empty."""
         index = torch.randint(len(self.latents), (count,), generator=random)
-        latents, shares, hints, tokens = self.latents[index], self.shares[index], self.hints[index, None].float().expand(-1, 3, -1, -1), self.tokens[index]
-        tokens = torch.where(torch.rand(count, 1, generator=random) < EMPTY_PROMPT, tokenize([""]), tokens)
-        return latents, shares, hints, tokens
+        words = torch.where(torch.rand(count, generator=random) < EMPTY_PROMPT, -1, index)
+        contexts = pocket.text_encoder(self.tokens[words]).last_hidden_state if self.contexts is None else self.contexts[words]
+        return self.latents[index], self.shares[index], None if self.features is None else self.features[index], contexts
+
+    @torch.no_grad()
+    def encode_prompts(self, pocket: Pocket, batch: int = 64) -> torch.Tensor:
+        """The tokens' contexts (N + 1, 77, C)."""
+        return torch.cat([pocket.text_encoder(self.tokens[i:i + batch]).last_hidden_state for i in range(0, len(self.tokens), batch)])
+
+    @torch.no_grad()
+    def encode_hints(self, controlnet, batch: int = 16) -> torch.Tensor:
+        """What the resting layers of the ControlNet's hint embedding make of the line drawings: (N, 256, 16, 16), float16."""
+        embedding = controlnet.controlnet_cond_embedding
+        rows = []
+        for i in range(0, len(self.hints), batch):
+            x = F.silu(embedding.conv_in(self.hints[i:i + batch, None].float().expand(-1, 3, -1, -1)))
+            for layer in embedding.blocks:
+                x = F.silu(layer(x))
+            rows.append(x.half())
+        return torch.cat(rows)
+
+
+@contextlib.contextmanager
+def features_as_hints(controlnet):
+    """Inside, `controlnet` takes the features of `Table.encode_hints` where it takes hints otherwise."""
+    embedding = controlnet.controlnet_cond_embedding
+    embedding.forward = embedding.conv_out.forward
+    try:
+        yield
+    finally:
+        del embedding.forward
 
 
 def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
@@ -49,22 +83,27 @@ def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
         return torch.cat([vae.encode(to_unit(images[i:i + batch]) * 2 - 1).latents for i in range(0, len(images), batch)])
 
 
-def make_table(scenes, vae, cache: Path) -> Table:
-    """The scenes' table; latents are kept in the file `cache` for as long as the autoencoder and the scenes stay the same."""
+def cached_latents(scenes, vae, cache: Path) -> torch.Tensor:
+    """The scenes' latents; those that the file `cache` holds from the same autoencoder are not computed again."""
     from safetensors import safe_open
-    key = f"{scenes.fingerprint}-{sum(float(p.double().sum()) for p in vae.parameters()):.6f}"
-    latents = None
+    key, known = f"{sum(float(p.half().double().sum()) for p in vae.parameters()):.6f}", {}  # half: as exported
     if cache.exists():
         with safe_open(str(cache), framework="pt") as file:
-            if file.metadata()["key"] == key:
-                latents = file.get_tensor("latents")
-    if latents is None:
-        latents = encode_scenes(vae, scenes.images)
-        write_safetensors(cache, {"latents": latents}, {"key": key})
+            if file.metadata().get("vae") == key:
+                known = dict(zip(json.loads(file.metadata()["ids"]), file.get_tensor("latents")))
+    missing = [row for row, name in enumerate(scenes.ids) if name not in known]
+    if missing:
+        known |= dict(zip([scenes.ids[row] for row in missing], encode_scenes(vae, scenes.images[missing])))
+        write_safetensors(cache, {"latents": torch.stack(list(known.values()))}, {"vae": key, "ids": json.dumps(list(known))})
+    return torch.stack([known[name] for name in scenes.ids])
+
+
+def make_table(scenes, vae, cache: Path) -> Table:
+    latents = cached_latents(scenes, vae, cache)
     alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
     hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products])
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize(scenes.prompts))
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]))
 
 
 @torch.no_grad()
@@ -94,14 +133,19 @@ def start_controlnet(run: Training, pocket: Pocket) -> None:
     run.extra["control"] = True
 
 
-def velocity_loss(pocket: Pocket, latents, shares, hints, tokens, alpha_bar: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Mean squared error of v, weighted by where it will be seen; hints None: without the ControlNet."""
+def is_matrix(key: str, parameter: torch.Tensor) -> bool:
+    """What Muon trains: all matrices and convolutions but the first and the last, and but the table of words."""
+    return parameter.ndim >= 2 and not any(name in key for name in ("conv_in", "conv_out", "embedding.weight", "controlnet_cond", "controlnet_down", "controlnet_mid"))
+
+
+def velocity_loss(pocket: Pocket, latents, shares, features, context, alpha_bar: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Mean squared error of v, weighted by where it will be seen; features None: without the ControlNet."""
     count = len(latents)
     t = ((torch.rand((), generator=random) + torch.arange(count) / count) % 1 * 1000).long()  # spread evenly: less noise between batches
     noise = torch.randn(latents.shape, generator=random)
     a = alpha_bar[t][:, None, None, None]
-    context = pocket.text_encoder(tokens).last_hidden_state
-    predicted = pocket.velocity(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, hints)
+    with features_as_hints(pocket.controlnet):
+        predicted = pocket.velocity(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, None if features is None else features.float())
     weight = 1 - (1 - PRODUCT_WEIGHT) * shares
     return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
@@ -134,9 +178,12 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
     if start is not None:
         begin_from(start, pocket)
+        pocket.text_encoder.requires_grad_(False)
     run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
-                   ema_decay=0.998, weight_decay=0.01, seed=seed)
+                   ema_decay=0.998, weight_decay=0.01, seed=seed, matrices=is_matrix)
     run.extra["config"] = config
+    if start is not None:
+        table.contexts = table.encode_prompts(pocket)
     for module in run.modules.values():
         module.train()
     alpha_bar = alphas_cumprod()
@@ -144,9 +191,12 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
     while run.running:
         if run.progress >= CONTROL_FROM and not run.extra.get("control"):
             start_controlnet(run, pocket)
-        latents, shares, hints, tokens = table.draw(batch, run.random)
-        controlled = run.extra.get("control") and torch.rand((), generator=run.random) >= WITHOUT_CONTROL
-        run.update(velocity_loss(pocket, latents, shares, hints if controlled else None, tokens, alpha_bar, run.random))
+        if run.extra.get("control") and table.features is None:
+            table.features, check.features = table.encode_hints(pocket.controlnet), check.encode_hints(pocket.controlnet)
+        latents, shares, features, contexts = table.draw(batch, run.random, pocket)
+        if torch.rand((), generator=run.random) < WITHOUT_CONTROL:
+            features = None
+        run.update(velocity_loss(pocket, latents, shares, features, contexts, alpha_bar, run.random))
         now = time.monotonic()
         if now - reported > REPORT_SECONDS:
             run.log(batch)
@@ -168,8 +218,7 @@ def sheet_canvases(scenes, count: int) -> list:
 def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int) -> None:
     with run.averaged(), torch.no_grad():
         fixed = torch.Generator().manual_seed(0)
-        hints = check.hints[:, None].float().expand(-1, 3, -1, -1) if run.extra.get("control") else None
-        loss = float(velocity_loss(pocket, check.latents, check.shares, hints, check.tokens, alpha_bar, fixed))
+        loss = float(velocity_loss(pocket, check.latents, check.shares, check.features, check.encode_prompts(pocket)[:-1], alpha_bar, fixed))
         seeds = list(range(columns))
         drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.prompts[:columns], seeds)
     print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from .ldm import PocketFileError, write_safetensors
+from .muon import Muon
 
 SAVE_EVERY_SECONDS = 120
 WARM_UP_STEPS = 50
@@ -50,16 +51,20 @@ class Training:
     """One run with a budget of minutes or of steps, kept in `work/NAME.state.safetensors`.
 
     With a budget of steps a stopped and resumed run is equal to an unbroken one to the last bit; with minutes only the learning rate can differ,
-    since it follows the clock. `random` draws everything that is random.
+    since it follows the clock. `random` draws everything that is random. `matrices(key, parameter)` says which parameters Muon takes; AdamW has the rest.
     """
 
     def __init__(self, work, name: str, modules: dict[str, torch.nn.Module], lr: float, minutes: float | None = None, steps: int | None = None,
-                 ema_decay: float = 0.998, weight_decay: float = 0.01, seed: int = 0):
+                 ema_decay: float = 0.998, weight_decay: float = 0.01, seed: int = 0, matrices=lambda key, parameter: False):
         self.path = Path(work) / f"{name}.state.safetensors"
         self.work, self.name, self.modules, self.lr = Path(work), name, modules, lr
         self.minutes, self.steps, self.ema_decay = minutes, steps, ema_decay
         self.parameters = {f"{part}.{key}": p for part, module in modules.items() for key, p in module.named_parameters() if p.requires_grad}
-        self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+        self.optimisers = {}
+        if chosen := [p for key, p in self.parameters.items() if matrices(key, p)]:
+            self.optimisers["muon"] = Muon(chosen, lr, weight_decay=weight_decay)
+        rest = [p for key, p in self.parameters.items() if not matrices(key, p)]
+        self.optimisers["adamw"] = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
         self.ema = {key: p.detach().clone() for key, p in self.parameters.items()}
         self.random = torch.Generator().manual_seed(seed)
         self.step, self.seconds, self.extra = 0, 0.0, {}
@@ -83,10 +88,11 @@ class Training:
                                      "run the command again with a smaller --lr")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.lr, self.step, self.progress)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.lr, self.step, self.progress)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.ema.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
         self.step += 1
@@ -113,7 +119,8 @@ class Training:
     def save(self) -> None:
         tensors = {f"weights.{part}.{key}": v for part, module in self.modules.items() for key, v in module.state_dict().items()}
         tensors |= {f"ema.{key}": v for key, v in self.ema.items()}
-        tensors |= {f"optimiser.{i}.{key}": v for i, state in self.optimiser.state_dict()["state"].items() for key, v in state.items()}
+        for name, optimiser in self.optimisers.items():
+            tensors |= {f"{name}.{i}.{key}": v for i, state in optimiser.state_dict()["state"].items() for key, v in state.items()}
         tensors["random"] = self.random.get_state()
         write_safetensors(self.path, {k: v.clone() for k, v in tensors.items()},
                           {"state": json.dumps({"name": self.name, "step": self.step, "seconds": self.seconds, "extra": self.extra})})
@@ -127,12 +134,13 @@ class Training:
             self.ema = {key: tensors[f"ema.{key}"] for key in self.ema}
         except (KeyError, RuntimeError) as error:
             raise PocketFileError(f"{self.path} is the state of another training ({error}); delete it to start anew, or choose another --work folder") from error
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimiser."):
-                _, index, field = key.split(".")
-                moments.setdefault(int(index), {})[field] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        for name, optimiser in self.optimisers.items():
+            moments: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"{name}."):
+                    _, index, field = key.split(".")
+                    moments.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         self.random.set_state(tensors["random"])
         self.step, self.seconds, self.extra = state["step"], state["seconds"], state["extra"]
         self._logged_step = self.step

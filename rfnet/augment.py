@@ -28,14 +28,15 @@ class Batch:
 
 
 def make_batch(scenes: Scenes, rows, roundtrips=(), augment: bool = False) -> Batch:
-    """The scenes at these rows. roundtrips: arrays like scenes.images of the same scenes after a VAE; half of an augmented batch
-    takes its image from one of them. Random choices come from torch's global generator."""
+    """The scenes at these rows. roundtrips: arrays like scenes.images, or like its first rows, of the same scenes after a VAE; half of an
+    augmented batch takes its image from one of them where it has the scene. Random choices come from torch's global generator."""
     rows = np.asarray(rows)
     pixels = torch.from_numpy(scenes.images[rows])
     if augment and len(roundtrips):
         for index, row in enumerate(rows):
-            if torch.rand(()) < 0.5:
-                pixels[index] = torch.from_numpy(np.array(roundtrips[int(torch.randint(len(roundtrips), ()))][row]))
+            copies = roundtrips[int(torch.randint(len(roundtrips), ()))]
+            if torch.rand(()) < 0.5 and row < len(copies):
+                pixels[index] = torch.from_numpy(np.array(copies[row]))
     image, product = (_floats(array) for array in (pixels, torch.from_numpy(scenes.products[rows])))
     depth = torch.from_numpy(scenes.depths[rows]).float() / 255
     rgb, alpha = product[:, :3], product[:, 3]

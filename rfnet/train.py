@@ -45,7 +45,7 @@ class TrainConfig:
 
 
 def load_roundtrips(path, scenes: Scenes) -> list:
-    """The .npy files at path (one, or a folder of them), each uint8 of the shape of scenes.images, memory-mapped."""
+    """The .npy files at path (one, or a folder of them), each uint8 like scenes.images or like its first rows, memory-mapped."""
     path = Path(path)
     files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
     if not files:
@@ -56,7 +56,7 @@ def load_roundtrips(path, scenes: Scenes) -> list:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f'"{file}" is no readable .npy array ({error}): make it again with `pocket train roundtrip`.') from error
-        if array.dtype != np.uint8 or array.shape[1:] != scenes.images.shape[1:] or len(array) < len(scenes):
+        if array.dtype != np.uint8 or array.shape[1:] != scenes.images.shape[1:] or not 0 < len(array) <= len(scenes):
             raise DataError(f'"{file}" is {array.dtype} {array.shape} but the scenes are uint8 {scenes.images.shape}: make it again from this split.')
         arrays.append(array)
     return arrays

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket import family, ldm
 from reliable_ads.pocket.export import denoise_once, export
 from reliable_ads.pocket.pipeline import sample, sample_latents
-from reliable_ads.pocket.train_diffusion import train_diffusion
+from reliable_ads.pocket.muon import Muon, orthogonalise
+from reliable_ads.pocket.train_diffusion import cached_latents, train_diffusion
 from reliable_ads.pocket.train_vae import load_vae, pass_through, psnr, reconstruct, train_vae
 from reliable_ads.pocket.training import Training
 from reliable_ads.rfnet.product import Product, place
@@ -128,7 +129,7 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     def train(work, steps, until=None):
         torch.manual_seed(5)
         layer = torch.nn.Linear(4, 4)
-        run = Training(work, "line", {"layer": layer}, 1e-2, steps=steps)
+        run = Training(work, "line", {"layer": layer}, 1e-2, steps=steps, matrices=lambda key, p: p.ndim == 2)
         while run.running and run.step != until:
             x = torch.randn(8, 4, generator=run.random)
             run.update(((layer(x) - x) ** 2).mean())
@@ -144,6 +145,33 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
     with pytest.raises(ldm.PocketFileError, match="delete it to start anew"):
         train(tmp_path / "broken", 12)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 32), (2, 32, 8), (1, 16, 16)])
+def test_muon_makes_steps_orthogonal(shape):
+    """All singular values end near 1, and the singular vectors stay."""
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    steps = orthogonalise(matrices)
+    values = torch.linalg.svdvals(steps)
+    assert steps.shape == matrices.shape and values.min() > 0.3 and values.max() < 1.3
+    u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+    inside = u.mT @ steps @ v.mT
+    assert torch.allclose(inside, torch.diag_embed(inside.diagonal(dim1=1, dim2=2)), atol=1e-4)
+
+
+def test_muon_takes_convolutions_down_a_slope():
+    torch.manual_seed(0)
+    layer, x = torch.nn.Conv2d(3, 4, 3), torch.randn(8, 3, 6, 6)
+    aim = torch.nn.Conv2d(3, 4, 3)(x).detach()
+    optimiser = Muon([layer.weight], lr=0.02)
+    losses = []
+    for _ in range(60):
+        loss = ((layer(x) - aim) ** 2).mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
 
 
 def test_a_loss_that_is_not_a_number_stops_and_says_so(tmp_path):
@@ -167,6 +195,12 @@ def test_all_stages_in_small(tmp_path):
         once = denoise_once(loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0))
     assert once.shape == latents.shape and torch.isfinite(once).all()
     assert sorted(p.suffix for p in (tmp_path / "sheets").iterdir()) == [".png", ".png", ".txt"]
+    # latents that are known are not computed again, also for the exported (half precision) autoencoder, and new scenes are added
+    cache, exported = tmp_path / "latents-train.safetensors", loaded.vae
+    known = cached_latents(train, vae, cache)
+    written = cache.stat().st_mtime_ns
+    assert torch.equal(cached_latents(scenes(5), exported, cache), known[:5]) and cache.stat().st_mtime_ns == written
+    assert len(cached_latents(scenes(14), vae, cache)) == 14 and cache.stat().st_mtime_ns > written
     # an exported checkpoint is a place to begin from
     (tmp_path / "again").mkdir()
     (tmp_path / "vae.safetensors").rename(tmp_path / "again" / "vae.safetensors")

@@ -113,9 +113,12 @@ def test_roundtrips_are_used_and_checked(folder, tmp_path):
     batch = make_batch(scenes, range(24), roundtrips, augment=True)
     dark = ((batch.image * (batch.alpha == 0)[:, None]).mean((1, 2, 3)) < 0.2).sum()
     assert 4 <= dark <= 20
-    np.save(tmp_path / "short.npy", scenes.images[:3])
-    with pytest.raises(DataError, match="short.npy.*make it again"):
-        load_roundtrips(tmp_path / "short.npy", scenes)
+    np.save(tmp_path / "first.npy", np.zeros_like(scenes.images[:3]))
+    first = load_roundtrips(tmp_path / "first.npy", scenes)
+    assert make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1    # only its own rows are replaced
+    np.save(tmp_path / "small.npy", scenes.images[:, :64])
+    with pytest.raises(DataError, match="small.npy.*make it again"):
+        load_roundtrips(tmp_path / "small.npy", scenes)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
     with pytest.raises(DataError, match="no readable .npy"):
         load_roundtrips(tmp_path / "pickled.npy", scenes)
