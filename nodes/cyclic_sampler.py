@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, channels_last, stop_if_cancelled
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_last, stop_if_cancelled
 from .sampling import Draw
 
 
@@ -44,6 +44,7 @@ class RFCyclicSampler(io.ComfyNode):
                     tooltip="When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out the nodes behind image, latent and seed, error ends the run with a message.",
                 ),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
+                accept_input(),
             ],
             outputs=[
                 io.Image.Output("images", display_name="image", tooltip="The accepted picture, or what on_exhausted says."),
@@ -59,14 +60,15 @@ class RFCyclicSampler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold
+        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold, accept="threshold"
     ) -> io.NodeOutput:
         screen = Screen(cls.hidden.unique_id, attempts)
         draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product, screen.step)
         draw.check()
+        threshold = reviewer.threshold_for(accept, threshold)
         run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen)
 
-        settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise}
+        settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise, "accept": accept, "threshold": threshold}
         report = json.dumps({**run.report(), "settings": settings}, ensure_ascii=False, indent=2)
         pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in run.attempts]))  # a NaN picture is shown black
         shown = {**shown_pictures(pictures), "report": [report]}

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, channels_first, from_pictures, stop_if_cancelled
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled
 from .folders import path_of, state_of
 
 
@@ -24,10 +24,22 @@ class LoadedReviewer:
             self.reviewer, load_device=comfy.model_management.get_torch_device(), offload_device=comfy.model_management.unet_offload_device()
         )
 
-    def review(self, images: torch.Tensor, canvas, threshold: float):
-        """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own. Returns an rfnet.reviewer.Review."""
+    def threshold_for(self, accept: str, threshold: float) -> float:
+        """The least p(available) to accept, from the node's two inputs; a threshold of 0 takes the reviewer's own. Raises ReviewError."""
+        return self.reviewer.threshold_for(accept, threshold or None)
+
+    def review(self, images: torch.Tensor, canvas, threshold: float, depth=None, saliency=None):
+        """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own; depth, saliency (B, 1, H, W) or None for its own.
+        Returns an rfnet.reviewer.Review."""
         comfy.model_management.load_models_gpu([self.patcher])
-        return self.reviewer.review(images.to(self.patcher.load_device), canvas, threshold or None)
+        return self.reviewer.review(images.to(self.patcher.load_device), canvas, threshold or None, depth, saliency)
+
+    def explain(self, images: torch.Tensor, canvas, review):
+        """Why these reviewed images (B, 3, H, W) got their verdicts. Returns an rfnet.explain.Explanation."""
+        from ..rfnet.explain import explain
+
+        comfy.model_management.load_models_gpu([self.patcher])
+        return explain(self.reviewer, images.to(self.patcher.load_device), canvas, review=review)
 
 
 class RFLoadReviewer(io.ComfyNode):
@@ -70,25 +82,39 @@ class RFReview(io.ComfyNode):
                 Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
                 Product.Input("product", tooltip="From the RF Product node that these pictures were made with."),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
+                accept_input(),
+                map_input("depth", "near is white, as DPT and Depth Anything nodes give it"),
+                map_input("saliency", "what stands out is white, as U2-Net and BiRefNet nodes give it"),
             ],
             outputs=[
                 io.Image.Output("accepted", display_name="accepted images", tooltip="Fit to publish. When there is none, the nodes behind this output do not run."),
                 io.Image.Output("rejected", display_name="rejected images", tooltip="Not fit. When there is none, the nodes behind this output do not run."),
-                io.String.Output("report", display_name="report", tooltip="One entry per picture as JSON: label, probabilities, accepted."),
+                io.String.Output("report", display_name="report", tooltip="One entry per picture as JSON: label, probabilities, accepted; for a rejected one also the evidence: which defect, where, and from which inputs."),
                 io.Image.Output("annotated", display_name="annotated preview", tooltip="All pictures with a green or red frame and the verdict."),
+                io.Image.Output("heat", display_name="heat maps", tooltip="All pictures under a heat map of what speaks for their most probable defect, which the strip names; the frame is the verdict's."),
             ],
         )
 
     @classmethod
-    def execute(cls, images, reviewer, product, threshold) -> io.NodeOutput:
+    def execute(cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None) -> io.NodeOutput:
+        from ..rfnet.explain import annotate_heat, rows_with_evidence
         from ..rfnet.reviewer import annotate
 
         stop_if_cancelled()
+        threshold = reviewer.threshold_for(accept, threshold)
         pictures = channels_first(images)
-        review = reviewer.review(pictures, product, threshold)
+        review = reviewer.review(pictures, product, threshold, one_channel(depth), one_channel(saliency))
         accepted = review.accepted.cpu().bool()
-        report = json.dumps(review.rows(), ensure_ascii=False, indent=2)
-        return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, from_pictures(annotate(pictures, review)))
+        explanation = reviewer.explain(pictures, product, review)
+        report = json.dumps(rows_with_evidence(review, explanation), ensure_ascii=False, indent=2)
+        previews = (from_pictures(frames) for frames in (annotate(pictures, review), annotate_heat(pictures, review, explanation)))
+        return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, *previews)
+
+
+def map_input(kind: str, meaning: str) -> io.MultiType.Input:
+    """An optional input for maps that another node made."""
+    tooltip = f"Optional {kind} maps of the pictures, one each or one for all: {meaning}. Without them the reviewer's own; use the kind that it was trained with."
+    return io.MultiType.Input(kind, types=[io.Image, io.Mask], optional=True, tooltip=tooltip)
 
 
 def some(images: torch.Tensor):

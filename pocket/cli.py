@@ -1,4 +1,4 @@
-"""`pocket render` and `pocket train`: how the small world and its models are made."""
+"""`pocket render`, `pocket compose` and `pocket train`: how the small world and its models are made."""
 
 from __future__ import annotations
 
@@ -33,6 +33,49 @@ def _render(args) -> int:
     return 0
 
 
+def _compose(args) -> int:
+    from .assets import AssetError, Assets
+    from .compose import compose_split
+    from .relief import Finishes
+    try:
+        import cv2  # noqa: F401
+        import OpenEXR  # noqa: F401
+        from tqdm import tqdm
+    except ImportError as missing:
+        print(f"pocket compose reads HDR panoramas ({missing.name} is not installed): run `pip install OpenEXR pillow opencv-python-headless tqdm` in a virtual environment and use its Python",
+              file=sys.stderr)
+        return 2
+    if args.size % 8 or not 64 <= args.size <= 1024:
+        print(f"--size is {args.size}: it must be a multiple of 8 between 64 and 1024", file=sys.stderr)
+        return 2
+    import tempfile
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            Assets(args.assets, scratch)
+            Finishes.read(args.assets)
+    except AssetError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for split, count in (("train", args.train), ("val", args.val), ("test", args.test)):
+        with tqdm(total=count, desc=f"compose {split}", unit="scene") as bar:
+            compose_split(Path(args.data), split, count, Path(args.assets), args.size, args.workers, bar.update)
+    return 0
+
+
+def _draw(args) -> int:
+    from tqdm import tqdm
+    from .draw import draw
+    from .ldm import CHECKPOINT, CONTROLNET, load_pocket
+    print(draw(args.data, args.out, args.count, load_pocket(args.checkpoint or CHECKPOINT, args.controlnet or CONTROLNET), args.cfg, args.steps, tqdm))
+    return 0
+
+
+def _label(args) -> int:
+    from .draw import label
+    print(f"{label(args.drawn, args.labels, args.shard)} labelled pictures in {args.shard}")
+    return 0
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="pocket", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -44,10 +87,37 @@ def main(arguments=None) -> int:
     render.add_argument("--test", type=int, default=1000)
     render.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     render.set_defaults(run=_render)
+    compose = commands.add_parser("compose", help="compose photograph-like scenes with true labels, beside the rendered ones")
+    compose.add_argument("--data", required=True, help="folder for the splits; a stopped run goes on where it was")
+    compose.add_argument("--assets", required=True, help="node_modules folder with @pmndrs/assets and @lobehub/fluent-emoji-3d")
+    compose.add_argument("--train", type=int, default=8000)
+    compose.add_argument("--val", type=int, default=600)
+    compose.add_argument("--test", type=int, default=1200)
+    compose.add_argument("--size", type=int, default=256, help="side of a square picture; portraits and landscapes have the same area")
+    compose.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    compose.set_defaults(run=_compose)
+    draw = commands.add_parser("draw", help="draw pictures around a split's products, with numbered sheets for labelling by eye")
+    draw.add_argument("--data", type=Path, required=True, help="folder of one split, such as DATA/train")
+    draw.add_argument("--out", type=Path, required=True)
+    draw.add_argument("--count", type=int, default=320)
+    draw.add_argument("--cfg", type=float, default=4.0, help="guidance, as in the demo workflow")
+    draw.add_argument("--steps", type=int, default=20)
+    draw.add_argument("--checkpoint", type=Path, help="default: the one that ships")
+    draw.add_argument("--controlnet", type=Path, help="default: the one that ships")
+    draw.set_defaults(run=_draw)
+    label = commands.add_parser("label", help="join the pictures of `pocket draw` with labels into a shard that `rfnet train` reads")
+    label.add_argument("--drawn", type=Path, required=True, help="folder of `pocket draw`")
+    label.add_argument("--labels", type=Path, required=True, help='JSON object {number: label}')
+    label.add_argument("--shard", type=Path, required=True, help="the .zip to write")
+    label.set_defaults(run=_label)
     from .train import add_train_parser
     add_train_parser(commands)
     args = parser.parse_args(arguments)
-    return args.run(args)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def start_noise(seeds: list[int], shape: tuple[int, int, int]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def sample_latents(pocket: Pocket, canvases: list, prompts: list[str], seeds: list[int], negative: str = "", steps: int = 20, cfg: float = 5.0,
+def sample_latents(pocket: Pocket, canvases: list, prompts: list[str], seeds: list[int], negative: str = "", steps: int = 20, cfg: float = 4.0,
                    strength: float = 1.0, on_step=None) -> torch.Tensor:
     """Draws one latent per canvas → (B, 4, H/8, W/8), scaled.
 

@@ -1,52 +1,69 @@
 """Augmentations that make rendered scenes look like generated ones, on batches of bytes; the label never changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .data import Scenes
 from .product import over_grey
 
 
 @dataclass
 class Batch:
-    """Floats in [0, 1]: image, product_rgb (B, 3, S, S); alpha, depth (B, S, S); labels (B,), captions list of B."""
+    """Floats in [0, 1]: image, product_rgb (B, 3, S, S); alpha, depth, saliency (B, S, S), the last two NaN where nobody knows them;
+    labels (B,), captions list of B, aligned (B,) bool: whether the product's own pixels belong on the picture."""
 
     image: torch.Tensor
     product_rgb: torch.Tensor
     alpha: torch.Tensor
     depth: torch.Tensor
+    saliency: torch.Tensor
     labels: torch.Tensor
     captions: list
+    aligned: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     @property
     def shown(self) -> torch.Tensor:
         """The product over grey, (B, 3, S, S)."""
         return over_grey(self.product_rgb, self.alpha)
 
+    def to(self, device) -> "Batch":
+        return Batch(**{field.name: getattr(self, field.name) if field.name == "captions" else getattr(self, field.name).to(device) for field in fields(self)})
 
-def make_batch(scenes: Scenes, rows, roundtrips=(), augment: bool = False) -> Batch:
-    """The scenes at these rows. roundtrips: arrays like scenes.images, or like its first rows, of the same scenes after a VAE; half of an
-    augmented batch takes its image from one of them where it has the scene. Random choices come from torch's global generator."""
-    rows = np.asarray(rows)
-    pixels = torch.from_numpy(scenes.images[rows])
+
+def make_batch(scenes, rows, roundtrips=(), augment: bool = False) -> Batch:
+    """The samples scenes[row] (data.Scenes or samples.Samples) at these rows; see collate."""
+    return collate([scenes[row] for row in rows], rows, roundtrips, augment)
+
+
+def collate(samples: list, rows=(), roundtrips=(), augment: bool = False) -> Batch:
+    """Samples as Samples.read gives them. roundtrips: arrays (N, S, S, 3) of the images with these rows, or of the first of them, after a
+    VAE; half of an augmented batch takes its image from one of them where it has the row. Random choices come from torch's global generator."""
+    pictures = [sample["image"] for sample in samples]
     if augment and len(roundtrips):
         for index, row in enumerate(rows):
             copies = roundtrips[int(torch.randint(len(roundtrips), ()))]
             if torch.rand(()) < 0.5 and row < len(copies):
-                pixels[index] = torch.from_numpy(np.array(copies[row]))
-    image, product = (_floats(array) for array in (pixels, torch.from_numpy(scenes.products[rows])))
-    depth = torch.from_numpy(scenes.depths[rows]).float() / 255
+                pictures[index] = np.array(copies[row])
+    image, product = (_floats(torch.from_numpy(np.stack(arrays))) for arrays in (pictures, [sample["product"] for sample in samples]))
+    unknown = np.full(pictures[0].shape[:2], np.nan, np.float32)
+    depth, saliency = (torch.from_numpy(np.stack([unknown if sample[kind] is None else sample[kind].astype(np.float32) / 255 for sample in samples]))
+                       for kind in ("depth", "saliency"))
+    aligned = torch.tensor([sample["aligned"] for sample in samples])
     rgb, alpha = product[:, :3], product[:, 3]
     if augment:
         image = degrade(image)
-        flip = torch.rand(len(rows)) < 0.5
-        image, rgb, alpha, depth = (_flip(x, flip) for x in (image, rgb, alpha, depth))
+        flip = torch.rand(len(samples)) < 0.5
+        image, rgb, alpha, depth, saliency = (_flip(x, flip) for x in (image, rgb, alpha, depth, saliency))
     # As in generation, the product's own pixels end up on the picture.
-    image = alpha[:, None] * rgb + (1 - alpha[:, None]) * image
-    return Batch(image, rgb, alpha, depth, torch.from_numpy(scenes.labels[rows]), [scenes.captions[row] for row in rows])
+    share = alpha[:, None] * aligned[:, None, None, None]
+    image = share * rgb + (1 - share) * image
+    labels = torch.tensor([int(sample["label"]) for sample in samples])
+    return Batch(image, rgb, alpha, depth, saliency, labels, [sample["caption"] for sample in samples], aligned)
 
 
 def degrade(images: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""`rfnet train | evaluate | review`: one command each, errors as one sentence and exit status 1."""
+"""`rfnet train | evaluate | calibrate | review`: one command each, errors as one sentence and exit status 1."""
 
 import argparse
 import json
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 
-from .data import DataError, read_scenes
+from .data import DataError
 from .pictures import PictureError, open_picture
 from .product import Product, place
 from .reviewer import ReviewError
-from .weights import DEFAULT_WEIGHTS, WeightsError, load_networks, load_reviewer
+from .risks import ACCEPT, RISKS, UNITS, parse_risks
+from .sources import open_samples
+from .weights import DEFAULT_WEIGHTS, WeightsError, change_metadata, load_networks, load_reviewer
 
 
 def main(argv=None) -> int:
@@ -38,25 +40,28 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
-    sub = command("train", train, "Train a reviewer on labelled scenes; run it again after an interruption and it goes on.")
-    sub.add_argument("--data", required=True, help="folder with train/ and val/ of .zip shards")
-    sub.add_argument("--out", required=True, help="weights file to write, .safetensors")
-    sub.add_argument("--roundtrip", help=".npy of the training images after a VAE, or a folder of such files; used half of the time")
-    sub.add_argument("--epochs", type=float, default=6)
-    sub.add_argument("--map-epochs", type=float, default=3, help="epochs of the depth and saliency estimator, trained first")
-    sub.add_argument("--minutes", type=float, help="end by the clock instead of by epochs")
-    sub.add_argument("--batch", type=int, default=32)
-    sub.add_argument("--lr", type=float, default=1e-3, help="learning rate of the new layers")
-    sub.add_argument("--backbone-lr", type=float, default=3e-4)
-    sub.add_argument("--init", choices=("imagenet", "random"), default="imagenet")
-    sub.add_argument("--limit", type=int, help="use only so many scenes of each split, for a look")
-    sub.add_argument("--seed", type=int, default=0)
+    sub = command("train", train, "Train a reviewer as a TOML file says; run it again after an interruption and it goes on.")
+    sub.add_argument("config", help="such as rfnet/configs/compact.toml")
+    sub.add_argument("--train", nargs="+", help="in the place of the config's: folders of shards, tables, folders of RF1M")
+    sub.add_argument("--val", nargs="+")
+    sub.add_argument("--out", help="weights file to write, .safetensors")
+    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other key of the config, such as epochs=2 seed=1")
 
     sub = command("evaluate", evaluate, "Scores of a weights file on one split, with 95 %% bootstrap intervals by product.")
     sub.add_argument("weights", nargs="?", default=str(DEFAULT_WEIGHTS))
-    sub.add_argument("--data", required=True, help="folder of one split, such as DATA/test")
+    sub.add_argument("--data", required=True, help="folder of one split, such as DATA/test, a table, or a folder of RF1M")
     sub.add_argument("--threshold", type=float, help="accept from this p(available); by default the weights' own")
     sub.add_argument("--limit", type=int)
+    sub.add_argument("--out", help="folder for report.json, reliability.png, confusion.png and precision_recall.png")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("calibrate", calibrate, "Fit a reviewer's temperature and certify its accept thresholds for stated risks, on labelled pictures of products that it never saw.")
+    sub.add_argument("weights")
+    sub.add_argument("--data", required=True, help="folder of one split, with as many bad pictures among the good as the reviewer will meet")
+    sub.add_argument("--out", help="weights file to write; by default the same file")
+    sub.add_argument("--risk", type=_risk, nargs="+", default=RISKS, help="share of bad ones among the accepted, such as 0.05")
+    sub.add_argument("--unit", choices=UNITS, default="product", help="what counts as one independent draw: a product's first accepted picture, or, weaker, every picture")
+    sub.add_argument("--seed", type=int, default=0, help="which products fall into which half, and the order of their pictures")
     sub.add_argument("--json", action="store_true")
 
     sub = command("review", review, "Verdicts on generated images of one product, or of an index of them.")
@@ -66,35 +71,70 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--index", help='.jsonl with lines of {"image", "product", "caption"}, paths relative to it')
     sub.add_argument("--image-scale", type=float, help="the image_scale it was placed with; by default 0.72, or its own place where product and image have one size")
     sub.add_argument("--threshold", type=float)
+    sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
     sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS))
     sub.add_argument("--json", action="store_true", help="one JSON object per image and line")
     return parser
 
 
-def train(args) -> None:
-    from .train import Run, TrainConfig
+def _risk(text: str) -> float:
+    risk = float(text)
+    if not 0 < risk < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share between 0 and 1, such as 0.05")
+    return risk
 
-    names = TrainConfig.__dataclass_fields__
-    Run(TrainConfig(**{key: value for key, value in vars(args).items() if key in names}))()
+
+def train(args) -> None:
+    from .config import changes, read_config
+    from .train import Run
+
+    Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
 
 
 def evaluate(args) -> None:
+    from .evaluate import curves, score, write_report
+    from .metrics import table, without_nan
+
+    scenes, logits, metadata = _logits(args, args.limit)
+    threshold, temperature = float(metadata["threshold"]) if args.threshold is None else args.threshold, float(metadata["temperature"])
+    report = score(logits, scenes, temperature, threshold, risks=parse_risks(metadata.get("risks", "{}")))
+    report |= {"weights": Path(args.weights).name, "data_fingerprint": scenes.fingerprint, "findings": scenes.findings.counts}
+    print(json.dumps(without_nan(report)) if args.json else table(report))
+    if args.out:
+        for path in write_report(report | curves(logits, scenes, temperature), args.out):
+            print(f"wrote {path}", file=sys.stderr)
+
+
+def calibrate(args) -> None:
+    from .calibrate import calibrate, summary
+
+    scenes, logits, metadata = _logits(args)
+    if scenes.fingerprint == metadata.get("data_fingerprint"):
+        raise DataError(f'"{args.data}" is what these weights were trained on: give labelled pictures of products that they never saw.')
+    calibration = calibrate(logits, scenes.labels, scenes.product_ids, args.risk, args.unit, before=float(metadata["temperature"]), seed=args.seed)
+    about = {**calibration.about, "data_fingerprint": scenes.fingerprint, "seed": args.seed}
+    out = args.out or args.weights
+    change_metadata(args.weights, out, {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about})
+    print(json.dumps({"temperature": calibration.temperature, "risks": calibration.risks, **about}) if args.json else f"{summary(calibration)}\nwrote {out}")
+
+
+def _logits(args, limit=None):
+    """(scenes, logits (N, 5) of the weights on them, the weights' metadata)."""
     from tqdm import tqdm
 
-    from .evaluate import predict, score
-    from .metrics import table
+    from .evaluate import predict
 
     rfnet, mapnet, metadata = load_networks(args.weights)
-    scenes = read_scenes(args.data, args.limit, rfnet.config.image_size)
-    threshold = float(metadata["threshold"]) if args.threshold is None else args.threshold
-    logits = predict(rfnet, mapnet, scenes, progress=lambda steps: tqdm(steps, desc="review", disable=args.json))
-    report = score(logits, scenes, float(metadata["temperature"]), threshold)
-    report |= {"weights": Path(args.weights).name, "data_fingerprint": scenes.fingerprint, "skipped": len(scenes.skipped)}
-    print(json.dumps(report) if args.json else table(report))
+    scenes = open_samples(args.data, rfnet.config.image_size)
+    scenes = scenes.select(range(min(limit or len(scenes), len(scenes)))).without_broken()
+    if scenes.findings.counts:
+        print(scenes.findings, file=sys.stderr)
+    return scenes, predict(rfnet, mapnet, scenes, progress=lambda steps: tqdm(steps, desc="review", disable=args.json)), metadata
 
 
 def review(args) -> None:
     reviewer = load_reviewer(args.weights)
+    threshold = reviewer.threshold_for(args.accept, args.threshold)
     for line in _lines(args):
         image = open_picture(line["image"])[..., :3]
         product = Product.from_picture(line["product"], line.get("caption", ""))
@@ -105,7 +145,7 @@ def review(args) -> None:
         images = torch.from_numpy(image).permute(2, 0, 1)[None]
         if images.shape[2:] != (height, width):
             images = torch.nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
-        row = {"image": str(line["image"]), **reviewer.review(images, canvas, args.threshold).rows()[0]}
+        row = {"image": str(line["image"]), **reviewer.review(images, canvas, threshold).rows()[0]}
         if args.json:
             print(json.dumps(row, ensure_ascii=False), flush=True)
         else:

@@ -45,6 +45,13 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, row: int) -> dict:
+        """One scene as samples.Samples.read gives it."""
+        return {
+            "image": self.images[row], "product": self.products[row], "depth": self.depths[row], "saliency": None, "aligned": True,
+            "caption": self.captions[row], "prompt": self.prompts[row], "label": int(self.labels[row]), "product_id": self.product_ids[row],
+        }
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that name this selection of scenes and labels."""
@@ -87,7 +94,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
 
 def write_shard(path, scenes) -> None:
     """Write one shard, whole or not at all. scenes: dicts with the index's texts and with Pillow pictures under
-    "image" (RGB), "product" (RGBA) and "depth" (L)."""
+    "image" (RGB), "product" (RGBA) and, where it is known, "depth" (L)."""
     path, partial = Path(path), Path(f"{path}.partial")
     try:
         with zipfile.ZipFile(partial, "w") as archive:
@@ -95,6 +102,8 @@ def write_shard(path, scenes) -> None:
             for scene in scenes:
                 line = dict(scene)
                 for name, ending, options in (("image", "webp", {"quality": 92}), ("product", "webp", {"quality": 92}), ("depth", "png", {})):
+                    if name not in scene:
+                        continue
                     data = io.BytesIO()
                     scene[name].save(data, ending, **options)
                     line[name] = f"{name}/{scene['id']}.{ending}"

@@ -1,11 +1,13 @@
 """Verdicts of a network over whole splits: logits, temperature, scores."""
 
+import json
+from pathlib import Path
+
 import torch
 
 from .augment import make_batch
 from .data import Scenes
-from .metrics import classification_report
-from .model import tokenize
+from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
 
 
 @torch.no_grad()
@@ -17,7 +19,7 @@ def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda step
     for start in progress(range(0, len(scenes), batch)):
         part = make_batch(scenes, range(start, min(start + batch, len(scenes))))
         image = part.image.to(device)
-        logits.append(rfnet(part.shown.to(device), image, *mapnet(image), tokenize(part.captions).to(device)).cpu())
+        logits.append(rfnet(part.shown.to(device), image, *mapnet(image), rfnet.tokenize(part.captions).to(device)).cpu())
     return torch.cat(logits)
 
 
@@ -28,7 +30,36 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return float(temperatures[losses.argmin()])
 
 
-def score(logits: torch.Tensor, scenes: Scenes, temperature: float = 1.0, threshold: float = 0.5, resamples: int = 300) -> dict:
-    """metrics.classification_report of logits (N, 5) against the scenes' labels, intervals by product."""
+def score(logits: torch.Tensor, scenes: Scenes, temperature: float = 1.0, threshold: float = 0.5, resamples: int = 300, risks: dict | None = None) -> dict:
+    """metrics.classification_report of logits (N, 5) against the scenes' labels, intervals by product.
+
+    risks: what risks.parse_risks gave; the report then says under "risks" how many of those accepted at each are bad here.
+    """
     probabilities = (logits / temperature).softmax(1).numpy()
-    return classification_report(probabilities, scenes.labels, scenes.product_ids, threshold, resamples)
+    about = scenes.labels, scenes.product_ids
+    report = classification_report(probabilities, *about, threshold, resamples)
+    if risks:
+        report["risks"] = {
+            f"{risk:g}": {"refused": entry["refused"]} if "refused" in entry else at_threshold(probabilities[:, 0], *about, entry["threshold"], resamples)
+            for risk, entry in risks.items()
+        }
+    return report
+
+
+def curves(logits: torch.Tensor, scenes: Scenes, temperature: float = 1.0, resamples: int = 300) -> dict:
+    """{"reliability", "precision_recall"}: what metrics says of the same logits, point by point."""
+    probabilities = (logits / temperature).softmax(1).numpy()
+    about = scenes.labels, scenes.product_ids, resamples
+    return {"reliability": reliability(probabilities[:, 0], *about), "precision_recall": precision_recall(probabilities, *about)}
+
+
+def write_report(report: dict, folder) -> list:
+    """Write a report that holds its curves as report.json, reliability.png, confusion.png and precision_recall.png, each whole or
+    not at all; returns the paths. Raises OSError when the disk refuses, RuntimeError without matplotlib."""
+    from .plots import draw
+    from .weights import write_whole
+
+    files = {**draw(report), "report.json": (json.dumps(without_nan(report), indent=1) + "\n").encode()}
+    for name, content in files.items():
+        write_whole(Path(folder) / name, content)
+    return [Path(folder) / name for name in files]

@@ -26,6 +26,8 @@ class MapNet(nn.Module):
     Depth is inverse depth, 1 = nearest, 0 = infinitely far, as DPT gives it. Saliency is 1 on what stands out.
     """
 
+    name = "builtin"  # as a map_sources.MapSource
+
     def __init__(self, channels=(16, 32, 64, 96)):
         super().__init__()
         self.down = nn.ModuleList([Block(3, channels[0], 2)])

@@ -1,16 +1,19 @@
 """The reviewer: generated images and the product they were painted around in, verdicts out (arXiv:2408.00418)."""
 
+import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from .labels import LABELS
-from .maps import MapNet
-from .model import RFNet, tokenize
+from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
+from .maps import resize
+from .model import RFNet
 from .product import Canvas, over_grey
+from .risks import ACCEPT, parse_risks
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
 REMEMBERED = 8  # products whose features are kept
@@ -23,71 +26,113 @@ class ReviewError(ValueError):
 @dataclass
 class Review:
     """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the maps that
-    were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest."""
+    were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences on what to doubt."""
 
     probabilities: torch.Tensor
     accepted: torch.Tensor
     label_ids: torch.Tensor
     depth: torch.Tensor
     saliency: torch.Tensor
+    notes: list = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     def rows(self) -> list:
-        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}."""
+        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, and "notes" where there are some."""
+        notes = {"notes": self.notes} if self.notes else {}
         return [
-            {"label": LABELS[label], "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))), "accepted": accepted}
+            {"label": LABELS[label], "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))), "accepted": accepted, **notes}
             for label, row, accepted in zip(self.label_ids.tolist(), self.probabilities.tolist(), self.accepted.tolist())
         ]
 
 
 class Reviewer(nn.Module):
-    """RFNet with the map estimator it was trained with, its temperature and its threshold. Make one with weights.load_reviewer."""
+    """RFNet with a source of maps, its temperature and its threshold. Make one with weights.load_reviewer."""
 
-    def __init__(self, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None):
+    def __init__(self, rfnet: RFNet, maps: MapSource, metadata: dict | None = None):
         super().__init__()
-        self.rfnet, self.maps, self.metadata = rfnet, mapnet, dict(metadata or {})
+        self.rfnet, self.maps, self.metadata = rfnet, maps, dict(metadata or {})
+        self.trained_maps = parse_maps(self.metadata.get("maps", BUILTIN))
+        self._warned = set()
         self.temperature = float(self.metadata.get("temperature", 1.0))
         self.threshold = float(self.metadata.get("threshold", 0.5))
+        self.risks = parse_risks(self.metadata.get("risks", "{}"))
         self._products = OrderedDict()
         self.eval()
 
     @torch.no_grad()
-    def review(self, images: torch.Tensor, canvas: Canvas, threshold: float | None = None) -> Review:
+    def review(self, images: torch.Tensor, canvas: Canvas, threshold: float | None = None, depth=None, saliency=None) -> Review:
         """Review images (B, 3, H, W), RGB in [0, 1], painted around the product of this canvas.
 
         accepted = p(available) >= threshold; by default the threshold of the weights. Each image is judged by itself, whatever
-        else is in the batch. Raises ReviewError.
+        else is in the batch. depth, saliency: maps that something else made, (B, 1, h, w) or one for all, in [0, 1], depth inverse
+        with 1 = nearest; None looks through self.maps. The first time that a kind of maps isn't what the weights were trained with,
+        it warns, and each Review notes it. Raises ReviewError.
         """
-        _check(images, canvas)
+        check(images, canvas)
+        outside = [_fit(kind, values, images) for kind, values in (("depth", depth), ("saliency", saliency))]
+        notes = self._notes(*outside)
         threshold = self.threshold if threshold is None else threshold
-        features = self._product_features(canvas)
+        features = self.product_features(canvas)
         logits, depths, saliencies = [], [], []
-        for chunk in images.to(self._weight).clamp(0, 1).split(CHUNK):
-            depth, saliency = self.maps(chunk)
+        for start in range(0, len(images), CHUNK):
+            chunk, *given = (values if values is None else values[start:start + CHUNK].to(self._weight).clamp(0, 1) for values in (images, *outside))
+            depth, saliency = self._look(chunk, *given)
             logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features))
             depths.append(depth)
             saliencies.append(saliency)
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
-        return Review(probabilities, probabilities[:, 0] >= threshold, probabilities.argmax(1), torch.cat(depths).float().cpu(), torch.cat(saliencies).float().cpu())
+        return Review(probabilities, probabilities[:, 0] >= threshold, probabilities.argmax(1), torch.cat(depths).float().cpu(), torch.cat(saliencies).float().cpu(), notes)
+
+    def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:
+        """The least p(available) to accept when `accept`, one of ACCEPT, decides: the given threshold (None: the weights' own), or
+        the one certified for a risk, whatever the given one is. Raises ReviewError where this reviewer holds no such certificate."""
+        if accept not in ACCEPT:
+            raise ReviewError(f'accept is "{accept}": use one of {", ".join(ACCEPT)}.')
+        risk = ACCEPT[accept]
+        if risk is None:
+            return self.threshold if threshold is None else threshold
+        remedy = f"run `rfnet calibrate WEIGHTS --data DIR --risk {risk:g}` on labelled pictures of products that it never saw, or set accept to threshold."
+        if risk not in self.risks:
+            raise ReviewError(f"this reviewer was never certified to accept at {accept}: {remedy}")
+        if "refused" in self.risks[risk]:
+            raise ReviewError(f"this reviewer could not be certified to accept at {accept} ({self.risks[risk]['refused'].rstrip('.')}): with better weights or more pictures, {remedy}")
+        return self.risks[risk]["threshold"]
 
     def logits(self, images: torch.Tensor, product_rgb: torch.Tensor, alpha: torch.Tensor, captions) -> torch.Tensor:
         """Differentiable logits (B, 5), divided by the temperature; images, product_rgb (B, 3, H, W), alpha (B, H, W), B captions."""
-        images, tokens = images.to(self._weight), tokenize(captions).to(self._weight.device)
+        images, tokens = images.to(self._weight), self.rfnet.tokenize(captions).to(self._weight.device)
         shown = over_grey(product_rgb.to(images), alpha.to(images))
         return self.rfnet(shown, images, *self.maps(images), tokens) / self.temperature
+
+    def _look(self, images: torch.Tensor, depth, saliency):
+        """The maps of these images: those given, and where one is None the source's."""
+        found = self.maps(images) if depth is None or saliency is None else (depth, saliency)
+        return found[0] if depth is None else depth, found[1] if saliency is None else saliency
+
+    def _notes(self, depth, saliency) -> list:
+        """map_notes on the maps that RFNet looks at; a sentence that is new is also a warning."""
+        names = parse_maps(self.maps.name)
+        fed = {kind: names[kind] if given is None else OUTSIDE for kind, given in (("depth", depth), ("saliency", saliency)) if kind in self.rfnet.config.inputs}
+        notes = map_notes(self.trained_maps, fed)
+        for note in notes:
+            if note not in self._warned:
+                self._warned.add(note)
+                warnings.warn(note, stacklevel=4)
+        return notes
 
     @property
     def _weight(self) -> torch.Tensor:
         return self.rfnet.head.weight
 
-    def _product_features(self, canvas: Canvas) -> torch.Tensor:
-        """What depends on the product alone, computed once per canvas, device and dtype."""
+    @torch.no_grad()
+    def product_features(self, canvas: Canvas) -> torch.Tensor:
+        """What depends on the product alone, RFNet.encode_product's answer, computed once per canvas, device and dtype."""
         weight = self._weight
         key = canvas.fingerprint, weight.device, weight.dtype, weight._version if not weight.is_inference() else 0
         if key not in self._products:
-            tokens = tokenize([canvas.product.caption]).to(weight.device)
+            tokens = self.rfnet.tokenize([canvas.product.caption]).to(weight.device)
             self._products[key] = self.rfnet.encode_product(canvas.shown[None].to(weight), tokens)
             if len(self._products) > REMEMBERED:
                 self._products.popitem(last=False)
@@ -95,7 +140,8 @@ class Reviewer(nn.Module):
         return self._products[key]
 
 
-def _check(images: torch.Tensor, canvas: Canvas) -> None:
+def check(images: torch.Tensor, canvas: Canvas) -> None:
+    """Raises ReviewError unless these are images (B, 3, H, W) of this canvas's size, every value finite."""
     if images.ndim != 4 or images.shape[1] != 3 or not len(images):
         raise ReviewError(f"the images have shape {tuple(images.shape)}: they must be (batch, 3, height, width), at least one.")
     height, width = images.shape[2:]
@@ -104,6 +150,17 @@ def _check(images: torch.Tensor, canvas: Canvas) -> None:
     broken = torch.nonzero(~torch.isfinite(images).flatten(1).all(1)).flatten().tolist()
     if broken:
         raise ReviewError(f"image {broken[0] + 1} of {len(images)} holds NaN or infinite values: the sampler or VAE overflowed; run them in fp32 or try another VAE.")
+
+
+def _fit(kind: str, values, images: torch.Tensor):
+    """Maps from outside as (B, 1, H, W) of the images' size; None stays None. Raises ReviewError."""
+    if values is None:
+        return None
+    if values.ndim != 4 or values.shape[1] != 1 or len(values) not in (1, len(images)):
+        raise ReviewError(f"the {kind} maps have shape {tuple(values.shape)}: they must be ({len(images)}, 1, height, width), one per picture, or one for all.")
+    if not torch.isfinite(values).all():
+        raise ReviewError(f"the {kind} maps hold NaN or infinite values: check the node that made them.")
+    return resize(values.float(), *images.shape[-2:]).expand(len(images), -1, -1, -1)
 
 
 GREEN, RED = (46, 160, 67), (207, 34, 46)

@@ -1,117 +1,94 @@
-"""Training: first the map estimator on rendered truth, then RFNet on what that estimator sees. Resumable at any moment."""
+"""Training: first the map estimator on true depth and silhouettes, then RFNet on what that estimator sees. On one CPU, one GPU or, through
+`accelerate launch`, on many machines; resumable at any moment."""
 
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from .augment import make_batch
-from .data import DataError, Scenes, count_labels, read_scenes
+from .augment import Batch, collate
+from .config import TrainConfig
+from .data import DataError
 from .evaluate import fit_temperature, predict, score
+from .labels import LABELS
 from .maps import MapNet
 from .metrics import table
-from .model import RFNet, RFNetConfig, load_imagenet, tokenize
-from .weights import load_networks, save_reviewer, write_safetensors
+from .model import build_rfnet, load_imagenet, load_pretrained
+from .pool import Pool, Reading, load_roundtrips
+from .weights import WeightsError, load_networks, read_metadata, save_reviewer, write_safetensors
 
 STAGES = ("maps", "rfnet")
+HISTORY = ("step", "loss", "ap", "accuracy")
 
 
-@dataclass
-class TrainConfig:
-    """What a run depends on. data: folder with train/ and val/; out: the weights file; roundtrip: .npy of images after a VAE."""
-
-    data: str
-    out: str
-    roundtrip: str | None = None
-    epochs: float = 6
-    map_epochs: float = 3
-    minutes: float | None = None  # end by the clock instead of by epochs, a quarter of it for the maps
-    batch: int = 32
-    lr: float = 1e-3
-    backbone_lr: float = 3e-4
-    weight_decay: float = 0.02
-    smoothing: float = 0.05
-    frozen: tuple = ("conv_stem", "blocks.0", "blocks.1", "blocks.2")  # edges and textures of ImageNet hold here too
-    init: str = "imagenet"  # or "random"
-    limit: int | None = None
-    save_every: int = 100  # steps
-    seed: int = 0
-
-
-def load_roundtrips(path, scenes: Scenes) -> list:
-    """The .npy files at path (one, or a folder of them), each uint8 like scenes.images or like its first rows, memory-mapped."""
-    path = Path(path)
-    files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f'"{path}" holds no .npy files: make them with `pocket train roundtrip`, or leave --roundtrip out.')
-    arrays = []
-    for file in files:
-        try:
-            array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f'"{file}" is no readable .npy array ({error}): make it again with `pocket train roundtrip`.') from error
-        if array.dtype != np.uint8 or array.shape[1:] != scenes.images.shape[1:] or not 0 < len(array) <= len(scenes):
-            raise DataError(f'"{file}" is {array.dtype} {array.shape} but the scenes are uint8 {scenes.images.shape}: make it again from this split.')
-        arrays.append(array)
-    return arrays
-
-
-def map_loss(mapnet: MapNet, batch) -> torch.Tensor:
-    """L1 on inverse depth plus cross-entropy on the product's silhouette, which is what should stand out."""
+def map_loss(mapnet, batch: Batch) -> torch.Tensor:
+    """L1 on inverse depth plus cross-entropy on what should stand out: the saliency that came with the data, else the product's silhouette."""
     depth, saliency = mapnet(batch.image)
-    return F.l1_loss(depth[:, 0], batch.depth) + 0.3 * F.binary_cross_entropy(saliency[:, 0].clamp(1e-5, 1 - 1e-5), batch.alpha)
+    known = batch.depth.isfinite()
+    truth = torch.where(batch.saliency.isfinite(), batch.saliency, batch.alpha)
+    error = (depth[:, 0] - batch.depth.nan_to_num()).abs() * known
+    return error.sum() / known.sum().clamp(min=1) + 0.3 * F.binary_cross_entropy(saliency[:, 0].clamp(1e-5, 1 - 1e-5).float(), truth)
 
 
-def verdict_loss(rfnet: RFNet, mapnet: MapNet, batch, smoothing: float) -> torch.Tensor:
-    """Cross-entropy on the five labels, with the maps that RFNet will get in use."""
-    with torch.no_grad():
-        maps = mapnet(batch.image)
-    logits = rfnet(batch.shown, batch.image, *maps, tokenize(batch.captions))
-    return F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+def verdict_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, smoothing: float, count: int = len(LABELS)) -> torch.Tensor:
+    """Cross-entropy of (B, 5) logits on the five labels; count = 2: only on available against the other four together."""
+    if count == 2:
+        logits, labels = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1), (labels > 0).long()
+        weights = torch.stack([weights[0], weights[1:].mean()])
+    return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+
+
+def label_weights(counts: np.ndarray, balance: float) -> torch.Tensor:
+    """(5,) float: counts^-balance, scaled so that a sample weighs 1 on average."""
+    weights = np.maximum(counts, 1).astype(float) ** -balance
+    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
 
 
 class Run:
-    """One training run: networks, place in the schedule, and the state file beside the weights from which it goes on."""
+    """One training run: networks, place in the schedule, and the state file beside the weights from which it goes on.
 
-    def __init__(self, config: TrainConfig, architecture: RFNetConfig = RFNetConfig()):
+    A step depends on nothing but its number and the weights, so that a run that was killed and resumed ends with the same weights as
+    one that was not, bit for bit on one CPU. Only the first process writes files.
+    """
+
+    def __init__(self, config: TrainConfig):
+        from accelerate import Accelerator
+
         self.config, self.out = config, Path(config.out)
         self.state_file = self.out.with_name(self.out.name + ".state")
-        self.train = read_scenes(Path(config.data) / "train", config.limit)
-        self.val = read_scenes(Path(config.data) / "val", config.limit)
-        for scenes, split in ((self.train, "train"), (self.val, "val")):
-            empty = [label for label, count in count_labels(scenes).items() if not count]
-            if empty:
-                raise DataError(f"{split} has no scene labelled {', '.join(empty)}: every label needs some; render or label more.")
-            print(f"{split}: {len(scenes)} scenes, {len(set(scenes.product_ids))} products, {count_labels(scenes)}, {len(scenes.skipped)} unreadable")
-            for sentence in scenes.skipped[:5]:
-                print(f"  skipped {sentence}")
-        self.roundtrips = load_roundtrips(config.roundtrip, self.train) if config.roundtrip else []
+        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.first = self.accelerator.is_main_process
+        if config.batch % self.accelerator.num_processes:
+            raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")
+        size = config.architecture.image_size
+        self.train, self.val = (Pool.open(paths, size, config.limit, name) for name, paths in (("train", config.train), ("val", config.val)))
+        if self.first:
+            print(f"{self.train}\n{self.val}\n{self.accelerator.num_processes} process(es) on {self.accelerator.device}, precision {config.precision}")
+        self.roundtrips = load_roundtrips(config.roundtrip, len(self.train), size)
         torch.manual_seed(config.seed)
-        self.mapnet, self.rfnet = MapNet(), RFNet(architecture)
-        if config.init == "imagenet":
-            load_imagenet(self.rfnet)
-            for name in config.frozen:
-                self.rfnet.images.backbone.get_submodule(name).requires_grad_(False)
-        settings = {key: value for key, value in asdict(config).items() if key not in ("out", "data", "roundtrip", "save_every")}
-        self.identity = json.dumps([settings, self.train.fingerprint, json.loads(architecture.to_json())])
+        self.mapnet, self.rfnet = MapNet(), build_rfnet(config.architecture)
+        self._begin()
+        self.identity = json.dumps([config.identity(), self.train.fingerprint, json.loads(self.rfnet.config.to_json())], default=str)
+        self.weights = label_weights(np.bincount(self.train.labels, minlength=len(LABELS)), config.balance).to(self.accelerator.device)
         self.stage, self.step, self.seconds, self.best, self.history = STAGES[0], 0, 0.0, -1.0, []
-        self.optimizer = self._optimizer()
+        self.losses, self.log = [], None
+        self.mapnet.to(self.accelerator.device), self.rfnet.to(self.accelerator.device)
+        self._prepare()
         self._resume()
 
     def __call__(self) -> dict:
         """Train to the end; returns the validation report of the weights written."""
         while self.stage in STAGES:
             self._run_stage()
-            following = STAGES.index(self.stage) + 1
-            self.stage, self.step, self.seconds = (*STAGES, "done")[following], 0, 0.0
+            self.stage, self.step, self.seconds = (*STAGES, "done")[STAGES.index(self.stage) + 1], 0, 0.0
             if self.stage in STAGES:
-                self.optimizer = self._optimizer()
+                self._prepare()
             self._save_state()
         return self._finish()
 
@@ -119,28 +96,60 @@ class Run:
     def network(self):
         return self.mapnet if self.stage == "maps" else self.rfnet
 
-    def _optimizer(self):
-        backbone = {id(p) for p in self.rfnet.images.backbone.parameters()}
+    def _begin(self) -> None:
+        """The weights that the run starts from."""
+        config = self.config
+        if config.init == "imagenet" and not config.weights:
+            load_imagenet(self.rfnet)
+        for path in config.weights:
+            try:
+                read_metadata(path)
+            except WeightsError:
+                load_pretrained(self.rfnet, path)
+                continue
+            rfnet, mapnet, _ = load_networks(path)
+            if rfnet.config != self.rfnet.config:
+                raise DataError(f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config {rfnet.config.to_json()}.')
+            self.rfnet.load_state_dict(rfnet.state_dict())
+            self.mapnet.load_state_dict(mapnet.state_dict())
+        if config.init == "imagenet" or config.weights:
+            modules = dict(self.rfnet.images.backbone.named_modules())
+            for name in config.frozen:
+                if name not in modules:
+                    raise DataError(f'frozen names "{name}", which the backbone {self.rfnet.config.backbone} lacks: take it out, or name one of {", ".join(list(modules)[1:8])} ...')
+                modules[name].requires_grad_(False)
+
+    def _prepare(self) -> None:
+        """Optimiser and, over many processes, gradient averaging for the stage that begins."""
+        slow = [self.rfnet.images.backbone] + ([self.rfnet.text] if self.rfnet.config.reads_captions and self.rfnet.config.text != "small" else [])
+        slow = {id(p) for module in slow for p in module.parameters()}
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        groups = [{"params": [p for p in trained if (id(p) in backbone) == inside], "rate": rate}
+        groups = [{"params": [p for p in trained if (id(p) in slow) == inside], "rate": rate}
                   for inside, rate in ((False, self.config.lr), (True, self.config.backbone_lr))]
-        return torch.optim.AdamW([group for group in groups if group["params"]], weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=self.config.lr, weight_decay=self.config.weight_decay, betas=(0.9, 0.98))
+        self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
 
     def _progress(self, total: int) -> float:
         """The share of the stage that is done, by steps or by the clock."""
+        if total == 0:
+            return 1.0
         if self.config.minutes is None:
             return self.step / total
         return self.seconds / (60 * self.config.minutes * (0.25 if self.stage == "maps" else 0.75))
 
-    def _run_stage(self):
+    def _run_stage(self) -> None:
         config, per_epoch = self.config, max(1, len(self.train) // self.config.batch)
-        total = max(1, round(per_epoch * (config.map_epochs if self.stage == "maps" else config.epochs)))
-        self.network.train()
-        bar = tqdm(total=None if config.minutes else total, initial=self.step, desc=self.stage, unit="step", mininterval=2)
+        epochs = config.map_epochs if self.stage == "maps" else config.epochs
+        total = max(1, round(per_epoch * epochs)) if epochs else 0
+        bar = tqdm(total=None if config.minutes else total, initial=self.step, desc=self.stage, unit="step", mininterval=2, disable=not self.first)
+        batches = None
         while (progress := self._progress(total)) < 1:
+            batches = batches or self._batches(per_epoch)
             start = time.monotonic()
-            loss = self._train_step(progress, per_epoch)
+            rows, samples = next(batches)
+            loss = self._train_step(rows, samples, progress)
             self.step += 1
+            self.losses.append(loss)
             took = time.monotonic() - start
             self.seconds += took
             bar.update()
@@ -151,57 +160,107 @@ class Run:
                 self._save_state()
         bar.close()
 
-    def _train_step(self, progress: float, per_epoch: int) -> float:
-        """One step that depends on nothing but the step's number and the weights, so that a resumed run repeats it exactly."""
-        config = self.config
-        epoch, place = divmod(self.step, per_epoch)
-        order = np.random.default_rng((config.seed, STAGES.index(self.stage), epoch)).permutation(len(self.train))
-        torch.manual_seed(((config.seed + 1) * len(STAGES) + STAGES.index(self.stage)) * 10_000_019 + self.step)
-        rows = order[place * config.batch:(place + 1) * config.batch]
-        batch = make_batch(self.train, rows, self.roundtrips, augment=True)
-        loss = map_loss(self.mapnet, batch) if self.stage == "maps" else verdict_loss(self.rfnet, self.mapnet, batch, config.smoothing)
+    def _batches(self, per_epoch: int):
+        """(rows, samples) of every step from the present one on, this process's share of them."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+
+        def all_rows():
+            step = self.step
+            while True:
+                epoch, place = divmod(step, per_epoch)
+                order = np.random.default_rng((self.config.seed, STAGES.index(self.stage), epoch)).permutation(len(self.train))
+                yield order[place * self.config.batch:(place + 1) * self.config.batch][rank::world].tolist()
+                step += 1
+
+        yield from DataLoader(Reading(self.train), batch_sampler=all_rows(), num_workers=self.config.workers, collate_fn=Reading.together)
+
+    def _train_step(self, rows: list, samples: list, progress: float) -> float:
+        seed = ((self.config.seed + 1) * len(STAGES) + STAGES.index(self.stage)) * 10_000_019 + self.step
+        torch.manual_seed(seed * self.accelerator.num_processes + self.accelerator.process_index)
+        batch = collate(samples, rows, self.roundtrips, self.config.augment).to(self.accelerator.device)
+        self.model.train()
+        with self.accelerator.autocast():
+            if self.stage == "maps":
+                loss = map_loss(self.model, batch)
+            else:
+                with torch.no_grad():
+                    maps = self.mapnet(batch.image)  # RFNet learns from the maps that it will get in use
+                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
+                loss = verdict_loss(logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * min(1, progress / 0.03 + 0.02) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
         self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         return loss.item()
 
-    def _validate(self):
-        logits = predict(self.rfnet, self.mapnet, self.val)
-        self.rfnet.train()
-        report = score(logits, self.val, resamples=0)
-        ap, accuracy = report["ap"]["value"], report["accuracy"]["value"]
-        defects = ", ".join(f"{name} {value['value']:.2f}" for name, value in report["defects"].items())
-        tqdm.write(f"after {self.step} steps: AP {ap:.4f}, five-way accuracy {accuracy:.4f}, {defects}")
-        self.history.append({"step": self.step, "ap": ap, "accuracy": accuracy})
-        if ap > self.best:
-            self.best = ap
-            save_reviewer(self.out, self.rfnet, self.mapnet, {"data_fingerprint": self.train.fingerprint})
+    def _validate(self) -> None:
+        """Scores on the validation data, in every process alike; keeps the best weights and the last."""
+        report = score(predict(self.rfnet, self.mapnet, self.val), self.val, resamples=0)
+        row = {"step": self.step, "loss": float(np.mean(self.losses)), "ap": report["ap"]["value"], "accuracy": report["accuracy"]["value"],
+               **{f"ap_{name}": value["value"] for name, value in report["defects"].items()}}
+        self.losses = []
+        self.history.append(row)
+        self._show(row)
+        if self.first:
+            about = {"data_fingerprint": self.train.fingerprint, "history": self.history}
+            if row["ap"] > self.best:
+                save_reviewer(self.out, self.rfnet, self.mapnet, about)
+            save_reviewer(self.out.with_name(f"{self.out.stem}.last{self.out.suffix}"), self.rfnet, self.mapnet, about)
+        self.best = max(self.best, row["ap"])
+
+    def _show(self, row: dict) -> None:
+        if not self.first:
+            return
+        defects = ", ".join(f"{name[3:]} {value:.2f}" for name, value in row.items() if name.startswith("ap_"))
+        tqdm.write(f"after {row['step']} steps: loss {row['loss']:.3f}, AP {row['ap']:.4f}, five-way accuracy {row['accuracy']:.4f}, {defects}")
+        if self.config.tensorboard:
+            if self.log is None:
+                try:
+                    from torch.utils.tensorboard import SummaryWriter
+                except ImportError:
+                    raise DataError("tensorboard = true needs the package tensorboard: pip install tensorboard, or leave it out.") from None
+                self.log = SummaryWriter(str(self.out.parent / f"{self.out.stem}.tensorboard"))
+            for name, value in row.items():
+                if name != "step":
+                    self.log.add_scalar(name, value, row["step"])
+            self.log.flush()
 
     def _finish(self) -> dict:
+        self.accelerator.wait_for_everyone()
         rfnet, mapnet, _ = load_networks(self.out)
         logits = predict(rfnet, mapnet, self.val)
-        temperature = fit_temperature(logits, torch.from_numpy(self.val.labels))
+        temperature = fit_temperature(logits, torch.from_numpy(self.val.labels.astype(np.int64)))
         report = score(logits, self.val, temperature)
+        if not self.first:
+            return report
         save_reviewer(self.out, rfnet, mapnet, {
             "temperature": f"{temperature:.4f}", "threshold": "0.5", "data_fingerprint": self.train.fingerprint,
             "scores": {"split": "val", **report}, "history": self.history, "created_with": "rfnet train",
         })
+        written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB"
+        try:
+            from .plots import training
+            from .weights import write_whole
+            write_whole(self.out.with_suffix(".png"), training(self.history))
+        except RuntimeError as error:  # without matplotlib everything but the picture is there
+            written += f"; no curves were drawn: {error}"
         self.state_file.unlink(missing_ok=True)
-        print(f"{table(report)}\ntemperature {temperature:.3f}; wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB")
+        print(f"{table(report)}\ntemperature {temperature:.3f}; {written}")
         return report
 
-    def _save_state(self):
+    def _save_state(self) -> None:
+        if not self.first:
+            return
         tensors = {f"rfnet.{key}": value for key, value in self.rfnet.state_dict().items()}
         tensors |= {f"maps.{key}": value for key, value in self.mapnet.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history")}
+        place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history", "losses")}
         write_safetensors(self.state_file, tensors, {"identity": self.identity, "place": json.dumps(place)})
 
-    def _resume(self):
+    def _resume(self) -> None:
         if not self.state_file.exists():
             return
         from safetensors import safe_open
@@ -217,10 +276,11 @@ class Run:
             setattr(self, key, value)
         if self.stage not in STAGES:
             return
-        self.optimizer = self._optimizer()
+        self._prepare()
         state = {}
         for key, value in part("optimizer.").items():
             index, name = key.split(".")
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        print(f"resumed at step {self.step} of {self.stage}")
+        if self.first:
+            print(f"resumed at step {self.step} of {self.stage}")

@@ -8,8 +8,11 @@ from pathlib import Path
 import torch
 
 from .labels import LABELS
+from .captions import RobertaVocabulary
+from .map_sources import open_maps, parse_maps
 from .maps import MapNet
-from .model import RFNet, RFNetConfig
+from .model import ArchitectureError, RFNet, RFNetConfig
+from .risks import parse_risks
 
 FORMAT = "reliable-ads/rfnet"
 VERSION = 1
@@ -23,32 +26,53 @@ class WeightsError(ValueError):
 def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None) -> None:
     """Write both networks as fp16, whole or not at all.
 
-    metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with; the
-    rest is filled in. Raises OSError when the disk refuses; a file that was there before is then untouched.
+    metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with, risks (as
+    risks.parse_risks reads them), maps (the MapSource.name it was trained with, if not the built-in one); the rest is filled in, and
+    RoBERTa's vocabulary is kept, so that the file needs no other. Raises WeightsError where that is missing, OSError when the disk refuses; a file that was there before is then untouched.
     """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
     texts |= {"format": FORMAT, "format_version": str(VERSION), "config": rfnet.config.to_json(), "labels": json.dumps(LABELS)}
+    if rfnet.tokenize.needs_vocabulary:
+        if rfnet.tokenize.vocabulary is None:
+            raise WeightsError(f'"{Path(path).name}" can\'t be written: this RFNet has no vocabulary yet; give it a RoBERTa folder with load_pretrained.')
+        texts["vocabulary"] = rfnet.tokenize.vocabulary.text
     tensors = {f"rfnet.{key}": value for key, value in rfnet.state_dict().items()}
     tensors |= {f"maps.{key}": value for key, value in mapnet.state_dict().items()}
     write_safetensors(path, {key: value.half() for key, value in tensors.items()}, texts)
 
 
 def write_safetensors(path, tensors: dict, metadata: dict) -> None:
-    """Write a safetensors file beside its place and then move it there, so that no half-written file is ever seen."""
+    """Write a safetensors file, whole or not at all."""
     from safetensors.torch import save
 
+    write_whole(path, save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
+
+
+def write_whole(path, content: bytes) -> None:
+    """Write a file beside its place and then move it there, so that no half-written file is ever seen; makes its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
-            file.write(save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def change_metadata(source, target, changes: dict) -> None:
+    """Write a reviewer file again, its tensors bit by bit, with these keys of its metadata set anew (text, or JSON-able).
+
+    target may be the source itself. Raises WeightsError for a source that is no reviewer file, OSError when the disk refuses.
+    """
+    metadata = read_metadata(source) | {key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()}
+    with _open(source) as file:
+        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # not a view of the file that is about to be replaced
+    write_safetensors(target, tensors, metadata)
 
 
 def read_metadata(path) -> dict:
@@ -82,6 +106,14 @@ def read_metadata(path) -> dict:
             raise WeightsError(f'{name} has "{metadata[key]}" as its {key}, which must be a positive number: download or train it again.')
     if json.loads(metadata["labels"]) != list(LABELS):
         raise WeightsError(f"{name} was trained on the labels {metadata['labels']} instead of {', '.join(LABELS)}: train it again on these.")
+    try:
+        parse_maps(metadata["maps"])
+    except ValueError as error:
+        raise WeightsError(f'{name} has "maps" in its metadata that can\'t be read ({error}): download or train it again.') from error
+    try:
+        parse_risks(metadata.get("risks", "{}"))
+    except ValueError as error:
+        raise WeightsError(f'{name} has "risks" that can\'t be used ({error}): certify them again with `rfnet calibrate`.') from error
     return metadata
 
 
@@ -90,6 +122,10 @@ def load_networks(path):
     metadata, name = read_metadata(path), f'"{Path(path).name}"'
     try:
         rfnet = RFNet(RFNetConfig.from_json(metadata["config"]))
+        if rfnet.tokenize.needs_vocabulary:
+            rfnet.tokenize.use(RobertaVocabulary(metadata.get("vocabulary", "")))
+    except ArchitectureError as error:
+        raise WeightsError(f"{name} has a config that can't be built here: {error}") from error
     except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{name} has a config that can't be built ({error}): update Reliable Ads, or train it again.") from error
     networks = {"rfnet": rfnet, "maps": MapNet()}
@@ -109,12 +145,17 @@ def load_networks(path):
     return rfnet, networks["maps"], metadata
 
 
-def load_reviewer(path, device="cpu", dtype=torch.float32):
-    """Read a reviewer file -> Reviewer on device. Raises WeightsError."""
+def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=None):
+    """Read a reviewer file -> Reviewer on device.
+
+    depth: folder of a DPT or Depth-Anything model, saliency: .onnx file of U2-Net or BiRefNet, to look through in the place of the
+    built-in maps; where that isn't what the weights were trained with, each Review says so. Raises WeightsError, map_sources.MapError.
+    """
     from .reviewer import Reviewer
 
     rfnet, mapnet, metadata = load_networks(path)
-    return Reviewer(rfnet, mapnet, metadata).to(device=device, dtype=dtype)
+    maps = open_maps(mapnet, depth, saliency) if depth or saliency else mapnet
+    return Reviewer(rfnet, maps, metadata).to(device=device, dtype=dtype)
 
 
 def _open(path):

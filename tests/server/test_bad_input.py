@@ -82,6 +82,16 @@ def test_pictures_to_review_of_another_size(client):
     assert "200x260" in message and "128x128" in message
 
 
+def test_a_risk_that_the_reviewer_is_not_certified_for(client):
+    events = list(client.run(ad(sampler__accept="5 % risk", sampler__seed=60)))
+    assert "never certified to accept at 5 % risk: run `rfnet calibrate" in events[-1].data["exception_message"]
+    assert not [event for event in events if event.kind == "preview"]  # refused before anything was drawn
+    graph = {name: value for name, value in ad().items() if name in ("picture", "product", "reviewer")}
+    graph["review"] = node("RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0, accept="10 % risk")
+    graph["shown"] = node("PreviewImage", images=["review", 3])
+    assert "never certified to accept at 10 % risk" in fails(client, graph)
+
+
 def test_a_latent_with_nan(client, base):
     from safetensors.numpy import save_file
 

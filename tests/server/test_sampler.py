@@ -1,10 +1,12 @@
 """The cyclic sampler against stock KSampler, its endings, and what it shows while it runs."""
 
+import json
+
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from .ads import ALWAYS, NEVER, SIZE, ad, node, pixels, report_of
+from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, node, pixels, report_of
 
 
 def latent(base, name: str) -> np.ndarray:
@@ -133,6 +135,33 @@ def test_a_review_sorts_a_batch(client):
 
     assert len(outputs["rejected"]["images"]) == len(outputs["annotated"]["images"]) == 3
     assert "accepted" not in outputs  # nothing was accepted, so nothing behind that output ran
+
+
+def test_a_review_shows_where_its_verdicts_come_from(client):
+    graph = ad(sampler__threshold=NEVER)
+    graph["review"] = node("RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER)
+    graph["heat"] = node("PreviewImage", images=["review", 4])
+    graph["report"] = node("PreviewAny", source=["review", 2])
+    outputs = client.outputs(graph)
+
+    rows = json.loads(outputs["report"]["text"][0])
+    assert len(outputs["heat"]["images"]) == len(rows) == 3
+    for row in rows:  # all were rejected
+        x0, y0, x1, y1 = row["evidence"]["box"]
+        assert 0 <= x0 < x1 <= SIZE and 0 <= y0 < y1 <= SIZE
+        assert abs(sum(row["evidence"]["inputs"].values()) - 1) < 1e-3
+
+
+def test_accepting_at_a_certified_risk(client, base):
+    from reliable_ads.rfnet.weights import change_metadata
+
+    folder = base / "models" / "rfnet"
+    risks = {"0.05": {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95}}
+    change_metadata(folder / REVIEWER, folder / "certified.safetensors", {"risks": risks})
+    graph = ad(reviewer__reviewer_name="certified.safetensors", sampler__accept="5 % risk", sampler__threshold=NEVER)
+    report = report_of(client.outputs(graph))
+    assert report["accepted"] and len(report["attempts"]) == 1
+    assert report["settings"]["accept"] == "5 % risk" and report["settings"]["threshold"] == 1e-6
 
 
 def test_the_same_seed_gives_the_same_picture(client):

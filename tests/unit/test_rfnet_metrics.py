@@ -1,5 +1,6 @@
 """Scores: the textbook values, intervals by product, and missing classes."""
 
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet.evaluate import fit_temperature
-from reliable_ads.rfnet.metrics import average_precision, calibration_error, classification_report, table
+from reliable_ads.rfnet.metrics import (
+    RECALLS, at_threshold, average_precision, calibration_error, classification_report, intervals, precision_at, precision_recall, reliability, table, without_nan,
+)
 
 
 def verdicts(labels, right=0.8, seed=0):
@@ -85,3 +88,69 @@ def test_temperature_undoes_overconfidence():
     truth = torch.randn(4000, 5)
     labels = torch.distributions.Categorical(logits=truth).sample()
     assert abs(fit_temperature(truth * 3, labels) - 3) < 0.3
+
+
+def test_shares_of_the_confusion_matrix_have_intervals():
+    labels = np.random.default_rng(4).integers(0, 4, 300)  # nothing is labelled shape_hallucination
+    report = classification_report(verdicts(labels), labels, np.arange(300) // 3, resamples=50)
+    counts = np.array(report["confusion"])
+    for row, cells in enumerate(report["confusion_shares"][:4]):
+        assert [cell["value"] for cell in cells] == pytest.approx(counts[row] / counts[row].sum())
+        assert all(0 <= cell["low"] <= cell["value"] <= cell["high"] <= 1 for cell in cells) and cells[row]["low"] < cells[row]["high"]
+    assert all(math.isnan(cell["value"]) for cell in report["confusion_shares"][4])
+
+
+def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
+    random = np.random.default_rng(5)
+    covered = 0
+    for seed in range(100):
+        values = np.repeat(random.normal(size=60), 4)  # four copies of each product's value: 60 independent draws, not 240
+        (mean,) = intervals(lambda weights: [(weights * values).sum() / weights.sum()], np.arange(240) // 4, 200, seed)
+        covered += mean["low"] <= 0 <= mean["high"]
+    assert 87 <= covered <= 99
+
+
+def test_what_a_threshold_does():
+    p, labels = np.array([0.9, 0.8, 0.7, 0.2]), np.array([0, 3, 0, 0])
+    result = at_threshold(p, labels, range(4), 0.7, resamples=0)
+    assert result["accepted"] == 3 and result["bad"]["value"] == 1 / 3 and result["recall"]["value"] == 2 / 3
+    assert math.isnan(at_threshold(p, labels, range(4), 0.95, resamples=5)["bad"]["value"])
+    report = classification_report(verdicts(labels), labels, range(4), resamples=5)
+    lines = table(report | {"risks": {"0.05": result, "0.1": {"refused": "too few"}}}).splitlines()
+    assert any("bad at risk 0.05" in line and "33.33" in line and "of 3 accepted" in line for line in lines) and "risk 0.1: not certified" in lines
+
+
+def test_the_reliability_diagram_adds_up_to_the_calibration_error():
+    random = np.random.default_rng(6)
+    p, labels = random.random(500), random.integers(0, 3, 500)
+    bins = reliability(p, labels, np.arange(500) // 5, resamples=20)
+    assert sum(part["n"] for part in bins) == 500
+    error = sum(part["n"] * abs(part["confidence"] - part["share"]["value"]) for part in bins) / 500
+    assert math.isclose(error, calibration_error(p, labels == 0, np.ones(500)))
+    assert all(part["share"]["low"] <= part["share"]["value"] <= part["share"]["high"] for part in bins)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 3)), min_size=1, max_size=40))
+def test_precision_at_each_recall_is_that_of_the_first_cut_that_reaches_it(rows):
+    truth, scores, weights = (np.array(column, float) for column in zip(*rows))
+    precision, found = precision_at(truth, scores, weights), (truth * weights).sum()
+    if not found:
+        assert np.isnan(precision).all()
+        return
+    for place in (1, 37, 50, 100):
+        cut = next(c for c in sorted(set(scores), reverse=True) if (truth * weights)[scores >= c].sum() / found >= RECALLS[place] - 1e-9)
+        assert math.isclose(precision[place], (truth * weights)[scores >= cut].sum() / weights[scores >= cut].sum())
+
+
+def test_the_curve_of_available_lies_in_its_band():
+    labels = np.random.default_rng(7).integers(0, 5, 300)
+    curve = precision_recall(verdicts(labels), labels, np.arange(300), resamples=30)
+    assert all(low <= value <= high for low, value, high in zip(curve["low"], curve["available"], curve["high"]))
+    assert len(curve["size_mismatch"]) == len(RECALLS)
+
+
+def test_reports_are_json_that_every_reader_knows():
+    report = classification_report(verdicts(np.zeros(20, int)), np.zeros(20, int), range(20), resamples=5)
+    assert without_nan(report)["defects"]["size_mismatch"] == {"value": None, "low": None, "high": None}
+    json.dumps(without_nan(report), allow_nan=False)

@@ -1,6 +1,8 @@
 """Training: it runs, it resumes to the same weights, it refuses data it can't learn from; and the commands around it."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,11 @@ from safetensors.torch import load_file
 from reliable_ads.rfnet.augment import degrade, make_batch
 from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
-from reliable_ads.rfnet.train import Run, TrainConfig, load_roundtrips
+from reliable_ads.rfnet.architectures import ARCHITECTURES
+from reliable_ads.rfnet.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.pool import Pool, Reading, load_roundtrips
+from reliable_ads.rfnet.sources import read_shards
+from reliable_ads.rfnet.train import Run, label_weights, verdict_loss
 from reliable_ads.rfnet.weights import read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
@@ -26,12 +32,12 @@ def folder(tmp_path_factory):
 
 
 def config(folder, out, **changes):
-    return TrainConfig(**{**dict(data=str(folder), out=str(out), init="random", batch=8, epochs=2, map_epochs=1, save_every=1), **changes})
+    return TrainConfig(**{**dict(train=folder / "train", val=folder / "val", out=str(out), architecture=SMALL, init="random", batch=8, epochs=2, map_epochs=1, save_every=1), **changes})
 
 
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch):
     whole = tmp_path / "whole.safetensors"
-    Run(config(folder, whole), SMALL)()
+    Run(config(folder, whole))()
 
     class Killed(Exception):
         pass
@@ -48,33 +54,33 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
 
         monkeypatch.setattr(Run, "_train_step", dying)
         with pytest.raises(Killed):
-            Run(config(folder, broken), SMALL)()
+            Run(config(folder, broken))()
         monkeypatch.setattr(Run, "_train_step", step)
-    Run(config(folder, broken), SMALL)()
+    Run(config(folder, broken))()
     expected, resumed = load_file(whole), load_file(broken)
     assert expected.keys() == resumed.keys() and all(torch.equal(expected[key], resumed[key]) for key in expected)
-    assert {file.name for file in tmp_path.iterdir()} == {"whole.safetensors", "broken.safetensors"}
+    assert {file.name for file in tmp_path.iterdir() if file.suffix != ".png"} == {f"{name}{part}.safetensors" for name in ("whole", "broken") for part in ("", ".last")}
 
 
 def test_weights_say_how_they_were_trained(folder, tmp_path):
     out = tmp_path / "new" / "w.safetensors"
-    report = Run(config(folder, out, epochs=1), SMALL)()
+    report = Run(config(folder, out, epochs=1))()
     metadata = read_metadata(out)
     assert json.loads(metadata["scores"])["n"] == report["n"] == 10
-    assert metadata["data_fingerprint"] == read_scenes(folder / "train").fingerprint
+    assert metadata["data_fingerprint"] == read_shards(folder / "train").fingerprint
     assert float(metadata["temperature"]) > 0 and len(json.loads(metadata["history"])) == 1
 
 
 def test_training_by_the_clock_ends(folder, tmp_path):
-    Run(config(folder, tmp_path / "w.safetensors", minutes=0.02), SMALL)()
+    Run(config(folder, tmp_path / "w.safetensors", minutes=0.02))()
     assert (tmp_path / "w.safetensors").exists()
 
 
 def test_a_state_of_other_settings_is_refused(folder, tmp_path):
-    run = Run(config(folder, tmp_path / "w.safetensors"), SMALL)
+    run = Run(config(folder, tmp_path / "w.safetensors"))
     run._save_state()
     with pytest.raises(DataError, match="other settings or data: delete it"):
-        Run(config(folder, tmp_path / "w.safetensors", lr=1.0), SMALL)
+        Run(config(folder, tmp_path / "w.safetensors", lr=1.0))
 
 
 def test_an_empty_class_is_refused_by_name(tmp_path):
@@ -82,7 +88,7 @@ def test_an_empty_class_is_refused_by_name(tmp_path):
         (tmp_path / split).mkdir()
         write_shard(tmp_path / split / "a.zip", [scene(n, "available", "p") for n in range(3)])
     with pytest.raises(DataError, match="train has no scene labelled space_mismatch, size_mismatch"):
-        Run(config(tmp_path, tmp_path / "w.safetensors"), SMALL)
+        Run(config(tmp_path, tmp_path / "w.safetensors"))
 
 
 def test_augmented_batches_keep_product_and_alignment(folder):
@@ -108,23 +114,23 @@ def test_degraded_images_stay_images():
 def test_roundtrips_are_used_and_checked(folder, tmp_path):
     scenes = read_scenes(folder / "train")
     np.save(tmp_path / "black.npy", np.zeros_like(scenes.images))
-    roundtrips = load_roundtrips(tmp_path, scenes)
+    roundtrips = load_roundtrips([tmp_path], 24, 128)
     torch.manual_seed(0)
     batch = make_batch(scenes, range(24), roundtrips, augment=True)
     dark = ((batch.image * (batch.alpha == 0)[:, None]).mean((1, 2, 3)) < 0.2).sum()
     assert 4 <= dark <= 20
     np.save(tmp_path / "first.npy", np.zeros_like(scenes.images[:3]))
-    first = load_roundtrips(tmp_path / "first.npy", scenes)
+    first = load_roundtrips([tmp_path / "first.npy"], 24, 128)
     assert make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1    # only its own rows are replaced
     np.save(tmp_path / "small.npy", scenes.images[:, :64])
     with pytest.raises(DataError, match="small.npy.*make it again"):
-        load_roundtrips(tmp_path / "small.npy", scenes)
+        load_roundtrips([tmp_path / "small.npy"], 24, 128)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
     with pytest.raises(DataError, match="no readable .npy"):
-        load_roundtrips(tmp_path / "pickled.npy", scenes)
+        load_roundtrips([tmp_path / "pickled.npy"], 24, 128)
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no .npy"):
-        load_roundtrips(tmp_path / "none", scenes)
+        load_roundtrips([tmp_path / "none"], 24, 128)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,7 @@ def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
 @pytest.mark.parametrize("arguments, message", [
     (["review", "x.png"], "nothing to review"), (["review", "x.png", "--product", "y.png"], '"x.png" does not exist'),
     (["review", "x.png", "--product", "y.png", "--weights", "none.safetensors"], "rfnet train"), (["evaluate", "--data", "nowhere"], "nowhere"),
-    (["train", "--data", "nowhere", "--out", "w.safetensors"], "nowhere"), (["review", "--index", "none.jsonl"], "none.jsonl"),
+    (["train", "nowhere.toml", "--out", "w.safetensors"], "nowhere.toml"), (["review", "--index", "none.jsonl"], "none.jsonl"),
 ])
 def test_a_failed_command_says_why_in_one_line(arguments, message, weights, capsys):
     if arguments[0] == "review" and "--weights" not in arguments:
@@ -177,3 +183,61 @@ def test_imagenet_weights_load_where_the_wheel_is_installed():
     load_imagenet(rfnet)
     assert not torch.equal(before, rfnet.images.backbone.conv_stem.weight)
     assert torch.isfinite(rfnet.images(torch.rand(1, 3, 128, 128))).all()
+
+
+def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs = 2\n[architecture]\nimage_size = 64\nwidth = 32\n')
+    config = read_config(file, **changes(["seed=3", "init=random", "frozen=[]"]), out="elsewhere.safetensors")
+    assert config.train == [str(tmp_path / "data/train")] and config.val[1] == str(tmp_path / "more.csv") and config.out == "elsewhere.safetensors"
+    assert (config.seed, config.init, config.frozen, config.epochs, config.architecture.width) == (3, "random", [], 2, 32)
+    with pytest.raises(DataError, match="no key speed to set"):
+        read_config(file, **changes(["speed=3"]))
+    with pytest.raises(DataError, match="precision is 'fp16'"):
+        read_config(file, **changes(["precision=fp16"]))
+    for text, message in (("nonsense", "can't be read"), ("lr = 1", "lacks train, val, out"), ('trian = "x"', "unknown keys: trian")):
+        file.write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_config(file)
+
+
+def test_shipped_configs_are_whole():
+    for file in sorted((Path(__file__).parents[2] / "rfnet" / "configs").glob("*.toml")):
+        assert read_config(file).architecture == ARCHITECTURES[file.stem]
+
+
+def test_labels_weigh_as_asked():
+    counts = np.array([60, 10, 10, 10, 10])
+    assert torch.equal(label_weights(counts, 0.0), torch.ones(5))
+    weights = label_weights(counts, 1.0)
+    assert torch.allclose(weights * torch.tensor(counts), torch.full((5,), 20.0))
+
+
+def test_two_labels_ask_only_whether_a_picture_is_available():
+    logits, ones = torch.tensor([[2.0, 0.0, 1.0, -1.0, 0.5]]), torch.ones(5)
+    p = logits.softmax(1)[0, 0]
+    assert torch.isclose(verdict_loss(logits, torch.tensor([0]), ones, 0.0, 2), -p.log())
+    assert torch.isclose(verdict_loss(logits, torch.tensor([3]), ones, 0.0, 2), -(1 - p).log())
+
+
+def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path):
+    first = tmp_path / "first.safetensors"
+    save_reviewer(first, *small_networks())
+    run = Run(config(folder, tmp_path / "second.safetensors", weights=first, frozen=[], map_epochs=0, epochs=1, lr=1e-9, backbone_lr=1e-9, weight_decay=0.0))
+    run()
+    before, after = load_file(first), load_file(tmp_path / "second.safetensors")
+    assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before)
+    with pytest.raises(DataError, match="another architecture"):
+        Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=[], architecture=replace(SMALL, width=64)))
+    with pytest.raises(DataError, match='frozen names "nowhere"'):
+        Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=["nowhere"]))
+
+
+def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
+    pool = Pool.open([folder / "train", folder / "val"], 64, name="both")
+    assert len(pool) == 34 and pool[30]["image"].shape == (64, 64, 3) and len(pool.product_ids) == 34
+    assert Reading(pool)[30][1]["label"] == pool.labels[30]
+    rows, samples = Reading.together([(3, None), (4, pool[4])])
+    assert rows == [4] and samples[0]["label"] == pool.labels[4]
+    with pytest.raises(DataError, match="none of the samples 3"):
+        Reading.together([(3, None)])

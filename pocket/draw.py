@@ -1,0 +1,97 @@
+"""Pictures that the pocket family draws around products, for labelling by eye: `pocket draw` makes them with numbered sheets that show no verdict,
+`pocket label` joins them with the labels into a shard that `rfnet train` reads.
+
+A reviewer that has seen only rendered scenes is surprised by drawn ones; the paper's reviewer learned from drawn pictures that people had labelled.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from ..rfnet.data import DataError, read_scenes, write_shard
+from ..rfnet.labels import LABELS
+from ..rfnet.product import Product, place
+from .briefs import prompt_for
+from .family import PICTURE_SIZE
+from .products import seed_of
+
+PER_SHEET, COLUMNS, SCALE = 40, 8, 2
+TABLE = "drawn.jsonl"
+
+
+def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, progress, batch: int = 8) -> Path:
+    """Draws one picture for each of `count` whole products of a split, as the demo workflow does (centred, image_scale 0.72), into
+    OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept. Returns OUT."""
+    from .pipeline import sample
+
+    scenes = read_scenes(split)
+    rows = [row for row in range(len(scenes)) if scenes.labels[row] == 0]
+    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[:count]]     # the same products every time
+    if len(rows) < count:
+        raise DataError(f"{split} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer.")
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number, row in enumerate(rows):
+        name = f"{scenes.ids[row]}-{number:04d}"
+        lines.append({"number": number, "id": f"drawn-{name}", "image": f"pictures/{name}.png", "product": f"pictures/{name}-product.png", "caption": scenes.captions[row],
+                      "prompt": prompt_for(f"{scenes.product_ids[row]}/{number}"), "product_id": scenes.product_ids[row], "seed": seed_of("drawn", name) % 2**31})
+    for first in progress(range(0, count, batch)):
+        part = [(row, line) for row, line in list(zip(rows, lines))[first:first + batch] if not (out / line["image"]).exists()]
+        if not part:
+            continue
+        canvases = [place(Product(scenes.products[row].astype(np.float32) / 255, line["caption"]), PICTURE_SIZE, PICTURE_SIZE) for row, line in part]
+        pictures = sample(pocket, canvases, [line["prompt"] for _, line in part], [line["seed"] for _, line in part], cfg=cfg, steps=steps)
+        for canvas, picture, (_, line) in zip(canvases, pictures, part):
+            to_image(torch.cat([canvas.rgb, canvas.alpha[None]])).save(out / line["product"])
+            to_image(picture).save(out / line["image"])
+    (out / TABLE).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    for first in range(0, count, PER_SHEET):
+        sheet(out, lines[first:first + PER_SHEET]).save(out / f"sheet-{first:03d}.png")
+    return out
+
+
+def to_image(planes: torch.Tensor) -> Image.Image:
+    """(C, H, W) in [0, 1] → PIL."""
+    return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy())
+
+
+def sheet(out: Path, lines: list[dict]) -> Image.Image:
+    """Numbered pictures with their captions, nothing else."""
+    cell = PICTURE_SIZE * SCALE
+    board = Image.new("RGB", (COLUMNS * (cell + 6), (len(lines) + COLUMNS - 1) // COLUMNS * (cell + 22)), "white")
+    pen = ImageDraw.Draw(board)
+    for place_, line in enumerate(lines):
+        x, y = place_ % COLUMNS * (cell + 6), place_ // COLUMNS * (cell + 22)
+        with Image.open(out / line["image"]) as picture:
+            board.paste(picture.resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
+        pen.text((x + 2, y + cell + 4), f"{line['number']}: {line['caption']}"[:42], fill="black")
+    return board
+
+
+def label(folder: Path, labels: Path, shard: Path) -> int:
+    """Writes the pictures of `draw`'s folder that LABELS (JSON: {number: label}) names into a shard; "unsuitable" ones are left out. Returns how many.
+
+    Raises DataError where a label or number is none.
+    """
+    try:
+        given = {int(number): name for number, name in json.loads(labels.read_text(encoding="utf-8")).items()}
+        lines = {line["number"]: line for line in map(json.loads, (folder / TABLE).read_text(encoding="utf-8").splitlines())}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(f"the labels in {labels} or the drawings in {folder} can't be read ({error}): give a JSON object such as {{\"0\": \"available\"}}, and the folder of `pocket draw`.") from error
+    scenes = []
+    for number, name in sorted(given.items()):
+        if number not in lines or name not in (*LABELS, "unsuitable"):
+            raise DataError(f'{labels} says {number}: "{name}", but drawings are numbered {min(lines)} to {max(lines)} and labels are {", ".join(LABELS)}.')
+        if name == "unsuitable":
+            continue
+        line = lines[number]
+        pictures = {kind: Image.open(folder / line[kind]).convert(mode) for kind, mode in (("image", "RGB"), ("product", "RGBA"))}
+        scenes.append({**{key: line[key] for key in ("id", "caption", "prompt", "product_id")}, **pictures, "label": name, "cause": "drawn", "room_id": ""})
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    write_shard(shard, scenes)
+    return len(scenes)

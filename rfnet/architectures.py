@@ -1,0 +1,95 @@
+"""RFNet's architectures as data: one config says which network it is; `model.build_rfnet` builds it (arXiv:2408.00418)."""
+
+import importlib
+import json
+from dataclasses import asdict, dataclass, fields
+
+IMAGES = ("product", "generated", "depth", "saliency")
+INPUTS = IMAGES + ("caption",)
+OPEN_CLIP = "open_clip/"  # prefix of the towers that open_clip builds
+
+
+class ArchitectureError(RuntimeError):
+    """This architecture can't be built, or can't be filled with these weights; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class RFNetConfig:
+    """The architecture as data; its defaults are the compact one.
+
+    inputs: what the network sees, so that an ablation is a config. All sizes in pixels, of squares; strides in pixels per token.
+    """
+
+    backbone: str = "tf_efficientnet_lite0"  # image encoder: a timm name, or open_clip/NAME
+    stride: int = 16  # which feature map of the backbone becomes tokens
+    image_size: int = 128
+    map_size: int = 64  # depth and saliency are smooth: half the side, a quarter of the cost
+    width: int = 128
+    heads: int = 8
+    filter_layers: int = 1  # N1 of the paper
+    fusion_layers: int = 3  # N2 of the paper
+    text: str = "small"  # "small": a transformer that starts from nothing; "roberta"; or open_clip/NAME, which brings its own sizes
+    text_width: int = 64
+    text_layers: int = 2
+    text_heads: int = 4
+    vocabulary: int = 49408  # CLIP's; RoBERTa's has 50265 entries
+    context: int = 32  # caption tokens, begin and end included; longer captions are cut
+    inputs: tuple = INPUTS
+
+    def __post_init__(self):
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        unknown = set(self.inputs) - set(INPUTS)
+        if unknown or not set(self.inputs) & set(IMAGES):
+            raise ValueError(f"inputs are {self.inputs}: name at least one image, out of {', '.join(INPUTS)}.")
+        if not (self.text in ("small", "roberta") or self.text.startswith(OPEN_CLIP)):
+            raise ValueError(f'text is "{self.text}": choose small, roberta or {OPEN_CLIP}NAME.')
+
+    @property
+    def reads_captions(self) -> bool:
+        """The caption is asked by the product's features, so it counts only where both are inputs."""
+        return {"product", "caption"} <= set(self.inputs)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "RFNetConfig":
+        """ValueError on keys that this version doesn't know: a silently dropped setting builds another network."""
+        values = json.loads(text)
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(f"the config has unknown keys: {', '.join(unknown)}.")
+        return cls(**values)
+
+
+ARCHITECTURES = {
+    "compact": RFNetConfig(),
+    # ResNet-50, RoBERTa-base, 384 px, width 384, 8 heads, N1 = 1, N2 = 3: arXiv:2408.00418, as far as it says. Captions of 64 tokens are ours.
+    "paper": RFNetConfig(
+        backbone="resnet50", stride=32, image_size=384, map_size=384, width=384,
+        text="roberta", text_width=768, text_layers=12, text_heads=12, vocabulary=50265, context=64,
+    ),
+    # Towers that have seen products and words together. OpenAI's own weights need ViT-B-32-quickgelu instead.
+    "clip": RFNetConfig(
+        backbone="open_clip/ViT-B-32", stride=32, image_size=224, map_size=224, width=256,
+        text="open_clip/ViT-B-32", text_width=512, text_layers=12, text_heads=8, context=77,
+    ),
+}
+
+
+def architecture(name_or_config) -> RFNetConfig:
+    """The config of this name, or the config itself. Raises ArchitectureError on a name that isn't there."""
+    if isinstance(name_or_config, RFNetConfig):
+        return name_or_config
+    if name_or_config not in ARCHITECTURES:
+        raise ArchitectureError(f'there is no architecture "{name_or_config}": choose {", ".join(ARCHITECTURES)}, or give an RFNetConfig.')
+    return ARCHITECTURES[name_or_config]
+
+
+def need(module: str, purpose: str, package: str | None = None, error: type = ArchitectureError):
+    """Import an optional package at the moment when it is needed. Raises `error`, saying for what, and how to get the package."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as cause:
+        package = package or module
+        raise error(f"{purpose} needs {package}, which can't be imported here ({cause}): pip install {package}.") from cause

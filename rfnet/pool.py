@@ -1,0 +1,105 @@
+"""Several data sources as one list of samples for training, read from disk as they are needed."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .data import DataError, count_labels
+from .samples import BrokenSample
+from .sources import open_samples
+
+
+@dataclass
+class Pool:
+    """N samples of one or more Samples, one after the other; name: the part of the data they are."""
+
+    name: str
+    parts: list
+
+    @classmethod
+    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data") -> "Pool":
+        """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each. Raises DataError, also where a label
+        has no sample: a reviewer can't learn what it never sees."""
+        parts = [open_samples(path, size) for path in paths]
+        pool = cls(name, [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts])
+        if not pool.parts:
+            raise DataError(f"{name} names no data: give at least one folder or table.")
+        empty = [label for label, count in count_labels(pool).items() if not count]
+        if empty:
+            raise DataError(f"{name} has no scene labelled {', '.join(empty)}: every label needs some; render or label more.")
+        return pool
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, row: int) -> dict:
+        part = int(np.searchsorted(self.ends, row, side="right"))
+        return self.parts[part].read(row - (int(self.ends[part - 1]) if part else 0))
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        return np.cumsum([len(part) for part in self.parts])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        return np.concatenate([part.labels for part in self.parts])
+
+    @cached_property
+    def product_ids(self) -> list:
+        return [product for part in self.parts for product in part.product_ids]
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name this selection of samples and labels."""
+        prints = [part.fingerprint for part in self.parts]
+        return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {len(self)} samples, {len(set(self.product_ids))} products, {count_labels(self)}"]
+        for part in self.parts:
+            lines += [f"  {line}" for line in str(part.findings).splitlines() if part.findings.counts or part.findings.notes]
+        return "\n".join(lines)
+
+
+class Reading:
+    """A torch Dataset over a Pool for DataLoader's workers: (row, sample), the sample None where it can't be read."""
+
+    def __init__(self, pool: Pool):
+        self.pool = pool
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def __getitem__(self, row: int):
+        try:
+            return row, self.pool[row]
+        except BrokenSample:
+            return row, None
+
+    @staticmethod
+    def together(items: list):
+        """(rows, samples) of those that could be read. Raises DataError where none could."""
+        kept = [(row, sample) for row, sample in items if sample is not None]
+        if not kept:
+            raise DataError(f"none of the samples {', '.join(str(row) for row, _ in items[:5])} ... can be read: check the data's folder; is its disk still there?")
+        return [row for row, _ in kept], [sample for _, sample in kept]
+
+
+def load_roundtrips(paths: list, count: int, size: int) -> list:
+    """The .npy files at these paths (files, or folders of them), each uint8 (M, size, size, 3) with M <= count, memory-mapped. Raises DataError."""
+    files = [file for path in map(Path, paths) for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
+    if paths and not files:
+        raise DataError(f'"{paths[0]}" holds no .npy files: make them with `pocket train roundtrip`, or leave roundtrip out.')
+    arrays = []
+    for file in files:
+        try:
+            array = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f'"{file}" is no readable .npy array ({error}): make it again with `pocket train roundtrip`.') from error
+        if array.dtype != np.uint8 or array.shape[1:] != (size, size, 3) or not 0 < len(array) <= count:
+            raise DataError(f'"{file}" is {array.dtype} {array.shape} but the training images are uint8 ({count}, {size}, {size}, 3): make it again from this split.')
+        arrays.append(array)
+    return arrays

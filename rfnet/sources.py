@@ -1,0 +1,241 @@
+"""Where samples come from: a table of one's own pictures, the shards that `pocket render` writes, or RF1M; all become Samples."""
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .data import INDEX, DataError
+from .labels import LABELS, UNSUITABLE
+from .packed import LOOSE, ArchiveError, Files, list_zip
+from .rf1m import read_rf1m
+from .samples import Findings, Samples, index, plain_label
+from .spans import PICTURES, Texts, hash_spans
+
+COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
+ROLES = ("image", "product", "depth", "saliency")
+TEXTS = ("caption", "prompt")
+SHARD_TEXTS = (*TEXTS, "id", "cause", "room_id", "family")
+
+
+def open_samples(path, size: int = 384) -> Samples:
+    """Index whatever lies at `path`: a table (.csv, .jsonl), a folder of shards, or a folder with RF1M's label.txt; pictures are read as size x size.
+
+    Raises DataError.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
+        return read_table(path, size)
+    if not path.is_dir():
+        raise DataError(f'"{path}" is no data: give a .csv or .jsonl table, a folder of shards, or the folder of RF1M.')
+    for shard in sorted(path.glob("*.zip")):
+        try:
+            listing = list_zip(shard)
+        except (ArchiveError, OSError):
+            continue
+        if INDEX in _members(listing):
+            return read_shards(path, size)
+    return read_rf1m(path, size)
+
+
+def read_table(path, size: int = 384) -> Samples:
+    """Index a folder of one's own pictures by a table in it, .csv (comma, semicolon or tab) or .jsonl with one object per line.
+
+    Columns: image, product (transparent picture), label (a name of LABELS in any spelling, its number, or "unsuitable"), and perhaps
+    caption, prompt, product_id, depth, saliency. Paths are relative to the table and stay below its folder. Without a product_id, samples with the
+    same product picture are one product. Raises DataError where the table can't be used at all; lines that can't are counted in `findings`.
+    """
+    path = Path(path)
+    findings, folder = Findings(), _Folder(path.parent)
+    words = {name: code for code, name in enumerate((*LABELS, UNSUITABLE))} | {str(code): code for code in range(len(LABELS))}
+    labels, numbers, products, names, texts = [], [], [], {role: [] for role in ROLES}, {name: [] for name in TEXTS}
+    for number, row in _rows(path, findings):
+        where = f'line {number} of "{path.name}"'
+        try:
+            label = words.get(plain_label(_text(row, "label")))
+            if label is None:
+                raise _Fault("unknown_labels", f'says "{_text(row, "label")}", which is no label: use one of {", ".join((*LABELS, UNSUITABLE))}')
+            if label == len(LABELS):
+                findings.add(UNSUITABLE, f"{where} is unsuitable.")
+                continue
+            files = {role: folder.check(_text(row, role), role) for role in ROLES}
+        except _Fault as fault:
+            findings.add(fault.kind, f"{where} {fault}.")
+            continue
+        for role in ROLES:
+            names[role].append(files[role])
+        for name in TEXTS:
+            texts[name].append(_text(row, name))
+        labels.append(label)
+        numbers.append(number)
+        products.append(_text(row, "product_id") or os.path.splitext(files["product"])[0])
+    return index({
+        "labels": np.array(labels, np.uint8), "ids": _hashes(names["image"]), "keys": _hashes(products), "names": Texts.of(products),
+        "files": {role: folder.files(found) for role, found in names.items() if any(found)}, "texts": {name: Texts.of(found) for name, found in texts.items()},
+        "lines": lambda row: f'line {numbers[row]} of "{path.name}"',
+    }, findings, size, str(path))
+
+
+def read_shards(folder, size: int = 384) -> Samples:
+    """Index the shards of one split, as rfnet.data.read_scenes reads them, without loading the pictures. Raises DataError."""
+    folder, findings = Path(folder), Findings()
+    shards = sorted(folder.glob("*.zip"))
+    if not shards:
+        raise DataError(f'"{folder}" holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
+    labels, ids, products, places, parts, begin = [], [], [], {role: [] for role in ROLES}, [], 0
+    texts, names = {name: [] for name in SHARD_TEXTS}, []
+    for shard in shards:
+        try:
+            listing = list_zip(shard)
+            members = _members(listing)
+            if INDEX not in members:
+                raise ArchiveError(f"it holds no {INDEX}")
+            lines = listing.files.read(members[INDEX]).decode("utf-8").split("\n")  # splitlines() would also cut captions at U+2028
+        except (ArchiveError, OSError, ValueError) as error:
+            findings.add("unreadable_archives", f'"{shard.name}": {error}.')
+            continue
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = _scene(line, members)
+            except _Fault as fault:
+                findings.add(fault.kind, f"{shard.name}:{number} {fault}.")
+                continue
+            for role in ROLES:
+                places[role].append(row[role] + begin if row[role] >= 0 else -1)
+            for name, found in texts.items():
+                found.append(row["texts"][name])
+            labels.append(row["label"])
+            ids.append(row["texts"]["id"] or f"{shard.name}:{number}")
+            products.append(row["product_id"])
+            names.append(f"{shard.name}:{number}")
+        parts.append(listing.files)
+        begin += len(listing.files)
+    files = Files.join(parts)
+    return index({
+        "labels": np.array(labels, np.uint8), "ids": _hashes(ids), "keys": _hashes(products), "names": Texts.of(products),
+        "files": {role: files.select(found) for role, found in places.items() if max(found, default=-1) >= 0},
+        "texts": {name: Texts.of(found) for name, found in texts.items()}, "lines": names.__getitem__,
+    }, findings, size, str(folder))
+
+
+class _Fault(Exception):
+    """Why one line is left out."""
+
+    def __init__(self, kind: str, sentence: str):
+        super().__init__(sentence)
+        self.kind = kind
+
+
+class _Folder:
+    """The folder of a table: checks its paths, scanning each folder below it once."""
+
+    def __init__(self, root: Path):
+        self.root, self.listed = str(root), {}
+
+    def check(self, path: str, role: str) -> str:
+        """The path with forward slashes; "" for an optional one that isn't given. Raises _Fault."""
+        if not path:
+            if role in COLUMNS:
+                raise _Fault(f"missing_{role}s", f"names no {role}")
+            return ""
+        parts = re.split(r"[/\\]", path)
+        if path[0] in "/\\" or ".." in parts or re.match("[A-Za-z]:", path) or "\0" in path:
+            raise _Fault("unsafe_paths", f'names the {role} "{path}": give a path below the table\'s folder, without ".."')
+        *folders, name = (part for part in parts if part not in ("", "."))
+        if name not in self._names("/".join(folders)):
+            raise _Fault(f"missing_{role}s", f'names the {role} "{path}", which does not exist')
+        return "/".join((*folders, name))
+
+    def _names(self, folder: str) -> set:
+        if folder not in self.listed:
+            try:
+                with os.scandir(os.path.join(self.root, folder)) as entries:
+                    self.listed[folder] = {entry.name for entry in entries if entry.name.lower().endswith(PICTURES) or entry.is_file()}
+            except OSError:
+                self.listed[folder] = set()
+        return self.listed[folder]
+
+    def files(self, paths: list) -> Files:
+        """Loose files below the root; "" stands for none."""
+        names = [os.fsencode(path) for path in paths]
+        lengths = np.array([len(name) for name in names], np.int64)
+        files = Files.one(self.root, np.cumsum(lengths) - lengths, lengths, LOOSE, names=b"".join(names))
+        return files.select(np.where(lengths > 0, np.arange(len(names)), -1))
+
+
+def _rows(path: Path, findings: Findings):
+    """(line number, {column: value}) of a table. Raises DataError where it has no rows to give at all."""
+    try:
+        file = open(path, encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise DataError(f'the table "{path}" can\'t be opened ({error.strerror}): check the path.') from error
+    with file:
+        if path.suffix.lower() == ".jsonl":
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        row = json.loads(line)
+                    except (ValueError, RecursionError):
+                        row = None
+                    if isinstance(row, dict):
+                        yield number, row
+                    else:
+                        findings.add("malformed_lines", f'line {number} of "{path.name}" is no JSON object.')
+            return
+        header = file.readline()
+        cut = max(",;\t", key=header.count)
+        columns = [name.strip().lower() for name in next(csv.reader([header], delimiter=cut), [])]
+        if missing := [name for name in COLUMNS if name not in columns]:
+            raise DataError(f'the table "{path}" has no column {", ".join(missing)}: its first line must name the columns {", ".join(COLUMNS)}, and perhaps caption.')
+        reader = csv.reader(file, delimiter=cut)
+        while True:
+            try:
+                values = next(reader, None)
+            except csv.Error as error:
+                findings.add("malformed_lines", f'line {reader.line_num + 1} of "{path.name}" can\'t be read ({error}).')
+                continue
+            if values is None:
+                return
+            if values:
+                yield reader.line_num + 1, dict(zip(columns, values))
+
+
+def _text(row: dict, name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def _members(listing) -> dict:
+    """{name: position} of a zip's members."""
+    data = listing.buffer.tobytes()
+    return {data[start:end].decode("utf-8", "replace"): row for row, (start, end) in enumerate(zip(listing.starts.tolist(), listing.ends.tolist()))}
+
+
+def _scene(line: str, members: dict) -> dict:
+    """One line of a shard's index, its pictures as positions in the shard. Raises _Fault."""
+    try:
+        row = json.loads(line)
+        label = row["label"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _Fault("malformed_lines", f"is no scene ({type(error).__name__}: {error})") from error
+    if label == UNSUITABLE:
+        raise _Fault(UNSUITABLE, "is unsuitable")
+    if label not in LABELS:
+        raise _Fault("unknown_labels", f'says "{label}", which is no label')
+    scene = {role: members.get(row.get(role), -1) for role in ROLES}
+    for role in ROLES:
+        if scene[role] < 0 and (role in COLUMNS or row.get(role)):
+            raise _Fault(f"missing_{role}s", f'names the {role} "{row.get(role)}", which the shard lacks')
+    texts = {name: str(row.get(name, "")) for name in SHARD_TEXTS}
+    return {**scene, "label": LABELS.index(label), "texts": texts, "product_id": str(row.get("product_id") or row["product"])}
+
+
+def _hashes(texts: list) -> np.ndarray:
+    """A uint64 per text."""
+    found = Texts.of(texts)
+    return hash_spans(found.buffer, found.starts, found.starts + found.lengths)

@@ -1,0 +1,180 @@
+"""RFNet's image and text encoders, from timm, open_clip and transformers; each package is imported when its tower is built."""
+
+import torch
+from torch import nn
+
+from .architectures import OPEN_CLIP, ArchitectureError, RFNetConfig, need
+from .captions import ROBERTA_BEGIN, ROBERTA_END, ROBERTA_PAD
+from .maps import resize
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+class ImageEncoder(nn.Module):
+    """Images (B, 3, S, S) in [0, 1] -> a token map (B, width, S/stride, S/stride), positions added, interpolated for another S."""
+
+    def __init__(self, config: RFNetConfig):
+        super().__init__()
+        if config.backbone.startswith(OPEN_CLIP):
+            self.backbone, channels, settings = clip_image_tower(config)
+        else:
+            self.backbone, channels, settings = timm_backbone(config)
+        self.project = nn.Conv2d(channels, config.width, 1)
+        grid = config.image_size // config.stride
+        self.position = nn.Parameter(torch.randn(1, config.width, grid, grid) * 0.02)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(settings[name]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        features = self.project(self.backbone(images)[0])
+        return features + resize(self.position, *features.shape[-2:])
+
+
+def timm_backbone(config: RFNetConfig, file=None):
+    """A timm backbone, cut behind the feature map of config.stride and without BatchNorm -> (module, channels, mean and std).
+
+    file: a safetensors file of the whole timm model to start from; None starts from random numbers. Raises ArchitectureError.
+    """
+    name = config.backbone
+    timm = need("timm", f'the image encoder "{name}"')
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    options = {"features_only": True, "pretrained": False}
+    if settings is not None and settings.fixed_input_size:  # transformers: positions for our size, interpolated for the maps'
+        options |= {"img_size": config.image_size, "dynamic_img_size": True}
+    if file is not None:
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
+    try:
+        info = timm.create_model(name, **(options | {"pretrained": False})).feature_info.info
+        levels = [level for level, step in enumerate(info) if step["reduction"] == config.stride]
+        if not levels:
+            raise ArchitectureError(f'"{name}" has no feature map at stride {config.stride}: choose one of {sorted({step["reduction"] for step in info})}.')
+        backbone = timm.create_model(name, out_indices=(levels[-1],), **options)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ArchitectureError):
+            raise
+        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({error}): take another, or update timm.') from error
+    if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:  # timm keeps the stages behind the last map that it returns
+        backbone.blocks = backbone.blocks[:info[levels[-1]]["stage"]]
+    fold_batch_norm(backbone)
+    backbone.to(memory_format=torch.channels_last)  # the faster layout on CPUs too
+    return backbone, info[levels[-1]]["num_chs"], IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std}
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Fold every BatchNorm into the convolution before it, in place.
+
+    Statistics of small, skewed batches would spoil a pretrained backbone; folded, its ImageNet statistics stay, one image's
+    verdict can't depend on its neighbours in the batch, and it runs about a third faster on a CPU.
+    """
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    names = list(module._modules)
+    for name, following in zip(names, names[1:] + [None]):
+        child = module._modules[name]
+        norm = module._modules.get(following)
+        if isinstance(child, nn.Conv2d) and isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            module._modules[name] = fuse_conv_bn_eval(child.eval(), norm.eval()).requires_grad_()  # PyTorch leaves a new bias frozen
+            module._modules[following] = getattr(norm, "act", nn.Identity())
+        elif child is not None:
+            fold_batch_norm(child)
+
+
+class ClipImages(nn.Module):
+    """open_clip's vision transformer, seen through its patch tokens: (B, 3, S, S) -> [(B, channels, S/patch, S/patch)]."""
+
+    def __init__(self, visual: nn.Module):
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images: torch.Tensor) -> list:
+        tokens = self.visual(images)[1]
+        return [tokens.transpose(1, 2).unflatten(2, self.visual.grid_size)]
+
+
+def clip_image_tower(config: RFNetConfig):
+    """-> (module, channels, mean and std). Raises ArchitectureError for anything but a plain vision transformer of this stride."""
+    open_clip, described = clip_config(config.backbone)
+    visual = open_clip.model._build_vision_tower(
+        described["embed_dim"], {**described["vision_cfg"], "image_size": config.image_size}, described.get("quick_gelu", False)
+    )
+    if not hasattr(visual, "grid_size") or getattr(visual, "attn_pool", None) is not None:
+        raise ArchitectureError(f'the image tower of "{config.backbone}" is no plain vision transformer: choose one such as {OPEN_CLIP}ViT-B-32.')
+    if visual.patch_size[0] != config.stride or config.image_size % config.stride or config.map_size != config.image_size:
+        raise ArchitectureError(
+            f'"{config.backbone}" cuts images into patches of {visual.patch_size[0]}: set stride={visual.patch_size[0]}, '
+            f"an image_size that is a multiple of it, and map_size=image_size (they are {config.stride}, {config.image_size}, {config.map_size})."
+        )
+    visual.proj, visual.output_tokens = None, True  # the shared space of images and texts isn't used here
+    settings = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD} | described.get("preprocess_cfg", {})
+    return ClipImages(visual), visual.conv1.out_channels, settings
+
+
+def clip_text_tower(config: RFNetConfig) -> nn.Module:
+    """The text tower, every token's last state as its second output. Raises ArchitectureError where its context is another."""
+    open_clip, described = clip_config(config.text)
+    text = open_clip.model._build_text_tower(described["embed_dim"], described["text_cfg"], described.get("quick_gelu", False))
+    if text.context_length != config.context:
+        raise ArchitectureError(f'"{config.text}" reads {text.context_length} tokens: set context={text.context_length}.')
+    text.text_projection, text.output_tokens = None, True
+    return text
+
+
+def clip_config(name: str):
+    """-> (the package open_clip, its own description of the model with this name). Raises ArchitectureError."""
+    open_clip = need("open_clip", f'"{name}"', "open_clip_torch")
+    short = name.removeprefix(OPEN_CLIP)
+    described = open_clip.get_model_config(short)
+    if described is None:
+        raise ArchitectureError(f'open_clip knows no "{short}": choose a name that open_clip.list_models() gives, such as ViT-B-32.')
+    if {"hf_model_name", "hf_tokenizer_name"} & set(described["text_cfg"]) or "timm_model_name" in described["vision_cfg"]:
+        raise ArchitectureError(f'"{short}" takes parts from a model hub: choose an open_clip model with towers and vocabulary of CLIP, such as ViT-B-32.')
+    return open_clip, described
+
+
+def text_encoder(config: RFNetConfig) -> nn.Module:
+    """The text encoder of this config: tokens (B, L) -> (features (B, L, .width), mask (B, L) that is True on padding)."""
+    if config.text == "roberta":
+        return RobertaEncoder(config)
+    return ClipText(config)
+
+
+class ClipText(nn.Module):
+    """A transformer over CLIP's vocabulary: a small one that starts from nothing, or the text tower of an open_clip model."""
+
+    def __init__(self, config: RFNetConfig):
+        super().__init__()
+        self.transformer = small_transformer(config) if config.text == "small" else clip_text_tower(config)
+        self.width = self.transformer.width
+
+    def forward(self, tokens: torch.Tensor):
+        end = tokens.argmax(1, keepdim=True)  # the end mark has the highest id
+        padding = torch.arange(tokens.shape[1], device=tokens.device) > end
+        return self.transformer(tokens)[1], padding
+
+
+def small_transformer(config: RFNetConfig) -> nn.Module:
+    transformer = need("open_clip.transformer", "the text encoder", "open_clip_torch")
+    return transformer.TextTransformer(
+        context_length=config.context, vocab_size=config.vocabulary, width=config.text_width, heads=config.text_heads, layers=config.text_layers,
+        output_dim=None, proj_type="none", no_causal_mask=True, use_pad_mask=True, pool_type="none", output_tokens=True,
+    )
+
+
+class RobertaEncoder(nn.Module):
+    """transformers' RoBERTa (arXiv:1907.11692), every token's last state."""
+
+    def __init__(self, config: RFNetConfig):
+        super().__init__()
+        transformers = need("transformers", "the text encoder RoBERTa")
+        self.width = config.text_width
+        self.transformer = transformers.RobertaModel(transformers.RobertaConfig(
+            vocab_size=config.vocabulary, hidden_size=config.text_width, num_hidden_layers=config.text_layers, num_attention_heads=config.text_heads,
+            intermediate_size=4 * config.text_width, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
+            pad_token_id=ROBERTA_PAD, bos_token_id=ROBERTA_BEGIN, eos_token_id=ROBERTA_END,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # as everywhere in RFNet: a repeated step gives the same step
+        ), add_pooling_layer=False)
+
+    def forward(self, tokens: torch.Tensor):
+        padding = tokens == ROBERTA_PAD
+        return self.transformer(input_ids=tokens, attention_mask=(~padding).long()).last_hidden_state, padding
