@@ -66,7 +66,7 @@ def _draw(args) -> int:
     from tqdm import tqdm
     from .draw import draw
     from .ldm import CHECKPOINT, CONTROLNET, load_pocket
-    print(draw(args.data, args.out, args.count, load_pocket(args.checkpoint or CHECKPOINT, args.controlnet or CONTROLNET), args.cfg, args.steps, tqdm))
+    print(draw(args.data, args.out, args.count, load_pocket(args.checkpoint or CHECKPOINT, args.controlnet or CONTROLNET), args.cfg, args.steps, tqdm, first=args.first))
     return 0
 
 
@@ -100,6 +100,7 @@ def main(arguments=None) -> int:
     draw.add_argument("--data", type=Path, required=True, help="folder of one split, such as DATA/train")
     draw.add_argument("--out", type=Path, required=True)
     draw.add_argument("--count", type=int, default=320)
+    draw.add_argument("--first", type=int, default=0, help="begin with another product, for another set")
     draw.add_argument("--cfg", type=float, default=4.0, help="guidance, as in the demo workflow")
     draw.add_argument("--steps", type=int, default=20)
     draw.add_argument("--checkpoint", type=Path, help="default: the one that ships")

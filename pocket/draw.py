@@ -24,24 +24,25 @@ PER_SHEET, COLUMNS, SCALE = 40, 8, 2
 TABLE = "drawn.jsonl"
 
 
-def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, progress, batch: int = 8) -> Path:
+def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, progress, batch: int = 8, first: int = 0) -> Path:
     """Draws one picture for each of `count` whole products of a split, as the demo workflow does (centred, image_scale 0.72), into
-    OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept. Returns OUT."""
+    OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept. first: begin with another product, for
+    another set. Returns OUT."""
     from .pipeline import sample
 
     scenes = read_scenes(split)
     rows = [row for row in range(len(scenes)) if scenes.labels[row] == 0]
-    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[:count]]     # the same products every time
+    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first:first + count]]     # the same products every time
     if len(rows) < count:
         raise DataError(f"{split} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer.")
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     lines = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, first):
         name = f"{scenes.ids[row]}-{number:04d}"
         lines.append({"number": number, "id": f"drawn-{name}", "image": f"pictures/{name}.png", "product": f"pictures/{name}-product.png", "caption": scenes.captions[row],
                       "prompt": prompt_for(f"{scenes.product_ids[row]}/{number}"), "product_id": scenes.product_ids[row], "seed": seed_of("drawn", name) % 2**31})
-    for first in progress(range(0, count, batch)):
-        part = [(row, line) for row, line in list(zip(rows, lines))[first:first + batch] if not (out / line["image"]).exists()]
+    for start in progress(range(0, count, batch)):
+        part = [(row, line) for row, line in list(zip(rows, lines))[start:start + batch] if not (out / line["image"]).exists()]
         if not part:
             continue
         canvases = [place(Product(scenes.products[row].astype(np.float32) / 255, line["caption"]), PICTURE_SIZE, PICTURE_SIZE) for row, line in part]
@@ -50,8 +51,8 @@ def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, pro
             to_image(torch.cat([canvas.rgb, canvas.alpha[None]])).save(out / line["product"])
             to_image(picture).save(out / line["image"])
     (out / TABLE).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    for first in range(0, count, PER_SHEET):
-        sheet(out, lines[first:first + PER_SHEET]).save(out / f"sheet-{first:03d}.png")
+    for start in range(0, count, PER_SHEET):
+        sheet(out, lines[start:start + PER_SHEET]).save(out / f"sheet-{first + start:03d}.png")
     return out
 
 

@@ -12,7 +12,8 @@ from scipy import stats
 
 from reliable_ads.rfnet.calibrate import calibrate, halves, summary
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data import DataError, read_scenes
+from reliable_ads.rfnet.data import DataError
+from reliable_ads.rfnet.sources import read_shards
 from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
 from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, needed, parse_risks, upper_bound
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, load_reviewer, read_metadata, save_reviewer
@@ -236,7 +237,7 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
 
 def test_calibrating_on_the_training_data_is_refused(weights, tmp_path, capsys):
     data = write_split(tmp_path / "train", 20)
-    change_metadata(weights, weights, {"data_fingerprint": read_scenes(data).fingerprint})
+    change_metadata(weights, weights, {"data_fingerprint": read_shards(data).fingerprint})
     before = weights.read_bytes()
     assert main(["calibrate", str(weights), "--data", str(data)]) == 1
     assert "trained on" in capsys.readouterr().err and weights.read_bytes() == before
