@@ -13,6 +13,10 @@ WORDS = {
     "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
     "eye_agreement": "RFNet and the eye agree", "accepted_within_5": "Accepted within five attempts", "mean_attempts": "Attempts per product (at most five)",
     "ap": "Compact RFNet, average precision of \"available\"", "memory_growth": "Server memory, attempt 100 against attempt 10",
+    "drop_hottest": "Log-odds of the defect lost when the hottest 15 % are painted over", "drop_random": "... when random places are",
+    "drop_elsewhere": "... when another scene's hot places are", "hottest_over_random": "Hottest more than random", "hottest_over_elsewhere": "Hottest more than another scene's",
+    "cost": "Cost of a heat map, in reviews", "seconds": "Seconds per heat map",
+    "index_seconds": "A million lines of label.txt, indexed", "index_mib": "... memory at the peak, MiB",
 }
 
 

@@ -2,7 +2,7 @@
 
 First UNet and text encoder alone (CONTROL_FROM of the budget), since every step is then almost twice as fast. Then the ControlNet starts as a copy of the UNet's
 way down with its outputs at zero (as arXiv:2302.05543 has it), and all three go on together. A training that begins from earlier weights (`start`)
-leaves the text encoder as it is. What rests is computed once per scene, not once per step: the latents, the hint layers' features, a resting text encoder's words.
+leaves the text encoder as it is, and takes their ControlNet along from its first step on. What rests is computed once per scene, not once per step: the latents, the hint layers' features, a resting text encoder's words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
-from .ldm import from_ldm, key_maps, read_file, write_safetensors
+from .ldm import CONTROLNET, from_ldm, key_maps, read_file, write_safetensors
 from .pipeline import sample
 from .train_vae import load_vae
 from .training import Training, read_averages, to_unit, write_sheet
@@ -150,22 +150,29 @@ def velocity_loss(pocket: Pocket, latents, shares, features, context, alpha_bar:
     return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
 
-def begin_from(file, pocket: Pocket) -> None:
-    """Takes UNet and text encoder from a training's state or from an exported checkpoint."""
+def begin_from(file, pocket: Pocket) -> bool:
+    """Takes UNet and text encoder from a training's state or from an exported checkpoint; the ControlNet too, where the state had begun it or the
+    export's lies beside the checkpoint. Returns whether there was one."""
     parts = {"unet": pocket.unet, "text_encoder": pocket.text_encoder}
     if str(file).endswith(".state.safetensors"):
-        read_averages(file, parts)
-        return
+        controlled = bool(read_averages(file, parts)["extra"].get("control"))
+        if controlled:
+            read_averages(file, {"controlnet": pocket.controlnet})
+        return controlled
     tensors, _ = read_file(file)
     for name, names in key_maps(pocket.config, **parts).items():
         from_ldm(parts[name], names, tensors, file)
+    hints = Path(file).with_name(CONTROLNET.name)
+    if hints.exists():
+        from_ldm(pocket.controlnet, key_maps(pocket.config, controlnet=pocket.controlnet)["controlnet"], read_file(hints)[0], hints)
+    return hints.exists()
 
 
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
                     sheet_columns: int = 8, start=None, config: dict = POCKET) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
 
-    start: the state file of an earlier training, or an exported checkpoint, whose UNet and text encoder this one begins from.
+    start: the state file of an earlier training, or an exported checkpoint, that this one begins from.
     """
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
@@ -177,13 +184,14 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
         torch.manual_seed(seed)
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
     if start is not None:
-        begin_from(start, pocket)
+        controlled = begin_from(start, pocket)
         pocket.text_encoder.requires_grad_(False)
     run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
                    ema_decay=0.998, weight_decay=0.01, seed=seed, matrices=is_matrix)
     run.extra["config"] = config
     if start is not None:
         table.contexts = table.encode_prompts(pocket)
+        run.extra.setdefault("control", controlled)
     for module in run.modules.values():
         module.train()
     alpha_bar = alphas_cumprod()
