@@ -35,8 +35,8 @@ def _render(args) -> int:
 
 def _compose(args) -> int:
     from .assets import AssetError, Assets
-    from .compose import compose_split
-    from .relief import Finishes
+    from .collage.shards import compose_split
+    from .collage.relief import Finishes
     try:
         import cv2  # noqa: F401
         import OpenEXR  # noqa: F401

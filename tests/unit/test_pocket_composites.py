@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.pocket import backdrops, cli, compose, composites, cutouts, growths, plans, relief, shadows
+from reliable_ads.pocket import cli
+from reliable_ads.pocket.collage import backdrops, composer as composers, cutouts, growths, plans, relief, shadows, shards
 from reliable_ads.rfnet.data import read_scenes, write_shard
 from reliable_ads.rfnet.labels import LABELS
 
@@ -41,7 +42,7 @@ def finishes():
 
 @functools.lru_cache(maxsize=1)
 def composer():
-    return composites.Composer(SmallAssets(), finishes(), 96)
+    return composers.Composer(SmallAssets(), finishes(), 96)
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,7 +66,7 @@ def some():
 
 
 def test_same_number_is_same_composite_whatever_was_drawn_before():
-    fresh = composites.Composer(SmallAssets(), finishes(), 96).compose("train", 7)
+    fresh = composers.Composer(SmallAssets(), finishes(), 96).compose("train", 7)
     before = composed("train", 7)
     assert all(np.array_equal(getattr(fresh, name), getattr(before, name)) for name in ("image", "product", "depth"))
     assert not np.array_equal(before.image, composed("train", 8).image) or before.image.shape != composed("train", 8).image.shape
@@ -155,14 +156,14 @@ def test_formats_keep_the_area_and_go_through_a_shard(tmp_path):
     assert all(w % 8 == h % 8 == 0 and 0.75 < w * h / 96 ** 2 < 1.3 for w, h in shapes)
     number = next(n for n in range(300) if setting_of("train", n).width > 96)
     composite = composed("train", number)
-    path = compose.composite_path(tmp_path, "train", 0)
+    path = shards.composite_path(tmp_path, "train", 0)
     path.parent.mkdir()
     write_shard(path, [composite.row()])
     scenes = read_scenes(path.parent, size=96)
     assert scenes.images.shape == (1, 96, 96, 3) and scenes.labels[0] == LABELS.index(composite.plan.setting.label) and scenes.causes == [composite.plan.cause]
     solid = scenes.products[0][..., 3] == 255           # squeezed alike, so the product still lies on itself
     assert np.abs(scenes.images[0][solid].astype(int) - scenes.products[0][solid][:, :3]).mean() < 12
-    assert compose._length(path) == 1 and compose._length(tmp_path / "none.zip") == 0
+    assert shards._length(path) == 1 and shards._length(tmp_path / "none.zip") == 0
 
 
 @settings(deadline=None, max_examples=60)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..rfnet.data import write_shard
-from .assets import Assets
-from .composites import Composer
+from ...rfnet.data import write_shard
+from ..assets import Assets
+from ..shards import PER_SHARD
+from .composer import Composer
 from .relief import Finishes
-from .shards import PER_SHARD
 
 _COMPOSER: list = []           # one per process, made by _start
 

@@ -11,7 +11,7 @@ from .backdrops import Stage
 from .cutouts import Cutout, crop, draw_family, emoji, resize
 from .goods import FAMILIES
 from .plans import CAUSES, THINGS, Plan, choose
-from .products import CUTOUTS
+from ..products import CUTOUTS
 from .relief import Finishes, over
 
 THING_PIXELS, THING_KINDS = 176, 6

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .assets import AssetError
+from ..assets import AssetError
 
 SPHERE, TILE, RELIEFS = 128, 256, 29      # pixels on a side of a matcap and of a relief tile; how many tiles
 PACKAGE = "@pmndrs/assets"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .cutouts import Cutout, draw_family, recolour, resize
-from .products import COLOURS
+from ..products import COLOURS
 from .relief import TILE, noise, over
 
 

@@ -17,8 +17,8 @@ from .defects import camouflage_tile, close_kin, dyed, fog, own_colours, pattern
 from .growths import KINDS, RAISED, grow
 from .plans import CAUSES, HELD_CAUSES, Plan, Setting, choose, make_plan, make_setting
 from .relief import TILE, Finishes, over
-from .render import style
-from .scenes import PANORAMAS
+from ..render import style
+from ..scenes import PANORAMAS
 from .shadows import cast, contact
 from .things import THING_PIXELS, Canvas, Supply, crowd, put
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import pictures
-from .products import COLOURS
+from .. import pictures
+from ..products import COLOURS
 from .relief import TILE, Finishes, noise, over
 
 # words -> (albedo, its colours in linear RGB, relief numbers, relief strength, metres of a tile, what it carries, where it is)

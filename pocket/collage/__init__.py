@@ -1,0 +1,1 @@
+"""Composites: photograph-like scenes for the reviewer, put together from cut-outs and backdrops; `pocket compose` writes them."""
