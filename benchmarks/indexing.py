@@ -1,6 +1,6 @@
 """How long a million label lines take to index, and how much memory: RF1M as it is published, in thirty zip archives.
 
-    python -m benchmarks.indexing [--quick]
+`python -m benchmarks.reviewer --only index` runs it.
 
 The archives carry every member that the labels name, a generated picture and a product picture each, in true central directories: what the reader lists,
 joins and checks is all there. Only the pictures are no pictures (a few bytes each, the same for samples of one product), since indexing doesn't open them.
@@ -8,7 +8,6 @@ joins and checks is all there. Only the pictures are no pictures (a few bytes ea
 
 from __future__ import annotations
 
-import argparse
 import json
 import struct
 import subprocess
@@ -21,15 +20,15 @@ import numpy as np
 
 from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
 
-from .common import Figure, publish
-
-COMMAND = "python -m benchmarks.indexing"
 ROWS, ARCHIVES, DRAWS = 1_000_000, 30, 5  # DRAWS: pictures of one product
-SECONDS, MIB = 15, 1024  # what it may cost
 CHILD = """
 import json, resource, sys, time
 from reliable_ads.rfnet.rf1m import read_rf1m
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 ** 2)
+def peak():
+    try:  # the process's own peak in KiB; Linux's ru_maxrss begins with that of the process that started this one
+        return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 ** (1 if sys.platform == "linux" else 2)
 before, began, worked = peak(), time.perf_counter(), time.process_time()
 samples = read_rf1m(sys.argv[1])
 seconds, worked = time.perf_counter() - began, time.process_time() - worked
@@ -73,18 +72,3 @@ def write_zip(path: Path, members: dict[bytes, bytes]) -> None:
         listing = b"".join(directory)
         end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, len(members), len(members), len(listing), place, 0)
         file.write(listing + end)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the rows; nothing is written")
-    quick = parser.parse_args().quick
-    rows = ROWS // 20 if quick else ROWS
-    found = measure(rows)
-    figures = {key: Figure(found[key], n=rows, unit=unit, target=f"<= {most}", holds=found[key] <= most)
-               for key, unit, most in (("index_seconds", "s", SECONDS), ("index_mib", "MiB", MIB))}
-    publish("reviewer", COMMAND, "names and labels drawn from 0", figures, quick, {"indexing": {key: found[key] for key in ("cpu_seconds", "samples", "findings")}})
-
-
-if __name__ == "__main__":
-    main()

@@ -17,6 +17,7 @@ WORDS = {
     "drop_elsewhere": "... when another scene's hot places are", "hottest_over_random": "Hottest more than random", "hottest_over_elsewhere": "Hottest more than another scene's",
     "cost": "Cost of a heat map, in reviews", "seconds": "Seconds per heat map",
     "index_seconds": "A million lines of label.txt, indexed", "index_mib": "... memory at the peak, MiB",
+    "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
 
 

@@ -1,0 +1,96 @@
+"""The reviewer in figures: what it costs to index a data set and to review.
+
+    python -m benchmarks.reviewer [--quick] [--only index speed]
+
+`speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
+the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+from reliable_ads.pocket.briefs import TEST_SPLIT
+from reliable_ads.rfnet.data import read_scenes
+from reliable_ads.rfnet.product import Product, place
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+
+from . import indexing
+from .common import Figure, mean, publish
+
+COMMAND = "python -m benchmarks.reviewer"
+SIDE, BATCH = 512, 4     # pixels of a picture as SD 1.5 draws it; pictures per call
+TOKENS = 35              # of ImageReward's prompts
+
+
+def index(quick: bool) -> tuple[dict[str, Figure], dict]:
+    """A million lines of label.txt."""
+    rows = indexing.ROWS // 20 if quick else indexing.ROWS
+    found = indexing.measure(rows)
+    figures = {key: Figure(found[key], n=rows, unit=unit, target=f"<= {most}", holds=found[key] <= most) for key, unit, most in (("index_seconds", "s", 15), ("index_mib", "MiB", 1024))}
+    return figures, {"indexing": {key: found[key] for key in ("cpu_seconds", "samples", "findings")}}
+
+
+def reward_model():
+    """A function of pictures (B, 3, 512, 512) → scores, with BLIP-large's vision and text towers: 24 layers of 1,024 at 224 px, 12 of 768 that look at the picture."""
+    from transformers import BlipConfig, BlipForImageTextRetrieval
+
+    config = BlipConfig(
+        text_config={"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "encoder_hidden_size": 1024},
+        vision_config={"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096, "image_size": 224, "patch_size": 16})
+    model = BlipForImageTextRetrieval(config).eval()
+    words = torch.randint(1000, 20000, (1, TOKENS), generator=torch.Generator().manual_seed(0))
+
+    def score(pictures: torch.Tensor) -> torch.Tensor:
+        small = torch.nn.functional.interpolate(pictures, (224, 224), mode="bicubic", antialias=True)
+        return model(input_ids=words.expand(len(small), -1), pixel_values=small, use_itm_head=True).itm_score
+
+    return score, sum(p.numel() for p in model.parameters())
+
+
+@torch.no_grad()
+def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
+    """Pictures per second of both, in turns; and a second attempt's review beside the first's of the same product."""
+    rounds = 2 if quick else 8
+    scenes, reviewer = read_scenes(TEST_SPLIT, rounds), load_reviewer(DEFAULT_WEIGHTS)
+    (score, parameters), random = reward_model(), torch.Generator().manual_seed(0)
+    ratios, costs, ours, theirs = [], [], [], []
+    for row in range(rounds):
+        canvas = place(Product.from_arrays(scenes.products[row], caption=scenes.captions[row]), SIDE, SIDE)
+        pictures = torch.rand(BATCH, 3, SIDE, SIDE, generator=random)
+        took = lambda work: (time.perf_counter(), work(), time.perf_counter())
+        if row == 0:     # neither pays for its first call, and the product is still unseen
+            reviewer.review(pictures, place(Product.from_arrays(scenes.products[row], caption="another"), SIDE, SIDE)), score(pictures)
+        spans = [took(work) for work in (lambda: reviewer.review(pictures[:1], canvas), lambda: reviewer.review(pictures[1:2], canvas),
+                                         lambda: reviewer.review(pictures, canvas), lambda: score(pictures))]
+        first, second, many, reward = (end - begin for begin, _, end in spans)
+        costs.append(second / first)
+        ours.append(BATCH / many)
+        theirs.append(BATCH / reward)
+        ratios.append(reward / many)
+    ratio, cost = (Figure(*mean(values), n=rounds, unit=unit, target=target, holds=holds(float(np.mean(values))))
+                   for values, unit, target, holds in ((ratios, "times", ">= 10", lambda value: value >= 10), (costs, "of the first", "<= 0.75", lambda value: value <= 0.75)))
+    details = {"pictures_per_second": float(np.mean(ours)), "reward_model_pictures_per_second": float(np.mean(theirs)), "reward_model_parameters": parameters,
+               "threads": torch.get_num_threads(), "side": SIDE, "batch": BATCH}
+    return {"speed_ratio_reward_model": ratio, "second_attempt_cost": cost}, {"speed": details}
+
+
+PARTS = {"index": index, "speed": speed}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
+    options = parser.parse_args()
+    for name in options.only:
+        figures, details = PARTS[name](options.quick)
+        publish("reviewer", COMMAND, "0", figures, options.quick, details)
+
+
+if __name__ == "__main__":
+    main()
