@@ -38,7 +38,7 @@ def open_picture(path) -> np.ndarray:
                 warnings.warn(f"{name} is animated: only its first frame is used.", stacklevel=2)
                 image.seek(0)
             image.load()
-            image = _rgba(ImageOps.exif_transpose(image), name)
+            image = to_rgba(ImageOps.exif_transpose(image), name)
     except FileNotFoundError:
         raise PictureError(f"{name} does not exist: check the path.") from None
     except IsADirectoryError:
@@ -56,7 +56,7 @@ def open_picture(path) -> np.ndarray:
     return np.asarray(image, dtype=np.float32) / 255.0
 
 
-def _rgba(image: Image.Image, name: str) -> Image.Image:
+def to_rgba(image: Image.Image, name: str) -> Image.Image:
     """Any Pillow mode as 8-bit RGBA. Pillow clips deep greys instead of scaling them, and ignores print profiles."""
     if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens some of them
         image = Image.fromarray(np.clip(np.asarray(image) / 65535 * 255 + 0.5, 0, 255).astype(np.uint8))

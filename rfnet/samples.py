@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from .data import DataError, count_labels
 from .packed import Files
-from .pictures import PictureError, _rgba
+from .pictures import PictureError, to_rgba
 from .product import Product, place
 from .spans import Texts, hash_text, mix
 
@@ -166,7 +166,7 @@ class Samples:
                 width, height = image.size
                 image.draft(None, (2 * self.size, 2 * self.size))  # a JPEG is decoded at the smallest scale that is still twice as fine
                 image.load()
-                picture = _rgba(ImageOps.exif_transpose(image), "the file")
+                picture = to_rgba(ImageOps.exif_transpose(image), "the file")
                 turned = (width > height) != (picture.width > picture.height)
                 return picture, (height, width) if turned else (width, height)
         except Exception as error:  # on damaged bytes Pillow's readers raise anything
