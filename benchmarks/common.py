@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reliable_ads.rfnet.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -67,7 +69,5 @@ def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, 
     old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
     report = {"command": command, "date": datetime.date.today().isoformat(), "machine": machine(), "seeds": seeds,
               "figures": {**old["figures"], **{k: asdict(f) for k, f in figures.items()}}, "details": {**old.get("details", {}), **(details or {})}}
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(partial, file)
+    write_text(file, json.dumps(report, indent=1) + "\n")
     print(f"  written to {file.relative_to(ROOT)}")

@@ -20,13 +20,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW
 from reliable_ads.devtools.graph import load, titled, to_api
 from reliable_ads.pocket.briefs import test_briefs
+from reliable_ads.pocket.draw import sheet
 
 from .common import RESULTS, ROOT, Figure, mean, publish, share
 
@@ -58,18 +59,6 @@ def picture_hash(picture: Image.Image) -> str:
     return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
 
 
-def sheet(pictures: list[Image.Image], captions: list[str], columns: int = 10, cell: int = 160) -> Image.Image:
-    """Numbered pictures without verdicts, for labelling blind."""
-    rows = (len(pictures) + columns - 1) // columns
-    board = Image.new("RGB", (columns * cell, rows * (cell + 26)), "white")
-    pen = ImageDraw.Draw(board)
-    for n, picture in enumerate(pictures):
-        x, y = n % columns * cell, n // columns * (cell + 26)
-        board.paste(picture.resize((cell - 4, cell - 4), Image.Resampling.BICUBIC), (x, y))
-        pen.text((x + 2, y + cell - 3), f"{n}: {captions[n]}"[:27], fill="black")
-    return board
-
-
 def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
     """One sample per test product: the share that RFNet calls available."""
     rows, pictures = [], []
@@ -82,7 +71,8 @@ def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], d
         pictures.append(picture)
         print(f"\rsingle {number + 1}/{count}", end="", file=sys.stderr, flush=True)
     for first in range(0, count, 50):
-        sheet(pictures[first:first + 50], [f"{b.product.caption}" for b in briefs[first:first + 50]]).save(out / f"single-sheet-{first:03d}.png")
+        texts = [f"{n}: {brief.product.caption}" for n, brief in enumerate(briefs)]
+        sheet(pictures[first:first + 50], texts[first:first + 50], 10, 160).save(out / f"single-sheet-{first:03d}.png")
     (out / "single.json").write_text(json.dumps(rows, indent=1))
     value, low, high = share(sum(r["accepted"] for r in rows), count)
     return {"available_rate_rfnet": Figure(value, low, high, count, "share", "0.40 to 0.70", 0.4 <= value <= 0.7)}, {"single": rows}
@@ -95,7 +85,7 @@ def cyclic(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], 
         report, pictures = session.draw(brief, 5)
         runs.append(report)
         rows.append({"product_id": brief.product_id, "accepted": report["accepted"], "attempts": len(report["attempts"])})
-        sheet(pictures, [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]], 5).save(out / f"cyclic-{number:03d}.png")
+        sheet(pictures, [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]], 5, 160).save(out / f"cyclic-{number:03d}.png")
         print(f"\rcyclic {number + 1}/{count}", end="", file=sys.stderr, flush=True)
     accepted = sum(r["accepted"] for r in runs)
     value, low, high = share(accepted, count)

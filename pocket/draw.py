@@ -14,13 +14,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from ..rfnet.data import DataError, read_scenes, write_shard
+from ..rfnet.files import write_picture, write_text
 from ..rfnet.labels import LABELS
 from ..rfnet.product import Product, place
 from .briefs import prompt_for
 from .family import PICTURE_SIZE
 from .products import seed_of
 
-PER_SHEET, COLUMNS, SCALE = 40, 8, 2
+PER_SHEET = 40
 TABLE = "drawn.jsonl"
 
 
@@ -48,11 +49,13 @@ def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, pro
         canvases = [place(Product(scenes.products[row].astype(np.float32) / 255, line["caption"]), PICTURE_SIZE, PICTURE_SIZE) for row, line in part]
         pictures = sample(pocket, canvases, [line["prompt"] for _, line in part], [line["seed"] for _, line in part], cfg=cfg, steps=steps)
         for canvas, picture, (_, line) in zip(canvases, pictures, part):
-            to_image(torch.cat([canvas.rgb, canvas.alpha[None]])).save(out / line["product"])
-            to_image(picture).save(out / line["image"])
-    (out / TABLE).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+            write_picture(out / line["product"], to_image(torch.cat([canvas.rgb, canvas.alpha[None]])))
+            write_picture(out / line["image"], to_image(picture))
+    write_text(out / TABLE, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     for start in range(0, count, PER_SHEET):
-        sheet(out, lines[start:start + PER_SHEET]).save(out / f"sheet-{first + start:03d}.png")
+        part = lines[start:start + PER_SHEET]
+        pictures = [Image.open(out / line["image"]) for line in part]
+        write_picture(out / f"sheet-{first + start:03d}.png", sheet(pictures, [f"{line['number']}: {line['caption']}" for line in part]))
     return out
 
 
@@ -61,16 +64,14 @@ def to_image(planes: torch.Tensor) -> Image.Image:
     return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy())
 
 
-def sheet(out: Path, lines: list[dict]) -> Image.Image:
-    """Numbered pictures with their captions, nothing else."""
-    cell = PICTURE_SIZE * SCALE
-    board = Image.new("RGB", (COLUMNS * (cell + 6), (len(lines) + COLUMNS - 1) // COLUMNS * (cell + 22)), "white")
+def sheet(pictures: list[Image.Image], texts: list[str], columns: int = 8, cell: int = 256) -> Image.Image:
+    """Pictures with one line of text below each, nothing else: a page for labelling blind. cell: a picture's side on it, pixels."""
+    board = Image.new("RGB", (columns * (cell + 6), (len(pictures) + columns - 1) // columns * (cell + 22)), "white")
     pen = ImageDraw.Draw(board)
-    for place_, line in enumerate(lines):
-        x, y = place_ % COLUMNS * (cell + 6), place_ // COLUMNS * (cell + 22)
-        with Image.open(out / line["image"]) as picture:
-            board.paste(picture.resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
-        pen.text((x + 2, y + cell + 4), f"{line['number']}: {line['caption']}"[:42], fill="black")
+    for number, (picture, text) in enumerate(zip(pictures, texts)):
+        x, y = number % columns * (cell + 6), number // columns * (cell + 22)
+        board.paste(picture.convert("RGB").resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
+        pen.text((x + 2, y + cell + 4), text[:cell // 6], fill="black")
     return board
 
 

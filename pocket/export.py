@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..rfnet.files import whole, write_text
 from ..rfnet.product import canny_hint
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket
 from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
@@ -66,10 +66,7 @@ def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae
             latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random)
         copies[rows] = (pocket.decode(latents) * 255).round().byte().movedim(1, -1).numpy()
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    with open(partial, "wb") as file:
+    with whole(out) as partial, open(partial, "wb") as file:
         np.save(file, copies)
-    os.replace(partial, out)
-    out.with_suffix(".txt").write_text("\n".join(scenes.ids) + "\n", encoding="utf-8")
+    write_text(out.with_suffix(".txt"), "\n".join(scenes.ids) + "\n")
     return out

@@ -7,12 +7,12 @@ Source of the layout: the original Stable Diffusion and ControlNet repositories,
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 import torch
 
+from ..rfnet.files import write_safetensors
 from .family import SCALE_FACTOR, Pocket, build_controlnet, build_text_encoder, build_unet, build_vae
 
 FORMAT_VERSION = 1
@@ -114,20 +114,6 @@ def from_ldm(module: torch.nn.Module, names: dict[str, str], tensors: dict[str, 
                                   "use a checkpoint and a ControlNet from the same export")
         new_state[name] = tensors[key].reshape(own[name].shape).to(own[name].dtype)
     module.load_state_dict(new_state, strict=False)
-
-
-def write_safetensors(path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Writes beside the target and renames: a killed process leaves the old file or the new one, never half of one."""
-    from safetensors.torch import save_file
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=metadata)
-        os.chmod(partial, 0o644)  # safetensors writes for the owner alone; weights are there to be read
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def save_checkpoint(path, pocket: Pocket, metadata: dict[str, str] | None = None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from .geometry import Mesh, arc, ball, box, join, lathe, rod
 from .products import COLOURS, FAMILIES, Material
 
+HALF_FRAME = 0.64      # half of what a camera sees beside the middle of a product at the largest image_scale, product units
 GREEN, WOOD, TERRACOTTA = Material((0.05, 0.22, 0.04), 0.6), Material((0.25, 0.12, 0.05), 0.5), Material((0.45, 0.15, 0.07), 0.7)
 
 
@@ -49,6 +50,9 @@ def put_beside(prop: Mesh, product: Mesh, side: int, gap: float) -> Mesh:
     """Moves a prop to where it is seen and hides nothing: beside the product if the frame has room there, else behind it."""
     half, width, depth = product.size[0] / 2, prop.size[0], prop.size[1]
     inner = half + gap
+    if inner >= 0.55 and half + width / 2 < HALF_FRAME - 0.02:    # little room: close to the product, half of it inside the frame at least
+        inner = min(inner, max(half + 0.01, HALF_FRAME - width))
+        return prop.moved(side * (inner + width / 2), 0.1 + depth / 2, 0)
     if inner < 0.55:
         return prop.moved(side * (inner + width / 2), 0.1 + depth / 2, 0)
     return prop.moved(side * 0.45, product.size[1] / 2 + depth / 2 + 0.15 + 2 * gap, 0)

@@ -28,6 +28,8 @@ class Rendered:
     image: np.ndarray      # (128, 128, 3) uint8, the advertising picture
     product: np.ndarray    # (128, 128, 4) uint8, the product alone on the same canvas
     depth: np.ndarray      # (128, 128) uint8, inverse depth, 255 = nearest, 0 = the backdrop
+    saliency: np.ndarray   # (128, 128) uint8, the product and what has grown on it
+    telling: float         # share of the frame that shows the things whose size one knows
 
 
 class Renderer:
@@ -249,30 +251,37 @@ class Renderer:
             others.append(self._object("grown", grown, [self._material(Material(shade, base.roughness, base.metallic))]))
         self._backdrop(scene, self._backdrop_picture(scene, rng, colour), middle, width)
         self._object("product", placed, materials, uv_step=-1 if drawing is not None else None)
-        picture, coverage, depth = self._shoot()
-        own = picture
+        picture, cover, depth = self._shoot()
+        own, coverage, telling = picture, cover("product"), float(cover("prop").mean())
+        salient = np.clip(coverage + cover("grown"), 0, 1)
         if scene.cause == "sink":          # the shop's cut-out is pasted whole, whatever the surface would hide
             for other in others:
                 other.hide_render = True
-            own, coverage, _ = self._shoot()
-        return self._develop(scene, rng, picture, own, coverage, depth)
+            own, cover, _ = self._shoot()
+            coverage = salient = cover("product")
+        image, product, inverse = self._develop(scene, rng, picture, own, coverage, depth)
+        return Rendered(image, product, inverse, to_bytes(salient), telling)
 
     def _shoot(self):
-        """Renders → linear picture (H, W, 3), the product's coverage (H, W), camera distance (H, W)."""
+        """Renders → linear picture (H, W, 3), a function that gives the coverage (H, W) of the objects of one name, camera distance (H, W)."""
         import OpenEXR
         self.bpy.ops.render.render(write_still=True)
         with OpenEXR.File(str(self.file), separate_channels=True) as frame:
             channel = {name.split(".", 1)[1].lower(): np.array(c.pixels, np.float32) for part in frame.parts for name, c in part.channels.items()}
             manifest = next(json.loads(value) for key, value in frame.parts[0].header.items() if key.endswith("/manifest"))
-        mark = struct.unpack("<f", struct.pack("<I", int(manifest["product"], 16)))[0]
-        coverage = np.zeros((SIZE, SIZE), np.float32)
-        for level in ("cryptoobject00", "cryptoobject01"):
-            for identity, share in (("r", "g"), ("b", "a")):
-                coverage += np.where(channel[f"{level}.{identity}"] == mark, channel[f"{level}.{share}"], 0)
-        picture = np.stack([channel[f"combined.{c}"] for c in "rgb"], -1)
-        return picture, np.clip(coverage, 0, 1), next(v for k, v in channel.items() if k.startswith("depth"))
 
-    def _develop(self, scene: Scene, rng, picture, own, coverage, depth) -> Rendered:
+        def coverage(name: str) -> np.ndarray:
+            total = np.zeros((SIZE, SIZE), np.float32)
+            for mark in (struct.unpack("<f", struct.pack("<I", int(code, 16)))[0] for thing, code in manifest.items() if thing.split(".")[0] == name):
+                for level in ("cryptoobject00", "cryptoobject01"):
+                    for identity, share in (("r", "g"), ("b", "a")):
+                        total += np.where(channel[f"{level}.{identity}"] == mark, channel[f"{level}.{share}"], 0)
+            return np.clip(total, 0, 1)
+
+        picture = np.stack([channel[f"combined.{c}"] for c in "rgb"], -1)
+        return picture, coverage, next(v for k, v in channel.items() if k.startswith("depth"))
+
+    def _develop(self, scene: Scene, rng, picture, own, coverage, depth) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Exposure, tone curve and style. The style colours the background only: the product's pixels are the shop's own."""
         level = 0.55 if scene.light == "dim light" else 0.95
         exposure = level * 0.3 / max(float(np.median(picture.mean(-1))) * 0.5 + float(picture.mean()) * 0.5, 1e-3)
@@ -283,8 +292,11 @@ class Renderer:
         inverse = 1 / np.clip(depth, 0.1, 1e4)
         far = 1 / 13.0
         depth = np.clip((inverse - far) / (inverse.max() - far), 0, 1)
-        to8 = lambda a: np.clip(a * 255 + 0.5, 0, 255).astype(np.uint8)
-        return Rendered(to8(image), to8(np.concatenate([product, alpha], -1)), to8(depth))
+        return to_bytes(image), to_bytes(np.concatenate([product, alpha], -1)), to_bytes(depth)
+
+
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(values * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def tone(linear: np.ndarray) -> np.ndarray:

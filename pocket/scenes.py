@@ -6,7 +6,7 @@ A Scene is plain data; `pocket.render` turns it into pixels. Half of the scenes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -59,6 +59,9 @@ STYLES = ("photo", "photo", "photo", "pastel photo", "moody photo", "vivid photo
 
 # name -> true height in metres; drawn by pocket.props
 PROPS = {"apple": 0.08, "mug": 0.1, "books": 0.14, "football": 0.22, "plant": 0.4, "stool": 0.5, "chair": 0.95, "armchair": 0.9, "floor lamp": 1.6, "fridge": 1.8}
+
+WIDE = 0.85                             # a product wider than this leaves room for narrow things only
+NARROW = ("plant", "stool", "chair", "floor lamp", "fridge")
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,14 @@ def _choose(rng, options):
     return options[rng.integers(len(options))]
 
 
-def _props(rng, product: ProductModel, label: str, cause: str) -> tuple[Prop, ...]:
+def draw_props(rng, product: ProductModel, cause: str) -> tuple[Prop, ...]:
+    """The things around a product that tell its size: rightly, or wrongly where `cause` is one of size_mismatch's."""
     true = {name: metres / product.metres for name, metres in PROPS.items()}
     if cause == "tiny_surroundings":       # things larger than the product, drawn smaller than it
+        wide = product.mesh.size[0] > WIDE
         kinds = [k for k, ratio in true.items() if ratio > 2.2]
-        drawn = lambda kind: rng.uniform(0.22, 0.5)
+        kinds = [k for k in kinds if not wide or k in NARROW] or kinds
+        drawn = lambda kind: rng.uniform(0.22, 0.3 if wide else 0.5)
         count = int(rng.integers(1, 4))
     elif cause == "giant_surroundings":    # things much smaller than the product, drawn about as tall as it
         kinds = [k for k, ratio in true.items() if ratio < 0.4]
@@ -178,7 +184,12 @@ def make_scene(split: str, number: int) -> Scene:
         yaw=float(rng.uniform(0, 2 * np.pi)), horizon=float(rng.uniform(0.5, 0.7)), backdrop_blur=float(rng.choice([0.0, 1.0, 2.0, 4.0, 6.0])),
         light=_choose(rng, LIGHTS), lamp_side=float(rng.uniform(-1, 1)), style=_choose(rng, STYLES),
         elevation=float(np.radians(rng.uniform(5, 13) if product.family == "cutout" else rng.uniform(6, 22))),
-        distance=float(rng.uniform(2.6, 4.5)), image_scale=float(rng.uniform(0.66, 0.78)), props=_props(rng, product, label, cause))
+        distance=float(rng.uniform(2.6, 4.5)), image_scale=float(rng.uniform(0.66, 0.78)), props=draw_props(rng, product, cause))
+
+
+def with_other_props(scene: Scene, attempt: int) -> Scene:
+    """The same scene with other things around it, for one whose things the product hides."""
+    return replace(scene, props=draw_props(np.random.default_rng([scene.seed, attempt]), scene.product, scene.cause))
 
 
 def dominant_colour(product: ProductModel, cutout: np.ndarray | None) -> tuple[float, float, float]:

@@ -11,27 +11,36 @@ import sys
 from pathlib import Path
 
 from ..rfnet.data import write_shard
-from .scenes import make_scene
+from .scenes import make_scene, with_other_props
 
 PER_SHARD = 100
+MIN_TELLING = 0.012      # of the frame, about 14 x 14 pixels
 
 
 def shard_path(data: Path, split: str, number: int) -> Path:
     return data / split / f"{split}-{number:05d}.zip"
 
 
-def render_shard(path: Path, split: str, numbers: range, renderer) -> None:
-    """Renders some scenes of a split into one shard."""
+def render_row(split: str, number: int, renderer) -> dict:
+    """One scene as `rfnet.data.write_shard` takes it. A wrong size must be seen to be judged: where the product hides what would tell, other things are tried."""
     from PIL import Image
 
-    rows = []
-    for number in numbers:
-        scene = make_scene(split, number)
+    scene = make_scene(split, number)
+    frame = renderer.render(scene)
+    for attempt in range(1, 6):
+        if scene.label != "size_mismatch" or frame.telling >= MIN_TELLING:
+            break
+        scene = with_other_props(scene, attempt)
         frame = renderer.render(scene)
-        rows.append({
-            "id": scene.scene_id, "image": Image.fromarray(frame.image), "product": Image.fromarray(frame.product), "depth": Image.fromarray(frame.depth),
-            "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label, "cause": scene.cause,
-            "product_id": scene.product.product_id, "room_id": scene.room_id, "metres": round(scene.product.metres, 3)})
+    return {
+        "id": scene.scene_id, "image": Image.fromarray(frame.image), "product": Image.fromarray(frame.product), "depth": Image.fromarray(frame.depth), "saliency": Image.fromarray(frame.saliency),
+        "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label, "cause": scene.cause,
+        "product_id": scene.product.product_id, "room_id": scene.room_id, "metres": round(scene.product.metres, 3)}
+
+
+def render_shard(path: Path, split: str, numbers: range, renderer) -> None:
+    """Renders some scenes of a split into one shard."""
+    rows = [render_row(split, number, renderer) for number in numbers]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_shard(path, rows)
 

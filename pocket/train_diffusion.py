@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..rfnet.files import write_safetensors, write_text
 from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
-from .ldm import CONTROLNET, from_ldm, key_maps, read_file, write_safetensors
+from .ldm import CONTROLNET, from_ldm, key_maps, read_file
 from .pipeline import sample
 from .train_vae import load_vae
 from .training import Training, read_averages, to_unit, write_sheet
@@ -34,17 +36,19 @@ REPORT_SECONDS, SHEET_SECONDS = 30, 420
 @dataclass
 class Table:
     """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (N + 1, 77), the last
-    of the empty prompt; and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints, contexts (N + 1, 77, C) of the tokens."""
+    of the empty prompt; how often each scene is drawn (N,); and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints,
+    contexts (N + 1, 77, C) of the tokens."""
     latents: torch.Tensor
     shares: torch.Tensor
     hints: torch.Tensor
     tokens: torch.Tensor
+    weights: torch.Tensor
     features: torch.Tensor | None = None
     contexts: torch.Tensor | None = None
 
     def draw(self, count: int, random: torch.Generator, pocket: Pocket):
         """A batch (latents, shares, features, contexts); some of the prompts are empty."""
-        index = torch.randint(len(self.latents), (count,), generator=random)
+        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
         words = torch.where(torch.rand(count, generator=random) < EMPTY_PROMPT, -1, index)
         contexts = pocket.text_encoder(self.tokens[words]).last_hidden_state if self.contexts is None else self.contexts[words]
         return self.latents[index], self.shares[index], None if self.features is None else self.features[index], contexts
@@ -91,19 +95,30 @@ def cached_latents(scenes, vae, cache: Path) -> torch.Tensor:
         with safe_open(str(cache), framework="pt") as file:
             if file.metadata().get("vae") == key:
                 known = dict(zip(json.loads(file.metadata()["ids"]), file.get_tensor("latents")))
-    missing = [row for row, name in enumerate(scenes.ids) if name not in known]
+    names = [f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(scenes.ids, scenes.images)]     # a scene may be rendered anew
+    missing = [row for row, name in enumerate(names) if name not in known]
     if missing:
-        known |= dict(zip([scenes.ids[row] for row in missing], encode_scenes(vae, scenes.images[missing])))
+        known |= dict(zip([names[row] for row in missing], encode_scenes(vae, scenes.images[missing])))
         write_safetensors(cache, {"latents": torch.stack(list(known.values()))}, {"vae": key, "ids": json.dumps(list(known))})
-    return torch.stack([known[name] for name in scenes.ids])
+    return torch.stack([known[name] for name in names])
 
 
-def make_table(scenes, vae, cache: Path) -> Table:
+def mix(labels: np.ndarray, available: float | None) -> torch.Tensor:
+    """Weights (N,) by which a share `available` of the draws are available scenes, label 0; None: every scene as often as any other."""
+    usable = torch.from_numpy(labels == 0)
+    if available is not None and not 0 < available < 1:
+        raise ValueError(f"available is {available}: give the share of available scenes, between 0 and 1, such as 0.5")
+    if available is None or not 0 < int(usable.sum()) < len(usable):
+        return torch.ones(len(usable))
+    return torch.where(usable, available / usable.sum(), (1 - available) / (~usable).sum())
+
+
+def make_table(scenes, vae, cache: Path, available: float | None = None) -> Table:
     latents = cached_latents(scenes, vae, cache)
     alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
     hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products])
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]))
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]), mix(scenes.labels, available))
 
 
 @torch.no_grad()
@@ -169,17 +184,18 @@ def begin_from(file, pocket: Pocket) -> bool:
 
 
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
-                    sheet_columns: int = 8, start=None, config: dict = POCKET) -> Path:
+                    sheet_columns: int = 8, start=None, available: float | None = None, config: dict = POCKET) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
 
-    start: the state file of an earlier training, or an exported checkpoint, that this one begins from.
+    start: the state file of an earlier training, or an exported checkpoint, that this one begins from. available: the share of available scenes
+    among those that the steps draw, since guidance makes a family paint usable pictures more often than it saw them.
     """
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
     config = {**config, "vae": trained["vae"]}
     pocket = build_pocket(config, seed)
     pocket.vae = vae
-    table, check = (make_table(s, vae, work / f"latents-{name}.safetensors") for s, name in ((scenes, "train"), (held_out, "val")))
+    table, check = (make_table(s, vae, work / f"latents-{name}.safetensors", available) for s, name in ((scenes, "train"), (held_out, "val")))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
@@ -232,5 +248,5 @@ def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: to
     print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)
     run.extra["loss"] = loss
     write_sheet(run.work / "sheets" / f"diffusion-{run.step:06d}.png", [to_unit(held_out.images[:columns]), drawn])
-    (run.work / "sheets" / "prompts.txt").write_text("\n".join(held_out.prompts[:columns]) + "\n", encoding="utf-8")
+    write_text(run.work / "sheets" / "prompts.txt", "\n".join(held_out.prompts[:columns]) + "\n")
     run.off_the_clock()

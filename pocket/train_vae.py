@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from ..rfnet.files import write_safetensors
 from .family import POCKET, RestingBlock, build_vae
-from .ldm import from_ldm, key_maps, read_file, to_ldm, write_safetensors
+from .ldm import from_ldm, key_maps, read_file, to_ldm
 from .training import Training, to_unit, write_sheet
 
 EDGE_WEIGHT = 0.5

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .ldm import PocketFileError, write_safetensors
+from ..rfnet.files import write_picture, write_safetensors
+from .ldm import PocketFileError
 from .muon import Muon
 
 SAVE_EVERY_SECONDS = 120
@@ -180,9 +181,5 @@ def to_unit(pictures: np.ndarray) -> torch.Tensor:
 def write_sheet(path, rows: list[torch.Tensor]) -> None:
     """Rows of (N, 3, H, W) pictures in [0, 1] → one PNG, written atomically."""
     from PIL import Image
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     sheet = torch.cat([torch.cat(list(row.clamp(0, 1)), dim=2) for row in rows], dim=1)
-    partial = path.with_suffix(".partial")
-    Image.fromarray((sheet * 255).round().byte().movedim(0, -1).cpu().numpy()).save(partial, format="PNG")
-    partial.replace(path)
+    write_picture(path, Image.fromarray((sheet * 255).round().byte().movedim(0, -1).cpu().numpy()))

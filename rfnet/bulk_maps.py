@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .data import DataError
+from .files import write_bytes, write_text
 from .samples import BrokenSample, Samples
 
 CHUNK = 1024  # samples per file
@@ -81,7 +81,7 @@ def precompute_maps(samples: Samples, estimator, folder, size: int = 128, batch:
         done = _finished(chunk_file(folder, number), identity)
         broken += _compute(samples, rows, estimator, chunk_file(folder, number), identity, batch, workers) if done is None else done
     summary = {**identity, "chunks": count, "fingerprint": samples.fingerprint, "broken": broken}
-    _replace(folder / SUMMARY, lambda partial: partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return summary
 
 
@@ -123,7 +123,7 @@ class _Images:
 
 def _compute(samples: Samples, rows, estimator, path: Path, identity: dict, batch: int, workers: int) -> list:
     import torch
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
     from torch.utils.data import DataLoader
 
     kept, broken, maps = [], [], {name: [] for name in NAMES}
@@ -142,15 +142,5 @@ def _compute(samples: Samples, rows, estimator, path: Path, identity: dict, batc
         kept += [row for row, _ in pairs]
     tensors = {name: np.concatenate(values) if values else np.zeros((0, 1, 1), np.uint8) for name, values in maps.items()}
     tensors["ids"] = samples.ids[np.array(kept, np.int64)].view(np.int64)
-    _replace(path, lambda partial: save_file(tensors, partial, {**identity, "broken": json.dumps(broken, ensure_ascii=False)}))
+    write_bytes(path, save(tensors, {**identity, "broken": json.dumps(broken, ensure_ascii=False)}))
     return broken
-
-
-def _replace(path: Path, write) -> None:
-    """Write a file beside its place and then move it there, so that no half-written file is ever seen."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,14 +1,12 @@
 """Labelled scenes on disk: folders of zip shards, each a set of pictures with an `index.jsonl`.
 
-A line of the index: {"id", "image", "product", "depth", "caption", "prompt", "label", "cause", "product_id", "room_id"}; the
-first three of the pictures' names are members of the zip: image RGB, product RGBA on the same canvas (alpha = the part of it
-that is visible), depth 8-bit inverse depth (255 nearest, 0 infinitely far). Splits are folders: DATA/train, DATA/val, DATA/test.
+A line of the index: {"id", "image", "product", "depth", "saliency", "caption", "prompt", "label", "cause", "product_id", "room_id"}; the
+pictures' names are members of the zip: image RGB, product RGBA on the same canvas (alpha = the part of it that is visible), depth 8-bit
+inverse depth (255 nearest, 0 infinitely far), and, where it is more than the product, what stands out. Splits are folders: DATA/train, DATA/val, DATA/test.
 """
 
-import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .files import whole
 from .labels import LABELS, UNSUITABLE, label_id
 
 INDEX = "index.jsonl"
@@ -51,12 +50,6 @@ class Scenes:
             "image": self.images[row], "product": self.products[row], "depth": self.depths[row], "saliency": None, "aligned": True,
             "caption": self.captions[row], "prompt": self.prompts[row], "label": int(self.labels[row]), "product_id": self.product_ids[row],
         }
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that name this selection of scenes and labels."""
-        lines = sorted(f"{name} {label}" for name, label in zip(self.ids, self.labels.tolist()))
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def select(self, rows) -> "Scenes":
         """The scenes at these positions."""
@@ -94,25 +87,20 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
 
 def write_shard(path, scenes) -> None:
     """Write one shard, whole or not at all. scenes: dicts with the index's texts and with Pillow pictures under
-    "image" (RGB), "product" (RGBA) and, where it is known, "depth" (L)."""
-    path, partial = Path(path), Path(f"{path}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            lines = []
-            for scene in scenes:
-                line = dict(scene)
-                for name, ending, options in (("image", "webp", {"quality": 92}), ("product", "webp", {"quality": 92}), ("depth", "png", {})):
-                    if name not in scene:
-                        continue
-                    data = io.BytesIO()
-                    scene[name].save(data, ending, **options)
-                    line[name] = f"{name}/{scene['id']}.{ending}"
-                    archive.writestr(line[name], data.getvalue())
-                lines.append(json.dumps(line, ensure_ascii=False))
-            archive.writestr(INDEX, "\n".join(lines) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    "image" (RGB), "product" (RGBA) and, where they are known, "depth" and "saliency" (L)."""
+    with whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        lines = []
+        for scene in scenes:
+            line = dict(scene)
+            for name, ending, options in (("image", "webp", {"quality": 92}), ("product", "webp", {"quality": 92}), ("depth", "png", {}), ("saliency", "png", {})):
+                if name not in scene:
+                    continue
+                data = io.BytesIO()
+                scene[name].save(data, ending, **options)
+                line[name] = f"{name}/{scene['id']}.{ending}"
+                archive.writestr(line[name], data.getvalue())
+            lines.append(json.dumps(line, ensure_ascii=False))
+        archive.writestr(INDEX, "\n".join(lines) + "\n")
 
 
 def _open(shard: Path, size: int):

@@ -7,6 +7,7 @@ import torch
 
 from .augment import make_batch
 from .data import Scenes
+from .files import write_bytes
 from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
 
 
@@ -26,7 +27,7 @@ def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda step
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     """The temperature T that minimises the cross-entropy of softmax(logits / T), between 0.2 and 5 (Guo et al., arXiv:1706.04599)."""
     temperatures = torch.logspace(-0.7, 0.7, 141)
-    losses = torch.stack([torch.nn.functional.cross_entropy(logits / t, labels) for t in temperatures])
+    losses = torch.stack([torch.nn.functional.cross_entropy(logits / t, labels.long()) for t in temperatures])
     return float(temperatures[losses.argmin()])
 
 
@@ -57,9 +58,8 @@ def write_report(report: dict, folder) -> list:
     """Write a report that holds its curves as report.json, reliability.png, confusion.png and precision_recall.png, each whole or
     not at all; returns the paths. Raises OSError when the disk refuses, RuntimeError without matplotlib."""
     from .plots import draw
-    from .weights import write_whole
 
     files = {**draw(report), "report.json": (json.dumps(without_nan(report), indent=1) + "\n").encode()}
     for name, content in files.items():
-        write_whole(Path(folder) / name, content)
+        write_bytes(Path(folder) / name, content)
     return [Path(folder) / name for name in files]

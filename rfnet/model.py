@@ -3,24 +3,11 @@
 import torch
 from torch import nn
 
-from .architectures import ARCHITECTURES, IMAGES, INPUTS, ArchitectureError, RFNetConfig, architecture
-from .captions import Tokenizer, clip_tokens
+from .architectures import ARCHITECTURES, IMAGES, RFNetConfig, architecture
+from .captions import Tokenizer
 from .labels import LABELS
 from .maps import resize
-from .pretrained import load_imagenet, load_pretrained
-from .towers import ImageEncoder, fold_batch_norm, text_encoder
-
-__all__ = [
-    "ARCHITECTURES", "CONTEXT", "INPUTS", "ArchitectureError", "RFNet", "RFNetConfig",
-    "build_rfnet", "fold_batch_norm", "load_imagenet", "load_pretrained", "tokenize",
-]
-
-CONTEXT = ARCHITECTURES["compact"].context
-
-
-def tokenize(captions) -> torch.Tensor:
-    """Captions -> token ids (B, CONTEXT) of the compact architecture; RFNet.tokenize does it for any."""
-    return clip_tokens(captions, CONTEXT)
+from .towers import ImageEncoder, text_encoder
 
 
 class FeatureFilter(nn.Module):
@@ -59,6 +46,7 @@ class RFNet(nn.Module):
         layer = nn.TransformerEncoderLayer(width, config.heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
         self.fusion = nn.TransformerEncoder(layer, config.fusion_layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.head = nn.Linear(width, len(LABELS))
+
     def encode_product(self, product: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """e_f (B, width, h, w) from the product over grey (B, 3, H, W) and its caption's tokens (B, L).
 

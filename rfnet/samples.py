@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .data import DataError, count_labels
-from .packed import Files
 from .pictures import PictureError, to_rgba
 from .product import Product, place
 from .spans import Texts, hash_text, mix

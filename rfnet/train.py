@@ -15,13 +15,15 @@ from tqdm import tqdm
 from .augment import Batch, collate
 from .config import TrainConfig
 from .data import DataError
+from .files import write_bytes, write_safetensors
 from .evaluate import fit_temperature, predict, score
 from .labels import LABELS
 from .maps import MapNet
 from .metrics import table
-from .model import build_rfnet, load_imagenet, load_pretrained
+from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
-from .weights import WeightsError, load_networks, read_metadata, save_reviewer, write_safetensors
+from .pretrained import load_imagenet, load_pretrained
+from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
 STAGES = ("maps", "rfnet")
 HISTORY = ("step", "loss", "ap", "accuracy")
@@ -231,7 +233,7 @@ class Run:
         self.accelerator.wait_for_everyone()
         rfnet, mapnet, _ = load_networks(self.out)
         logits = predict(rfnet, mapnet, self.val)
-        temperature = fit_temperature(logits, torch.from_numpy(self.val.labels.astype(np.int64)))
+        temperature = fit_temperature(logits, torch.from_numpy(self.val.labels))
         report = score(logits, self.val, temperature)
         if not self.first:
             return report
@@ -242,8 +244,7 @@ class Run:
         written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB"
         try:
             from .plots import training
-            from .weights import write_whole
-            write_whole(self.out.with_suffix(".png"), training(self.history))
+            write_bytes(self.out.with_suffix(".png"), training(self.history))
         except RuntimeError as error:  # without matplotlib everything but the picture is there
             written += f"; no curves were drawn: {error}"
         self.state_file.unlink(missing_ok=True)

@@ -2,16 +2,17 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import torch
 
-from .labels import LABELS
+from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
+from .files import write_safetensors
+from .labels import LABELS
 from .map_sources import open_maps, parse_maps
 from .maps import MapNet
-from .model import ArchitectureError, RFNet, RFNetConfig
+from .model import RFNet
 from .risks import parse_risks
 
 FORMAT = "reliable-ads/rfnet"
@@ -40,28 +41,6 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
     tensors = {f"rfnet.{key}": value for key, value in rfnet.state_dict().items()}
     tensors |= {f"maps.{key}": value for key, value in mapnet.state_dict().items()}
     write_safetensors(path, {key: value.half() for key, value in tensors.items()}, texts)
-
-
-def write_safetensors(path, tensors: dict, metadata: dict) -> None:
-    """Write a safetensors file, whole or not at all."""
-    from safetensors.torch import save
-
-    write_whole(path, save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, metadata))
-
-
-def write_whole(path, content: bytes) -> None:
-    """Write a file beside its place and then move it there, so that no half-written file is ever seen; makes its folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def change_metadata(source, target, changes: dict) -> None:

@@ -27,11 +27,12 @@ ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class Composite:
-    """One scene: pictures as in a shard (image RGB, product RGBA, depth 8 bit, all uint8 (H, W, ...)) and its plan and product."""
+    """One scene: pictures as in a shard (image RGB, product RGBA, depth and saliency 8 bit, all uint8 (H, W, ...)) and its plan and product."""
 
     image: np.ndarray
     product: np.ndarray
     depth: np.ndarray
+    saliency: np.ndarray       # the product and what has grown on it, as far as they are visible
     plan: Plan
     cutout: Cutout
     things: tuple              # (name, its height / the product's largest side as drawn, 0 for parts of a wall) of what has a known size and shows
@@ -40,7 +41,7 @@ class Composite:
         """What `rfnet.data.write_shard` takes: texts, and pictures as Pillow images."""
         from PIL import Image
         setting = self.plan.setting
-        return {"id": setting.composite_id, "image": Image.fromarray(self.image), "product": Image.fromarray(self.product), "depth": Image.fromarray(self.depth),
+        return {"id": setting.composite_id, "image": Image.fromarray(self.image), "product": Image.fromarray(self.product), "depth": Image.fromarray(self.depth), "saliency": Image.fromarray(self.saliency),
                 "caption": self.cutout.caption, "prompt": self.plan.prompt, "label": setting.label, "cause": self.plan.cause, "product_id": self.cutout.product_id,
                 "room_id": self.plan.room_id, "metres": round(self.cutout.metres, 3), "family": self.cutout.family,
                 "held_family": self.cutout.family in HELD_FAMILIES, "held_cause": self.plan.cause in HELD_CAUSES}
@@ -65,10 +66,10 @@ class Composer:
             things = self._things(plan, product, canvas, placed, rng) + tuple((name, 0.0) for name in shown)
             if things or plan.cause not in CAUSES["size_mismatch"]:      # nobody sees a wrong size without a thing to compare with
                 break
-        image, visible = self._finish(plan, product, canvas, placed, rng)
+        image, visible, salient = self._finish(plan, product, canvas, placed, rng)
         depth = canvas.inverse / canvas.inverse.max()
         to8 = lambda a: np.clip(a * 255 + 0.5, 0, 255).astype(np.uint8)
-        return Composite(to8(image), to8(visible), to8(depth), plan, product, things)
+        return Composite(to8(image), to8(visible), to8(depth), to8(salient), plan, product, things)
 
     # ---- product ---------------------------------------------------------------------------------------------------
 
@@ -234,8 +235,9 @@ class Composer:
         dark = cast(layer[..., 3], foot, lift, lamp) if lamp.strength else 0.0
         return (1 - (1 - dark) * (1 - contact(layer[..., 3], foot, lift, lamp))) * surface
 
-    def _finish(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Shadow, grown parts, the look of the background, the product's own pixels, and things in the foreground."""
+    def _finish(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shadow, grown parts, the look of the background, the product's own pixels, and things in the foreground: (image, the product's
+        visible part, what stands out)."""
         lamp, inverse = plan.setting.lamp, 1 / plan.away
         lift = max(0.0, plan.ground - plan.box[1] - plan.box[3])
         grown = None
@@ -260,10 +262,11 @@ class Composer:
         background = style(canvas.picture, look)
         image = over(background, placed[..., :3], placed[..., 3])
         canvas.inverse = np.where(placed[..., 3] > 0.5, np.float32(inverse), canvas.inverse)
-        visible = placed
+        visible, salient = placed, np.maximum(whole[..., 3], placed[..., 3])
         if rng.random() < 0.08:
-            image, visible = self._foreground(plan, canvas, image, placed, rng)
-        return np.clip(image, 0, 1), visible
+            image, visible, hidden = self._foreground(plan, canvas, image, placed, rng)
+            salient = salient * (1 - hidden)
+        return np.clip(image, 0, 1), visible, salient
 
     def _foreground(self, plan: Plan, canvas: Canvas, image, placed, rng):
         """A blurred thing close to the camera in a lower corner, hiding a little of whatever is there."""
@@ -276,7 +279,7 @@ class Composer:
         layer = put(made.rgba, view.height, view.width, left, view.height * 1.08, tall, wide)
         flat = cv2.GaussianBlur(np.dstack([layer[..., :3] * layer[..., 3:], layer[..., 3]]), (0, 0), max(1.0, 0.012 * view.height))
         if (flat[..., 3] * placed[..., 3]).sum() > 0.12 * placed[..., 3].sum():
-            return image, placed
+            return image, placed, 0.0
         canvas.inverse = np.where(flat[..., 3] > 0.5, canvas.inverse.max() * 1.3, canvas.inverse)
         visible = np.dstack([placed[..., :3], placed[..., 3] * (1 - flat[..., 3])])
-        return image * (1 - flat[..., 3:]) + flat[..., :3], visible
+        return image * (1 - flat[..., 3:]) + flat[..., :3], visible, flat[..., 3]

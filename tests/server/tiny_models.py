@@ -6,7 +6,8 @@ import torch
 from reliable_ads.pocket.family import build_pocket
 from reliable_ads.pocket.ldm import save_checkpoint, save_controlnet
 from reliable_ads.rfnet.maps import MapNet
-from reliable_ads.rfnet.model import RFNet, RFNetConfig
+from reliable_ads.rfnet.architectures import RFNetConfig
+from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.weights import save_reviewer
 
 

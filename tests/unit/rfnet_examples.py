@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from reliable_ads.rfnet.architectures import RFNetConfig
 from reliable_ads.rfnet.data import write_shard
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.maps import MapNet
-from reliable_ads.rfnet.model import RFNet, RFNetConfig
+from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.product import Product
 
 SMALL = RFNetConfig(image_size=64, map_size=32, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2)

@@ -12,7 +12,7 @@ from reliable_ads.pocket import family, ldm
 from reliable_ads.pocket.export import denoise_once, export
 from reliable_ads.pocket.pipeline import sample, sample_latents
 from reliable_ads.pocket.muon import Muon, orthogonalise
-from reliable_ads.pocket.train_diffusion import cached_latents, train_diffusion
+from reliable_ads.pocket.train_diffusion import cached_latents, mix, train_diffusion
 from reliable_ads.pocket.train_vae import load_vae, pass_through, psnr, reconstruct, train_vae
 from reliable_ads.pocket.training import Training
 from reliable_ads.rfnet.product import Product, place
@@ -46,7 +46,7 @@ def scenes(count: int, seed: int = 0):
     alpha[:, 30:100, 40:90] = 255
     images = pictures(count, seed)
     return SimpleNamespace(images=images, products=np.concatenate([images, alpha], -1), prompts=["photo, on a wooden table"] * count,
-                           captions=["a box"] * count, ids=[str(i) for i in range(count)], fingerprint=f"{count}-{seed}")
+                           captions=["a box"] * count, ids=[str(i) for i in range(count)], labels=np.arange(count) % 5)
 
 
 def test_files_give_back_the_same_modules(pocket, files):
@@ -65,6 +65,15 @@ def test_file_layout_is_the_one_others_read(files):
             "model.diffusion_model.middle_block.1.proj_in.weight", "first_stage_model.taesd_decoder.1.weight", "first_stage_model.vae_scale",
             "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"} <= checkpoint
     assert {"zero_convs.0.0.weight", "middle_block_out.0.weight", "input_hint_block.0.weight", "input_hint_block.14.weight"} <= controlnet
+
+
+def test_the_share_of_available_scenes_is_the_asked_one():
+    labels = np.array([0, 0, 0, 0, 1, 2])
+    weights = mix(labels, 0.25)
+    assert torch.allclose(weights / weights.sum(), torch.tensor([1 / 16] * 4 + [3 / 8] * 2))
+    assert torch.equal(mix(labels, None), torch.ones(6)) and torch.equal(mix(labels * 0, 0.3), torch.ones(6))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        mix(labels, 1.0)
 
 
 def test_tokens_are_clips():

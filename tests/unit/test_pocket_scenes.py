@@ -1,6 +1,7 @@
 """The small world: the same number is the same scene, splits share nothing, labels follow their causes."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,26 @@ def test_props_never_stand_inside_the_product(side, gap, height, kind, number):
     beside = prop.low[0] >= product.high[0] - 1e-6 or prop.high[0] <= product.low[0] + 1e-6
     behind = prop.low[1] >= product.high[1] - 1e-6
     assert beside or behind
+
+
+def test_small_things_beside_a_wide_product_stay_in_the_frame():
+    """The largest image_scale shows 0.64 product units on each side of the middle; half of a thing that fits must be inside."""
+    fits = 0
+    for scene in (s for s in map(lambda n: scenes.make_scene("train", n), range(600)) if s.cause == "tiny_surroundings" and s.product.mesh.size[0] > scenes.WIDE):
+        prop = scene.props[0]
+        mesh = props.make_prop(prop.kind, prop.seed)[0].scaled(prop.height)
+        placed = props.put_beside(mesh, scene.product.mesh, prop.side, prop.gap)
+        if scene.product.mesh.size[0] / 2 + mesh.size[0] / 2 < 0.62:
+            fits += 1
+            assert min(abs(placed.low[0]), abs(placed.high[0])) + placed.size[0] / 2 <= props.HALF_FRAME + 1e-6
+    assert fits > 5
+
+
+def test_other_props_keep_the_scene():
+    scene = next(s for s in map(lambda n: scenes.make_scene("train", n), range(100)) if s.label == "size_mismatch")
+    other = scenes.with_other_props(scene, 1)
+    assert other.props != scene.props and other.props == scenes.with_other_props(scene, 1).props
+    assert plain(replace(other, props=scene.props)) == plain(scene)
 
 
 @pytest.mark.parametrize("cause", scenes.CAUSES["shape_hallucination"])

@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from reliable_ads.rfnet import model as model_module
 from reliable_ads.rfnet.captions import RobertaVocabulary
 from reliable_ads.rfnet.maps import MapNet
-from reliable_ads.rfnet.model import ARCHITECTURES, INPUTS, ArchitectureError, RFNetConfig, build_rfnet, load_pretrained
+from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS, ArchitectureError, RFNetConfig
+from reliable_ads.rfnet.model import build_rfnet
+from reliable_ads.rfnet.pretrained import load_pretrained
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL

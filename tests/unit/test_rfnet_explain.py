@@ -12,21 +12,15 @@ from hypothesis import strategies as st
 from reliable_ads.rfnet import explain as explaining
 from reliable_ads.rfnet.explain import annotate_heat, explain, explain_all, hottest_box, log_odds, overlay, rows_with_evidence
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.model import RFNetConfig
-from reliable_ads.rfnet.product import place
+from reliable_ads.rfnet.architectures import RFNetConfig
 from reliable_ads.rfnet.reviewer import GREEN, RED, Reviewer, ReviewError
 
-from .rfnet_examples import SMALL, bottle, small_networks
+from .rfnet_examples import SMALL, small_networks
 
 
 @pytest.fixture(scope="module")
 def reviewer():
     return Reviewer(*small_networks(), {"temperature": "1.2"})
-
-
-@pytest.fixture(scope="module")
-def canvas():
-    return place(bottle(), 128, 96)
 
 
 @pytest.fixture

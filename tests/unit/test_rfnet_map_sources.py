@@ -12,11 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from reliable_ads.rfnet.map_sources import DepthInput, DepthModel, MapError, MapPair, SaliencyModel, map_name, open_maps, parse_maps, saliency_input, saliency_output
 from reliable_ads.rfnet.maps import MapNet
-from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
 from reliable_ads.rfnet.weights import WeightsError, load_reviewer, save_reviewer
 
-from .rfnet_examples import SMALL, bottle, small_networks
+from .rfnet_examples import SMALL, small_networks
 
 PREPARED = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": {"height": 64, "width": 64}}
 
@@ -37,17 +36,6 @@ def dpt(tmp_path_factory):
     network.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PREPARED))
     return folder
-
-
-@pytest.fixture(scope="module")
-def canvas():
-    return place(bottle(), 128, 96)
-
-
-@pytest.fixture
-def images():
-    torch.manual_seed(0)
-    return torch.rand(3, 3, 96, 128)
 
 
 def test_names_survive_the_metadata():

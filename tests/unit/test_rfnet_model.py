@@ -5,7 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.model import CONTEXT, INPUTS, RFNet, RFNetConfig, fold_batch_norm, tokenize
+from reliable_ads.rfnet.architectures import INPUTS, RFNetConfig
+from reliable_ads.rfnet.captions import clip_tokens
+from reliable_ads.rfnet.model import RFNet
+from reliable_ads.rfnet.towers import fold_batch_norm
+
+CONTEXT = RFNetConfig().context
+
+
+def tokenize(captions):
+    return clip_tokens(captions, CONTEXT)
 
 from .rfnet_examples import SMALL, small_networks
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 
-import torch
 from safetensors.torch import load_file
 
 from reliable_ads.rfnet.config import TrainConfig

@@ -15,11 +15,6 @@ def reviewer():
     return Reviewer(*small_networks(), {"temperature": "1.2", "threshold": "0.3"})
 
 
-@pytest.fixture(scope="module")
-def canvas():
-    return place(bottle(), 128, 96)
-
-
 @pytest.fixture
 def images():
     torch.manual_seed(0)

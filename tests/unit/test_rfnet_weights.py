@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.rfnet.model import RFNetConfig
+from reliable_ads.rfnet.architectures import RFNetConfig
 from reliable_ads.rfnet.reviewer import Reviewer
 from reliable_ads.rfnet.weights import WeightsError, load_reviewer, read_metadata, save_reviewer
 

@@ -1,0 +1,18 @@
+"""What several tests of the reviewer look at."""
+
+import pytest
+import torch
+from reliable_ads.rfnet.product import place
+
+from .rfnet_examples import bottle
+
+
+@pytest.fixture(scope="module")
+def canvas():
+    return place(bottle(), 128, 96)
+
+
+@pytest.fixture
+def images():
+    torch.manual_seed(0)
+    return torch.rand(3, 3, 96, 128)
