@@ -1,10 +1,15 @@
 """Where the nodes look for weights: the user's models folder first, then what ships beside the code."""
 
 import os
+import re
 from pathlib import Path
 
 import folder_paths
 
+BUILT_IN = "built-in"
+DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")             # below models/, where people keep them
+SALIENCY_FOLDERS = ("rembg", "u2net", "birefnet", "BiRefNet", "BEN", "rfnet")
+SALIENCY_FILES = re.compile(r"(u2netp?|silueta|birefnet.*)\.onnx", re.IGNORECASE)
 PACK = Path(__file__).resolve().parent.parent
 
 
@@ -32,3 +37,31 @@ def state_of(folder: str, name: str) -> str:
     """Changes when the file changes, so that a retrained model of the same name is loaded again."""
     path = folder_paths.get_full_path(folder, name)
     return f"{path} {os.path.getmtime(path)} {os.path.getsize(path)}" if path else "missing"
+
+
+def depth_models() -> list:
+    """Folders of DPT or Depth-Anything models as transformers writes them, relative to the models folder."""
+    found = (path.parent for name in DEPTH_FOLDERS for path in _below(name, "*/config.json"))
+    return sorted(_relative(folder) for folder in found if (folder / "model.safetensors").is_file())
+
+
+def saliency_models() -> list:
+    """U2-Net and BiRefNet .onnx files with the names that rembg gives them, relative to the models folder."""
+    return sorted(_relative(path) for name in SALIENCY_FOLDERS for pattern in ("*.onnx", "*/*.onnx") for path in _below(name, pattern) if SALIENCY_FILES.fullmatch(path.name))
+
+
+def model_path(name: str, known: list):
+    """The path of a model that one of the lists above names; None for the built-in one. Raises FileNotFoundError naming file and remedy."""
+    if name == BUILT_IN:
+        return None
+    if name not in known:  # the list is what keeps a name inside the models folder
+        raise FileNotFoundError(f'there is no model "{name}" below the models folder: put it there, or choose another (found: {", ".join(known) or "none"})')
+    return Path(folder_paths.models_dir) / name
+
+
+def _below(name: str, pattern: str):
+    return (Path(folder_paths.models_dir) / name).glob(pattern)
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(folder_paths.models_dir).as_posix()

@@ -10,16 +10,16 @@ from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
 from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled
-from .folders import path_of, state_of
+from .folders import BUILT_IN, depth_models, model_path, path_of, saliency_models, state_of
 
 
 class LoadedReviewer:
     """A reviewer whose weights ComfyUI moves to the device when it is asked, and away when room is needed."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, depth=None, saliency=None):
         from ..rfnet.weights import load_reviewer
 
-        self.reviewer = load_reviewer(path)
+        self.reviewer = load_reviewer(path, depth=depth, saliency=saliency)
         self.patcher = comfy.model_patcher.ModelPatcher(
             self.reviewer, load_device=comfy.model_management.get_torch_device(), offload_device=comfy.model_management.unet_offload_device()
         )
@@ -55,18 +55,27 @@ class RFLoadReviewer(io.ComfyNode):
                     "reviewer_name",
                     options=folder_paths.get_filename_list("rfnet"),
                     tooltip="A reviewer's weights (.safetensors) from models/rfnet, or rfnet_compact.safetensors, which ships with the pack.",
-                )
+                ),
+                io.Combo.Input(
+                    "depth_model", options=[BUILT_IN, *depth_models()], default=BUILT_IN, optional=True,
+                    tooltip="What estimates depth: the reviewer's own, or a DPT or Depth-Anything folder below models/depth, models/dpt or models/depthanything. Take the one that the reviewer was trained with.",
+                ),
+                io.Combo.Input(
+                    "saliency_model", options=[BUILT_IN, *saliency_models()], default=BUILT_IN, optional=True,
+                    tooltip="What finds what stands out: the reviewer's own, or a U2-Net or BiRefNet .onnx file below models/rembg, models/u2net or models/birefnet.",
+                ),
             ],
             outputs=[Reviewer.Output("reviewer", display_name="reviewer", tooltip="For the cyclic sampler and the review.")],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, reviewer_name):
-        return state_of("rfnet", reviewer_name)
+    def fingerprint_inputs(cls, reviewer_name, depth_model=BUILT_IN, saliency_model=BUILT_IN):
+        return f"{state_of('rfnet', reviewer_name)} {depth_model} {saliency_model}"
 
     @classmethod
-    def execute(cls, reviewer_name) -> io.NodeOutput:
-        return io.NodeOutput(LoadedReviewer(path_of("rfnet", reviewer_name)))
+    def execute(cls, reviewer_name, depth_model=BUILT_IN, saliency_model=BUILT_IN) -> io.NodeOutput:
+        maps = {"depth": model_path(depth_model, depth_models()), "saliency": model_path(saliency_model, saliency_models())}
+        return io.NodeOutput(LoadedReviewer(path_of("rfnet", reviewer_name), **maps))
 
 
 class RFReview(io.ComfyNode):

@@ -41,9 +41,9 @@ def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
     scenes = read_scenes(folder)
     briefs, seen = [], set()
     for row in range(len(scenes)):
-        # only available scenes show the whole product: elsewhere clutter may stand before it
+        # only available scenes show the whole product: elsewhere clutter may stand before it; and no product of another size or with other parts than usual
         name = scenes.product_ids[row]
-        if name in seen or scenes.labels[row] != 0:
+        if name in seen or scenes.labels[row] != 0 or scenes.causes[row]:
             continue
         seen.add(name)
         rgba = scenes.products[row].astype(np.float32) / 255

@@ -17,7 +17,7 @@ from .assets import Assets
 from .geometry import Mesh, card
 from .products import COLOURS, Material
 from .props import clutter, grow, make_prop, put_beside
-from .scenes import LIGHTS, SURFACES, Scene, dominant_colour
+from .scenes import CAUSES, LIGHTS, SURFACES, Scene, dominant_colour
 
 SIZE = 128
 SAMPLES = 5
@@ -223,8 +223,10 @@ class Renderer:
             linear[..., :3] **= 2.2
             materials = [self._material(scene.product.materials[0], linear)]
         lift, grown = 0.0, None
-        if scene.cause in ("pedestal", "legs", "handle", "growth"):
-            grown, lift = grow(scene.cause, product, rng)
+        own = scene.twist.startswith("own_")
+        part = scene.twist.removeprefix("own_") if own else scene.cause
+        if part in CAUSES["shape_hallucination"]:
+            grown, lift = grow(part, product, rng)
         elif scene.cause == "float":
             lift = rng.uniform(0.1, 0.3)
         elif scene.cause == "sink":
@@ -248,18 +250,18 @@ class Renderer:
         if grown is not None:
             shade = tuple(float(c) for c in np.clip(np.array(colour) * rng.uniform(0.8, 1.2), 0.01, 0.95))
             base = scene.product.materials[0]
-            others.append(self._object("grown", grown, [self._material(Material(shade, base.roughness, base.metallic))]))
+            others.append(self._object("product" if own else "grown", grown, [self._material(Material(shade, base.roughness, base.metallic))]))
         self._backdrop(scene, self._backdrop_picture(scene, rng, colour), middle, width)
         self._object("product", placed, materials, uv_step=-1 if drawing is not None else None)
         picture, cover, depth = self._shoot()
-        own, coverage, telling = picture, cover("product"), float(cover("prop").mean())
+        shown, coverage, telling = picture, cover("product"), float(cover("prop").mean())
         salient = np.clip(coverage + cover("grown"), 0, 1)
         if scene.cause == "sink":          # the shop's cut-out is pasted whole, whatever the surface would hide
             for other in others:
                 other.hide_render = True
-            own, cover, _ = self._shoot()
+            shown, cover, _ = self._shoot()
             coverage = salient = cover("product")
-        image, product, inverse = self._develop(scene, rng, picture, own, coverage, depth)
+        image, product, inverse = self._develop(scene, rng, picture, shown, coverage, depth)
         return Rendered(image, product, inverse, to_bytes(salient), telling)
 
     def _shoot(self):

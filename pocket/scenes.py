@@ -13,6 +13,8 @@ import numpy as np
 from ..rfnet.labels import LABELS
 from .products import COLOURS, ProductModel, make_product, seed_of
 
+OTHER_SIZE_SHARE = 0.2    # of available and size_mismatch scenes: only the caption tells how large the product is
+OWN_PART_SHARE = 0.22     # of available scenes: only the product's own picture tells that its legs, pedestal or handle belong to it
 PRODUCTS = {"train": 2400, "val": 150, "test": 250}      # distinct product numbers a split draws from
 AVAILABLE_SHARE = 0.5
 
@@ -97,6 +99,8 @@ class Scene:
     distance: float        # camera, product units
     image_scale: float     # share of the frame that the product fills
     props: tuple[Prop, ...] = field(default=())
+    twist: str = ""        # what makes one input decisive: "other_size" (the caption), or "own_legs" ... (the product's picture), parts as
+                           # shape_hallucination grows them, but the product's own
 
     @property
     def prompt(self) -> str:
@@ -122,8 +126,14 @@ def _choose(rng, options):
     return options[rng.integers(len(options))]
 
 
-def draw_props(rng, product: ProductModel, cause: str) -> tuple[Prop, ...]:
-    """The things around a product that tell its size: rightly, or wrongly where `cause` is one of size_mismatch's."""
+def other_size(product: ProductModel, rng) -> ProductModel:
+    """The same thing sold much smaller or much larger, as only its caption says."""
+    word, factor = (_choose(rng, ("toy", "miniature", "doll's house")), rng.uniform(0.08, 0.16)) if product.metres > 0.25 else (_choose(rng, ("giant", "man-sized")), rng.uniform(6, 12))
+    return replace(product, caption=f"a {word} {product.caption.split(' ', 1)[1]}", metres=round(product.metres * factor, 3))
+
+
+def draw_props(rng, product: ProductModel, cause: str, least: int = 0) -> tuple[Prop, ...]:
+    """The things around a product that tell its size: rightly, or wrongly where `cause` is one of size_mismatch's. least: how many there must be."""
     true = {name: metres / product.metres for name, metres in PROPS.items()}
     if cause == "tiny_surroundings":       # things larger than the product, drawn smaller than it
         wide = product.mesh.size[0] > WIDE
@@ -138,7 +148,7 @@ def draw_props(rng, product: ProductModel, cause: str) -> tuple[Prop, ...]:
     else:
         kinds = [k for k, ratio in true.items() if 0.25 <= ratio <= 2.0]
         drawn = lambda kind: float(np.clip(true[kind] * rng.uniform(0.85, 1.15), 0.15, 2.2))
-        count = int(rng.choice([0, 1, 2], p=[0.55, 0.3, 0.15]))
+        count = max(least, int(rng.choice([0, 1, 2], p=[0.55, 0.3, 0.15])))
     props = []
     for _ in range(count if kinds else 0):
         kind = _choose(rng, kinds)
@@ -159,6 +169,11 @@ def make_scene(split: str, number: int) -> Scene:
     product = make_product(split, int(rng.integers(PRODUCTS[split])))
     label = _label(rng)
     cause = _choose(rng, CAUSES[label]) if label in CAUSES else ""
+    twist = np.random.default_rng([seed, 1])
+    other = label in ("available", "size_mismatch") and twist.random() < OTHER_SIZE_SHARE
+    own = label == "available" and not other and twist.random() < OWN_PART_SHARE
+    if other:
+        product = other_size(product, twist)
     true = [metres / product.metres for metres in PROPS.values()]
     if cause == "tiny_surroundings" and not any(r > 2.2 for r in true):
         cause = "giant_surroundings"
@@ -184,7 +199,8 @@ def make_scene(split: str, number: int) -> Scene:
         yaw=float(rng.uniform(0, 2 * np.pi)), horizon=float(rng.uniform(0.5, 0.7)), backdrop_blur=float(rng.choice([0.0, 1.0, 2.0, 4.0, 6.0])),
         light=_choose(rng, LIGHTS), lamp_side=float(rng.uniform(-1, 1)), style=_choose(rng, STYLES),
         elevation=float(np.radians(rng.uniform(5, 13) if product.family == "cutout" else rng.uniform(6, 22))),
-        distance=float(rng.uniform(2.6, 4.5)), image_scale=float(rng.uniform(0.66, 0.78)), props=draw_props(rng, product, cause))
+        distance=float(rng.uniform(2.6, 4.5)), image_scale=float(rng.uniform(0.66, 0.78)), props=draw_props(rng, product, cause, int(other)),
+        twist="other_size" if other else f"own_{_choose(twist, CAUSES['shape_hallucination'])}" if own else "")
 
 
 def with_other_props(scene: Scene, attempt: int) -> Scene:

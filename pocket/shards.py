@@ -34,7 +34,7 @@ def render_row(split: str, number: int, renderer) -> dict:
         frame = renderer.render(scene)
     return {
         "id": scene.scene_id, "image": Image.fromarray(frame.image), "product": Image.fromarray(frame.product), "depth": Image.fromarray(frame.depth), "saliency": Image.fromarray(frame.saliency),
-        "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label, "cause": scene.cause,
+        "caption": scene.product.caption, "prompt": scene.prompt, "label": scene.label, "cause": scene.cause or scene.twist,
         "product_id": scene.product.product_id, "room_id": scene.room_id, "metres": round(scene.product.metres, 3)}
 
 

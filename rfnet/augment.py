@@ -31,6 +31,11 @@ class Batch:
         """The product over grey, (B, 3, S, S)."""
         return over_grey(self.product_rgb, self.alpha)
 
+    @property
+    def maps(self) -> tuple:
+        """Depth and saliency that came with the samples, (B, 1, S, S) each, as RFNet takes them."""
+        return self.depth[:, None], self.saliency[:, None]
+
     def to(self, device) -> "Batch":
         return Batch(**{field.name: getattr(self, field.name) if field.name == "captions" else getattr(self, field.name).to(device) for field in fields(self)})
 

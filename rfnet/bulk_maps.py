@@ -24,6 +24,7 @@ class MapFiles:
     ids: np.ndarray
     chunks: np.ndarray
     rows: np.ndarray
+    estimator: str = "builtin"
 
     @classmethod
     def open(cls, folder, wanted: np.ndarray | None = None) -> "MapFiles":
@@ -43,14 +44,14 @@ class MapFiles:
         rows = np.concatenate([np.arange(len(part), dtype=np.int32) for part in ids] or [np.zeros(0, np.int32)])
         ids = np.concatenate(ids or [np.zeros(0, np.uint64)])
         order = np.argsort(ids)
-        maps = cls(str(folder), ids[order], chunks[order], rows[order])
+        maps = cls(str(folder), ids[order], chunks[order], rows[order], summary["estimator"])
         lacking = 0 if wanted is None else int((~np.isin(wanted, maps.ids)).sum())
         if lacking:
             raise DataError(f'"{folder}" lacks the maps of {lacking} of {len(wanted)} samples: compute maps for these samples, or leave out those that can\'t be read.')
         return maps
 
     def read(self, sample: int) -> dict:
-        """{"depth", "saliency": (H, W) uint8} of the sample with this id."""
+        """{"depth", "saliency": (H, W) uint8} of the sample with this id, one of `ids`."""
         from safetensors import safe_open
 
         place = np.searchsorted(self.ids, sample)

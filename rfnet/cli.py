@@ -1,4 +1,4 @@
-"""`rfnet train | evaluate | calibrate | review`: one command each, errors as one sentence and exit status 1."""
+"""`rfnet train | maps | evaluate | calibrate | review`: one command each, errors as one sentence and exit status 1."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from .data import DataError
+from .map_sources import BUILTIN
 from .pictures import PictureError, open_picture
 from .product import Product, place
 from .reviewer import ReviewError
@@ -47,9 +48,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", help="weights file to write, .safetensors")
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other key of the config, such as epochs=2 seed=1")
 
+    sub = command("maps", maps, "Compute depth and saliency of a data set once, for training and evaluation; run it again after an interruption and it goes on.")
+    sub.add_argument("--data", required=True, help="folder of one split, a table, or a folder of RF1M")
+    sub.add_argument("--out", required=True, help="folder to write, which train_maps, val_maps and --maps name")
+    sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS), help="reviewer whose own estimator is used where no other is given")
+    sub.add_argument("--depth", help="folder of a DPT or Depth-Anything model")
+    sub.add_argument("--saliency", help=".onnx file of U2-Net or BiRefNet")
+    sub.add_argument("--size", type=int, default=128, help="side of the maps, pixels")
+    sub.add_argument("--workers", type=int, default=0, help="processes that decode pictures")
+
     sub = command("evaluate", evaluate, "Scores of a weights file on one split, with 95 %% bootstrap intervals by product.")
     sub.add_argument("weights", nargs="?", default=str(DEFAULT_WEIGHTS))
     sub.add_argument("--data", required=True, help="folder of one split, such as DATA/test, a table, or a folder of RF1M")
+    sub.add_argument("--maps", help="folder of `rfnet maps`, for weights that were trained on such")
     sub.add_argument("--threshold", type=float, help="accept from this p(available); by default the weights' own")
     sub.add_argument("--limit", type=int)
     sub.add_argument("--out", help="folder for report.json, reliability.png, confusion.png and precision_recall.png")
@@ -58,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("calibrate", calibrate, "Fit a reviewer's temperature and certify its accept thresholds for stated risks, on labelled pictures of products that it never saw.")
     sub.add_argument("weights")
     sub.add_argument("--data", required=True, help="folder of one split, with as many bad pictures among the good as the reviewer will meet")
+    sub.add_argument("--maps", help="folder of `rfnet maps`, for weights that were trained on such")
     sub.add_argument("--out", help="weights file to write; by default the same file")
     sub.add_argument("--risk", type=_risk, nargs="+", default=RISKS, help="share of bad ones among the accepted, such as 0.05")
     sub.add_argument("--unit", choices=UNITS, default="product", help="what counts as one independent draw: a product's first accepted picture, or, weaker, every picture")
@@ -89,6 +101,20 @@ def train(args) -> None:
     from .train import Run
 
     Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
+
+
+def maps(args) -> None:
+    from tqdm import tqdm
+
+    from .bulk_maps import precompute_maps
+    from .map_sources import open_maps
+
+    estimator = open_maps(load_networks(args.weights)[1], args.depth, args.saliency)
+    samples = open_samples(args.data, args.size)
+    summary = precompute_maps(samples, estimator, args.out, args.size, progress=lambda chunks: tqdm(chunks, desc="maps", unit="chunk"), name=estimator.name, workers=args.workers)
+    for sentence in summary["broken"]:
+        print(f"no maps: {sentence}", file=sys.stderr)
+    print(f"maps of {summary['samples']} samples by {estimator.name} in {args.out}")
 
 
 def evaluate(args) -> None:
@@ -127,6 +153,10 @@ def _logits(args, limit=None):
     rfnet, mapnet, metadata = load_networks(args.weights)
     scenes = open_samples(args.data, rfnet.config.image_size)
     scenes = scenes.select(range(min(limit or len(scenes), len(scenes)))).without_broken()
+    scenes = scenes.with_maps(args.maps) if args.maps else scenes
+    trained = metadata.get("maps", BUILTIN)
+    if (scenes.map_name or BUILTIN) != trained:
+        print(f"rfnet: these weights were trained with {trained} maps and look at {scenes.map_name or BUILTIN} ones.", file=sys.stderr)
     if scenes.findings.counts:
         print(scenes.findings, file=sys.stderr)
     return scenes, predict(rfnet, mapnet, scenes, progress=lambda steps: tqdm(steps, desc="review", disable=args.json)), metadata

@@ -8,6 +8,7 @@ from pathlib import Path
 from .architectures import ArchitectureError, RFNetConfig, architecture
 from .data import DataError
 
+PATHS = ("train", "val", "train_maps", "val_maps", "weights", "roundtrip")
 PRECISIONS = ("no", "bf16")  # fp16 would need a loss scale, whose state a resumed run would have to know too
 
 
@@ -23,7 +24,9 @@ class TrainConfig:
     out: str
     architecture: object = "compact"
     init: str = "imagenet"  # or "random"
-    weights: list = field(default_factory=list)  # backbone weights on disk (pretrained.load_pretrained), or one reviewer to go on from
+    weights: list = field(default_factory=list)  # backbone weights on disk (pretrained.load_pretrained), or one reviewer to go on from, with these inputs or more
+    train_maps: list = field(default_factory=list)  # folders of `rfnet maps`, one per entry of train: RFNet learns from these and not from its own estimator's
+    val_maps: list = field(default_factory=list)
     roundtrip: list = field(default_factory=list)  # .npy of the first training images after a VAE; half of the pictures that have one take it
     epochs: float = 6
     map_epochs: float = 3  # of the depth and saliency estimator, which is trained first; 0 leaves the one that `weights` brought
@@ -45,12 +48,15 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("train", "val", "weights", "roundtrip"):
+        for name in PATHS:
             value = getattr(self, name)
             setattr(self, name, [str(value)] if isinstance(value, (str, Path)) else [str(path) for path in value])
         if isinstance(self.architecture, dict):
             self.architecture = RFNetConfig(**self.architecture)
         self.architecture = architecture(self.architecture)
+        for data, maps in ((self.train, self.train_maps), (self.val, self.val_maps)):
+            if (self.train_maps or self.val_maps) and len(data) != len(maps):
+                raise DataError(f"train_maps and val_maps name {len(maps)} folders of maps for {len(data)} of data: give one for each, or none at all.")
         positive = ("epochs", "batch", "lr", "save_every")
         for name in positive:
             if not getattr(self, name) > 0:
@@ -61,7 +67,7 @@ class TrainConfig:
 
     def identity(self) -> dict:
         """What a state must agree with to be gone on from: everything but where files lie and how often they are written."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("train", "val", "out", "weights", "roundtrip", "save_every", "workers", "tensorboard")}
+        values = {name: value for name, value in asdict(self).items() if name not in (*PATHS, "out", "save_every", "workers", "tensorboard")}
         return {**values, "weights": [Path(path).name for path in self.weights]}
 
 
@@ -101,7 +107,7 @@ def read_config(path, **changes) -> TrainConfig:
     if unknown := sorted(set(values) - known):
         raise DataError(f'the config "{path}" has unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')
     beside = lambda value: str(path.parent / value)
-    for name in ("train", "val", "weights", "roundtrip"):
+    for name in PATHS:
         if name in values:
             values[name] = [beside(value) for value in ([values[name]] if isinstance(values[name], str) else values[name])]
     if "out" in values:

@@ -13,14 +13,16 @@ from .metrics import at_threshold, classification_report, precision_recall, reli
 
 @torch.no_grad()
 def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda steps: steps) -> torch.Tensor:
-    """Logits (N, 5) of every scene, seen as in use: maps by mapnet, product over grey. progress wraps the iterator of batches."""
+    """Logits (N, 5) of every scene, seen as in use: maps by mapnet, or those that were computed beforehand (Samples.with_maps), product over
+    grey. progress wraps the iterator of batches."""
     rfnet.eval(), mapnet.eval()
     device = next(rfnet.parameters()).device
     logits = []
     for start in progress(range(0, len(scenes), batch)):
         part = make_batch(scenes, range(start, min(start + batch, len(scenes))))
         image = part.image.to(device)
-        logits.append(rfnet(part.shown.to(device), image, *mapnet(image), rfnet.tokenize(part.captions).to(device)).cpu())
+        maps = (found.to(device) for found in part.maps) if getattr(scenes, "map_name", None) else mapnet(image)
+        logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())
     return torch.cat(logits)
 
 

@@ -20,10 +20,11 @@ class Pool:
     parts: list
 
     @classmethod
-    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data") -> "Pool":
-        """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each. Raises DataError, also where a label
-        has no sample: a reviewer can't learn what it never sees."""
+    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data", maps: list = ()) -> "Pool":
+        """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each; maps: as many folders of
+        bulk_maps.precompute_maps, or none. Raises DataError, also where a label has no sample: a reviewer can't learn what it never sees."""
         parts = [open_samples(path, size) for path in paths]
+        parts = [part.with_maps(folder) for part, folder in zip(parts, maps)] if maps else parts
         pool = cls(name, [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts])
         if not pool.parts:
             raise DataError(f"{name} names no data: give at least one folder or table.")
@@ -50,6 +51,14 @@ class Pool:
     @cached_property
     def product_ids(self) -> list:
         return [product for part in self.parts for product in part.product_ids]
+
+    @property
+    def map_name(self) -> str | None:
+        """What made the maps that were computed beforehand; None where there are none. Raises DataError where they differ."""
+        names = {part.map_name for part in self.parts if part.map_name}
+        if len(names) > 1:
+            raise DataError(f"{self.name} mixes maps of {', '.join(sorted(names))}: compute all of them with the same models.")
+        return next(iter(names), None)
 
     @property
     def fingerprint(self) -> str:

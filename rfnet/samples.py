@@ -103,6 +103,11 @@ class Samples:
         """The same samples, read as size x size."""
         return replace(self, size=size)
 
+    @property
+    def map_name(self) -> str | None:
+        """What made the maps that were computed beforehand; None where there are none."""
+        return None if self.maps is None else self.maps.estimator
+
     def with_maps(self, folder) -> "Samples":
         """The same samples with the depth and saliency that bulk_maps.precompute_maps left in a folder. Raises DataError where some lack them."""
         from .bulk_maps import MapFiles

@@ -4,6 +4,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from .data import DataError
 from .files import write_bytes, write_safetensors
 from .evaluate import fit_temperature, predict, score
 from .labels import LABELS
+from .map_sources import BUILTIN
 from .maps import MapNet
 from .metrics import table
 from .model import build_rfnet
@@ -69,7 +71,10 @@ class Run:
         if config.batch % self.accelerator.num_processes:
             raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")
         size = config.architecture.image_size
-        self.train, self.val = (Pool.open(paths, size, config.limit, name) for name, paths in (("train", config.train), ("val", config.val)))
+        self.train = Pool.open(config.train, size, config.limit, "train", config.train_maps)
+        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps)
+        if self.train.map_name != self.val.map_name:
+            raise DataError(f"train has maps of {self.train.map_name} and val of {self.val.map_name}: compute both with the same models.")
         if self.first:
             print(f"{self.train}\n{self.val}\n{self.accelerator.num_processes} process(es) on {self.accelerator.device}, precision {config.precision}")
         self.roundtrips = load_roundtrips(config.roundtrip, len(self.train), size)
@@ -110,9 +115,10 @@ class Run:
                 load_pretrained(self.rfnet, path)
                 continue
             rfnet, mapnet, _ = load_networks(path)
-            if rfnet.config != self.rfnet.config:
+            if replace(rfnet.config, inputs=self.rfnet.config.inputs) != self.rfnet.config or not set(self.rfnet.config.inputs) <= set(rfnet.config.inputs):
                 raise DataError(f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config {rfnet.config.to_json()}.')
-            self.rfnet.load_state_dict(rfnet.state_dict())
+            mine = self.rfnet.state_dict()  # fewer inputs than the file has: an ablation of it
+            self.rfnet.load_state_dict({name: value for name, value in rfnet.state_dict().items() if name in mine})
             self.mapnet.load_state_dict(mapnet.state_dict())
         if config.init == "imagenet" or config.weights:
             modules = dict(self.rfnet.images.backbone.named_modules())
@@ -185,8 +191,8 @@ class Run:
             if self.stage == "maps":
                 loss = map_loss(self.model, batch)
             else:
-                with torch.no_grad():
-                    maps = self.mapnet(batch.image)  # RFNet learns from the maps that it will get in use
+                with torch.no_grad():  # RFNet learns from the maps that it will get in use
+                    maps = batch.maps if self.train.map_name else self.mapnet(batch.image)
                 logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
                 loss = verdict_loss(logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels)
         for group in self.optimizer.param_groups:
@@ -206,7 +212,7 @@ class Run:
         self.history.append(row)
         self._show(row)
         if self.first:
-            about = {"data_fingerprint": self.train.fingerprint, "history": self.history}
+            about = {"data_fingerprint": self.train.fingerprint, "history": self.history, "maps": self.train.map_name or BUILTIN}
             if row["ap"] > self.best:
                 save_reviewer(self.out, self.rfnet, self.mapnet, about)
             save_reviewer(self.out.with_name(f"{self.out.stem}.last{self.out.suffix}"), self.rfnet, self.mapnet, about)
@@ -239,7 +245,7 @@ class Run:
             return report
         save_reviewer(self.out, rfnet, mapnet, {
             "temperature": f"{temperature:.4f}", "threshold": "0.5", "data_fingerprint": self.train.fingerprint,
-            "scores": {"split": "val", **report}, "history": self.history, "created_with": "rfnet train",
+            "scores": {"split": "val", **report}, "history": self.history, "created_with": "rfnet train", "maps": self.train.map_name or BUILTIN,
         })
         written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB"
         try:

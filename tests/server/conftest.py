@@ -6,6 +6,7 @@ import pytest
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
+from .. import tiny_depth
 from . import ads
 
 
@@ -25,6 +26,7 @@ def base(tmp_path_factory) -> Path:
         (folder / "models" / name).mkdir(parents=True)
     tiny_models.write_pocket(folder / "models" / "pocket" / ads.CHECKPOINT, folder / "models" / "pocket" / ads.CONTROLNET)
     tiny_models.write_reviewer(folder / "models" / "rfnet" / ads.REVIEWER)
+    tiny_depth.write_dpt(folder / "models" / "dpt" / "dpt-tiny")
     return folder
 
 

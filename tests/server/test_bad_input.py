@@ -49,6 +49,11 @@ def test_any_caption_will_do(client, caption):
     assert client.outputs(ad(product__caption=caption, sampler__attempts=1))["save"]["images"]
 
 
+def test_a_model_outside_of_the_models_folder(client):
+    message = fails(client, ad(reviewer__depth_model="../../secret"))
+    assert "below the models folder" in message and "dpt/dpt-tiny" in message
+
+
 def test_no_attempts(client):
     with pytest.raises(GraphRefused, match="attempts"):
         client.outputs(ad(sampler__attempts=0))

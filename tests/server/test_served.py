@@ -1,9 +1,13 @@
 """What a user finds when ComfyUI is up: the nodes, a tooltip on everything, and workflows that open."""
 
+import json
+
 import pytest
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.devtools.comfy import PACK, ROOT
 from reliable_ads.devtools.graph import load, titled, to_api
+
+from . import ads
 
 NODES = {"RFProduct", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFPocketModels"}
 
@@ -52,3 +56,12 @@ def test_files_of_each_kind_are_told_apart_by_content(object_info):
     assert "tiny_sd.safetensors" in inputs["checkpoint"][1]["options"]
     assert "tiny_canny.safetensors" not in inputs["checkpoint"][1]["options"]
     assert "tiny_canny.safetensors" in inputs["controlnet"][1]["options"]
+
+
+def test_a_depth_model_of_the_users_own_can_be_chosen(client, object_info):
+    assert object_info["RFLoadReviewer"]["input"]["optional"]["depth_model"][1]["options"] == ["built-in", "dpt/dpt-tiny"]
+    graph = ads.ad(reviewer__depth_model="dpt/dpt-tiny", sampler__attempts=1)
+    graph["review"] = ads.node("RFReview", images=["sampler", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=ads.NEVER)
+    graph["text"] = ads.node("PreviewAny", source=["review", 2])
+    row = json.loads(client.outputs(graph)["text"]["text"][0])[0]
+    assert any("dpt-tiny" in note and "trained with" in note for note in row["notes"])

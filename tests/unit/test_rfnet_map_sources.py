@@ -15,27 +15,13 @@ from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
 from reliable_ads.rfnet.weights import WeightsError, load_reviewer, save_reviewer
 
+from ..tiny_depth import PREPARED, write_dpt
 from .rfnet_examples import SMALL, small_networks
-
-PREPARED = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": {"height": 64, "width": 64}}
 
 
 @pytest.fixture(scope="module")
 def dpt(tmp_path_factory):
-    """A DPT folder with random weights, as transformers writes it."""
-    from transformers import DPTConfig, DPTForDepthEstimation
-
-    folder = tmp_path_factory.mktemp("models") / "dpt-tiny"
-    torch.manual_seed(0)
-    config = DPTConfig(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64, image_size=64, patch_size=16, is_hybrid=False,
-                       backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[16, 16, 16, 16], fusion_hidden_size=16)
-    network = DPTForDepthEstimation(config)
-    for parameter in network.parameters():
-        torch.nn.init.xavier_normal_(parameter) if parameter.ndim > 1 else None
-    torch.nn.init.constant_(network.head.head[-2].bias, 3.0)  # the last ReLU would blank a random network
-    network.save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(PREPARED))
-    return folder
+    return write_dpt(tmp_path_factory.mktemp("models") / "dpt-tiny")
 
 
 def test_names_survive_the_metadata():

@@ -228,6 +228,8 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
     run()
     before, after = load_file(first), load_file(tmp_path / "second.safetensors")
     assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before)
+    fewer = Run(config(folder, tmp_path / "fewer.safetensors", weights=first, frozen=[], architecture=replace(SMALL, inputs=("product", "generated", "caption"))))
+    assert torch.equal(fewer.rfnet.head.weight.half(), before["rfnet.head.weight"]) and "depth" not in fewer.rfnet.kinds
     with pytest.raises(DataError, match="another architecture"):
         Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=[], architecture=replace(SMALL, width=64)))
     with pytest.raises(DataError, match='frozen names "nowhere"'):
@@ -242,3 +244,25 @@ def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
     assert rows == [4] and samples[0]["label"] == pool.labels[4]
     with pytest.raises(DataError, match="none of the samples 3"):
         Reading.together([(3, None)])
+
+
+def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys):
+    save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
+    for split in ("train", "val"):
+        assert main(["maps", "--data", str(folder / split), "--out", str(tmp_path / split), "--weights", str(tmp_path / "eyes.safetensors"), "--size", "64"]) == 0
+    assert "maps of 24 samples by builtin" in capsys.readouterr().out
+    run = Run(config(folder, tmp_path / "w.safetensors", train_maps=tmp_path / "train", val_maps=tmp_path / "val", map_epochs=0, epochs=1))
+    seen = []
+    run.rfnet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2:4]))
+    run.mapnet.forward = None  # nobody asks the estimator
+    row = run.train.parts[0].read(0)
+    assert row["depth"].shape == row["saliency"].shape == (64, 64)
+    run()
+    assert all(depth.shape[1] == saliency.shape[1] == 1 and torch.isfinite(depth).all() and torch.isfinite(saliency).all() for depth, saliency in seen)
+    assert read_metadata(tmp_path / "w.safetensors")["maps"] == "builtin"
+    assert main(["evaluate", str(tmp_path / "w.safetensors"), "--data", str(folder / "val"), "--maps", str(tmp_path / "val"), "--json"]) == 0
+
+
+def test_maps_are_given_for_all_data_or_for_none(folder, tmp_path):
+    with pytest.raises(DataError, match="one for each, or none"):
+        config(folder, tmp_path / "w.safetensors", train_maps=tmp_path / "maps")
