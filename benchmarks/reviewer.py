@@ -1,7 +1,8 @@
-"""The reviewer in figures: what it costs to index a data set and to review.
+"""The reviewer in figures: how right it is, against which other networks, thanks to which inputs, and what it costs.
 
-    python -m benchmarks.reviewer [--quick] [--only index speed]
+    python -m benchmarks.reviewer [--quick] [--only index speed trust baselines ablations]
 
+`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, for --minutes each.
 `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
 the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from reliable_ads.rfnet.data import read_scenes
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
-from . import indexing
+from . import indexing, networks, trust
 from .common import Figure, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
@@ -79,17 +81,36 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     return {"speed_ratio_reward_model": ratio, "second_attempt_cost": cost}, {"speed": details}
 
 
-PARTS = {"index": index, "speed": speed}
+def train(options, table) -> tuple[dict[str, Figure], dict]:
+    """One table of benchmarks/networks.py."""
+    torch.set_num_threads(1)
+    minutes, work = (0.1, options.work / "quick") if options.quick else (options.minutes, options.work)
+    return table(minutes, options.data, work, read_scenes(TEST_SPLIT, limit=200 if options.quick else None)), {table.__name__: {"minutes": minutes, "threads": 1}}
+
+
+PARTS = {
+    "index": lambda options: index(options.quick),
+    "speed": lambda options: speed(options.quick),
+    "trust": lambda options: (trust.trust(options.weights, options.composites, options.quick, options.sheets), {}),
+    "baselines": lambda options: train(options, networks.baselines),
+    "ablations": lambda options: train(options, networks.ablations),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
     parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="for trust: other weights, nothing is written")
+    parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for trust")
+    parser.add_argument("--sheets", type=Path, help="for trust: a folder for the pictures that it gets most wrong")
+    parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for training: folder with the rendered train/ and val/")
+    parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
+    parser.add_argument("--minutes", type=float, default=8, help="for training: of one thread, for each network")
     options = parser.parse_args()
     for name in options.only:
-        figures, details = PARTS[name](options.quick)
-        publish("reviewer", COMMAND, "0", figures, options.quick, details)
+        figures, details = PARTS[name](options)
+        publish("reviewer", COMMAND, "0", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details)
 
 
 if __name__ == "__main__":
