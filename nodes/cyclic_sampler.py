@@ -10,7 +10,8 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_last, stop_if_cancelled
+from . import gates
+from .edge import CATEGORY, OFF, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_last, stop_if_cancelled
 from .sampling import Draw
 
 
@@ -45,55 +46,72 @@ class RFCyclicSampler(io.ComfyNode):
                 ),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
+                io.Combo.Input(
+                    "early_rejection", options=[gates.AUTO, OFF, *gates.profiles()], default=gates.AUTO, optional=True,
+                    tooltip="Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has measured this model and reviewer; off: every draw goes to its end.",
+                ),
+                io.Int.Input("usable", default=1, min=1, max=1000, optional=True, tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it."),
+                io.Float.Input("seconds", default=0.0, min=0.0, max=86400.0, step=1.0, optional=True, tooltip="No new attempt begins after so many seconds. 0: no limit."),
+                io.Int.Input("step_budget", default=0, min=0, max=1000000, optional=True, tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit."),
             ],
             outputs=[
-                io.Image.Output("images", display_name="image", tooltip="The accepted picture, or what on_exhausted says."),
-                io.Latent.Output("latent", display_name="latent", tooltip="Its latent, equal to stock KSampler's for the same seed."),
-                io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether the reviewer accepted it."),
+                io.Image.Output("images", display_name="image", tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says."),
+                io.Latent.Output("latent", display_name="latent", tooltip="Their latents, equal to stock KSampler's for the same seeds."),
+                io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether as many were accepted as usable says."),
                 io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
-                io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the picture that is given back."),
-                io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities and seconds, as JSON."),
-                io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order."),
+                io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that is given back."),
+                io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities, steps and seconds, as JSON."),
+                io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming."),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold, accept="threshold"
+        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold, accept="threshold",
+        early_rejection=gates.AUTO, usable=1, seconds=0.0, step_budget=0,
     ) -> io.NodeOutput:
         screen = Screen(cls.hidden.unique_id, attempts)
         draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product, screen.step)
         draw.check()
         threshold = reviewer.threshold_for(accept, threshold)
-        run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen)
-
         settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise, "accept": accept, "threshold": threshold}
-        report = json.dumps({**run.report(), "settings": settings}, ensure_ascii=False, indent=2)
+        closing, profile = gates.choose(early_rejection, model, reviewer, settings)
+        limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None}
+        run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen, gates=closing, **limits)
+
+        rules = {"profile": profile, "gates": [{"step": gate.step(steps), "threshold": gate.threshold} for gate in closing]}
+        report = json.dumps({**run.report(), "settings": {**settings, **limits}, "early_rejection": rules}, ensure_ascii=False, indent=2)
         pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in run.attempts]))  # a NaN picture is shown black
         shown = {**shown_pictures(pictures), "report": [report]}
-        if run.returned is None:
+        if not run.results:
             nothing = ExecutionBlocker(None)
             return io.NodeOutput(nothing, nothing, False, len(run.attempts), nothing, report, pictures, ui=shown)
-        image = channels_last(run.returned.image[None])
-        latent = {**latent_image, "samples": run.returned.payload}
+        image = channels_last(torch.stack([result.image for result in run.results]))
+        latent = {**latent_image, "samples": torch.cat([result.payload for result in run.results])}
         return io.NodeOutput(image, latent, run.accepted, len(run.attempts), run.returned.seed, report, pictures, ui=shown)
 
 
-def play(draw: Draw, reviewer, threshold: float, seed: int, attempts: int, on_exhausted: str, screen: "Screen"):
-    """rfnet's engine-free loop with ComfyUI's sampler in it. Returns its RecurrentRun."""
+def play(draw: Draw, reviewer, threshold: float, seed: int, attempts: int, on_exhausted: str, screen: "Screen", **limits):
+    """rfnet's engine-free loop with ComfyUI's sampler in it. limits: recurrent's gates, usable, seconds, steps. Returns its RecurrentRun."""
     from ..rfnet.recurrent import run
 
-    def generate(index: int, seed: int):
+    def generate(index: int, seed: int, look):
         stop_if_cancelled()
-        return draw(seed)
+        return draw(seed, look)
+
+    return run(generate, reviewing(draw, reviewer, threshold), seed, attempts, on_exhausted, screen.show, **limits)
+
+
+def reviewing(draw: Draw, reviewer, threshold: float):
+    """A function of pictures (3, H, W) that gives their rows of the review."""
 
     def review(image: torch.Tensor) -> dict:
         verdict = reviewer.review(image[None], draw.canvas, threshold).rows()[0]
         stop_if_cancelled()
         return verdict
 
-    return run(generate, review, seed, attempts, on_exhausted, screen.show)
+    return review
 
 
 class Screen:

@@ -18,7 +18,7 @@ class SamplingError(ValueError):
 
 @dataclass(frozen=True)
 class Draw:
-    """KSampler's inputs without the seed; `draw(seed)` is one attempt."""
+    """KSampler's inputs without the seed; `draw(seed, look)` is one attempt."""
 
     model: Any
     steps: int
@@ -48,16 +48,20 @@ class Draw:
                 "encode the image that comes out of the same RF Product"
             )
 
-    def __call__(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w)."""
-        samples = self.sample(seed)
+    def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w). look: an rfnet.recurrent.Look."""
+        samples = self.sample(seed, look)
+        return self.decode(samples), samples
+
+    def decode(self, samples: torch.Tensor) -> torch.Tensor:
+        """The picture (3, H, W) of a latent (1, C, h, w), with the product's own pixels."""
         stop_if_cancelled()
         decoded = self.vae.decode(samples)
         stop_if_cancelled()
         pictures = channels_first(decoded.reshape(-1, *decoded.shape[-3:])).float()
-        return self.canvas.paste(pictures)[0].cpu(), samples
+        return self.canvas.paste(pictures)[0].cpu()
 
-    def sample(self, seed: int) -> torch.Tensor:
+    def sample(self, seed: int, look: Callable) -> torch.Tensor:
         """The same calls, in the same order, as stock KSampler: attempt 1 is its result to the last bit."""
         latent = comfy.sample.fix_empty_latent_channels(self.model, self.latent["samples"])
         noise = comfy.sample.prepare_noise(latent, seed, self.latent.get("batch_index"))
@@ -66,6 +70,7 @@ class Draw:
         def callback(step, x0, x, total_steps):
             stop_if_cancelled()
             self.on_step(step + 1, total_steps, previewer and previewer.decode_latent_to_preview_image("JPEG", x0))
+            look(step + 1, total_steps, lambda: self.decode(self.model.model.process_latent_out(x0.float())))
 
         return comfy.sample.sample(
             self.model, noise, self.steps, self.cfg, self.sampler_name, self.scheduler, self.positive, self.negative, latent,

@@ -37,7 +37,15 @@ def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
 
 
 def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
-    """One brief per distinct test product, in a fixed order. Raises ValueError when the split has fewer products."""
+    """`count` of a split's briefs_of. Raises ValueError when the split has fewer products."""
+    briefs = briefs_of(folder)
+    if len(briefs) < count:
+        raise ValueError(f"{folder} shows {len(briefs)} whole products, {count} were asked for")
+    return briefs[:count]
+
+
+def briefs_of(folder: Path) -> list[Brief]:
+    """One brief per distinct product of a split, in a fixed order."""
     scenes = read_scenes(folder)
     briefs, seen = [], set()
     for row in range(len(scenes)):
@@ -48,6 +56,4 @@ def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
         seen.add(name)
         rgba = scenes.products[row].astype(np.float32) / 255
         briefs.append(Brief(name, Product(rgba, scenes.captions[row]), prompt_for(name), seed_of("seed", name) % 2**31))
-        if len(briefs) == count:
-            return briefs
-    raise ValueError(f"{folder} shows {len(briefs)} whole products, {count} were asked for")
+    return briefs

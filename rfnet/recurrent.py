@@ -1,10 +1,12 @@
-"""Recurrent generation (arXiv:2408.00418): draw, review, stop at the first image fit to publish. Knows no engine."""
+"""Recurrent generation (arXiv:2408.00418): draw, review, stop at the first image fit to publish, give up early on those that won't be. Knows no engine."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Generator
 
 import torch
+
+from .gates import Gate
 
 ON_EXHAUSTED = ("best", "last", "stop", "error")
 
@@ -20,7 +22,8 @@ class NoneAccepted(RuntimeError):
 @dataclass
 class Attempt:
     """One draw. image (3, H, W); review: a row of Review.rows(), with "error" where there was nothing to review; payload: what the
-    engine wants to keep of it, such as its latent."""
+    engine wants to keep of it, such as its latent; steps: how many were paid; looks: [{"step", "available"}] of the gates that it met;
+    dropped: given up at a gate, so that image and review are of the picture predicted there, and there is no payload."""
 
     index: int
     seed: int
@@ -28,6 +31,9 @@ class Attempt:
     review: dict
     seconds: float
     payload: Any = None
+    steps: int = 0
+    looks: list = field(default_factory=list)
+    dropped: bool = False
 
     @property
     def score(self) -> float:
@@ -37,19 +43,66 @@ class Attempt:
 
 @dataclass
 class RecurrentRun:
-    """What a run drew and what it gives back: returned is None where none passed and on_exhausted is "stop"."""
+    """What a run drew and what it gives back: accepted says whether as many passed as were asked for; returned is the first of them, or
+    else what on_exhausted says, None for "stop"; ended_by: "accepted", or the budget that was spent: "attempts", "seconds" or "steps"."""
 
     attempts: list = field(default_factory=list)
     accepted: bool = False
     returned: Attempt | None = None
     seconds: float = 0.0
     on_exhausted: str = "best"
+    ended_by: str = ""
 
     def report(self) -> dict:
-        """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "seconds"}], "returned", "seconds"}; attempts count from 1."""
-        rows = [{"attempt": a.index + 1, "seed": a.seed, **a.review, "seconds": round(a.seconds, 3)} for a in self.attempts]
+        """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "dropped", "steps", "looks", "seconds"}],
+        "returned", "usable", "steps", "seconds", "ended_by"}; attempts count from 1."""
+        rows = [{"attempt": a.index + 1, "seed": a.seed, **a.review, "dropped": a.dropped, "steps": a.steps, "looks": a.looks, "seconds": round(a.seconds, 3)} for a in self.attempts]
         returned = self.returned.index + 1 if self.returned else None
-        return {"accepted": self.accepted, "attempts": rows, "returned": returned, "on_exhausted": self.on_exhausted, "seconds": round(self.seconds, 3)}
+        return {"accepted": self.accepted, "attempts": rows, "returned": returned, "usable": [a.index + 1 for a in self.usable], "steps": self.steps,
+                "on_exhausted": self.on_exhausted, "ended_by": self.ended_by, "seconds": round(self.seconds, 3)}
+
+    @property
+    def usable(self) -> list:
+        """The attempts that were accepted, in order."""
+        return [attempt for attempt in self.attempts if attempt.review["accepted"]]
+
+    @property
+    def results(self) -> list:
+        """What the run gives back: all accepted attempts, or else the one that on_exhausted says."""
+        return self.usable or ([self.returned] if self.returned else [])
+
+    @property
+    def steps(self) -> int:
+        """Sampling steps paid over all attempts."""
+        return sum(attempt.steps for attempt in self.attempts)
+
+
+class Dropped(Exception):
+    """What a Look raises where a gate closes; an engine lets it pass through, as it lets a cancel."""
+
+    def __init__(self, image: torch.Tensor, review: dict):
+        super().__init__("given up at a gate")
+        self.image, self.review = image, review
+
+
+class Look:
+    """What an engine calls after each step of a draw: it counts the steps, and raises Dropped where a gate closes."""
+
+    def __init__(self, review: Callable[[torch.Tensor], dict], gates=()):
+        self.review, self.gates, self.steps, self.seen = review, gates, 0, []
+
+    def __call__(self, step: int, steps: int, picture: Callable[[], torch.Tensor]) -> None:
+        """step: how many of `steps` are done; picture() -> the predicted clean picture (3, H, W), asked for only where a gate looks."""
+        self.steps = step
+        for gate in self.gates:
+            if gate.step(steps) == step:
+                image = picture()
+                if not torch.isfinite(image).all():
+                    return  # the finished picture will say so
+                row = self.review(image)
+                self.seen.append({"step": step, "available": row["probabilities"]["available"]})
+                if row["probabilities"]["available"] < gate.threshold:
+                    raise Dropped(image, {**row, "accepted": False})
 
 
 @dataclass(frozen=True)
@@ -71,7 +124,8 @@ class Reviewed:
         """A line for a progress bar: "attempt 2/5 · size_mismatch 0.81"."""
         review = self.attempt.review
         verdict = "error" if "error" in review else f"{review['label']} {review['probabilities'][review['label']]:.2f}"
-        return f"attempt {self.attempt.index + 1}/{self.attempts} · {verdict}"
+        dropped = f"given up after step {self.attempt.steps} · " if self.attempt.dropped else ""
+        return f"attempt {self.attempt.index + 1}/{self.attempts} · {dropped}{verdict}"
 
 
 @dataclass(frozen=True)
@@ -85,40 +139,67 @@ class Exhausted:
     returned: Attempt | None
 
 
-def recurrent(generate: Callable[[int, int], tuple], review: Callable[[torch.Tensor], dict], seed: int, attempts: int,
-              on_exhausted: str = "best") -> Generator[object, None, RecurrentRun]:
+def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[torch.Tensor], dict], seed: int, attempts: int, on_exhausted: str = "best",
+              gates: tuple[Gate, ...] = (), usable: int = 1, seconds: float | None = None, steps: int | None = None) -> Generator[object, None, RecurrentRun]:
     """Yield Started and Reviewed per attempt, then Accepted or Exhausted; the generator's return value is the RecurrentRun.
 
-    generate(index, seed) -> (image (3, H, W), payload) draws attempt index, from 0, with seed, seed + 1, ... modulo 2**64.
-    review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt. When none is accepted, on_exhausted
-    says what is returned: "best" (highest p(available)), "last", "stop" (nothing), or "error" (raises NoneAccepted). What generate
-    raises, such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
+    generate(index, seed, look) -> (image (3, H, W), payload) draws attempt index, from 0, with seed, seed + 1, ... modulo 2**64, and calls
+    look(step, steps, picture) after each step. review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt.
+    gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
+    or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
+    or "error" (raises NoneAccepted); where every attempt was given up, the best (last) of them is drawn to its end for that. What generate raises,
+    such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
     """
-    if attempts < 1:
-        raise ValueError(f"attempts is {attempts}: at least 1 is needed.")
+    for name, value in (("attempts", attempts), ("usable", usable)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}: at least 1 is needed.")
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
-    return _events(generate, review, seed, attempts, on_exhausted)
+    return _events(generate, review, seed, {"attempts": attempts, "seconds": seconds, "steps": steps}, on_exhausted, gates, usable)
 
 
-def _events(generate, review, seed, attempts, on_exhausted):
+def _events(generate, review, seed, budget, on_exhausted, gates, usable):
     run, start = RecurrentRun(on_exhausted=on_exhausted), time.monotonic()
-    for index in range(attempts):
-        attempt_seed, began = (seed + index) % 2**64, time.monotonic()
-        yield Started(index, attempts, attempt_seed)
-        image, payload = generate(index, attempt_seed)
-        row = review(image) if torch.isfinite(image).all() else _unusable()
-        attempt = Attempt(index, attempt_seed, image, row, time.monotonic() - began, payload)
+    attempts = budget["attempts"]
+    while not (spent := _spent(run, budget)):
+        attempt_seed = (seed + len(run.attempts)) % 2**64
+        yield Started(len(run.attempts), attempts, attempt_seed)
+        attempt = _draw(generate, review, len(run.attempts), attempt_seed, gates)
         run.attempts.append(attempt)
         run.seconds = time.monotonic() - start
         yield Reviewed(attempt, attempts)
-        if row["accepted"]:
-            run.accepted, run.returned = True, attempt
+        if len(run.usable) == usable:
+            run.accepted, run.returned, run.ended_by = True, run.usable[0], "accepted"
             yield Accepted(attempt)
             return run
-    run.returned = _fallback(run)
+    run.ended_by = spent
+    given_up = [attempt for attempt in run.attempts if attempt.dropped]
+    if len(given_up) == len(run.attempts) and on_exhausted in ("best", "last"):
+        chosen = given_up[-1] if on_exhausted == "last" else max(given_up, key=lambda attempt: attempt.score)
+        yield Started(len(run.attempts), attempts, chosen.seed)
+        run.attempts.append(_draw(generate, review, len(run.attempts), chosen.seed, ()))
+        run.seconds = time.monotonic() - start
+        yield Reviewed(run.attempts[-1], attempts)
+        run.accepted = usable == 1 and run.attempts[-1].review["accepted"]
+    run.returned = run.usable[0] if run.usable else _fallback(run)
     yield Exhausted(attempts, run.returned)
     return run
+
+
+def _spent(run: RecurrentRun, budget: dict) -> str:
+    """The name of a budget that is spent, or "". One attempt is always drawn."""
+    used = {"attempts": len(run.attempts), "seconds": run.seconds, "steps": run.steps}
+    return next((name for name, most in budget.items() if run.attempts and most is not None and used[name] >= most), "")
+
+
+def _draw(generate, review, index: int, seed: int, gates) -> Attempt:
+    began, look = time.monotonic(), Look(review, gates)
+    try:
+        image, payload = generate(index, seed, look)
+    except Dropped as early:
+        return Attempt(index, seed, early.image, early.review, time.monotonic() - began, None, look.steps, look.seen, dropped=True)
+    row = review(image) if torch.isfinite(image).all() else _unusable()
+    return Attempt(index, seed, image, row, time.monotonic() - began, payload, look.steps, look.seen)
 
 
 def _unusable() -> dict:
@@ -127,12 +208,12 @@ def _unusable() -> dict:
 
 def _fallback(run: RecurrentRun) -> Attempt | None:
     """What to give back when no attempt was accepted; never an image with NaN."""
-    usable = [attempt for attempt in run.attempts if "error" not in attempt.review]
+    usable = [attempt for attempt in run.attempts if "error" not in attempt.review and not attempt.dropped]
     count = len(run.attempts)
     if run.on_exhausted == "stop":
         return None
     if run.on_exhausted == "error":
-        best = max(usable, key=lambda attempt: attempt.score, default=None)
+        best = max([attempt for attempt in run.attempts if "error" not in attempt.review], key=lambda attempt: attempt.score, default=None)
         nearest = f"; the best was attempt {best.index + 1} with p(available) {best.score:.2f}" if best else ""
         raise NoneAccepted(f"none of {count} attempts was accepted{nearest}: allow more attempts, lower the threshold, or change the prompt.", run)
     if not usable:
@@ -140,9 +221,9 @@ def _fallback(run: RecurrentRun) -> Attempt | None:
     return usable[-1] if run.on_exhausted == "last" else max(usable, key=lambda attempt: attempt.score)
 
 
-def run(generate, review, seed: int, attempts: int, on_exhausted: str = "best", on_event: Callable[[object], None] = lambda event: None) -> RecurrentRun:
-    """`recurrent` to its end, each event handed to on_event; returns the RecurrentRun."""
-    events = recurrent(generate, review, seed, attempts, on_exhausted)
+def run(generate, review, seed: int, attempts: int, on_exhausted: str = "best", on_event: Callable[[object], None] = lambda event: None, **limits) -> RecurrentRun:
+    """`recurrent` to its end, each event handed to on_event; returns the RecurrentRun. limits: recurrent's gates, usable, seconds and steps."""
+    events = recurrent(generate, review, seed, attempts, on_exhausted, **limits)
     while True:
         try:
             on_event(next(events))

@@ -7,13 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reliable_ads.rfnet.gates import Gate
 from reliable_ads.rfnet.recurrent import Accepted, Exhausted, NoneAccepted, Reviewed, Started, recurrent, run
 
 
 def drawing(scores):
     """A generator and a review that give the scores in turn; the picture carries its attempt."""
 
-    def generate(index, seed):
+    def generate(index, seed, look):
         return torch.full((3, 8, 8), float(index)), f"latent {index}"
 
     def review(image):
@@ -64,7 +65,7 @@ def test_no_attempts_are_refused_before_anything_is_drawn(attempts):
 
 
 def with_nan(generate, broken):
-    return lambda index, seed: (torch.full((3, 8, 8), torch.nan), None) if index in broken else generate(index, seed)
+    return lambda index, seed, look: (torch.full((3, 8, 8), torch.nan), None) if index in broken else generate(index, seed, look)
 
 
 def test_nan_is_a_failed_attempt_that_says_so():
@@ -87,7 +88,7 @@ def test_a_cancel_passes_through():
     class Cancel(Exception):
         pass
 
-    def generate(index, seed):
+    def generate(index, seed, look):
         raise Cancel
 
     with pytest.raises(Cancel):
@@ -103,3 +104,67 @@ def test_for_any_scores_the_run_tells_the_truth(scores, seed):
     assert len(report["attempts"]) == (len(scores) if first is None else first + 1)
     assert result.returned.score == (max(scores) if first is None else scores[first])
     assert report["returned"] == result.returned.index + 1
+
+
+STEPS = 10
+
+
+def stepping(scores):
+    """As `drawing`, with STEPS steps whose predicted picture tells the final score."""
+    plain, review = drawing(scores)
+
+    def generate(index, seed, look):
+        picture = torch.full((3, 8, 8), float(seed - 100))     # the seed decides, as in life
+        for step in range(1, STEPS + 1):
+            look(step, STEPS, lambda: picture)
+        return picture, f"latent {seed}"
+
+    return generate, review
+
+
+def test_a_closed_gate_ends_a_draw_early():
+    events = []
+    result = run(*stepping([0.05, 0.3, 0.9]), seed=100, attempts=5, gates=(Gate(0.2, 0.1), Gate(0.5, 0.4)), on_event=events.append)
+    assert [(a.dropped, a.steps) for a in result.attempts] == [(True, 2), (True, 5), (False, 10)]
+    assert result.accepted and result.returned.index == 2 and result.steps == 17
+    assert events[1].text == "attempt 1/5 · given up after step 2 · size_mismatch 0.95"
+    report = json.loads(json.dumps(result.report()))
+    assert report["attempts"][2]["looks"] == [{"step": 2, "available": 0.9}, {"step": 5, "available": 0.9}] and report["ended_by"] == "accepted"
+    assert report["attempts"][0]["dropped"] and not report["attempts"][0]["accepted"]
+
+
+def test_when_all_were_given_up_the_best_is_drawn_to_its_end():
+    result = run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, gates=(Gate(0.5, 0.6),))
+    assert [a.dropped for a in result.attempts] == [True, True, True, False]
+    assert result.returned.seed == 101 and result.returned.payload == "latent 101" and not result.accepted
+    assert run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, on_exhausted="last", gates=(Gate(0.5, 0.6),)).returned.seed == 102
+    assert run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, on_exhausted="stop", gates=(Gate(0.5, 0.6),)).returned is None
+
+
+def test_a_gate_that_was_wrong_about_the_best_still_gives_it():
+    result = run(*stepping([0.1, 0.7]), seed=100, attempts=2, gates=(Gate(0.5, 0.8),))
+    assert result.accepted and result.returned.seed == 101
+
+
+def test_a_predicted_picture_with_nan_is_left_to_the_final_review():
+    def generate(index, seed, look):
+        look(5, STEPS, lambda: torch.full((3, 8, 8), torch.nan))
+        return torch.zeros(3, 8, 8), None
+
+    assert not run(generate, drawing([0.9])[1], seed=0, attempts=1, gates=(Gate(0.5, 0.5),)).attempts[0].dropped
+
+
+def test_several_usable_pictures():
+    result = run(*stepping([0.6, 0.1, 0.7, 0.8]), seed=100, attempts=4, usable=2)
+    assert result.accepted and [a.seed for a in result.results] == [100, 102] and result.returned.seed == 100
+    short = run(*stepping([0.6, 0.1, 0.2]), seed=100, attempts=3, usable=2)
+    assert not short.accepted and [a.seed for a in short.results] == [100] and short.ended_by == "attempts"
+    with pytest.raises(ValueError, match="usable is 0"):
+        recurrent(*stepping([]), seed=0, attempts=1, usable=0)
+
+
+def test_budgets_of_steps_and_seconds_end_it():
+    result = run(*stepping([0.1] * 9), seed=100, attempts=9, steps=25)
+    assert len(result.attempts) == 3 and result.ended_by == "steps"
+    result = run(*stepping([0.1] * 9), seed=100, attempts=9, seconds=0.0)
+    assert len(result.attempts) == 1 and result.ended_by == "seconds"

@@ -1,0 +1,111 @@
+"""`python dev.py profile`: draws a graph's pictures to their end and writes down where RF Cyclic Sampler may give one up early.
+
+The graph's RF Cyclic Sampler is replaced by RF Profile with the same inputs. Killed at any moment, the draws made so far are kept: the same
+command goes on from them, product by product.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from ..rfnet.data import DataError
+from ..rfnet.files import write_bytes
+from ..rfnet.gates import GateError, Profile
+from ..rfnet.product import PictureError
+from .arguments import parse
+from .client import ComfyClient, GraphRefused
+from .comfy import ComfyServer, ServerFailed
+from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png
+from .graph import GraphError, load, titled, to_api
+
+PICTURES = (".png", ".webp", ".tif", ".tiff")
+NOT_SHARED = ("attempts", "on_exhausted", "early_rejection", "usable", "seconds", "step_budget")
+PAGE = "reliable-ads-profile"
+
+
+def main(arguments: list[str]) -> int:
+    options, _ = parse(["profile", *arguments])
+    try:
+        orders = list(briefs(options.split) if options.split else pictures(options.products))
+        with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out.with_suffix(".log")) as server:
+            kept = Path(base) / "models" / "rfnet" / f"{PAGE}.gates.json"
+            done = begin(options.out, kept)
+            client = ComfyClient(server.address, patience=3600)
+            graph = profiling(client, options)
+            for number, (picture, caption, prompt) in enumerate(tqdm(orders, desc="profile", unit="product")):
+                if number * options.draws >= done:
+                    draw(client, graph, picture, caption, prompt, options.seed + number * options.draws)
+                    write_bytes(options.out, kept.read_bytes())
+        profile = Profile.from_json(options.out.read_text(encoding="utf-8"), options.out.name).fit()
+        print(json.dumps({**profile.about, "gates": [vars(gate) for gate in profile.gates], "look": profile.look, "review": profile.review}, indent=2))
+    except (PictureError, DataError, GateError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"stopped; the draws so far are in {options.out}, the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def briefs(split: Path):
+    """(PNG, caption, prompt) of a rendered split's products."""
+    from ..pocket.briefs import briefs_of
+
+    for brief in briefs_of(split):
+        file = io.BytesIO()
+        Image.fromarray((brief.product.rgba * 255 + 0.5).astype("uint8"), "RGBA").save(file, "PNG")
+        yield file.getvalue(), brief.product.caption, brief.prompt
+
+
+def pictures(folder: Path):
+    """(PNG, caption, None) of a folder's product pictures; a caption stands in a .txt of the same name, or is the file's name."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    if not found:
+        raise PictureError(f'"{folder}" holds no product pictures ({", ".join(PICTURES)}): give a folder of cut-outs with transparency.')
+    for path in found:
+        words = path.with_suffix(".txt")
+        yield as_png(path), words.read_text(encoding="utf-8").strip() if words.exists() else path.stem.replace("_", " ").replace("-", " "), None
+
+
+def begin(out: Path, kept: Path) -> int:
+    """Puts the profile that is there into the server's folder; returns how many draws it holds."""
+    if not out.exists():
+        return 0
+    profile = Profile.from_json(out.read_text(encoding="utf-8"), out.name)
+    write_bytes(kept, out.read_bytes())
+    return len(profile.accepted)
+
+
+def profiling(client: ComfyClient, options: Namespace) -> dict:
+    """The workflow in API format, RF Profile in the place of RF Cyclic Sampler and of all that hangs on it."""
+    graph = to_api(load(options.workflow), client.ask("/object_info"))
+    sampler = titled(graph, SAMPLER)
+    shared = {name: value for name, value in graph[sampler]["inputs"].items() if name not in NOT_SHARED}
+    behind = {sampler}
+    while more := {key for key, node in graph.items() if key not in behind and any(isinstance(value, list) and value[0] in behind for value in node["inputs"].values())}:
+        behind |= more
+    graph = {key: node for key, node in graph.items() if key not in behind}
+    graph[sampler] = {"class_type": "RFProfile", "inputs": {**shared, "profile_name": PAGE, "draws": options.draws, "share": options.share}, "_meta": {"title": SAMPLER}}
+    return graph
+
+
+def draw(client: ComfyClient, graph: dict, picture: bytes, caption: str, prompt: str | None, seed: int) -> None:
+    """The draws of one product."""
+    graph[titled(graph, PICTURE)]["inputs"]["image"] = client.upload("product.png", picture)
+    graph[titled(graph, PLACED)]["inputs"]["caption"] = caption
+    if prompt is not None:
+        graph[titled(graph, PROMPT)]["inputs"]["text"] = prompt
+    graph[titled(graph, SAMPLER)]["inputs"]["seed"] = seed
+    client.outputs(graph)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""Profiles of early rejection on disk: models/rfnet/*.gates.json, and those that ship; which of them speaks of a model and a reviewer."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import folder_paths
+import torch
+
+from .edge import OFF
+
+AUTO = "auto"
+ENDING = ".gates.json"
+SAMPLES = 24  # tensors of a module that its fingerprint looks at
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """16 hex digits that name a network's weights: all names and shapes, and the first values of some tensors as bfloat16, so that the same
+    weights in another precision keep their name."""
+    state = module.state_dict()
+    names = sorted(state)
+    digest = hashlib.sha256("\n".join(f"{name} {tuple(state[name].shape)}" for name in names).encode())
+    for name in names[:: max(1, len(names) // SAMPLES)]:
+        digest.update(state[name].flatten()[:64].detach().float().bfloat16().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def profiles() -> dict:
+    """{name: path} of the profiles there are; the user's own come before those that ship."""
+    found = {}
+    for folder in folder_paths.get_folder_paths("rfnet"):
+        for path in sorted(Path(folder).glob("*" + ENDING)):
+            found.setdefault(path.name.removesuffix(ENDING), path)
+    return found
+
+
+def read(path: Path):
+    """Raises rfnet.gates.GateError, OSError."""
+    from ..rfnet.gates import Profile
+
+    return Profile.from_json(path.read_text(encoding="utf-8"), path.name)
+
+
+def choose(name: str, model, reviewer, settings: dict) -> tuple[tuple, str]:
+    """(gates, a sentence on where they come from) for an input "auto", "off" or the name of a profile.
+
+    "auto" takes the profile of this very model and reviewer, if there is one whose settings are close to these; a profile that is named is
+    refused with a sentence where it speaks of others. Raises FileNotFoundError, rfnet.gates.GateError.
+    """
+    from ..rfnet.gates import GateError
+
+    if name == OFF:
+        return (), "off"
+    there = profiles()
+    if name != AUTO and name not in there:
+        raise FileNotFoundError(f"there is no profile {name}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {', '.join(there) or 'none'})")
+    about = fingerprint(model.model.diffusion_model), fingerprint(reviewer.reviewer), settings
+    for candidate in there if name == AUTO else [name]:
+        try:
+            profile = read(there[candidate])
+        except GateError as error:
+            if name != AUTO:
+                raise
+            logging.warning("RF Cyclic Sampler: %s", error)
+            continue
+        reason = profile.why_not(*about)
+        if reason is None and not profile.about:
+            reason = "it has too few accepted draws yet"
+        if reason is None:
+            return profile.gates, candidate
+        if name != AUTO:
+            raise GateError(f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to auto or off.")
+    return (), "off: this model and reviewer are not profiled with settings like these (RF Profile does it)"
+
+
+def own_path(name: str) -> Path:
+    """Where a profile of this name is written: models/rfnet. Raises ValueError on a name that isn't a plain one."""
+    if not name or name in (AUTO, OFF) or name != os.path.basename(name) or name.startswith(".") or any(sign in name for sign in '\\/:*?"<>|\0'):
+        raise ValueError(f'"{name}" can\'t name a profile: use letters, digits, "-" and "_", without folders.')
+    return Path(folder_paths.get_folder_paths("rfnet")[0]) / f"{name}{ENDING}"

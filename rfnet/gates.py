@@ -1,0 +1,196 @@
+"""Early rejection: after which share of the steps to look at the predicted picture, and below which p(available) to give the draw up.
+
+A draw pays for all of its steps before the reviewer sees it. Its predicted clean picture shows much earlier what it will become, so a
+draw that will almost surely fail can end there. How early, and at which probability, depends on model, sampler and reviewer: `fit_gates`
+reads it off draws that went to their end while every candidate point was looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+CANDIDATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
+SHARE = 0.03  # of the finally accepted pictures that may be lost
+MOST = 3  # gates; each look costs a decode and a review
+LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
+FORMAT = "reliable-ads/gates"
+
+
+class GateError(ValueError):
+    """A profile that can't be made or read; one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """After this share of the steps, in (0, 1), a draw goes on only with at least this p(available) of its predicted picture."""
+
+    progress: float
+    threshold: float
+
+    def step(self, steps: int) -> int:
+        """The step, counted from 1, after which this gate looks."""
+        return min(max(1, round(self.progress * steps)), max(1, steps - 1))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """N draws to their end. progress (K,): where each was looked at; scores (N, K): p(available) there; accepted (N,): the final verdict;
+    groups (N,): what they were drawn for, such as product ids; look: what one look costs, in steps; review: a final decode and review, too."""
+
+    progress: np.ndarray
+    scores: np.ndarray
+    accepted: np.ndarray
+    groups: list
+    look: float
+    review: float
+
+    def __len__(self) -> int:
+        return len(self.accepted)
+
+    def select(self, rows) -> "Draws":
+        return Draws(self.progress, self.scores[rows], self.accepted[rows], [self.groups[row] for row in rows], self.look, self.review)
+
+
+def pass_through(draws: Draws, gates, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(alive (N,) bool, paid (N,)): which draws come through all gates, and what each costs in steps, looks and reviews included."""
+    alive, paid = np.ones(len(draws), bool), np.zeros(len(draws))
+    for gate in gates:
+        column = int(np.abs(draws.progress - gate.progress).argmin())
+        paid += alive * draws.look
+        fails = alive & (draws.scores[:, column] < gate.threshold)
+        paid += fails * gate.step(steps)
+        alive &= ~fails
+    return alive, paid + alive * (steps + draws.review)
+
+
+def cost(draws: Draws, gates, steps: int) -> float:
+    """Steps paid per accepted picture; infinite where none comes through."""
+    alive, paid = pass_through(draws, gates, steps)
+    usable = (alive & draws.accepted).sum()
+    return float(paid.sum() / usable) if usable else float("inf")
+
+
+def threshold(scores: np.ndarray, losses: int) -> float:
+    """The highest threshold below which at most `losses` of these scores lie."""
+    return float(np.sort(scores)[losses])
+
+
+def gates_at(draws: Draws, columns, losses: int) -> tuple:
+    """Gates at these columns that lose at most `losses` accepted draws together, shared out evenly, the earlier gates first."""
+    alive, gates = draws.accepted.copy(), []
+    for number, column in enumerate(columns):
+        allowed = losses * (number + 1) // len(columns) - int((draws.accepted & ~alive).sum())
+        least = threshold(draws.scores[alive, column], max(0, allowed))
+        gates.append(Gate(float(draws.progress[column]), least))
+        alive &= draws.scores[:, column] >= least
+    return tuple(gates)
+
+
+def fit_gates(draws: Draws, steps: int, share: float = SHARE) -> tuple:
+    """The gates that lose at most `share` of the accepted draws and make an accepted picture cheapest; none where looking doesn't pay.
+
+    Raises GateError where too few draws were accepted to say.
+    """
+    accepted = int(draws.accepted.sum())
+    if accepted < LEAST_ACCEPTED:
+        raise GateError(f"{accepted} of {len(draws)} draws were accepted, and {LEAST_ACCEPTED} are needed: profile with more draws.")
+    choices = [gates_at(draws, columns, int(share * accepted)) for count in range(1, MOST + 1) for columns in itertools.combinations(range(len(draws.progress)), count)]
+    return min([(), *choices], key=lambda gates: cost(draws, gates, steps))
+
+
+def judge(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dict:
+    """What gates fitted on the other groups' draws do, group by group: {"lost": (value, n), "cost_ratio": value}, so that no draw
+    judges a threshold that it helped to set."""
+    names = sorted(set(draws.groups))
+    fold_of = {name: number % folds for number, name in enumerate(names)}
+    fold = np.array([fold_of[group] for group in draws.groups])
+    lost = usable = 0
+    paid = plain = kept = 0.0
+    for number in range(min(folds, len(names))):
+        inside = np.flatnonzero(fold == number)
+        held, rest = draws.select(inside), draws.select(np.flatnonzero(fold != number))
+        try:
+            gates = fit_gates(rest, steps, share)
+        except GateError:
+            continue
+        alive, spent = pass_through(held, gates, steps)
+        usable += int(held.accepted.sum())
+        lost += int((held.accepted & ~alive).sum())
+        kept += float((held.accepted & alive).sum())
+        paid += float(spent.sum())
+        plain += float(pass_through(held, (), steps)[1].sum())
+    if not usable or not kept:
+        return {"lost": None, "accepted": usable, "cost_ratio": None}
+    return {"lost": lost / usable, "accepted": usable, "cost_ratio": (paid / kept) / (plain / usable)}
+
+
+@dataclass
+class Profile:
+    """Gates for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
+
+    model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"}.
+    """
+
+    model: str
+    reviewer: str
+    settings: dict
+    gates: tuple = ()
+    share: float = SHARE
+    about: dict = field(default_factory=dict)
+    progress: list = field(default_factory=lambda: list(CANDIDATES))
+    scores: list = field(default_factory=list)
+    accepted: list = field(default_factory=list)
+    groups: list = field(default_factory=list)
+    look: float = 0.0
+    review: float = 0.0
+
+    def add(self, scores, accepted: bool, group: str) -> None:
+        """One more draw that went to its end; scores: p(available) at each of `progress`."""
+        if len(scores) != len(self.progress):
+            raise GateError(f"a draw was looked at {len(scores)} times where {len(self.progress)} are due: with few steps two looks fall on the same one; use at least 10.")
+        self.scores.append([round(float(score), 5) for score in scores])
+        self.accepted.append(bool(accepted))
+        self.groups.append(group)
+
+    @property
+    def draws(self) -> Draws:
+        return Draws(np.array(self.progress), np.array(self.scores).reshape(-1, len(self.progress)), np.array(self.accepted, bool), self.groups, self.look, self.review)
+
+    def fit(self) -> "Profile":
+        """Fits the gates to all draws. Raises GateError."""
+        steps = self.settings["steps"]
+        self.gates = fit_gates(self.draws, steps, self.share)
+        self.about = {"draws": len(self.accepted), "accepted": int(sum(self.accepted)), "groups": len(set(self.groups)), "held_out": judge(self.draws, steps, self.share)}
+        return self
+
+    def why_not(self, model: str, reviewer: str, settings: dict) -> str | None:
+        """Why this profile says nothing about such draws; None where it does."""
+        if model != self.model:
+            return "it was made with another model"
+        if reviewer != self.reviewer:
+            return "it was made with another reviewer"
+        differs = [name for name in ("sampler_name", "scheduler") if settings[name] != self.settings[name]]
+        differs += [name for name in ("steps", "cfg", "denoise") if abs(settings[name] - self.settings[name]) > 0.25 * abs(self.settings[name])]
+        differs += ["threshold"] if abs(settings["threshold"] - self.settings["threshold"]) > 0.05 else []
+        return f"it was made with another {' and '.join(differs)}" if differs else None
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "the profile") -> "Profile":
+        """Raises GateError on anything but what to_json wrote."""
+        try:
+            values = json.loads(text)
+            if values.pop("format") != FORMAT:
+                raise ValueError("it is of another format")
+            values["gates"] = tuple(Gate(float(gate["progress"]), float(gate["threshold"])) for gate in values["gates"])
+            profile = cls(**values)
+            profile.draws
+            return profile
+        except (ValueError, KeyError, TypeError) as error:
+            raise GateError(f'"{name}" is no profile of early rejection ({error}): delete it, and profile again.') from error
