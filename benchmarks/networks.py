@@ -1,6 +1,6 @@
 """The paper's tables 1 and 2 in small: RFNet against single-image networks, and RFNet without each of its inputs (arXiv:2408.00418).
 
-Every network is trained here, by `rfnet train`'s own code, on the rendered training split, on one thread and for the same time, and judged on
+Every network is trained here, by `rfnet train`'s own code, on the rendered training split, on one thread and for the same time of the processor, and judged on
 the shipped test split, whose products and rooms no training scene shows. Those of table 1 start anew, RFNet's time includes its map
 estimator's. Those of table 2 go on from the shipped reviewer for half as long, all inputs or all but one, so that what differs is what the
 input tells and not how far the training came. Weights stay in the work folder: a run that was stopped goes on.
@@ -8,6 +8,7 @@ input tells and not how far the training came. Weights stay in the work folder: 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def trained(name: str, changes: dict, minutes: float, data: Path, work: Path) ->
         print(f"\n{name}: {minutes:.1f} minutes", flush=True)
         if changes.get("map_epochs") == 0:
             minutes /= 0.75  # a run by the clock keeps a quarter for the maps
-        Run(TrainConfig(**{**dict(train=data / "train", val=data / "val", out=out, minutes=minutes, seed=SEED), **changes}))()
+        Run(TrainConfig(**{**dict(train=data / "train", val=data / "val", out=out, minutes=minutes, seed=SEED), **changes}), time.process_time)()
     return out
 
 

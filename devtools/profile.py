@@ -44,8 +44,7 @@ def main(arguments: list[str]) -> int:
                 if number * options.draws >= done:
                     draw(client, graph, picture, caption, prompt, options.seed + number * options.draws)
                     write_bytes(options.out, kept.read_bytes())
-        profile = Profile.from_json(options.out.read_text(encoding="utf-8"), options.out.name).fit()
-        print(json.dumps({**profile.about, "gates": [vars(gate) for gate in profile.gates], "look": profile.look, "review": profile.review}, indent=2))
+        print(summary(Profile.from_json(options.out.read_text(encoding="utf-8"), options.out.name)))
     except (PictureError, DataError, GateError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,6 +52,15 @@ def main(arguments: list[str]) -> int:
         print(f"stopped; the draws so far are in {options.out}, the same command goes on", file=sys.stderr)
         return 130
     return 0
+
+
+def summary(profile: Profile) -> str:
+    try:
+        profile.fit()
+    except GateError as error:
+        return f"{len(profile.accepted)} draws, no gates yet: {error}"
+    gates = [{"step": gate.step(profile.settings["steps"]), "threshold": gate.threshold} for gate in profile.gates]
+    return json.dumps({**profile.about, "gates": gates, "look": profile.look, "review": profile.review}, indent=2)
 
 
 def briefs(split: Path):

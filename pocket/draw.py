@@ -32,7 +32,7 @@ def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, pro
     from .pipeline import sample
 
     scenes = read_scenes(split)
-    rows = [row for row in range(len(scenes)) if scenes.labels[row] == 0]
+    rows = [row for row in range(len(scenes)) if scenes.labels[row] == 0 and not scenes.causes[row]]  # no product of another size or with other parts than usual
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first:first + count]]     # the same products every time
     if len(rows) < count:
         raise DataError(f"{split} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer.")

@@ -11,7 +11,7 @@ from reliable_ads.devtools import demo
 from reliable_ads.devtools.arguments import parse
 from reliable_ads.devtools.comfy import ROOT
 
-from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER, cut_out
 
 WEIGHTS = [ROOT / "rfnet/weights/rfnet_compact.safetensors", ROOT / "pocket/weights/pocket_sd.safetensors", ROOT / "pocket/weights/pocket_canny.safetensors"]
 
@@ -55,3 +55,19 @@ def test_the_demo_command(tmp_path):
     report = json.loads(finished.stdout)
     assert (finished.returncode == 0) is report["accepted"]
     assert (tmp_path / "advert.png").is_file() and (tmp_path / "attempts.png").is_file() and (tmp_path / "server.log").is_file()
+
+
+@pytest.mark.skipif(not all(file.exists() for file in WEIGHTS), reason="the shipped weights are not there")
+def test_the_profile_command_adds_up_over_products_and_runs(tmp_path):
+    products = tmp_path / "products"
+    products.mkdir()
+    for name in ("blue_box", "red_box"):
+        cut_out().save(products / f"{name}.png")
+    command = [sys.executable, "-m", "reliable_ads.devtools.profile", "--draws", "1", "--out", str(tmp_path / "mine.gates.json")]
+    assert "give a folder of cut-outs" in subprocess.run([*command, "--products", str(tmp_path)], capture_output=True, text=True, timeout=120).stderr
+    for count, extra in ((2, None), (3, "green_box")):
+        if extra:
+            cut_out().save(products / f"{extra}.png")
+        done = subprocess.run([*command, "--products", str(products)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and f"{count} draws, no gates yet" in done.stdout, done.stderr
+        assert len(json.loads((tmp_path / "mine.gates.json").read_text())["scores"]) == count
