@@ -44,13 +44,13 @@ class Session:
         self.graph = to_api(load(WORKFLOW), self.client.ask("/object_info"))
 
     def draw(self, brief, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
-        """Runs one brief → the sampler's report and all its pictures."""
+        """Runs one brief → the sampler's report and all its pictures. sampler: other inputs of RF Cyclic Sampler; early rejection is off unless it says so."""
         picture = io.BytesIO()
         Image.fromarray((brief.product.rgba * 255 + 0.5).astype("uint8"), "RGBA").save(picture, "PNG")
         inputs = lambda title: self.graph[titled(self.graph, title)]["inputs"]
         inputs(PICTURE)["image"] = self.client.upload(f"{brief.product_id}.png", picture.getvalue())
         inputs(PLACED)["caption"], inputs(PROMPT)["text"] = brief.product.caption, brief.prompt
-        inputs(SAMPLER).update(seed=brief.seed, attempts=attempts, on_exhausted="best", **sampler)
+        inputs(SAMPLER).update({"seed": brief.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler})
         shown = self.client.outputs(self.graph)[titled(self.graph, SAMPLER)]
         return json.loads(shown["report"][0]), [Image.open(io.BytesIO(self.client.view(p))).convert("RGB") for p in shown["images"]]
 

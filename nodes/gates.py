@@ -55,8 +55,9 @@ def choose(name: str, model, reviewer, settings: dict) -> tuple[tuple, str]:
     there = profiles()
     if name != AUTO and name not in there:
         raise FileNotFoundError(f"there is no profile {name}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {', '.join(there) or 'none'})")
-    about = fingerprint(model.model.diffusion_model), fingerprint(reviewer.reviewer), settings
-    for candidate in there if name == AUTO else [name]:
+    candidates = [*there] if name == AUTO else [name]
+    about = (fingerprint(model.model.diffusion_model), fingerprint(reviewer.reviewer), settings) if candidates else ()
+    for candidate in candidates:
         try:
             profile = read(there[candidate])
         except GateError as error:
