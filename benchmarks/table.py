@@ -17,8 +17,21 @@ WORDS = {
     "drop_elsewhere": "... when another scene's hot places are", "hottest_over_random": "Hottest more than random", "hottest_over_elsewhere": "Hottest more than another scene's",
     "cost": "Cost of a heat map, in reviews", "seconds": "Seconds per heat map",
     "index_seconds": "A million lines of label.txt, indexed", "index_mib": "... memory at the peak, MiB",
+    "precision": "Shipped test split: precision of \"available\"", "recall": "... recall", "f1": "... F1", "ece": "... calibration error of p(available)",
+    "ap_space_mismatch": "... AP of space_mismatch", "ap_size_mismatch": "... AP of size_mismatch", "ap_indistinctiveness": "... AP of indistinctiveness", "ap_shape_hallucination": "... AP of shape_hallucination",
+    "ap_hard_split": "Composites of product families never seen: AP of \"available\"", "seen_causes_rejected": "Composites: defects made in known ways, rejected",
+    "held_causes_rejected": "... in ways never seen, rejected", "composites_available_rejected": "... available ones, rejected",
     "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
+
+
+def words(key: str) -> str:
+    """What a figure is called; those of drawn pictures and composites like those of the test split."""
+    for prefix, text in (("drawn_", "Drawn pictures of products never seen"), ("composites_", "Composites")):
+        if key not in WORDS and key.startswith(prefix) and key.removeprefix(prefix) in WORDS:
+            own = WORDS[key.removeprefix(prefix)]
+            return f"{text}: {own.removeprefix('... ').removeprefix('Shipped test split: ').removeprefix('Compact RFNet, ')}"
+    return WORDS.get(key, key)
 
 
 def number(figure: dict) -> str:
@@ -38,7 +51,7 @@ def table() -> str:
                   "| what | measured | n | target | holds |", "|---|---|---|---|---|"]
         for key, figure in report["figures"].items():
             holds = {None: "", True: "yes", False: "**no**"}[figure["holds"]]
-            lines.append(f"| {WORDS.get(key, key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
+            lines.append(f"| {words(key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
         lines.append("")
     return "\n".join(lines)
 

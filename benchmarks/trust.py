@@ -51,7 +51,7 @@ def figures_of(prefix: str, logits: torch.Tensor, samples, metadata: dict, targe
         return Figure(**value, n=len(samples), target=bound, holds=holds)
 
     found = {f"{prefix}{kind}": figure(report[kind], target if kind == "ap" else None) for kind in ("ap", "precision", "recall", "f1")}
-    found |= {f"{prefix}ap_{name}": figure(value, defects) for name, value in report["defects"].items()}
+    found |= {f"{prefix}ap_{name}": figure(value, defects) for name, value in report["defects"].items() if np.isfinite(value["value"])}
     found[f"{prefix}ece"] = figure(report["ece"], most=0.05 if target else None)
     for risk, entry in report.get("risks", {}).items():
         if "refused" not in entry and entry["accepted"]:
