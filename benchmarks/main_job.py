@@ -24,7 +24,7 @@ from PIL import Image
 
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
-from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW
+from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW, png_of
 from reliable_ads.devtools.graph import load, titled, to_api
 from reliable_ads.pocket.briefs import test_briefs
 from reliable_ads.pocket.draw import sheet
@@ -45,10 +45,8 @@ class Session:
 
     def draw(self, brief, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
         """Runs one brief → the sampler's report and all its pictures. sampler: other inputs of RF Cyclic Sampler; early rejection is off unless it says so."""
-        picture = io.BytesIO()
-        Image.fromarray((brief.product.rgba * 255 + 0.5).astype("uint8"), "RGBA").save(picture, "PNG")
         inputs = lambda title: self.graph[titled(self.graph, title)]["inputs"]
-        inputs(PICTURE)["image"] = self.client.upload(f"{brief.product_id}.png", picture.getvalue())
+        inputs(PICTURE)["image"] = self.client.upload(f"{brief.product_id}.png", png_of(brief.product.rgba))
         inputs(PLACED)["caption"], inputs(PROMPT)["text"] = brief.product.caption, brief.prompt
         inputs(SAMPLER).update({"seed": brief.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler})
         shown = self.client.outputs(self.graph)[titled(self.graph, SAMPLER)]
@@ -70,8 +68,8 @@ def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], d
                      **{k: report["attempts"][0][k] for k in ("label", "accepted")}, "p": report["attempts"][0]["probabilities"]["available"]})
         pictures.append(picture)
         print(f"\rsingle {number + 1}/{count}", end="", file=sys.stderr, flush=True)
+    texts = [f"{n}: {brief.product.caption}" for n, brief in enumerate(briefs)]
     for first in range(0, count, 50):
-        texts = [f"{n}: {brief.product.caption}" for n, brief in enumerate(briefs)]
         sheet(pictures[first:first + 50], texts[first:first + 50], 10, 160).save(out / f"single-sheet-{first:03d}.png")
     (out / "single.json").write_text(json.dumps(rows, indent=1))
     value, low, high = share(sum(r["accepted"] for r in rows), count)

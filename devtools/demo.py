@@ -71,8 +71,13 @@ def prepared(client: ComfyClient, options: Namespace) -> dict:
 
 def as_png(path: Path) -> bytes:
     """Any picture file as an 8-bit RGBA PNG: Load Image would clip 16-bit files and take an animation for a batch."""
+    return png_of(open_picture(path))
+
+
+def png_of(rgba) -> bytes:
+    """(H, W, 4) in [0, 1] as an 8-bit PNG."""
     file = io.BytesIO()
-    Image.fromarray((open_picture(path) * 255 + 0.5).astype("uint8"), "RGBA").save(file, "PNG")
+    Image.fromarray((rgba * 255 + 0.5).astype("uint8"), "RGBA").save(file, "PNG")
     return file.getvalue()
 
 

@@ -6,14 +6,12 @@ command goes on from them, product by product.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from ..rfnet.data import DataError
@@ -23,11 +21,10 @@ from ..rfnet.product import PictureError
 from .arguments import parse
 from .client import ComfyClient, GraphRefused
 from .comfy import ComfyServer, ServerFailed
-from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png
+from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png, png_of
 from .graph import GraphError, load, titled, to_api
 
 PICTURES = (".png", ".webp", ".tif", ".tiff")
-NOT_SHARED = ("attempts", "on_exhausted", "early_rejection", "usable", "seconds", "step_budget")
 PAGE = "reliable-ads-profile"
 
 
@@ -55,12 +52,8 @@ def main(arguments: list[str]) -> int:
 
 
 def summary(profile: Profile) -> str:
-    try:
-        profile.fit()
-    except GateError as error:
-        return f"{len(profile.accepted)} draws, no gates yet: {error}"
-    gates = [{"step": gate.step(profile.settings["steps"]), "threshold": gate.threshold} for gate in profile.gates]
-    return json.dumps({**profile.about, "gates": gates, "look": profile.look, "review": profile.review}, indent=2)
+    found = profile.report()
+    return f"{found['draws']} draws, no gates yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
 
 
 def briefs(split: Path):
@@ -68,9 +61,7 @@ def briefs(split: Path):
     from ..pocket.briefs import briefs_of
 
     for brief in briefs_of(split):
-        file = io.BytesIO()
-        Image.fromarray((brief.product.rgba * 255 + 0.5).astype("uint8"), "RGBA").save(file, "PNG")
-        yield file.getvalue(), brief.product.caption, brief.prompt
+        yield png_of(brief.product.rgba), brief.product.caption, brief.prompt
 
 
 def pictures(folder: Path):
@@ -94,9 +85,10 @@ def begin(out: Path, kept: Path) -> int:
 
 def profiling(client: ComfyClient, options: Namespace) -> dict:
     """The workflow in API format, RF Profile in the place of RF Cyclic Sampler and of all that hangs on it."""
-    graph = to_api(load(options.workflow), client.ask("/object_info"))
-    sampler = titled(graph, SAMPLER)
-    shared = {name: value for name, value in graph[sampler]["inputs"].items() if name not in NOT_SHARED}
+    known = client.ask("/object_info")
+    graph = to_api(load(options.workflow), known)
+    sampler, asked = titled(graph, SAMPLER), known["RFProfile"]["input"]
+    shared = {name: value for name, value in graph[sampler]["inputs"].items() if name in asked["required"] | asked.get("optional", {})}
     behind = {sampler}
     while more := {key for key, node in graph.items() if key not in behind and any(isinstance(value, list) and value[0] in behind for value in node["inputs"].values())}:
         behind |= more

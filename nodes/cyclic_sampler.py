@@ -3,7 +3,6 @@
 import json
 import logging
 
-import comfy.samplers
 import comfy.utils
 import torch
 from comfy_api.latest import io, ui
@@ -11,8 +10,8 @@ from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
 from . import gates
-from .edge import CATEGORY, OFF, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_last, stop_if_cancelled
-from .sampling import Draw
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_last, stop_if_cancelled
+from .sampling import Draw, reviewing, sampling_inputs
 
 
 class RFCyclicSampler(io.ComfyNode):
@@ -24,19 +23,7 @@ class RFCyclicSampler(io.ComfyNode):
             category=CATEGORY,
             description="KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to publish.",
             inputs=[
-                io.Model.Input("model", tooltip="The model that paints."),
-                io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
-                io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
-                io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
-                io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
-                Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
-                Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ..."),
-                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
-                io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5."),
-                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."),
-                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip="How the noise falls over the steps, as in KSampler."),
-                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="1 paints the background from pure noise; less keeps something of what is there."),
+                *sampling_inputs(),
                 io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),
                 io.Combo.Input(
                     "on_exhausted",
@@ -47,7 +34,7 @@ class RFCyclicSampler(io.ComfyNode):
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
                 io.Combo.Input(
-                    "early_rejection", options=[gates.AUTO, OFF, *gates.profiles()], default=gates.AUTO, optional=True,
+                    "early_rejection", options=[gates.AUTO, gates.OFF, *gates.profiles()], default=gates.AUTO, optional=True,
                     tooltip="Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has measured this model and reviewer; off: every draw goes to its end.",
                 ),
                 io.Int.Input("usable", default=1, min=1, max=1000, optional=True, tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it."),
@@ -75,13 +62,13 @@ class RFCyclicSampler(io.ComfyNode):
         draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product, screen.step)
         draw.check()
         threshold = reviewer.threshold_for(accept, threshold)
-        settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise, "accept": accept, "threshold": threshold}
+        settings = draw.settings(threshold)
         closing, profile = gates.choose(early_rejection, model, reviewer, settings)
         limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None}
         run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen, gates=closing, **limits)
 
-        rules = {"profile": profile, "gates": [{"step": gate.step(steps), "threshold": gate.threshold} for gate in closing]}
-        report = json.dumps({**run.report(), "settings": {**settings, **limits}, "early_rejection": rules}, ensure_ascii=False, indent=2)
+        rules = {"profile": profile, "gates": [gate.at(steps) for gate in closing]}
+        report = json.dumps({**run.report(), "settings": {**settings, "accept": accept, **limits}, "early_rejection": rules}, ensure_ascii=False, indent=2)
         pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in run.attempts]))  # a NaN picture is shown black
         shown = {**shown_pictures(pictures), "report": [report]}
         if not run.results:
@@ -101,17 +88,6 @@ def play(draw: Draw, reviewer, threshold: float, seed: int, attempts: int, on_ex
         return draw(seed, look)
 
     return run(generate, reviewing(draw, reviewer, threshold), seed, attempts, on_exhausted, screen.show, **limits)
-
-
-def reviewing(draw: Draw, reviewer, threshold: float):
-    """A function of pictures (3, H, W) that gives their rows of the review."""
-
-    def review(image: torch.Tensor) -> dict:
-        verdict = reviewer.review(image[None], draw.canvas, threshold).rows()[0]
-        stop_if_cancelled()
-        return verdict
-
-    return review
 
 
 class Screen:

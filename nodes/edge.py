@@ -7,7 +7,6 @@ from comfy_api.latest import io
 from ..rfnet.risks import ACCEPT
 
 CATEGORY = "reliable ads"
-OFF = "off"
 Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
 

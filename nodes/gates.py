@@ -8,9 +8,7 @@ from pathlib import Path
 import folder_paths
 import torch
 
-from .edge import OFF
-
-AUTO = "auto"
+AUTO, OFF = "auto", "off"
 ENDING = ".gates.json"
 SAMPLES = 24  # tensors of a module that its fingerprint looks at
 

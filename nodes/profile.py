@@ -3,14 +3,12 @@
 import json
 import time
 
-import comfy.samplers
 import comfy.utils
 from comfy_api.latest import io, ui
 
 from . import gates
-from .cyclic_sampler import reviewing
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, stop_if_cancelled
-from .sampling import Draw
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, stop_if_cancelled
+from .sampling import Draw, reviewing, sampling_inputs
 
 
 class RFProfile(io.ComfyNode):
@@ -25,19 +23,7 @@ class RFProfile(io.ComfyNode):
                 io.String.Input("profile_name", default="my_model", tooltip="The profile's name in models/rfnet. Run it again with other products or seeds and the draws add up; 100 or more make it trustworthy."),
                 io.Int.Input("draws", default=20, min=1, max=10000, tooltip="Pictures to draw now, with this product."),
                 io.Float.Input("share", default=0.03, min=0.0, max=0.5, step=0.01, tooltip="How many of the pictures that would have been accepted may be lost. 0.03 is 3 in 100."),
-                io.Model.Input("model", tooltip="As for RF Cyclic Sampler."),
-                io.Conditioning.Input("positive", tooltip="As for RF Cyclic Sampler."),
-                io.Conditioning.Input("negative", tooltip="As for RF Cyclic Sampler."),
-                io.Latent.Input("latent_image", tooltip="As for RF Cyclic Sampler."),
-                io.Vae.Input("vae", tooltip="As for RF Cyclic Sampler."),
-                Reviewer.Input("reviewer", tooltip="As for RF Cyclic Sampler."),
-                Product.Input("product", tooltip="As for RF Cyclic Sampler."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first draw; the next ones take seed + 1, seed + 2, ..."),
-                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps, as you will use them: at least 10."),
-                io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance, as you will use it."),
-                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as you will use it."),
-                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip="How the noise falls over the steps, as you will use it."),
-                io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="As you will use it."),
+                *sampling_inputs(),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
             ],
@@ -55,14 +41,12 @@ class RFProfile(io.ComfyNode):
         cls, profile_name, draws, share, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, threshold, accept="threshold"
     ) -> io.NodeOutput:
         from ..rfnet.files import write_text
-        from ..rfnet.gates import GateError
 
         path = gates.own_path(profile_name)
         threshold = reviewer.threshold_for(accept, threshold)
-        settings = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler, "denoise": denoise, "threshold": threshold}
         draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product)
         draw.check()
-        profile = begun(path, model, reviewer, settings)
+        profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
         bar = comfy.utils.ProgressBar(draws, node_id=cls.hidden.unique_id)
         for number in range(draws):
@@ -70,12 +54,8 @@ class RFProfile(io.ComfyNode):
             measure(profile, draw, reviewing(draw, reviewer, threshold), (seed + number) % 2**64)
             write_text(path, profile.to_json())  # a cancel keeps what was drawn
             bar.update_absolute(number + 1)
-        try:
-            write_text(path, profile.fit().to_json())
-            found = {**profile.about, "gates": [{"step": gate.step(steps), "threshold": gate.threshold} for gate in profile.gates]}
-        except GateError as error:
-            found = {"draws": len(profile.accepted), "accepted": sum(profile.accepted), "gates": [], "note": str(error)}
-        report = json.dumps({"profile": profile_name, **found, "look": profile.look, "review": profile.review}, ensure_ascii=False, indent=2)
+        report = json.dumps({"profile": profile_name, **profile.report()}, ensure_ascii=False, indent=2)
+        write_text(path, profile.to_json())
         return io.NodeOutput(report, ui={**ui.PreviewText(report).as_dict(), "report": [report]})
 
 

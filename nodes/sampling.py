@@ -1,15 +1,17 @@
-"""One attempt: sampled as stock KSampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
+"""What both sampling nodes share: their inputs, and one attempt: sampled as stock KSampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.sample
+import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
+from comfy_api.latest import io
 
-from .edge import channels_first, stop_if_cancelled
+from .edge import Product, Reviewer, channels_first, stop_if_cancelled
 
 
 class SamplingError(ValueError):
@@ -32,6 +34,10 @@ class Draw:
     vae: Any
     canvas: Any
     on_step: Callable[[int, int, Any], None] = field(default=lambda step, steps, preview: None)
+
+    def settings(self, threshold: float) -> dict:
+        """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
+        return {"steps": self.steps, "cfg": self.cfg, "sampler_name": self.sampler_name, "scheduler": self.scheduler, "denoise": self.denoise, "threshold": threshold}
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -77,3 +83,33 @@ class Draw:
             denoise=self.denoise, noise_mask=self.latent.get("noise_mask"), callback=callback,
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
         )  # fmt: skip
+
+
+def sampling_inputs() -> list:
+    """What KSampler asks for and what a review needs, in the order that both sampling nodes show."""
+    return [
+        io.Model.Input("model", tooltip="The model that paints."),
+        io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
+        io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
+        io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
+        io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
+        Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
+        Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+        io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ..."),
+        io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
+        io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5."),
+        io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."),
+        io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip="How the noise falls over the steps, as in KSampler."),
+        io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="1 paints the background from pure noise; less keeps something of what is there."),
+    ]
+
+
+def reviewing(draw: Draw, reviewer, threshold: float) -> Callable[[torch.Tensor], dict]:
+    """A function of pictures (3, H, W) that gives their rows of the review."""
+
+    def review(image: torch.Tensor) -> dict:
+        verdict = reviewer.review(image[None], draw.canvas, threshold).rows()[0]
+        stop_if_cancelled()
+        return verdict
+
+    return review

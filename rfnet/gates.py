@@ -35,6 +35,10 @@ class Gate:
         """The step, counted from 1, after which this gate looks."""
         return min(max(1, round(self.progress * steps)), max(1, steps - 1))
 
+    def at(self, steps: int) -> dict:
+        """As reports show it."""
+        return {"step": self.step(steps), "threshold": self.threshold}
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -166,6 +170,14 @@ class Profile:
         self.gates = fit_gates(self.draws, steps, self.share)
         self.about = {"draws": len(self.accepted), "accepted": int(sum(self.accepted)), "groups": len(set(self.groups)), "held_out": judge(self.draws, steps, self.share)}
         return self
+
+    def report(self) -> dict:
+        """Fits the gates if that can be done and says what came out: what they save and lose, or, as "note", why there are none."""
+        try:
+            about = self.fit().about
+        except GateError as error:
+            about = {"draws": len(self.accepted), "accepted": int(sum(self.accepted)), "note": str(error)}
+        return {**about, "gates": [gate.at(self.settings["steps"]) for gate in self.gates], "look": self.look, "review": self.review}
 
     def why_not(self, model: str, reviewer: str, settings: dict) -> str | None:
         """Why this profile says nothing about such draws; None where it does."""

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from .augment import Batch, collate
 from .config import TrainConfig
 from .data import DataError
-from .files import write_bytes, write_safetensors
 from .evaluate import fit_temperature, predict, score
+from .files import write_bytes, write_safetensors
 from .labels import LABELS
 from .map_sources import BUILTIN
 from .maps import MapNet

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..render import style, to_bytes
+from ..scenes import PANORAMAS
 from . import backdrops
 from .backdrops import SURFACES, Stage
 from .cutouts import HELD_FAMILIES, Cutout, crop, draw_cutout
@@ -17,8 +19,6 @@ from .defects import camouflage_tile, close_kin, dyed, fog, own_colours, pattern
 from .growths import KINDS, RAISED, grow
 from .plans import CAUSES, HELD_CAUSES, Plan, Setting, choose, make_plan, make_setting
 from .relief import TILE, Finishes, over
-from ..render import style
-from ..scenes import PANORAMAS
 from .shadows import cast, contact
 from .things import THING_PIXELS, Canvas, Supply, crowd, put
 
@@ -68,8 +68,7 @@ class Composer:
                 break
         image, visible, salient = self._finish(plan, product, canvas, placed, rng)
         depth = canvas.inverse / canvas.inverse.max()
-        to8 = lambda a: np.clip(a * 255 + 0.5, 0, 255).astype(np.uint8)
-        return Composite(to8(image), to8(visible), to8(depth), to8(salient), plan, product, things)
+        return Composite(*map(to_bytes, (image, visible, depth, salient)), plan, product, things)
 
     # ---- product ---------------------------------------------------------------------------------------------------
 

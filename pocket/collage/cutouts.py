@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .goods import FAMILIES
 from ..products import COLOURS, CUTOUTS, cutouts_of, seed_of
+from .goods import FAMILIES
 from .relief import LEATHER, WOVEN, Finishes, bend, inflate, noise, over
 from .shapes import Sheet
 

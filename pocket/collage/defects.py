@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .cutouts import Cutout, draw_family, recolour, resize
 from ..products import COLOURS
+from .cutouts import Cutout, draw_family, recolour, resize
 from .relief import TILE, noise, over
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...rfnet.labels import LABELS
+from ..products import seed_of
+from ..scenes import AVAILABLE_SHARE, PANORAMAS, STYLES, WALL_COLOURS, WALLS, wall_words
 from .backdrops import SURFACES, Lamp, View
 from .cutouts import Cutout
 from .growths import KINDS, RAISED
-from ..products import seed_of
-from ..scenes import AVAILABLE_SHARE, PANORAMAS, STYLES, WALL_COLOURS, WALLS, wall_words
 
 CAUSES = {
     "space_mismatch": ("float", "sink", "over_edge", "tilted", "sky", "on_wall"),

@@ -6,12 +6,12 @@ import functools
 
 import numpy as np
 
+from ..products import CUTOUTS
 from . import backdrops
 from .backdrops import Stage
 from .cutouts import Cutout, crop, draw_family, emoji, resize
 from .goods import FAMILIES
 from .plans import CAUSES, THINGS, Plan, choose
-from ..products import CUTOUTS
 from .relief import Finishes, over
 
 THING_PIXELS, THING_KINDS = 176, 6
