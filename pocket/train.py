@@ -38,7 +38,7 @@ def _vae(args) -> None:
 def _diffusion(args) -> None:
     from .train_diffusion import train_diffusion
     scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
-    train_diffusion(scenes, held_out, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 16, args.seed, start=args.start, available=args.available)
+    train_diffusion(scenes, held_out, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 16, args.seed, start=args.start, shares=dict(args.shares))
 
 
 def _export(args) -> None:
@@ -50,6 +50,11 @@ def _export(args) -> None:
 def _roundtrip(args) -> None:
     from .export import roundtrip
     print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed, cache=args.cache))
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
 
 
 def add_train_parser(commands) -> None:
@@ -77,7 +82,8 @@ def add_train_parser(commands) -> None:
         parser.add_argument("--limit", type=int, help="use only the first scenes")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--start", type=Path, help="begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported pocket_sd.safetensors")
-    parser.add_argument("--available", type=float, help="share of available scenes among those that the steps see (default: as many as there are)")
+    parser.add_argument("--shares", nargs="+", type=_share, default=[], metavar="NAME=SHARE",
+                        help="how often the steps see a label or a cause, such as available=0.4 no_surface=0.1; what is left goes to all others (default: as often as they occur)")
     parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder (default: where the pack looks, pocket/weights)")

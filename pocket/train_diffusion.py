@@ -19,11 +19,12 @@ import torch
 import torch.nn.functional as F
 
 from ..rfnet.files import write_safetensors, write_text
+from ..rfnet.labels import LABELS
 from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
 from .ldm import CONTROLNET, from_ldm, key_maps, read_file
 from .pipeline import sample
-from .train_vae import load_vae
+from .train_vae import load_vae, save_vae
 from .training import Training, read_averages, to_unit, write_sheet
 
 CONTROL_FROM = 0.55     # share of the budget after which the ControlNet takes part
@@ -31,6 +32,7 @@ WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet 
 EMPTY_PROMPT = 0.1
 PRODUCT_WEIGHT = 0.4    # of the loss on the product, whose own pixels are put back after sampling
 REPORT_SECONDS, SHEET_SECONDS = 30, 420
+STATE = ".state.safetensors"
 
 
 @dataclass
@@ -103,22 +105,32 @@ def cached_latents(scenes, vae, cache: Path) -> torch.Tensor:
     return torch.stack([known[name] for name in names])
 
 
-def mix(labels: np.ndarray, available: float | None) -> torch.Tensor:
-    """Weights (N,) by which a share `available` of the draws are available scenes, label 0; None: every scene as often as any other."""
-    usable = torch.from_numpy(labels == 0)
-    if available is not None and not 0 < available < 1:
-        raise ValueError(f"available is {available}: give the share of available scenes, between 0 and 1, such as 0.5")
-    if available is None or not 0 < int(usable.sum()) < len(usable):
-        return torch.ones(len(usable))
-    return torch.where(usable, available / usable.sum(), (1 - available) / (~usable).sum())
+def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.Tensor:
+    """Weights (N,) by which the scenes of a label or a cause that `shares` names get that share of the draws; all others divide what is left.
+
+    Raises ValueError on a name that no scene has, on a share outside of [0, 1], and where the shares exceed 1 or leave something for nobody.
+    """
+    weights, left, rest = torch.zeros(len(labels)), 1.0, np.ones(len(labels), bool)
+    for name, share in (shares or {}).items():
+        chosen = np.array([name in (LABELS[label], cause) for label, cause in zip(labels, causes)])
+        if not chosen.any():
+            raise ValueError(f'no scene is "{name}": name a label or a cause, such as {", ".join(sorted({LABELS[label] for label in labels} | {cause for cause in causes if cause}))}')
+        if not 0 <= share <= 1 or (chosen & ~rest).any():
+            raise ValueError(f"the share of {name} is {share}: give each scene one share between 0 and 1, such as available=0.5")
+        weights[chosen], left, rest = share / chosen.sum(), left - share, rest & ~chosen
+    if left < -1e-6 or (left > 1e-6 and not rest.any()):
+        raise ValueError(f"the shares add up to {1 - left:.2f}: they may not be more than 1, nor less where they name all scenes")
+    if rest.any():
+        weights[rest] = max(0.0, left) / rest.sum()
+    return weights
 
 
-def make_table(scenes, vae, cache: Path, available: float | None = None) -> Table:
+def make_table(scenes, vae, cache: Path, shares: dict | None = None) -> Table:
     latents = cached_latents(scenes, vae, cache)
     alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
     hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products])
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]), mix(scenes.labels, available))
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]), mix(scenes.labels, scenes.causes, shares))
 
 
 @torch.no_grad()
@@ -169,7 +181,7 @@ def begin_from(file, pocket: Pocket) -> bool:
     """Takes UNet and text encoder from a training's state or from an exported checkpoint; the ControlNet too, where the state had begun it or the
     export's lies beside the checkpoint. Returns whether there was one."""
     parts = {"unet": pocket.unet, "text_encoder": pocket.text_encoder}
-    if str(file).endswith(".state.safetensors"):
+    if str(file).endswith(STATE):
         controlled = bool(read_averages(file, parts)["extra"].get("control"))
         if controlled:
             read_averages(file, {"controlnet": pocket.controlnet})
@@ -184,18 +196,20 @@ def begin_from(file, pocket: Pocket) -> bool:
 
 
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
-                    sheet_columns: int = 8, start=None, available: float | None = None, config: dict = POCKET) -> Path:
+                    sheet_columns: int = 8, start=None, shares: dict | None = None, config: dict = POCKET) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
 
-    start: the state file of an earlier training, or an exported checkpoint, that this one begins from. available: the share of available scenes
-    among those that the steps draw, since guidance makes a family paint usable pictures more often than it saw them.
+    start: the state file of an earlier training, or an exported checkpoint, that this one begins from; its autoencoder is taken along where WORK has none.
+    shares: {label or cause: share of the scenes that the steps draw}, since a small family doesn't paint all defects as often as it sees them.
     """
     work = Path(work)
+    if start is not None and not (work / "vae.safetensors").exists() and not str(start).endswith(STATE):
+        save_vae(work / "vae.safetensors", *load_vae(start), {})
     vae, trained = load_vae(work / "vae.safetensors")
     config = {**config, "vae": trained["vae"]}
     pocket = build_pocket(config, seed)
     pocket.vae = vae
-    table, check = (make_table(s, vae, work / f"latents-{name}.safetensors", available) for s, name in ((scenes, "train"), (held_out, "val")))
+    table, check = (make_table(s, vae, work / f"latents-{name}.safetensors", asked) for s, name, asked in ((scenes, "train", shares), (held_out, "val", None)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))

@@ -46,7 +46,7 @@ def scenes(count: int, seed: int = 0):
     alpha[:, 30:100, 40:90] = 255
     images = pictures(count, seed)
     return SimpleNamespace(images=images, products=np.concatenate([images, alpha], -1), prompts=["photo, on a wooden table"] * count,
-                           captions=["a box"] * count, ids=[str(i) for i in range(count)], labels=np.arange(count) % 5)
+                           captions=["a box"] * count, causes=[""] * count, ids=[str(i) for i in range(count)], labels=np.arange(count) % 5)
 
 
 def test_files_give_back_the_same_modules(pocket, files):
@@ -67,13 +67,19 @@ def test_file_layout_is_the_one_others_read(files):
     assert {"zero_convs.0.0.weight", "middle_block_out.0.weight", "input_hint_block.0.weight", "input_hint_block.14.weight"} <= controlnet
 
 
-def test_the_share_of_available_scenes_is_the_asked_one():
-    labels = np.array([0, 0, 0, 0, 1, 2])
-    weights = mix(labels, 0.25)
-    assert torch.allclose(weights / weights.sum(), torch.tensor([1 / 16] * 4 + [3 / 8] * 2))
-    assert torch.equal(mix(labels, None), torch.ones(6)) and torch.equal(mix(labels * 0, 0.3), torch.ones(6))
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        mix(labels, 1.0)
+def test_labels_and_causes_are_drawn_as_often_as_asked():
+    labels, causes = np.array([0, 0, 1, 1, 2, 3]), ["", "", "float", "sink", "tiny_surroundings", "clutter"]
+    assert torch.allclose(mix(labels, causes), torch.full((6,), 1 / 6))
+    assert torch.allclose(mix(labels, causes, {"available": 0.25}), torch.tensor([1 / 8] * 2 + [3 / 16] * 4))
+    assert torch.allclose(mix(labels, causes, {"available": 0.5, "float": 0.3}), torch.tensor([0.25, 0.25, 0.3, 0.2 / 3, 0.2 / 3, 0.2 / 3]))
+    assert torch.allclose(mix(labels, causes, {"sink": 1.0}), torch.tensor([0.0, 0, 0, 1, 0, 0]))
+
+
+@pytest.mark.parametrize("shares, says", [({"legs": 0.1}, 'no scene is "legs"'), ({"float": 1.5}, "between 0 and 1"), ({"float": 0.7, "sink": 0.7}, "add up to 1.40"),
+                                          ({"space_mismatch": 0.2, "float": 0.2}, "each scene one share")])
+def test_shares_that_cannot_be_are_refused(shares, says):
+    with pytest.raises(ValueError, match=says):
+        mix(np.array([0, 1, 1]), ["", "float", "sink"], shares)
 
 
 def test_tokens_are_clips():
