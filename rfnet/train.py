@@ -20,7 +20,7 @@ from .evaluate import fit_temperature, predict, score
 from .files import write_bytes, write_safetensors
 from .labels import LABELS
 from .map_sources import BUILTIN
-from .maps import MapNet
+from .maps import MapNet, resize
 from .metrics import table
 from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
@@ -117,10 +117,13 @@ class Run:
                 load_pretrained(self.rfnet, path)
                 continue
             rfnet, mapnet, _ = load_networks(path)
-            if replace(rfnet.config, inputs=self.rfnet.config.inputs) != self.rfnet.config or not set(self.rfnet.config.inputs) <= set(rfnet.config.inputs):
+            mine, theirs = self.rfnet.state_dict(), rfnet.state_dict()
+            theirs["images.position"] = resize(theirs["images.position"], *mine["images.position"].shape[-2:])  # it may have seen pictures of another size
+            kept = {name: value for name, value in theirs.items() if name in mine}  # or more inputs than this one: an ablation of it
+            same = replace(rfnet.config, **{name: getattr(self.rfnet.config, name) for name in ("inputs", "image_size", "map_size")}) == self.rfnet.config
+            if not same or len(kept) < len(mine) or any(value.shape != mine[name].shape for name, value in kept.items()):
                 raise DataError(f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config {rfnet.config.to_json()}.')
-            mine = self.rfnet.state_dict()  # fewer inputs than the file has: an ablation of it
-            self.rfnet.load_state_dict({name: value for name, value in rfnet.state_dict().items() if name in mine})
+            self.rfnet.load_state_dict(kept)
             self.mapnet.load_state_dict(mapnet.state_dict())
         if config.init == "imagenet" or config.weights:
             modules = dict(self.rfnet.images.backbone.named_modules())

@@ -230,6 +230,8 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
     assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before)
     fewer = Run(config(folder, tmp_path / "fewer.safetensors", weights=first, frozen=[], architecture=replace(SMALL, inputs=("product", "generated", "caption"))))
     assert torch.equal(fewer.rfnet.head.weight.half(), before["rfnet.head.weight"]) and "depth" not in fewer.rfnet.kinds
+    larger = Run(config(folder, tmp_path / "larger.safetensors", weights=first, frozen=[], architecture=replace(SMALL, image_size=2 * SMALL.image_size)))
+    assert larger.rfnet.images.position.shape[-1] == 2 * before["rfnet.images.position"].shape[-1] and torch.equal(larger.rfnet.head.weight.half(), before["rfnet.head.weight"])
     with pytest.raises(DataError, match="another architecture"):
         Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=[], architecture=replace(SMALL, width=64)))
     with pytest.raises(DataError, match='frozen names "nowhere"'):
