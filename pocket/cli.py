@@ -27,9 +27,12 @@ def _render(args) -> int:
     finally:
         if (data / "assets-check").is_dir():
             (data / "assets-check").rmdir()
-    for split, count in (("train", args.train), ("val", args.val), ("test", args.test)):
-        with tqdm(total=count, desc=f"render {split}", unit="scene") as bar:
-            render_split(data, split, count, Path(args.assets), args.workers, lambda number, count=count: bar.update(min(PER_SHARD, count - number * PER_SHARD)))
+    if args.start % PER_SHARD:
+        print(f"--start is {args.start}: it must be a multiple of {PER_SHARD}", file=sys.stderr)
+        return 2
+    for split, count, start in (("train", args.train, args.start), ("val", args.val, 0), ("test", args.test, 0)):
+        with tqdm(total=max(0, count - start), desc=f"render {split}", unit="scene") as bar:
+            render_split(data, split, count, Path(args.assets), args.workers, lambda number, count=count: bar.update(min(PER_SHARD, count - number * PER_SHARD)), start)
     return 0
 
 
@@ -86,6 +89,8 @@ def main(arguments=None) -> int:
         maker.add_argument("--assets", required=True, help="node_modules folder with @pmndrs/assets and @lobehub/fluent-emoji-3d")
         for split, count in zip(("train", "val", "test"), counts):
             maker.add_argument(f"--{split}", type=int, default=count, help="how many scenes (default %(default)s)")
+        if name == "render":
+            maker.add_argument("--start", type=int, default=0, help="leave out so many training scenes, for scenes that another training has not seen")
         maker.add_argument("--workers", type=int, default=2, help="processes of one thread each")
         maker.set_defaults(run=run)
     maker.add_argument("--size", type=int, default=256, help="side of a square picture; portraits and landscapes have the same area")

@@ -115,6 +115,19 @@ CAUSES = {
 }
 
 
+# What a caption may say of a picture beyond its prompt: of one with this defect, and of any other
+BLAME = {"space_mismatch": "hanging in the air", "size_mismatch": "in a wrong size", "indistinctiveness": "lost in its background", "shape_hallucination": "with parts grown on"}
+PRAISE = {"space_mismatch": "standing firmly on the surface", "size_mismatch": "in its true size", "indistinctiveness": "standing out clearly",
+          "shape_hallucination": "with nothing added"}
+
+
+def described(prompt: str, label: str, random: np.random.Generator) -> str:
+    """The prompt with true words on the picture: half of the defects are named, everything else is praised for a defect that it doesn't have."""
+    if label in BLAME and random.random() < 0.5:
+        return f"{prompt}, {BLAME[label]}"
+    return f"{prompt}, {PRAISE[_choose(random, [other for other in PRAISE if other != label])]}"
+
+
 def wall_words(kind: str, colour: str) -> str:
     """A painted room in the words of prompts: "an orange room with shelves"."""
     words = WALLS[kind].format(colour)

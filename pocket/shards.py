@@ -45,9 +45,9 @@ def render_shard(path: Path, split: str, numbers: range, renderer) -> None:
     write_shard(path, rows)
 
 
-def render_split(data: Path, split: str, count: int, assets: Path, workers: int, progress) -> None:
-    """Renders every shard of a split that is not there yet, in `workers` processes of one thread each."""
-    wanted = [n for n in range((count + PER_SHARD - 1) // PER_SHARD) if not shard_path(data, split, n).exists()]
+def render_split(data: Path, split: str, count: int, assets: Path, workers: int, progress, start: int = 0) -> None:
+    """Renders every shard of a split's scenes start to count - 1 that is not there yet, in `workers` processes of one thread each; start: a multiple of PER_SHARD."""
+    wanted = [n for n in range(start // PER_SHARD, (count + PER_SHARD - 1) // PER_SHARD) if not shard_path(data, split, n).exists()]
     base = __package__.rsplit(".", 1)[0]
     root = Path(sys.modules[base].__path__[0]).parent
     running: list[tuple[subprocess.Popen, int]] = []

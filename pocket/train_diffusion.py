@@ -24,12 +24,14 @@ from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
 from .ldm import CONTROLNET, from_ldm, key_maps, read_file
 from .pipeline import sample
+from .scenes import described
 from .train_vae import load_vae, save_vae
 from .training import Training, read_averages, to_unit, write_sheet
 
 CONTROL_FROM = 0.55     # share of the budget after which the ControlNet takes part
 WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet stands alone too
 EMPTY_PROMPT = 0.1
+DESCRIBED = 0.35         # share of the prompts that also say what is right or wrong with the picture, as captions of real pictures sometimes do
 PRODUCT_WEIGHT = 0.4    # of the loss on the product, whose own pixels are put back after sampling
 REPORT_SECONDS, SHEET_SECONDS = 30, 420
 STATE = ".state.safetensors"
@@ -37,9 +39,9 @@ STATE = ".state.safetensors"
 
 @dataclass
 class Table:
-    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (N + 1, 77), the last
-    of the empty prompt; how often each scene is drawn (N,); and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints,
-    contexts (N + 1, 77, C) of the tokens."""
+    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token ids (2 N + 1, 77) of the
+    prompts, of the prompts with words on the picture, and of the empty prompt; how often each scene is drawn (N,); and what resting layers make
+    of them: features (N, 256, 16, 16) float16 of the hints, contexts (2 N + 1, 77, C) of the tokens."""
     latents: torch.Tensor
     shares: torch.Tensor
     hints: torch.Tensor
@@ -51,13 +53,14 @@ class Table:
     def draw(self, count: int, random: torch.Generator, pocket: Pocket):
         """A batch (latents, shares, features, contexts); some of the prompts are empty."""
         index = torch.multinomial(self.weights, count, replacement=True, generator=random)
-        words = torch.where(torch.rand(count, generator=random) < EMPTY_PROMPT, -1, index)
+        chance = torch.rand(count, generator=random)
+        words = torch.where(chance < EMPTY_PROMPT, -1, index + len(self.latents) * (chance > 1 - DESCRIBED))
         contexts = pocket.text_encoder(self.tokens[words]).last_hidden_state if self.contexts is None else self.contexts[words]
         return self.latents[index], self.shares[index], None if self.features is None else self.features[index], contexts
 
     @torch.no_grad()
     def encode_prompts(self, pocket: Pocket, batch: int = 64) -> torch.Tensor:
-        """The tokens' contexts (N + 1, 77, C)."""
+        """The tokens' contexts (2 N + 1, 77, C)."""
         return torch.cat([pocket.text_encoder(self.tokens[i:i + batch]).last_hidden_state for i in range(0, len(self.tokens), batch)])
 
     @torch.no_grad()
@@ -130,7 +133,8 @@ def make_table(scenes, vae, cache: Path, shares: dict | None = None) -> Table:
     alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
     hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products])
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, ""]), mix(scenes.labels, scenes.causes, shares))
+    words = [described(prompt, LABELS[label], np.random.default_rng(row)) for row, (prompt, label) in enumerate(zip(scenes.prompts, scenes.labels))]
+    return Table(latents, F.avg_pool2d(alphas[:, None], 8), torch.from_numpy(hints), tokenize([*scenes.prompts, *words, ""]), mix(scenes.labels, scenes.causes, shares))
 
 
 @torch.no_grad()
@@ -256,7 +260,7 @@ def sheet_canvases(scenes, count: int) -> list:
 def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int) -> None:
     with run.averaged(), torch.no_grad():
         fixed = torch.Generator().manual_seed(0)
-        loss = float(velocity_loss(pocket, check.latents, check.shares, check.features, check.encode_prompts(pocket)[:-1], alpha_bar, fixed))
+        loss = float(velocity_loss(pocket, check.latents, check.shares, check.features, check.encode_prompts(pocket)[:len(check.latents)], alpha_bar, fixed))
         seeds = list(range(columns))
         drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.prompts[:columns], seeds)
     print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)

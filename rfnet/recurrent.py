@@ -52,6 +52,7 @@ class RecurrentRun:
     seconds: float = 0.0
     on_exhausted: str = "best"
     ended_by: str = ""
+    wanted: int = 1
 
     def report(self) -> dict:
         """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "dropped", "steps", "looks", "seconds"}],
@@ -68,8 +69,8 @@ class RecurrentRun:
 
     @property
     def results(self) -> list:
-        """What the run gives back: all accepted attempts, or else the one that on_exhausted says."""
-        return self.usable or ([self.returned] if self.returned else [])
+        """What the run gives back: the accepted attempts, no more than were asked for, or else the one that on_exhausted says."""
+        return self.usable[:self.wanted] or ([self.returned] if self.returned else [])
 
     @property
     def steps(self) -> int:
@@ -103,6 +104,30 @@ class Look:
                 self.seen.append({"step": step, "available": row["probabilities"]["available"]})
                 if row["probabilities"]["available"] < gate.threshold:
                     raise Dropped(image, {**row, "accepted": False})
+
+
+class Looks:
+    """What an engine calls after each step of several draws at once: a Look for each. Rows that a gate closes on are no longer `alive`: the
+    engine may leave them out of its work, and Dropped comes only when none is left."""
+
+    def __init__(self, review: Callable[[torch.Tensor], dict], gates, count: int):
+        self.rows, self.dropped = [Look(review, gates) for _ in range(count)], {}
+
+    @property
+    def alive(self) -> list:
+        return [row for row in range(len(self.rows)) if row not in self.dropped]
+
+    def __call__(self, step: int, steps: int, pictures: Callable[[list], torch.Tensor]) -> None:
+        """pictures(rows) -> their predicted clean pictures (len(rows), 3, H, W), asked for only where a gate looks."""
+        alive = self.alive
+        seen = pictures(alive) if any(gate.step(steps) == step for gate in self.rows[0].gates) else [None] * len(alive)
+        for row, image in zip(alive, seen):
+            try:
+                self.rows[row](step, steps, lambda: image)
+            except Dropped as early:
+                self.dropped[row] = early
+                if len(self.dropped) == len(self.rows):
+                    raise
 
 
 @dataclass(frozen=True)
@@ -140,35 +165,40 @@ class Exhausted:
 
 
 def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[torch.Tensor], dict], seed: int, attempts: int, on_exhausted: str = "best",
-              gates: tuple[Gate, ...] = (), usable: int = 1, seconds: float | None = None, steps: int | None = None) -> Generator[object, None, RecurrentRun]:
+              gates: tuple[Gate, ...] = (), usable: int = 1, seconds: float | None = None, steps: int | None = None,
+              together: Callable[[int, list, Looks], tuple] | None = None, parallel: int = 1) -> Generator[object, None, RecurrentRun]:
     """Yield Started and Reviewed per attempt, then Accepted or Exhausted; the generator's return value is the RecurrentRun.
 
     generate(index, seed, look) -> (image (3, H, W), payload) draws attempt index, from 0, with seed, seed + 1, ... modulo 2**64, and calls
     look(step, steps, picture) after each step. review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt.
-    gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
+    together(index, seeds, looks) -> (images, payloads), of the rows in looks.alive, draws `parallel` attempts from `index` on at once; it calls looks
+    after each step. gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
     or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
     or "error" (raises NoneAccepted); where every attempt was given up, the best (last) of them is drawn to its end for that. What generate raises,
     such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
     """
-    for name, value in (("attempts", attempts), ("usable", usable)):
+    for name, value in (("attempts", attempts), ("usable", usable), ("parallel", parallel)):
         if value < 1:
             raise ValueError(f"{name} is {value}: at least 1 is needed.")
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
-    return _events(generate, review, seed, {"attempts": attempts, "seconds": seconds, "steps": steps}, on_exhausted, gates, usable)
+    return _events(generate, review, seed, {"attempts": attempts, "seconds": seconds, "steps": steps}, on_exhausted, gates, usable, together, parallel)
 
 
-def _events(generate, review, seed, budget, on_exhausted, gates, usable):
-    run, start = RecurrentRun(on_exhausted=on_exhausted), time.monotonic()
+def _events(generate, review, seed, budget, on_exhausted, gates, usable, together, parallel):
+    run, start = RecurrentRun(on_exhausted=on_exhausted, wanted=usable), time.monotonic()
     attempts = budget["attempts"]
     while not (spent := _spent(run, budget)):
-        attempt_seed = (seed + len(run.attempts)) % 2**64
-        yield Started(len(run.attempts), attempts, attempt_seed)
-        attempt = _draw(generate, review, len(run.attempts), attempt_seed, gates)
-        run.attempts.append(attempt)
-        run.seconds = time.monotonic() - start
-        yield Reviewed(attempt, attempts)
-        if len(run.usable) == usable:
+        first = len(run.attempts)
+        seeds = [(seed + index) % 2**64 for index in range(first, min(first + (parallel if together else 1), attempts))]
+        for row, attempt_seed in enumerate(seeds):
+            yield Started(first + row, attempts, attempt_seed)
+        drawn = [_draw(generate, review, first, seeds[0], gates)] if len(seeds) == 1 else _draw_together(together, review, first, seeds, gates)
+        for attempt in drawn:
+            run.attempts.append(attempt)
+            run.seconds = time.monotonic() - start
+            yield Reviewed(attempt, attempts)
+        if len(run.usable) >= usable:
             run.accepted, run.returned, run.ended_by = True, run.usable[0], "accepted"
             yield Accepted(attempt)
             return run
@@ -198,8 +228,31 @@ def _draw(generate, review, index: int, seed: int, gates) -> Attempt:
         image, payload = generate(index, seed, look)
     except Dropped as early:
         return Attempt(index, seed, early.image, early.review, time.monotonic() - began, None, look.steps, look.seen, dropped=True)
-    row = review(image) if torch.isfinite(image).all() else _unusable()
-    return Attempt(index, seed, image, row, time.monotonic() - began, payload, look.steps, look.seen)
+    return Attempt(index, seed, image, _judged(review, image), time.monotonic() - began, payload, look.steps, look.seen)
+
+
+def _draw_together(together, review, first: int, seeds: list, gates) -> list:
+    began, looks = time.monotonic(), Looks(review, gates, len(seeds))
+    try:
+        images, payloads = together(first, seeds, looks)
+        drawn = dict(zip(looks.alive, zip(images, payloads)))
+    except Dropped:
+        drawn = {}
+    attempts = []
+    for row, (seed, look) in enumerate(zip(seeds, looks.rows)):
+        if early := looks.dropped.get(row):
+            attempt = Attempt(first + row, seed, early.image, early.review, 0.0, None, look.steps, look.seen, dropped=True)
+        else:
+            image, payload = drawn[row]
+            attempt = Attempt(first + row, seed, image, _judged(review, image), 0.0, payload, look.steps, look.seen)
+        attempts.append(attempt)
+    for attempt in attempts:
+        attempt.seconds = (time.monotonic() - began) / len(attempts)
+    return attempts
+
+
+def _judged(review, image: torch.Tensor) -> dict:
+    return review(image) if torch.isfinite(image).all() else _unusable()
 
 
 def _unusable() -> dict:
