@@ -2,11 +2,12 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from .cyclic_sampler import RFCyclicSampler
+from .cyclic_sampler import RFCyclicSampler, RFCyclicSamplerAdvanced
 from .folders import register_folders
 from .pocket_models import RFPocketModels
 from .product import RFProduct
 from .profile import RFProfile
+from .remedies import RFRemedies
 from .review import RFLoadReviewer, RFReview
 
 register_folders()  # at import: ComfyExtension.on_load is not called by every ComfyUI that has the V3 API
@@ -14,4 +15,4 @@ register_folders()  # at import: ComfyExtension.on_load is not called by every C
 
 class ReliableAds(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFProfile, RFPocketModels]
+        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFPocketModels]

@@ -1,17 +1,10 @@
-"""RFCyclicSampler: draw, review, draw again until a picture is fit to publish (recurrent generation, arXiv:2408.00418)."""
+"""RFCyclicSampler and RFCyclicSamplerAdvanced: draw, review, draw again until a picture is fit to publish (recurrent generation, arXiv:2408.00418)."""
 
-import json
-import logging
+from comfy_api.latest import io
 
-import comfy.utils
-import torch
-from comfy_api.latest import io, ui
-from comfy_execution.graph import ExecutionBlocker
-from server import PromptServer
-
-from . import gates
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_last, stop_if_cancelled
-from .sampling import Draw, reviewing, sampling_inputs
+from .edge import CATEGORY, Product, Reviewer
+from .loop import Screen, draw_until_accepted, loop_inputs, loop_outputs
+from .sampling import GuidedDraw, KSamplerDraw, SamplingError, sampling_inputs
 
 
 class RFCyclicSampler(io.ComfyNode):
@@ -22,110 +15,45 @@ class RFCyclicSampler(io.ComfyNode):
             display_name="RF Cyclic Sampler",
             category=CATEGORY,
             description="KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to publish.",
-            inputs=[
-                *sampling_inputs(),
-                io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),
-                io.Combo.Input(
-                    "on_exhausted",
-                    options=["best", "last", "stop", "error"],
-                    default="best",
-                    tooltip="When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out the nodes behind image, latent and seed, error ends the run with a message.",
-                ),
-                io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
-                accept_input(),
-                io.Combo.Input(
-                    "early_rejection", options=[gates.AUTO, gates.OFF, *gates.profiles()], default=gates.AUTO, optional=True,
-                    tooltip="Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has measured this model and reviewer; off: every draw goes to its end.",
-                ),
-                io.Int.Input("usable", default=1, min=1, max=1000, optional=True, tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it."),
-                io.Float.Input("seconds", default=0.0, min=0.0, max=86400.0, step=1.0, optional=True, tooltip="No new attempt begins after so many seconds. 0: no limit."),
-                io.Int.Input("step_budget", default=0, min=0, max=1000000, optional=True, tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit."),
-            ],
-            outputs=[
-                io.Image.Output("images", display_name="image", tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says."),
-                io.Latent.Output("latent", display_name="latent", tooltip="Their latents, equal to stock KSampler's for the same seeds."),
-                io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether as many were accepted as usable says."),
-                io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
-                io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that is given back."),
-                io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities, steps and seconds, as JSON."),
-                io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming."),
-            ],
+            inputs=[*sampling_inputs(), *loop_inputs()],
+            outputs=loop_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(
-        cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, on_exhausted, threshold, accept="threshold",
-        early_rejection=gates.AUTO, usable=1, seconds=0.0, step_budget=0,
-    ) -> io.NodeOutput:
+    def execute(cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, **loop) -> io.NodeOutput:
         screen = Screen(cls.hidden.unique_id, attempts)
-        draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product, screen.step)
-        draw.check()
-        threshold = reviewer.threshold_for(accept, threshold)
-        settings = draw.settings(threshold)
-        closing, profile = gates.choose(early_rejection, model, reviewer, settings)
-        limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None}
-        run = play(draw, reviewer, threshold, seed, attempts, on_exhausted, screen, gates=closing, **limits)
-
-        rules = {"profile": profile, "gates": [gate.at(steps) for gate in closing]}
-        report = json.dumps({**run.report(), "settings": {**settings, "accept": accept, **limits}, "early_rejection": rules}, ensure_ascii=False, indent=2)
-        pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in run.attempts]))  # a NaN picture is shown black
-        shown = {**shown_pictures(pictures), "report": [report]}
-        if not run.results:
-            nothing = ExecutionBlocker(None)
-            return io.NodeOutput(nothing, nothing, False, len(run.attempts), nothing, report, pictures, ui=shown)
-        image = channels_last(torch.stack([result.image for result in run.results]))
-        latent = {**latent_image, "samples": torch.cat([result.payload for result in run.results])}
-        return io.NodeOutput(image, latent, run.accepted, len(run.attempts), run.returned.seed, report, pictures, ui=shown)
+        draw = KSamplerDraw(latent_image, vae, product, screen.step, model, steps, cfg, sampler_name, scheduler, positive, negative, denoise)
+        return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
 
-def play(draw: Draw, reviewer, threshold: float, seed: int, attempts: int, on_exhausted: str, screen: "Screen", **limits):
-    """rfnet's engine-free loop with ComfyUI's sampler in it. limits: recurrent's gates, usable, seconds, steps. Returns its RecurrentRun."""
-    from ..rfnet.recurrent import run
+class RFCyclicSamplerAdvanced(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RFCyclicSamplerAdvanced",
+            display_name="RF Cyclic Sampler (Advanced)",
+            category=CATEGORY,
+            description="SamplerCustomAdvanced that has each picture reviewed and draws again, with noise of the next seed, until one is fit to publish. For any model and guider.",
+            inputs=[
+                io.Noise.Input("noise", tooltip="From RandomNoise; its seed is the first attempt's, the next ones take seed + 1, seed + 2, ..."),
+                io.Guider.Input("guider", tooltip="From CFGGuider, BasicGuider or another; holds the model and its conditioning."),
+                io.Sampler.Input("sampler", tooltip="From KSamplerSelect or a sampler of its own."),
+                io.Sigmas.Input("sigmas", tooltip="From BasicScheduler or another scheduler: how the noise falls over the steps."),
+                io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
+                io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
+                Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
+                Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+                *loop_inputs(),
+            ],
+            outputs=loop_outputs(),
+            hidden=[io.Hidden.unique_id],
+        )
 
-    def generate(index: int, seed: int, look):
-        stop_if_cancelled()
-        return draw(seed, look)
-
-    return run(generate, reviewing(draw, reviewer, threshold), seed, attempts, on_exhausted, screen.show, **limits)
-
-
-class Screen:
-    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words."""
-
-    def __init__(self, node_id: str, attempts: int):
-        self.node_id, self.attempts, self.drawn, self.steps = node_id, attempts, 0, 1
-        self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
-        self.say("attempt 1/%d · sampling" % attempts)
-
-    def step(self, step: int, steps: int, preview) -> None:
-        self.steps = steps
-        self.bar.update_absolute(self.drawn * steps + step, self.attempts * steps, preview)
-
-    def show(self, event) -> None:
-        """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
-        from ..rfnet.recurrent import Reviewed
-
-        if isinstance(event, Reviewed):
-            self.drawn += 1
-            self.bar.update_absolute(self.drawn * self.steps, self.attempts * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
-            self.say(event.text)
-
-    def say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
-
-
-def to_picture(image: torch.Tensor):
-    """(3, H, W) in [0, 1] → PIL."""
-    from PIL import Image
-
-    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
-
-
-def shown_pictures(pictures: torch.Tensor) -> dict:
-    """All attempts in the node itself. They are a courtesy: a full disk must not cost the user the drawn pictures."""
-    try:
-        return ui.PreviewImage(pictures).as_dict()
-    except OSError as error:
-        logging.warning("RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error)
-        return {}
+    @classmethod
+    def execute(cls, noise, guider, sampler, sigmas, latent_image, vae, reviewer, product, attempts, **loop) -> io.NodeOutput:
+        if len(sigmas) < 2:
+            raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
+        screen = Screen(cls.hidden.unique_id, attempts)
+        draw = GuidedDraw(latent_image, vae, product, screen.step, noise, guider, sampler, sigmas)
+        return draw_until_accepted(draw, screen, reviewer, noise.seed, attempts, **loop)

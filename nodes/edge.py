@@ -9,6 +9,7 @@ from ..rfnet.risks import ACCEPT
 CATEGORY = "reliable ads"
 Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
+Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
 
 THRESHOLD_TOOLTIP = (
     "Accept a picture when its probability of being available is at least this, from 0 to 1. "

@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from . import gates
 from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, stop_if_cancelled
-from .sampling import Draw, reviewing, sampling_inputs
+from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs
 
 
 class RFProfile(io.ComfyNode):
@@ -44,7 +44,10 @@ class RFProfile(io.ComfyNode):
 
         path = gates.own_path(profile_name)
         threshold = reviewer.threshold_for(accept, threshold)
-        draw = Draw(model, steps, cfg, sampler_name, scheduler, positive, negative, latent_image, denoise, vae, product)
+        draw = KSamplerDraw(
+            latent=latent_image, vae=vae, canvas=product, model=model, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler, positive=positive, negative=negative,
+            denoise=denoise,
+        )  # fmt: skip
         draw.check()
         profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
@@ -88,7 +91,7 @@ def measure(profile, draw: Draw, review, seed: int) -> None:
 
     latent = draw.sample(seed, watched)
     sampled = time.monotonic()
-    row = review(draw.decode(latent))
+    row = review(draw.decode(latent)[0])
     step_seconds = max(1e-6, (sampled - began - sum(spent)) / draw.steps)
     count = len(profile.accepted)
     profile.look = (count * profile.look + sum(spent) / max(1, len(spent)) / step_seconds) / (count + 1)

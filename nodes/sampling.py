@@ -1,10 +1,14 @@
-"""What both sampling nodes share: their inputs, and one attempt: sampled as stock KSampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
+"""What the sampling nodes share: their inputs, and one attempt: sampled as the stock sampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import comfy.model_management
+import comfy.patcher_extension
 import comfy.sample
+import comfy.sampler_helpers
 import comfy.samplers
 import comfy.utils
 import latent_preview
@@ -20,24 +24,16 @@ class SamplingError(ValueError):
 
 @dataclass(frozen=True)
 class Draw:
-    """KSampler's inputs without the seed; `draw(seed, look)` is one attempt."""
+    """The sampler's inputs without the seed; `draw(seed, look)` is one attempt, `draw.together(seeds, looks)` several at once.
 
-    model: Any
-    steps: int
-    cfg: float
-    sampler_name: str
-    scheduler: str
-    positive: list
-    negative: list
+    What samples is the subclasses' business: `patcher` (a ModelPatcher), `noise(seed)` and `run`, and what remedies may change of it:
+    `conditions` and `changed`.
+    """
+
     latent: dict
-    denoise: float
     vae: Any
     canvas: Any
     on_step: Callable[[int, int, Any], None] = field(default=lambda step, steps, preview: None)
-
-    def settings(self, threshold: float) -> dict:
-        """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
-        return {"steps": self.steps, "cfg": self.cfg, "sampler_name": self.sampler_name, "scheduler": self.scheduler, "denoise": self.denoise, "threshold": threshold}
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -57,36 +53,150 @@ class Draw:
     def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w). look: an rfnet.recurrent.Look."""
         samples = self.sample(seed, look)
-        return self.decode(samples), samples
+        return self.decode(samples)[0], samples
+
+    def together(self, seeds: list, looks: Callable) -> tuple[torch.Tensor, list]:
+        """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on. looks: an rfnet.recurrent.Looks."""
+        noise = torch.cat([self.noise(seed) for seed in seeds])
+        latent = {name: value.expand(len(seeds), *value.shape[1:]) if name == "samples" else value for name, value in self.latent.items()}
+
+        def only_alive(executor, model, conds, x, timestep, options):
+            rows = looks.alive
+            if len(rows) == len(x):
+                return executor(model, conds, x, timestep, options)
+            outputs = []
+            for part in executor(model, conds, x[rows], timestep[rows], options):
+                outputs.append(x.clone())  # a clean picture that is x itself: the sampler leaves it where it is
+                outputs[-1][rows] = part
+            return outputs
+
+        samples = replace(self, latent=latent)._with_wrapper(only_alive).run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.decode(x0[rows])))[looks.alive]
+        return self.decode(samples), list(samples.split(1))
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
-        """The picture (3, H, W) of a latent (1, C, h, w), with the product's own pixels."""
+        """The pictures (N, 3, H, W) of latents (N, C, h, w), with the product's own pixels."""
         stop_if_cancelled()
         decoded = self.vae.decode(samples)
         stop_if_cancelled()
         pictures = channels_first(decoded.reshape(-1, *decoded.shape[-3:])).float()
-        return self.canvas.paste(pictures)[0].cpu()
+        return self.canvas.paste(pictures).cpu()
 
     def sample(self, seed: int, look: Callable) -> torch.Tensor:
-        """The same calls, in the same order, as stock KSampler: attempt 1 is its result to the last bit."""
-        latent = comfy.sample.fix_empty_latent_channels(self.model, self.latent["samples"])
-        noise = comfy.sample.prepare_noise(latent, seed, self.latent.get("batch_index"))
-        previewer = latent_preview.get_previewer(self.model.load_device, self.model.model.latent_format)
+        """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to the last bit."""
+        return self.run(self.noise(seed), seed, self._watched(look, lambda x0: self.decode(x0)[0]))
+
+    def _watched(self, look, predicted: Callable) -> Callable:
+        """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean pictures."""
+        previewer = latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format)
 
         def callback(step, x0, x, total_steps):
             stop_if_cancelled()
             self.on_step(step + 1, total_steps, previewer and previewer.decode_latent_to_preview_image("JPEG", x0))
-            look(step + 1, total_steps, lambda: self.decode(self.model.model.process_latent_out(x0.float())))
+            look(step + 1, total_steps, lambda *rows: predicted(self.patcher.model.process_latent_out(x0.float()), *rows))
 
+        return callback
+
+    @property
+    def fixed_latent(self) -> torch.Tensor:
+        return comfy.sample.fix_empty_latent_channels(self.patcher, self.latent["samples"])
+
+
+@dataclass(frozen=True)
+class KSamplerDraw(Draw):
+    """As stock KSampler samples."""
+
+    model: Any = None
+    steps: int = 20
+    cfg: float = 7.0
+    sampler_name: str = "euler"
+    scheduler: str = "normal"
+    positive: list = ()
+    negative: list = ()
+    denoise: float = 1.0
+
+    def settings(self, threshold: float) -> dict:
+        """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
+        return {"steps": self.steps, "cfg": self.cfg, "sampler_name": self.sampler_name, "scheduler": self.scheduler, "denoise": self.denoise, "threshold": threshold}
+
+    @property
+    def patcher(self):
+        return self.model
+
+    @property
+    def conditions(self) -> dict:
+        return {"positive": self.positive, "negative": self.negative}
+
+    def changed(self, conditions: dict, guidance: float, **fields) -> "KSamplerDraw":
+        return replace(self, **conditions, cfg=self.cfg * guidance, **fields)
+
+    def noise(self, seed: int) -> torch.Tensor:
+        return comfy.sample.prepare_noise(self.fixed_latent, seed, self.latent.get("batch_index"))
+
+    def run(self, noise: torch.Tensor, seed: int, callback: Callable) -> torch.Tensor:
         return comfy.sample.sample(
-            self.model, noise, self.steps, self.cfg, self.sampler_name, self.scheduler, self.positive, self.negative, latent,
+            self.model, noise, self.steps, self.cfg, self.sampler_name, self.scheduler, self.positive, self.negative, self.fixed_latent,
             denoise=self.denoise, noise_mask=self.latent.get("noise_mask"), callback=callback,
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
         )  # fmt: skip
 
+    def _with_wrapper(self, wrapper: Callable) -> "KSamplerDraw":
+        model = self.model.clone()
+        model.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
+        return replace(self, model=model)
+
+
+@dataclass(frozen=True)
+class GuidedDraw(Draw):
+    """As stock SamplerCustomAdvanced samples; seeds after the first come from noise with that seed."""
+
+    random: Any = None
+    guider: Any = None
+    sampler: Any = None
+    sigmas: torch.Tensor = None
+
+    def settings(self, threshold: float) -> dict:
+        """As KSamplerDraw's, as far as a guider says it."""
+        name = getattr(getattr(self.sampler, "sampler_function", None), "__name__", type(self.sampler).__name__).removeprefix("sample_")
+        schedule = ",".join(f"{float(sigma):.4g}" for sigma in self.sigmas)
+        return {"steps": len(self.sigmas) - 1, "cfg": float(getattr(self.guider, "cfg", 1.0)), "sampler_name": name, "scheduler": schedule, "denoise": 1.0, "threshold": threshold}
+
+    @property
+    def patcher(self):
+        return self.guider.model_patcher
+
+    @property
+    def conditions(self) -> dict:
+        return {name: [[cond.get("cross_attn"), cond] for cond in conds] for name, conds in self.guider.original_conds.items()}
+
+    def changed(self, conditions: dict, guidance: float, **fields) -> "GuidedDraw":
+        guider = copy.copy(self.guider)
+        guider.original_conds = {name: comfy.sampler_helpers.convert_cond(conds) for name, conds in conditions.items()}
+        if guidance != 1 and hasattr(guider, "cfg"):
+            guider.cfg = guider.cfg * guidance
+        return replace(self, guider=guider, **fields)
+
+    def noise(self, seed: int) -> torch.Tensor:
+        random = copy.copy(self.random)
+        random.seed = seed
+        return random.generate_noise({**self.latent, "samples": self.fixed_latent})
+
+    def run(self, noise: torch.Tensor, seed: int, callback: Callable) -> torch.Tensor:
+        samples = self.guider.sample(
+            noise, self.fixed_latent, self.sampler, self.sigmas, denoise_mask=self.latent.get("noise_mask"), callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
+        )  # fmt: skip
+        return samples.to(comfy.model_management.intermediate_device())
+
+    def _with_wrapper(self, wrapper: Callable) -> "GuidedDraw":
+        guider = copy.copy(self.guider)
+        guider.model_patcher = guider.model_patcher.clone()
+        guider.model_patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
+        guider.model_options = guider.model_patcher.model_options
+        return replace(self, guider=guider)
+
 
 def sampling_inputs() -> list:
-    """What KSampler asks for and what a review needs, in the order that both sampling nodes show."""
+    """What KSampler asks for and what a review needs, in the order that RF Cyclic Sampler and RF Profile show."""
     return [
         io.Model.Input("model", tooltip="The model that paints."),
         io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),

@@ -1,7 +1,7 @@
 """A product cut-out, and the same product placed on a canvas that a model paints around (arXiv:2408.00418)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -69,7 +69,7 @@ class Canvas:
 
     rgb (3, H, W): the product's colours, grey where there is no product; alpha (H, W): its opacity in [0, 1];
     inpaint_mask (H, W): 1 = paint here, reaching a little under the product's edge; hint (3, H, W): canny lines of the
-    product, 0 or 1; box: left, top, right, bottom of the product in pixels.
+    product, 0 or 1; box: left, top, right, bottom of the product in pixels; placing: place's other arguments, as they were given.
     """
 
     product: Product
@@ -78,6 +78,11 @@ class Canvas:
     inpaint_mask: torch.Tensor
     hint: torch.Tensor
     box: tuple
+    placing: dict = field(default_factory=dict)
+
+    def again(self, **changes) -> "Canvas":
+        """The same product on the same canvas, placed with other arguments of `place`."""
+        return place(self.product, self.width, self.height, **{**self.placing, **changes})
 
     @property
     def width(self) -> int:
@@ -117,12 +122,13 @@ def over_grey(rgb: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
 
 
 def place(product: Product, width: int, height: int, image_scale: float = 0.72, alpha_threshold: float = CUT,
-          position: str = "centre", mask_dilation: int | None = None) -> Canvas:
+          position: str = "centre", mask_dilation: int | None = None, down: float = 0.0) -> Canvas:
     """Place a product on a canvas of width x height pixels, as the paper's sampling script does.
 
     "centre": crop to alpha >= alpha_threshold, fit into image_scale of both sides, centre.
     "keep": the whole picture is fitted into the canvas and the product stays where it is in it.
     mask_dilation: box size in pixels by which the inpaint mask reaches under the product; by default 20 at 512 pixels.
+    down: share of the canvas's height by which the product stands lower than that, as far as the canvas reaches.
     Raises PictureError.
     """
     for name, side in (("width", width), ("height", height)):
@@ -141,6 +147,7 @@ def place(product: Product, width: int, height: int, image_scale: float = 0.72, 
     fit = min(share * width / picture.shape[1], share * height / picture.shape[0])
     size = [max(1, min(side, round(length * fit))) for side, length in ((width, picture.shape[1]), (height, picture.shape[0]))]
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    top = max(0, min(height - size[1], top + round(down * height)))
 
     rgba = np.zeros((height, width, 4), np.float32)
     rgba[top:top + size[1], left:left + size[0]] = _resize(picture, *size)
@@ -150,10 +157,16 @@ def place(product: Product, width: int, height: int, image_scale: float = 0.72, 
     if not inside.any():
         raise PictureError(f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale.")
 
-    dilation = round(20 * min(width, height) / 512) if mask_dilation is None else mask_dilation
+    dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
     tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     return Canvas(product, tensor(rgb.transpose(2, 0, 1)), tensor(alpha), tensor(_dilate(~inside, dilation)),
-                  tensor(canny_hint(rgb, alpha)), _box(inside))
+                  tensor(canny_hint(rgb, alpha)), _box(inside),
+                  {"image_scale": image_scale, "alpha_threshold": alpha_threshold, "position": position, "mask_dilation": mask_dilation, "down": down})
+
+
+def default_dilation(width: int, height: int) -> int:
+    """20 pixels at 512, as the paper's script has it, in proportion at other sizes."""
+    return round(20 * min(width, height) / 512)
 
 
 def canny_hint(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

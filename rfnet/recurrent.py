@@ -7,6 +7,7 @@ from typing import Any, Callable, Generator
 import torch
 
 from .gates import Gate
+from .remedies import Policy
 
 ON_EXHAUSTED = ("best", "last", "stop", "error")
 
@@ -23,7 +24,8 @@ class NoneAccepted(RuntimeError):
 class Attempt:
     """One draw. image (3, H, W); review: a row of Review.rows(), with "error" where there was nothing to review; payload: what the
     engine wants to keep of it, such as its latent; steps: how many were paid; looks: [{"step", "available"}] of the gates that it met;
-    dropped: given up at a gate, so that image and review are of the picture predicted there, and there is no payload."""
+    dropped: given up at a gate, so that image and review are of the picture predicted there, and there is no payload; remedies: a Policy's
+    changes that it was drawn with."""
 
     index: int
     seed: int
@@ -34,6 +36,13 @@ class Attempt:
     steps: int = 0
     looks: list = field(default_factory=list)
     dropped: bool = False
+    remedies: list = field(default_factory=list)
+
+    @property
+    def defect(self) -> str | None:
+        """The likeliest defect, whatever the verdict; None where there was nothing to review."""
+        defects = {label: p for label, p in self.review["probabilities"].items() if label != "available"}
+        return max(defects, key=defects.get) if defects else None
 
     @property
     def score(self) -> float:
@@ -55,9 +64,9 @@ class RecurrentRun:
     wanted: int = 1
 
     def report(self) -> dict:
-        """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "dropped", "steps", "looks", "seconds"}],
+        """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "dropped", "steps", "looks", "remedies", "seconds"}],
         "returned", "usable", "steps", "seconds", "ended_by"}; attempts count from 1."""
-        rows = [{"attempt": a.index + 1, "seed": a.seed, **a.review, "dropped": a.dropped, "steps": a.steps, "looks": a.looks, "seconds": round(a.seconds, 3)} for a in self.attempts]
+        rows = [{"attempt": a.index + 1, "seed": a.seed, **a.review, "dropped": a.dropped, "steps": a.steps, "looks": a.looks, "remedies": a.remedies, "seconds": round(a.seconds, 3)} for a in self.attempts]
         returned = self.returned.index + 1 if self.returned else None
         return {"accepted": self.accepted, "attempts": rows, "returned": returned, "usable": [a.index + 1 for a in self.usable], "steps": self.steps,
                 "on_exhausted": self.on_exhausted, "ended_by": self.ended_by, "seconds": round(self.seconds, 3)}
@@ -76,6 +85,10 @@ class RecurrentRun:
     def steps(self) -> int:
         """Sampling steps paid over all attempts."""
         return sum(attempt.steps for attempt in self.attempts)
+
+
+class TooMany(RuntimeError):
+    """What `together` raises where so many draws at once don't fit into memory: the loop then draws one at a time."""
 
 
 class Dropped(Exception):
@@ -154,6 +167,13 @@ class Reviewed:
 
 
 @dataclass(frozen=True)
+class OneAtATime:
+    """Drawing several at once failed; reason says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Accepted:
     attempt: Attempt
 
@@ -166,13 +186,14 @@ class Exhausted:
 
 def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[torch.Tensor], dict], seed: int, attempts: int, on_exhausted: str = "best",
               gates: tuple[Gate, ...] = (), usable: int = 1, seconds: float | None = None, steps: int | None = None,
-              together: Callable[[int, list, Looks], tuple] | None = None, parallel: int = 1) -> Generator[object, None, RecurrentRun]:
+              together: Callable[[int, list, Looks], tuple] | None = None, parallel: int = 1,
+              remedies: Policy | None = None) -> Generator[object, None, RecurrentRun]:
     """Yield Started and Reviewed per attempt, then Accepted or Exhausted; the generator's return value is the RecurrentRun.
 
     generate(index, seed, look) -> (image (3, H, W), payload) draws attempt index, from 0, with seed, seed + 1, ... modulo 2**64, and calls
     look(step, steps, picture) after each step. review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt.
     together(index, seeds, looks) -> (images, payloads), of the rows in looks.alive, draws `parallel` attempts from `index` on at once; it calls looks
-    after each step. gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
+    after each step, and may raise TooMany. remedies: answers every rejected attempt; the engine draws with its present values. gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
     or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
     or "error" (raises NoneAccepted); where every attempt was given up, the best (last) of them is drawn to its end for that. What generate raises,
     such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
@@ -182,10 +203,10 @@ def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[tor
             raise ValueError(f"{name} is {value}: at least 1 is needed.")
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
-    return _events(generate, review, seed, {"attempts": attempts, "seconds": seconds, "steps": steps}, on_exhausted, gates, usable, together, parallel)
+    return _events(generate, review, seed, {"attempts": attempts, "seconds": seconds, "steps": steps}, on_exhausted, gates, usable, together, parallel, remedies or Policy(()))
 
 
-def _events(generate, review, seed, budget, on_exhausted, gates, usable, together, parallel):
+def _events(generate, review, seed, budget, on_exhausted, gates, usable, together, parallel, remedies):
     run, start = RecurrentRun(on_exhausted=on_exhausted, wanted=usable), time.monotonic()
     attempts = budget["attempts"]
     while not (spent := _spent(run, budget)):
@@ -193,21 +214,31 @@ def _events(generate, review, seed, budget, on_exhausted, gates, usable, togethe
         seeds = [(seed + index) % 2**64 for index in range(first, min(first + (parallel if together else 1), attempts))]
         for row, attempt_seed in enumerate(seeds):
             yield Started(first + row, attempts, attempt_seed)
-        drawn = [_draw(generate, review, first, seeds[0], gates)] if len(seeds) == 1 else _draw_together(together, review, first, seeds, gates)
+        try:
+            drawn = [_draw(generate, review, first, seeds[0], gates)] if len(seeds) == 1 else _draw_together(together, review, first, seeds, gates)
+        except TooMany as reason:
+            parallel = 1
+            yield OneAtATime(str(reason))
+            continue
         for attempt in drawn:
+            attempt.remedies = remedies.changes
             run.attempts.append(attempt)
             run.seconds = time.monotonic() - start
             yield Reviewed(attempt, attempts)
         if len(run.usable) >= usable:
             run.accepted, run.returned, run.ended_by = True, run.usable[0], "accepted"
-            yield Accepted(attempt)
+            yield Accepted(run.returned)
             return run
+        if not any(attempt.review["accepted"] for attempt in drawn):
+            remedies.answer(max(drawn, key=lambda attempt: attempt.score).defect)
     run.ended_by = spent
     given_up = [attempt for attempt in run.attempts if attempt.dropped]
     if len(given_up) == len(run.attempts) and on_exhausted in ("best", "last"):
         chosen = given_up[-1] if on_exhausted == "last" else max(given_up, key=lambda attempt: attempt.score)
         yield Started(len(run.attempts), attempts, chosen.seed)
+        remedies.values = {change["remedy"]: change["after"] for change in chosen.remedies}
         run.attempts.append(_draw(generate, review, len(run.attempts), chosen.seed, ()))
+        run.attempts[-1].remedies = chosen.remedies
         run.seconds = time.monotonic() - start
         yield Reviewed(run.attempts[-1], attempts)
         run.accepted = usable == 1 and run.attempts[-1].review["accepted"]
@@ -275,7 +306,7 @@ def _fallback(run: RecurrentRun) -> Attempt | None:
 
 
 def run(generate, review, seed: int, attempts: int, on_exhausted: str = "best", on_event: Callable[[object], None] = lambda event: None, **limits) -> RecurrentRun:
-    """`recurrent` to its end, each event handed to on_event; returns the RecurrentRun. limits: recurrent's gates, usable, seconds and steps."""
+    """`recurrent` to its end, each event handed to on_event; returns the RecurrentRun. limits: recurrent's other arguments."""
     events = recurrent(generate, review, seed, attempts, on_exhausted, **limits)
     while True:
         try:

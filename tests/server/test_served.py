@@ -9,7 +9,7 @@ from reliable_ads.devtools.graph import load, titled, to_api
 
 from . import ads
 
-NODES = {"RFProduct", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFProfile", "RFPocketModels"}
+NODES = {"RFProduct", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels"}
 
 
 @pytest.fixture(scope="module")

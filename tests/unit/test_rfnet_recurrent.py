@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet.gates import Gate
-from reliable_ads.rfnet.recurrent import Accepted, Exhausted, NoneAccepted, Reviewed, Started, recurrent, run
+from reliable_ads.rfnet.recurrent import Accepted, Exhausted, NoneAccepted, OneAtATime, Reviewed, Started, TooMany, recurrent, run
 
 
 def drawing(scores):
@@ -168,3 +168,53 @@ def test_budgets_of_steps_and_seconds_end_it():
     assert len(result.attempts) == 3 and result.ended_by == "steps"
     result = run(*stepping([0.1] * 9), seed=100, attempts=9, seconds=0.0)
     assert len(result.attempts) == 1 and result.ended_by == "seconds"
+
+
+def drawing_together(scores, early=None, steps=10):
+    """As `drawing`, several at once; early: the predicted pictures' scores. Notes which rows were still worked on after each step."""
+    generate, review = drawing([*scores, *(early or [])])
+    worked = []
+
+    def together(index, seeds, looks):
+        for step in range(1, steps + 1):
+            worked.append(len(looks.alive))
+            looks(step, steps, lambda rows: torch.stack([torch.full((3, 8, 8), float(len(scores) + index + row)) for row in rows]))
+        return torch.stack([torch.full((3, 8, 8), float(index + row)) for row in looks.alive]), [f"latent {index + row}" for row in looks.alive]
+
+    return generate, review, together, worked
+
+
+def test_several_at_once_draw_what_one_at_a_time_draws():
+    generate, review, together, _ = drawing_together([0.1, 0.2, 0.3, 0.9, 0.8])
+    alone = run(generate, review, seed=5, attempts=5)
+    result = run(generate, review, seed=5, attempts=5, together=together, parallel=2)
+    assert [attempt.seed for attempt in result.attempts] == [5, 6, 7, 8]
+    assert result.returned.index == alone.returned.index == 3 and result.returned.payload == "latent 3" and result.steps == 40
+    more = run(generate, review, seed=5, attempts=5, together=together, parallel=8)
+    assert len(more.attempts) == 5 and [attempt.index for attempt in more.usable] == [3, 4] and [attempt.index for attempt in more.results] == [3]
+
+
+def test_rows_that_a_gate_closes_on_are_no_longer_worked_on():
+    generate, review, together, worked = drawing_together([0.1, 0.9, 0.1], early=[0.05, 0.6, 0.05])
+    result = run(generate, review, seed=0, attempts=3, gates=(Gate(0.5, 0.2),), together=together, parallel=3)
+    assert worked == [3] * 5 + [1] * 5
+    assert result.accepted and result.returned.payload == "latent 1"
+    assert [(attempt.dropped, attempt.steps) for attempt in result.attempts] == [(True, 5), (False, 10), (True, 5)]
+
+
+def test_when_all_of_them_are_given_up_the_rest_of_the_steps_is_saved():
+    generate, review, together, worked = drawing_together([0.1, 0.1], early=[0.05, 0.06])
+    result = run(generate, review, seed=0, attempts=2, on_exhausted="stop", gates=(Gate(0.3, 0.2),), together=together, parallel=2)
+    assert len(worked) == 3 and all(attempt.dropped for attempt in result.attempts) and result.returned is None
+
+
+def test_too_many_at_once_goes_on_one_at_a_time():
+    generate, review, _, _ = drawing_together([0.1, 0.2, 0.9])
+    events = []
+
+    def together(index, seeds, looks):
+        raise TooMany("no room")
+
+    result = run(generate, review, seed=0, attempts=3, on_event=events.append, together=together, parallel=3)
+    assert result.accepted and [attempt.seed for attempt in result.attempts] == [0, 1, 2]
+    assert [event.reason for event in events if isinstance(event, OneAtATime)] == ["no room"]

@@ -1,0 +1,162 @@
+"""The loop around any Draw: its inputs and outputs, which both cyclic samplers show, and what the user sees while it runs."""
+
+import json
+import logging
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import io, ui
+from comfy_execution.graph import ExecutionBlocker
+from server import PromptServer
+
+from . import gates
+from .edge import THRESHOLD_TOOLTIP, Remedies, accept_input, channels_last, stop_if_cancelled
+from .remedies import Answered
+from .sampling import Draw, reviewing
+
+
+def loop_inputs() -> list:
+    return [
+        io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),
+        io.Combo.Input(
+            "on_exhausted",
+            options=["best", "last", "stop", "error"],
+            default="best",
+            tooltip="When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out the nodes behind image, latent and seed, error ends the run with a message.",
+        ),
+        io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
+        accept_input(),
+        io.Combo.Input(
+            "early_rejection", options=[gates.AUTO, gates.OFF, *gates.profiles()], default=gates.AUTO, optional=True,
+            tooltip="Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has measured this model and reviewer; off: every draw goes to its end.",
+        ),
+        io.Int.Input("usable", default=1, min=1, max=1000, optional=True, tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it."),
+        io.Float.Input("seconds", default=0.0, min=0.0, max=86400.0, step=1.0, optional=True, tooltip="No new attempt begins after so many seconds. 0: no limit."),
+        io.Int.Input("step_budget", default=0, min=0, max=1000000, optional=True, tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit."),
+        io.Int.Input(
+            "parallel", default=1, min=1, max=64, optional=True,
+            tooltip="Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where memory runs out it goes on one at a time. Samplers that add noise (ancestral, SDE) draw other pictures then.",
+        ),
+        Remedies.Input("remedies", optional=True, tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again."),
+    ]  # fmt: skip
+
+
+def loop_outputs() -> list:
+    return [
+        io.Image.Output("images", display_name="image", tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says."),
+        io.Latent.Output("latent", display_name="latent", tooltip="Their latents, equal to the stock sampler's for the same seeds."),
+        io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether as many were accepted as usable says."),
+        io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
+        io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that is given back."),
+        io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities, steps and seconds, as JSON."),
+        io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming."),
+    ]
+
+
+def draw_until_accepted(
+    draw: Draw, screen: "Screen", reviewer, seed, attempts, on_exhausted, threshold, accept="threshold", early_rejection=gates.AUTO, usable=1, seconds=0.0, step_budget=0, parallel=1,
+    remedies=None,
+) -> io.NodeOutput:
+    """loop_inputs' values → the outputs of loop_outputs."""
+    from ..rfnet.recurrent import run
+    from ..rfnet.remedies import Policy
+
+    draw.check()
+    threshold = reviewer.threshold_for(accept, threshold)
+    settings = draw.settings(threshold)
+    closing, profile = gates.choose(early_rejection, draw.patcher, reviewer, settings)
+    policy, left_out = remedies.policy(draw) if remedies else (Policy(()), {})
+    painter = Painter(Answered(draw, policy, remedies.words if remedies else {}), reviewer, threshold)
+    limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
+    ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=closing, together=painter.several, remedies=policy, **limits)
+
+    report = {
+        **ran.report(),
+        "settings": {**settings, "accept": accept, **limits},
+        "early_rejection": {"profile": profile, "gates": [gate.at(settings["steps"]) for gate in closing]},
+        "remedies": {"allowed": list(policy.allowed), "left_out": left_out},
+    }
+    if screen.notes:
+        report["notes"] = screen.notes
+    return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent)
+
+
+class Painter:
+    """What recurrent asks for, with the remedies' present values in every draw."""
+
+    def __init__(self, answered: Answered, reviewer, threshold: float):
+        self.answered, self.reviewer, self.threshold = answered, reviewer, threshold
+
+    def one(self, index: int, seed: int, look):
+        stop_if_cancelled()
+        return self.answered.now()(seed, look)
+
+    def several(self, index: int, seeds: list, looks):
+        from ..rfnet.recurrent import TooMany
+
+        stop_if_cancelled()
+        try:
+            return self.answered.now().together(seeds, looks)
+        except comfy.model_management.OOM_EXCEPTION:
+            comfy.model_management.soft_empty_cache()
+            raise TooMany(f"{len(seeds)} attempts at once don't fit into memory: going on one at a time") from None
+
+    def review(self, image: torch.Tensor) -> dict:
+        return reviewing(self.answered.now(), self.reviewer, self.threshold)(image)
+
+
+def outputs(ran, report: str, latent_image: dict) -> io.NodeOutput:
+    """A RecurrentRun as the node gives it back."""
+    pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts]))  # a NaN picture is shown black
+    shown = {**shown_pictures(pictures), "report": [report]}
+    if not ran.results:
+        nothing = ExecutionBlocker(None)
+        return io.NodeOutput(nothing, nothing, False, len(ran.attempts), nothing, report, pictures, ui=shown)
+    image = channels_last(torch.stack([result.image for result in ran.results]))
+    latent = {**latent_image, "samples": torch.cat([result.payload for result in ran.results])}
+    return io.NodeOutput(image, latent, ran.accepted, len(ran.attempts), ran.returned.seed, report, pictures, ui=shown)
+
+
+class Screen:
+    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words."""
+
+    def __init__(self, node_id: str, attempts: int):
+        self.node_id, self.attempts, self.drawn, self.steps, self.notes = node_id, attempts, 0, 1, []
+        self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
+        self.say("attempt 1/%d · sampling" % attempts)
+
+    def step(self, step: int, steps: int, preview) -> None:
+        self.steps = steps
+        self.bar.update_absolute(self.drawn * steps + step, self.attempts * steps, preview)
+
+    def show(self, event) -> None:
+        """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
+        from ..rfnet.recurrent import OneAtATime, Reviewed
+
+        if isinstance(event, OneAtATime):
+            self.notes.append(event.reason)
+            self.say(event.reason)
+        if isinstance(event, Reviewed):
+            self.drawn += 1
+            self.bar.update_absolute(self.drawn * self.steps, self.attempts * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
+            self.say(event.text)
+
+    def say(self, text: str) -> None:
+        PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
+
+
+def to_picture(image: torch.Tensor):
+    """(3, H, W) in [0, 1] → PIL."""
+    from PIL import Image
+
+    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
+
+
+def shown_pictures(pictures: torch.Tensor) -> dict:
+    """All attempts in the node itself. They are a courtesy: a full disk must not cost the user the drawn pictures."""
+    try:
+        return ui.PreviewImage(pictures).as_dict()
+    except OSError as error:
+        logging.warning("RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error)
+        return {}

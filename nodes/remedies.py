@@ -1,0 +1,155 @@
+"""RFRemedies: what the sampler may change after a rejected draw; and how a draw is changed."""
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from comfy_api.latest import io
+
+from ..rfnet.product import default_dilation
+from ..rfnet.remedies import REMEDIES, Policy
+from .edge import CATEGORY, channels_last
+from .edge import Remedies as RemediesSocket
+
+NO_WORDS = "RF Remedies has no CLIP or no words for it"
+NOT_OURS = "the latent's noise mask is not RF Product's inpaint mask"
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What a graph allows. words: {"contrast", "surface": encoded conditioning}; changes: as a report lists them, to begin there."""
+
+    allowed: tuple
+    words: dict
+    changes: list = field(default_factory=list)
+
+    def policy(self, draw) -> tuple[Policy, dict]:
+        """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}."""
+        left_out = impossible(draw, self.words)
+        return Policy(tuple(name for name in self.allowed if name not in left_out)).begin_at(self.changes), {name: why for name, why in left_out.items() if name in self.allowed}
+
+
+class RFRemedies(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RFRemedies",
+            display_name="RF Remedies",
+            category=CATEGORY,
+            description="Lets RF Cyclic Sampler answer a rejected picture by its defect, with small and bounded changes, instead of only drawing again.",
+            inputs=[
+                io.Clip.Input("clip", optional=True, tooltip="The model's CLIP, which encodes the words below once. Without it no words are added."),
+                io.String.Input("contrast_words", default="plain contrasting background, product in focus", multiline=True, tooltip="Added to the prompt when the product is lost in its background."),
+                io.String.Input("surface_words", default="standing firmly on a solid surface, contact shadow", multiline=True, tooltip="Added to the prompt when the product floats or stands on nothing."),
+                *(io.Boolean.Input(remedy.name, default=True, tooltip=f"Answers {remedy.label}: {remedy.about}. From {remedy.neutral:g} to {remedy.bound:g}, {abs(remedy.step):g} at a time.") for remedy in REMEDIES),
+                io.String.Input("begin_at", default="", tooltip="To draw an attempt of a report again: paste its list of remedies here and give the sampler its seed and one attempt."),
+            ],
+            outputs=[RemediesSocket.Output("remedies", display_name="remedies", tooltip="For RF Cyclic Sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, contrast_words, surface_words, begin_at, clip=None, **switches) -> io.NodeOutput:
+        given = {"contrast": contrast_words.strip(), "surface": surface_words.strip()}
+        words = {name: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for name, text in given.items() if text and clip is not None}
+        try:
+            changes = json.loads(begin_at) if begin_at.strip() else []
+        except ValueError as error:
+            raise ValueError(f"begin_at is no list of remedies ({error}): paste the value of \"remedies\" of one attempt in a report, or leave it empty.") from error
+        Policy().begin_at(changes)
+        return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes))
+
+
+def impossible(draw, words: dict) -> dict:
+    """{remedy: why it can't be used on this draw}."""
+    canvas, latent = draw.canvas, draw.latent
+    reasons = {name: NO_WORDS for name in ("contrast", "surface") if name not in words}
+    controls = [control for name in draw.conditions for control in controls_of(draw.conditions[name])]
+    if not controls:
+        reasons["control"] = "no ControlNet is applied"
+    mask = latent.get("noise_mask")
+    if mask is None or mask.shape[-2:] != canvas.inpaint_mask.shape or not torch.equal(mask.reshape(canvas.inpaint_mask.shape).cpu(), canvas.inpaint_mask):
+        reasons |= dict.fromkeys(("dilation", "position", "scale"), NOT_OURS)
+    elif any("concat_latent_image" in values for conds in draw.conditions.values() for _, values in conds):
+        reasons |= dict.fromkeys(("dilation", "position", "scale"), "an inpainting model's own conditioning holds the product where it is")
+    elif canvas.placing.get("position") != "centre":
+        reasons |= dict.fromkeys(("position", "scale"), "the product stays where its picture has it: position is not centre")
+    elif not all(shows(control, canvas) for control in controls):
+        reasons |= dict.fromkeys(("position", "scale"), "a ControlNet's hint is not RF Product's")
+    return reasons
+
+
+def controls_of(conds: list) -> list:
+    """The ControlNets of a conditioning, chained ones too."""
+    found = []
+    for _, values in conds:
+        control = values.get("control")
+        while control is not None:
+            found.append(control)
+            control = control.previous_controlnet
+    return found
+
+
+def shows(control, canvas) -> bool:
+    hint = control.cond_hint_original
+    return hint is not None and hint.shape[-2:] == canvas.hint.shape[-2:] and torch.equal(hint[0].cpu(), canvas.hint)
+
+
+class Answered:
+    """A draw with a policy's present values in it; each set of values is prepared once."""
+
+    def __init__(self, draw, policy: Policy, words: dict):
+        self.draw, self.policy, self.words = draw, policy, words
+        self.prepared = lru_cache(maxsize=4)(self._prepare)
+
+    def now(self):
+        return self.prepared(tuple(sorted((change["remedy"], change["after"]) for change in self.policy.changes)))
+
+    def _prepare(self, values: tuple):
+        if not values:
+            return self.draw
+        values = {remedy.name: remedy.neutral for remedy in REMEDIES} | dict(values)
+        canvas, latent = self.placed(values)
+        conditions = {name: edited(conds, values["control"], canvas if canvas is not self.draw.canvas else None) for name, conds in self.draw.conditions.items()}
+        for name in ("contrast", "surface"):
+            if values[name]:
+                conditions["positive"] = joined(conditions["positive"], self.words[name])
+        return self.draw.changed(conditions, values["guidance"], canvas=canvas, latent=latent)
+
+    def placed(self, values: dict) -> tuple:
+        """(canvas, latent) with the product moved, scaled and masked as the values say; those of the graph where they say nothing."""
+        canvas, latent = self.draw.canvas, self.draw.latent
+        if values["dilation"] == 0 and values["position"] == 0 and values["scale"] == 1:
+            return canvas, latent
+        side, given = min(canvas.width, canvas.height), canvas.placing
+        dilation = default_dilation(canvas.width, canvas.height) if given["mask_dilation"] is None else given["mask_dilation"]
+        moved = canvas.again(
+            image_scale=given["image_scale"] * values["scale"], down=given["down"] + values["position"], mask_dilation=max(0, dilation + round(values["dilation"] * side / 512))
+        )
+        latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}
+        if not torch.equal(moved.rgb, canvas.rgb):
+            latent["samples"] = self.draw.vae.encode(channels_last(moved.rgb[None]))
+        return moved, latent
+
+
+def edited(conds: list, strength: float, canvas) -> list:
+    """The conditioning with its ControlNets' strength times this, and their hints from this canvas, where there is one."""
+    copies = {}
+
+    def copied(control):
+        if control is None:
+            return None
+        if id(control) not in copies:
+            new = copies[id(control)] = control.copy()
+            new.strength = control.strength * strength
+            if canvas is not None:
+                new.cond_hint_original = canvas.hint[None]
+            new.set_previous_controlnet(copied(control.previous_controlnet))
+        return copies[id(control)]
+
+    return [[text, {**values, "control": copied(values["control"])} if values.get("control") is not None else values] for text, values in conds]
+
+
+def joined(conds: list, words: list) -> list:
+    """The conditioning with the words' tokens behind its own, as stock Conditioning (Concat) does it."""
+    return [[torch.cat([text, words[0][0].to(text)], 1), values] for text, values in conds]

@@ -1,0 +1,80 @@
+"""Remedies: what to change after a rejected draw, by the defect it was rejected for, where the plain loop only draws again. Knows no engine.
+
+Each remedy is one number that starts where the graph has it, goes one step further every time its defect is seen, and has a bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One number that answers a defect: it begins at `neutral`, where it changes nothing, and goes by `step` to `bound` at most."""
+
+    name: str
+    label: str
+    neutral: float
+    step: float
+    bound: float
+    about: str
+
+    def next(self, value: float) -> float:
+        further = round(value + self.step, 4)
+        return min(further, self.bound) if self.step > 0 else max(further, self.bound)
+
+
+REMEDIES = (
+    Remedy("contrast", "indistinctiveness", 0.0, 1.0, 1.0, "how much of the contrast words is added to the prompt, 0 or 1"),
+    Remedy("guidance", "indistinctiveness", 1.0, 0.25, 1.5, "factor on cfg: the background follows the prompt more closely"),
+    Remedy("control", "shape_hallucination", 1.0, 0.15, 1.45, "factor on the ControlNet's strength: the product's outline is kept more strictly"),
+    Remedy("dilation", "shape_hallucination", 0.0, -4.0, -12.0, "pixels at 512 by which the painted area reaches less far under the product's edge"),
+    Remedy("surface", "space_mismatch", 0.0, 1.0, 1.0, "how much of the supporting-surface words is added to the prompt, 0 or 1"),
+    Remedy("position", "space_mismatch", 0.0, 0.03, 0.09, "share of the canvas's height by which the product moves down, towards what it can stand on"),
+    Remedy("scale", "size_mismatch", 1.0, -0.1, 0.7, "factor on the product's size on the canvas"),
+)
+NAMES = tuple(remedy.name for remedy in REMEDIES)
+
+
+@dataclass
+class Policy:
+    """Which remedies may be used, and where each stands now. One per product: begin a run with a new one.
+
+    allowed: names out of NAMES. Raises ValueError on others.
+    """
+
+    allowed: tuple = NAMES
+    values: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if unknown := sorted(set(self.allowed) - set(NAMES)):
+            raise ValueError(f"there is no remedy {', '.join(unknown)}: choose out of {', '.join(NAMES)}.")
+
+    def __getitem__(self, name: str) -> float:
+        return self.values.get(name, next(remedy.neutral for remedy in REMEDIES if remedy.name == name))
+
+    def answer(self, label: str | None) -> None:
+        """One step of every allowed remedy for this defect; a label without remedies changes nothing."""
+        for remedy in REMEDIES:
+            if remedy.label == label and remedy.name in self.allowed:
+                self.values[remedy.name] = remedy.next(self[remedy.name])
+
+    def begin_at(self, changes: list) -> "Policy":
+        """Stands where an attempt stood that a report lists with these changes. Raises ValueError on what no report says."""
+        try:
+            found = {change["remedy"]: float(change["after"]) for change in changes}
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"these are no remedies of a report ({error}): give a list of {{\"remedy\", \"before\", \"after\"}}.") from error
+        for remedy in REMEDIES:
+            low, high = sorted((remedy.neutral, remedy.bound))
+            if not low <= found.get(remedy.name, low) <= high:
+                raise ValueError(f"{remedy.name} is {found[remedy.name]}: it must be between {low} and {high}.")
+        if unknown := sorted(set(found) - set(NAMES)):
+            raise ValueError(f"there is no remedy {', '.join(unknown)}: choose out of {', '.join(NAMES)}.")
+        self.values = found
+        return self
+
+    @property
+    def changes(self) -> list:
+        """[{"remedy", "before", "after"}] against what the graph says, as a report lists them."""
+        return [{"remedy": remedy.name, "before": remedy.neutral, "after": self[remedy.name]} for remedy in REMEDIES if self[remedy.name] != remedy.neutral]

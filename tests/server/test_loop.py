@@ -1,0 +1,109 @@
+"""The loop around other samplers, several draws at once, and remedies, on the real server."""
+
+import json
+
+import numpy as np
+import pytest
+
+from .ads import ALWAYS, ad, node, pixels, report_of
+from .test_sampler import latent
+
+
+def advanced(**changes) -> dict:
+    """The advertising graph with RF Cyclic Sampler (Advanced) and the stock nodes that it takes."""
+    graph = ad()
+    ours = graph["sampler"]["inputs"]
+    graph |= {
+        "noise": node("RandomNoise", noise_seed=ours["seed"]),
+        "guider": node("CFGGuider", model=ours["model"], positive=ours["positive"], negative=ours["negative"], cfg=ours["cfg"]),
+        "which": node("KSamplerSelect", sampler_name="dpmpp_2m"),
+        "sigmas": node("BasicScheduler", model=ours["model"], scheduler="karras", steps=ours["steps"], denoise=1.0),
+    }
+    loop = {key: ours[key] for key in ("latent_image", "vae", "reviewer", "product", "attempts", "on_exhausted", "threshold")}
+    graph["sampler"] = node("RFCyclicSamplerAdvanced", noise=["noise", 0], guider=["guider", 0], sampler=["which", 0], sigmas=["sigmas", 0], **{**loop, **changes})
+    return graph
+
+
+def test_the_advanced_sampler_is_stock_sampler_custom_advanced_to_the_last_bit(client, base):
+    graph = advanced(attempts=2, on_exhausted="last")
+    graph["noise8"] = node("RandomNoise", noise_seed=8)
+    graph["stock"] = node("SamplerCustomAdvanced", noise=["noise8", 0], guider=["guider", 0], sampler=["which", 0], sigmas=["sigmas", 0], latent_image=["masked", 0])
+    graph["keep_stock"] = node("SaveLatent", samples=["stock", 0], filename_prefix="stock_advanced")
+    graph["keep_ours"] = node("SaveLatent", samples=["sampler", 1], filename_prefix="ours_advanced")
+    report = report_of(client.outputs(graph))
+    assert [attempt["seed"] for attempt in report["attempts"]] == [7, 8] and report["settings"]["sampler_name"] == "dpmpp_2m"
+    assert np.array_equal(latent(base, "ours_advanced"), latent(base, "stock_advanced"))
+
+
+def test_sigmas_without_a_step_are_refused(client):
+    graph = advanced()
+    graph["cut"] = node("SplitSigmas", sigmas=["sigmas", 0], step=0)
+    graph["sampler"]["inputs"]["sigmas"] = ["cut", 0]
+    with pytest.raises(RuntimeError, match="the sigmas hold no step"):
+        client.outputs(graph)
+
+
+@pytest.mark.parametrize("make", [ad, advanced])
+def test_several_at_once_draw_what_one_at_a_time_draws(client, make):
+    alone, together = make(), make()
+    together["sampler"]["inputs"]["parallel"] = 3
+    shown, at_once = client.outputs(alone), client.outputs(together)
+    assert [attempt["seed"] for attempt in report_of(at_once)["attempts"]] == [7, 8, 9]
+    alone, together = ([pixels(client, found["sampler"], index).astype(int) for index in range(3)] for found in (shown, at_once))
+    for one, other in zip(alone, together):  # a batch's sums run in another order: equal but for rounding, which random weights amplify
+        assert np.abs(one - other).max() <= 8 and np.abs(one - other).mean() < 0.5
+    assert np.abs(alone[0] - together[1]).mean() > 2
+
+
+def test_several_usable_ones_of_one_batch_are_no_more_than_asked_for(client):
+    found = client.outputs(ad(sampler__threshold=ALWAYS, sampler__parallel=3))
+    assert len(report_of(found)["attempts"]) == 3 and len(found["save"]["images"]) == 1
+
+
+def with_remedies(**switches) -> dict:
+    graph = ad(sampler__remedies=["remedies", 0])
+    on = {name: name in switches.get("only", "contrast guidance control dilation surface position scale".split()) for name in "contrast guidance control dilation surface position scale".split()}
+    graph["remedies"] = node("RFRemedies", clip=["models", 1], contrast_words="plain background", surface_words="on a table", begin_at=switches.get("begin_at", ""), **on)
+    return graph
+
+
+def test_a_rejected_attempt_is_answered_and_the_answer_changes_the_picture(client):
+    plain, answered = client.outputs(ad()), client.outputs(with_remedies())
+    report = report_of(answered)
+    assert report["remedies"]["left_out"] == {} and len(report["remedies"]["allowed"]) == 7
+    assert report["attempts"][0]["remedies"] == [] and report["attempts"][1]["remedies"] and report["attempts"][2]["remedies"]
+    assert np.array_equal(pixels(client, plain["sampler"], 0), pixels(client, answered["sampler"], 0))
+    assert not np.array_equal(pixels(client, plain["sampler"], 1), pixels(client, answered["sampler"], 1))
+
+
+@pytest.mark.parametrize("name, after", [("contrast", 1), ("guidance", 1.5), ("control", 1.3), ("dilation", -12), ("surface", 1), ("position", 0.09), ("scale", 0.7)])
+def test_each_remedy_changes_the_draw_and_a_report_draws_it_again(client, name, after):
+    changes = [{"remedy": name, "before": 0, "after": after}]
+    pictures = []
+    for number, begin_at in enumerate(("", json.dumps(changes), json.dumps(changes))):
+        graph = with_remedies(begin_at=begin_at)
+        graph["sampler"]["inputs"] |= {"attempts": 1, "steps": 4, "seconds": 600 + number}  # or the second of two equal graphs is not run
+        found = client.outputs(graph)
+        pictures.append(pixels(client, found["sampler"]))
+        assert [change["after"] for change in report_of(found)["attempts"][0]["remedies"]] == ([after] if begin_at else [])
+    assert np.array_equal(pictures[1], pictures[2])
+    if name != "control":  # the tiny ControlNet of the tests ends in zeros: its strength changes nothing
+        assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
+    graph = with_remedies()
+    graph["remedies"]["inputs"].pop("clip")
+    graph["product"]["inputs"]["position"] = "keep"
+    graph["sampler"]["inputs"] |= {"positive": ["prompt", 0], "negative": ["negative", 0]}
+    left_out = report_of(client.outputs(graph))["remedies"]["left_out"]
+    assert set(left_out) == {"contrast", "surface", "control", "position", "scale"} and "no CLIP" in left_out["surface"] and "no ControlNet" in left_out["control"]
+    graph["sampler"]["inputs"]["latent_image"] = ["encode", 0]
+    assert "noise mask" in report_of(client.outputs(graph))["remedies"]["left_out"]["dilation"]
+
+
+def test_remedies_that_no_report_lists_are_refused_before_anything_is_drawn(client):
+    with pytest.raises(RuntimeError, match="no list of remedies"):
+        client.outputs(with_remedies(begin_at="[scale"))
+    with pytest.raises(RuntimeError, match="between 0.7 and 1.0"):
+        client.outputs(with_remedies(begin_at='[{"remedy": "scale", "after": 0.1}]'))

@@ -1,0 +1,58 @@
+"""Remedies: which defect moves which number, how far, and how a report leads back there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.recurrent import run
+from reliable_ads.rfnet.remedies import NAMES, REMEDIES, Policy
+
+from .test_rfnet_recurrent import drawing
+
+
+def test_a_defect_moves_its_own_remedies_one_step():
+    policy = Policy()
+    policy.answer("shape_hallucination")
+    assert policy.changes == [{"remedy": "control", "before": 1.0, "after": 1.15}, {"remedy": "dilation", "before": 0.0, "after": -4.0}]
+    policy.answer("space_mismatch")
+    assert policy["surface"] == 1 and policy["position"] == 0.03 and policy["control"] == 1.15 and policy["scale"] == 1
+
+
+def test_what_is_switched_off_stays():
+    policy = Policy(("guidance",))
+    policy.answer("indistinctiveness")
+    assert [change["remedy"] for change in policy.changes] == ["guidance"]
+    with pytest.raises(ValueError, match="no remedy prayer"):
+        Policy(("prayer",))
+
+
+@given(st.lists(st.sampled_from([*LABELS, None]), max_size=30), st.sets(st.sampled_from(NAMES)))
+def test_whatever_happens_the_numbers_stay_within_their_bounds(labels, allowed):
+    policy = Policy(tuple(allowed))
+    for label in labels:
+        policy.answer(label)
+    for remedy in REMEDIES:
+        low, high = sorted((remedy.neutral, remedy.bound))
+        assert low <= policy[remedy.name] <= high
+        assert policy[remedy.name] == remedy.neutral or (remedy.name in allowed and remedy.label in labels)
+    assert Policy().begin_at(policy.changes).changes == policy.changes
+
+
+@pytest.mark.parametrize("changes, says", [([{"remedy": "guidance"}], "no remedies of a report"), ([{"remedy": "scale", "after": 3}], "between 0.7 and 1.0"),
+                                           ([{"remedy": "prayer", "after": 1}], "no remedy prayer"), (5, "no remedies of a report"), (["scale"], "no remedies of a report")])
+def test_what_no_report_says_is_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        Policy().begin_at(changes)
+
+
+def test_the_loop_answers_each_rejection_and_reports_what_each_attempt_was_drawn_with():
+    policy, seen = Policy(("scale",)), []
+    generate, review = drawing([0.1, 0.2, 0.9])
+
+    def watched(index, seed, look):
+        seen.append(policy["scale"])
+        return generate(index, seed, look)
+
+    report = run(watched, review, seed=0, attempts=5, remedies=policy).report()
+    assert seen == [1.0, 0.9, 0.8]
+    assert [[change["after"] for change in row["remedies"]] for row in report["attempts"]] == [[], [0.9], [0.8]]
