@@ -36,7 +36,7 @@ def loop_inputs() -> list:
         io.Int.Input("step_budget", default=0, min=0, max=1000000, optional=True, tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit."),
         io.Int.Input(
             "parallel", default=1, min=1, max=64, optional=True,
-            tooltip="Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where memory runs out it goes on one at a time. Samplers that add noise (ancestral, SDE) draw other pictures then.",
+            tooltip="Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where memory runs out it goes on one at a time. Samplers that add noise of their own (ancestral, SDE, ddim around a mask) draw other pictures then.",
         ),
         Remedies.Input("remedies", optional=True, tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again."),
     ]  # fmt: skip
