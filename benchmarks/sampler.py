@@ -1,30 +1,46 @@
-"""What a usable picture costs: the plain loop (every draw to its end) beside early rejection, on the same products and seeds.
+"""What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--products 100] [--attempts 8] [--profile pocket]
+    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 8] [--profile pocket] [--judge WEIGHTS]
 
-Everything runs through a real ComfyUI server and the shipped workflow; the two ways take turns, product by product. The hardest quarter are the
+Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The hardest quarter are the
 products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them.
+The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `costs` leaves
+sheets of what was accepted in --out, mixed so that nobody sees which way a picture came; labels given by eye go into
+benchmarks/labels/sampler_eye.json and `eye` counts them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from reliable_ads.devtools.comfy import ComfyServer
+from reliable_ads.devtools.graph import titled
 from reliable_ads.pocket.briefs import test_briefs
+from reliable_ads.pocket.draw import sheet
+from reliable_ads.pocket.scenes import PRAISE
+from reliable_ads.rfnet.files import write_bytes, write_text
+from reliable_ads.rfnet.product import place
+from reliable_ads.rfnet.remedies import NAMES, replaced
+from reliable_ads.rfnet.weights import load_reviewer
 
-from .common import Figure, publish
-from .main_job import Session
+from .common import RESULTS, ROOT, Figure, publish, share
+from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
 
 COMMAND = "python -m benchmarks.sampler"
+EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
+JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000   # added to a brief's seed where its difficulty is found out
 DRAWS = 2000              # of the bootstrap
+WAYS = ("plain", "early", "remedies")
+COLUMNS = {"steps": 0, "seconds": 1, "usable": 2, "attempts": 3}
 
 
 def cost(rows: np.ndarray) -> float:
@@ -33,55 +49,160 @@ def cost(rows: np.ndarray) -> float:
     return float(paid / usable) if usable else float("inf")
 
 
-def ratio(early: np.ndarray, plain: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """cost(early) / cost(plain) with a bootstrap 95 % interval over products, both on the same draws."""
+def ratio(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """cost(one) / cost(other) with a bootstrap 95 % interval over products, both on the same draws."""
     random = np.random.default_rng(seed)
-    draws = [cost(early[rows]) / cost(plain[rows]) for rows in random.integers(len(early), size=(DRAWS, len(early)))]
-    return cost(early) / cost(plain), float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5))
+    draws = [cost(one[rows]) / cost(other[rows]) for rows in random.integers(len(one), size=(DRAWS, len(one)))]
+    return cost(one) / cost(other), float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5))
 
 
-def measure(session: Session, briefs: list, attempts: int, profile: str) -> dict[str, np.ndarray]:
-    """{"plain", "early", "pilot": (N, 4)}: steps, seconds, usable pictures and attempts of each product."""
-    found = {"plain": [], "early": [], "pilot": []}
-    for number, brief in enumerate(briefs):
-        ways = [("plain", brief, "off"), ("early", brief, profile)]
-        ways = [*(ways if number % 2 else ways[::-1]), ("pilot", replace(brief, seed=brief.seed + OTHER_SEEDS), "off")]
-        for name, order, rejection in ways:
-            report, _ = session.draw(order, attempts, early_rejection=rejection)
-            found[name].append((report["steps"], report["seconds"], int(report["accepted"]), len(report["attempts"])))
-        print(f"\rproduct {number + 1}/{len(briefs)}", end="", file=sys.stderr, flush=True)
-    return {name: np.array(rows, float) for name, rows in found.items()}
+def with_remedies(session: Session) -> dict:
+    """The sampler's inputs for the third way; the pocket family's own words stand in RF Remedies."""
+    clip = session.graph[titled(session.graph, PROMPT)]["inputs"]["clip"]
+    words = {"contrast_words": PRAISE["indistinctiveness"], "surface_words": PRAISE["space_mismatch"]}
+    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": {"clip": clip, **words, **dict.fromkeys(NAMES, True), "begin_at": ""}}
+    return {"remedies": ["remedies", 0]}
+
+
+def costs(options) -> tuple[dict[str, Figure], dict]:
+    """Steps and seconds per usable picture of each way, and what each accepted."""
+    briefs = test_briefs(options.products)
+    with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
+        session = Session(server)
+        ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
+        ways["remedies"] = {**ways["early"], **with_remedies(session)}
+        sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
+        rows, accepted = {way: [] for way in (*WAYS, "pilot")}, []
+        for number, brief in enumerate(briefs):
+            turns = [*WAYS[number % 3:], *WAYS[:number % 3], "pilot"]
+            for way in turns:
+                sampler.pop("remedies", None)
+                order = replace(brief, seed=brief.seed + OTHER_SEEDS) if way == "pilot" else brief
+                report, pictures = session.draw(order, options.attempts, **ways.get(way, ways["plain"]))
+                rows[way].append((report["steps"], report["seconds"], int(report["accepted"]), len(report["attempts"])))
+                if report["accepted"] and way != "pilot":
+                    first = report["usable"][0] - 1
+                    accepted.append({"way": way, "brief": number, "hash": picture_hash(pictures[first]), "remedies": report["attempts"][first]["remedies"]})
+                    pictures[first].save(options.out / f"{way}-{number:03d}.png")
+            print(f"\rproduct {number + 1}/{len(briefs)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    blind_sheets(accepted, options.out)
+    found = {way: np.array(values, float) for way, values in rows.items()}
+    return figures_of(found), {"costs": {"attempts": options.attempts, "rows": {way: values.tolist() for way, values in found.items()}}, "accepted": accepted}
 
 
 def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
-    """The ratios on all products and on the hardest quarter, and both ways' costs."""
+    """The ratios on all products and on the hardest quarter, and every way's costs."""
     hard = np.argsort(-found["pilot"][:, 0], kind="stable")[:max(1, len(found["pilot"]) // 4)]
     every = np.arange(len(found["plain"]))
-    figures = {}
-    for name, column, rows, most in (("steps_ratio", 0, every, 0.75), ("steps_ratio_hard", 0, hard, 0.60), ("wall_ratio", 1, every, 0.80), ("wall_ratio_hard", 1, hard, 0.65)):
-        pair = (found[way][rows][:, [column, 2]] for way in ("early", "plain"))
-        value, low, high = ratio(*pair)
-        figures[name] = Figure(value, low, high, len(rows), "of plain", f"<= {most}", value <= most)
-    for way in ("plain", "early"):
-        figures[f"steps_per_usable_{way}"] = Figure(cost(found[way][:, [0, 2]]), n=len(every), unit="steps")
-        figures[f"seconds_per_usable_{way}"] = Figure(cost(found[way][:, [1, 2]]), n=len(every), unit="s")
-        figures[f"usable_{way}"] = Figure(float(found[way][:, 2].mean()), n=len(every), unit="share")
+
+    def compared(way: str, against: str, column: str, rows, most: float | None) -> Figure:
+        value, low, high = ratio(*(found[name][rows][:, [COLUMNS[column], COLUMNS["usable"]]] for name in (way, against)))
+        return Figure(value, low, high, len(rows), f"of {against}", f"<= {most}" if most else "", value <= most if most else None)
+
+    figures = {
+        "steps_ratio": compared("early", "plain", "steps", every, 0.75), "steps_ratio_hard": compared("early", "plain", "steps", hard, 0.60),
+        "wall_ratio": compared("early", "plain", "seconds", every, 0.80), "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
+        "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85),
+        "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_hard": compared("remedies", "plain", "steps", hard, None),
+    }
+    for way in WAYS:
+        for column in ("steps", "seconds", "attempts"):
+            figures[f"{column}_per_usable_{way}"] = Figure(cost(found[way][:, [COLUMNS[column], COLUMNS["usable"]]]), n=len(every), unit="s" if column == "seconds" else column)
+        figures[f"usable_{way}"] = Figure(*share(int(found[way][:, COLUMNS["usable"]].sum()), len(every)), n=len(every), unit="share")
     return figures
+
+
+def blind_sheets(accepted: list, out: Path) -> None:
+    """All accepted pictures in an order that tells nothing, 20 a sheet, numbered; blind.json says which is which."""
+    from PIL import Image
+    order = np.random.default_rng(0).permutation(len(accepted))
+    for first in range(0, len(order), 20):
+        part = [accepted[i] for i in order[first:first + 20]]
+        pictures = [Image.open(out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB") for row in part]
+        sheet(pictures, [str(first + place) for place in range(len(part))], 5, 300).save(out / f"blind-{first:03d}.png")
+    write_text(out / "blind.json", json.dumps([accepted[i] for i in order]))
+
+
+def judge(options) -> tuple[dict[str, Figure], dict]:
+    """The share of each way's accepted pictures that the independent judge calls bad, and the judge's own standing."""
+    from PIL import Image
+    reviewer, briefs, bad = load_reviewer(options.judge), test_briefs(options.products), {way: [] for way in WAYS}
+    for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"] if not options.quick else json.loads((options.out / "blind.json").read_text()):
+        picture = Image.open(options.out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB")
+        if picture_hash(picture) != row["hash"]:
+            raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
+        canvas = replaced(place(briefs[row["brief"]].product, 128, 128), {change["remedy"]: change["after"] for change in row["remedies"]})
+        image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
+        bad[row["way"]].append(not reviewer.review(image[None], canvas).rows()[0]["accepted"])
+    figures = {f"judge_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}
+    for way in WAYS[1:]:
+        low, high = difference(bad[way], bad["plain"])
+        value = figures[f"judge_bad_{way}"].value - figures["judge_bad_plain"].value
+        figures[f"judge_bad_{way}_more"] = Figure(value, low, high, len(bad[way]), "share", "interval reaches 0 or below", low <= 0)
+    return figures, {}
+
+
+def difference(one: list, other: list) -> tuple[float, float]:
+    """A bootstrap 95 % interval of mean(one) - mean(other)."""
+    random = np.random.default_rng(0)
+    draws = [random.choice(one, len(one)).mean() - random.choice(other, len(other)).mean() for _ in range(DRAWS)]
+    return float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5))
+
+
+def eye(options) -> tuple[dict[str, Figure], dict]:
+    """Labels given by eye to accepted pictures (matched by hash), by way."""
+    labels = json.loads(EYE.read_text())["labels"]
+    bad = {way: [labels[row["hash"]] != "available" for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"] if row["way"] == way and row["hash"] in labels] for way in WAYS}
+    if not all(bad.values()):
+        raise SystemExit(f"{EYE} has no labels for the pictures of the last `costs` run: label its sheets again")
+    return {f"eye_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}, {}
+
+
+def graph(options) -> tuple[dict[str, Figure], dict]:
+    """docs/cost_per_usable.png: steps and seconds per usable picture, all products and the hardest quarter."""
+    import io
+
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    rows = {way: np.array(values) for way, values in json.loads((RESULTS / "sampler.json").read_text())["details"]["costs"]["rows"].items()}
+    hard = np.argsort(-rows["pilot"][:, 0], kind="stable")[:max(1, len(rows["pilot"]) // 4)]
+    names = {"plain": "plain loop", "early": "early rejection", "remedies": "early rejection\n+ remedies"}
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):
+        for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("hardest quarter", hard, "#d08040"))):
+            values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
+            bars = axis.bar(np.arange(3) + 0.38 * shift - 0.19, values, 0.36, label=text, color=colour)
+            axis.bar_label(bars, fmt="%.1f", fontsize=8)
+        axis.set_xticks(range(3), [names[way] for way in WAYS])
+        axis.set_ylabel(f"{unit} per usable picture")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130)
+    write_bytes(ROOT / "docs" / "cost_per_usable.png", file.getvalue())
+    return {}, {}
+
+
+PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="six products, nothing written")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
     parser.add_argument("--attempts", type=int, default=8)
     parser.add_argument("--profile", default="pocket", help="a profile beside the reviewer, as dev.py profile writes it")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the independent judge")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()
-    briefs = test_briefs(6 if options.quick else options.products)
-    with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), Path(base) / "server.log") as server:
-        found = measure(Session(server), briefs, options.attempts, options.profile)
-    print(file=sys.stderr)
-    details = {way: found[way].tolist() for way in found}
-    publish("sampler", COMMAND, "one per product, drawn from its id (pocket.briefs)", figures_of(found), options.quick, {"early": {"attempts": options.attempts, "rows": details}})
+    options.products = 6 if options.quick else options.products
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        figures, details = PARTS[name](options)
+        publish("sampler", COMMAND, SEEDS, figures, options.quick, details)
 
 
 if __name__ == "__main__":

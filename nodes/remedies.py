@@ -7,8 +7,7 @@ from functools import lru_cache
 import torch
 from comfy_api.latest import io
 
-from ..rfnet.product import default_dilation
-from ..rfnet.remedies import REMEDIES, Policy
+from ..rfnet.remedies import REMEDIES, Policy, replaced
 from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
 
@@ -119,13 +118,9 @@ class Answered:
     def placed(self, values: dict) -> tuple:
         """(canvas, latent) with the product moved, scaled and masked as the values say; those of the graph where they say nothing."""
         canvas, latent = self.draw.canvas, self.draw.latent
-        if values["dilation"] == 0 and values["position"] == 0 and values["scale"] == 1:
+        moved = replaced(canvas, values)
+        if moved is canvas:
             return canvas, latent
-        side, given = min(canvas.width, canvas.height), canvas.placing
-        dilation = default_dilation(canvas.width, canvas.height) if given["mask_dilation"] is None else given["mask_dilation"]
-        moved = canvas.again(
-            image_scale=given["image_scale"] * values["scale"], down=given["down"] + values["position"], mask_dilation=max(0, dilation + round(values["dilation"] * side / 512))
-        )
         latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}
         if not torch.equal(moved.rgb, canvas.rgb):
             latent["samples"] = self.draw.vae.encode(channels_last(moved.rgb[None]))

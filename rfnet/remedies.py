@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .product import Canvas, default_dilation
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -78,3 +80,13 @@ class Policy:
     def changes(self) -> list:
         """[{"remedy", "before", "after"}] against what the graph says, as a report lists them."""
         return [{"remedy": remedy.name, "before": remedy.neutral, "after": self[remedy.name]} for remedy in REMEDIES if self[remedy.name] != remedy.neutral]
+
+
+def replaced(canvas: Canvas, values: dict) -> Canvas:
+    """The canvas with its product moved, scaled and masked as these values of "dilation", "position" and "scale" say; itself where they say nothing."""
+    dilation, down, scale = (values.get(name, neutral) for name, neutral in (("dilation", 0), ("position", 0), ("scale", 1)))
+    if (dilation, down, scale) == (0, 0, 1):
+        return canvas
+    given, side = canvas.placing, min(canvas.width, canvas.height)
+    reach = default_dilation(canvas.width, canvas.height) if given["mask_dilation"] is None else given["mask_dilation"]
+    return canvas.again(image_scale=given["image_scale"] * scale, down=given["down"] + down, mask_dilation=max(0, reach + round(dilation * side / 512)))

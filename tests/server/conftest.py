@@ -1,5 +1,6 @@
 """One real ComfyUI per test run, with this pack in its custom_nodes and small random-weight models in its models folder."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def base(tmp_path_factory) -> Path:
     tiny_models.write_pocket(folder / "models" / "pocket" / ads.CHECKPOINT, folder / "models" / "pocket" / ads.CONTROLNET)
     tiny_models.write_reviewer(folder / "models" / "rfnet" / ads.REVIEWER)
     tiny_depth.write_dpt(folder / "models" / "dpt" / "dpt-tiny")
+    (folder / "custom_nodes").mkdir()
+    shutil.copy(Path(__file__).with_name("fault_nodes.py"), folder / "custom_nodes" / "fault_nodes.py")
     return folder
 
 
