@@ -17,14 +17,13 @@ from tqdm import tqdm
 from ..rfnet.data import DataError
 from ..rfnet.files import write_bytes
 from ..rfnet.gates import GateError, Profile
-from ..rfnet.product import PictureError
+from ..rfnet.pictures import PictureError, cut_outs
 from .arguments import parse
 from .client import ComfyClient, GraphRefused
 from .comfy import ComfyServer, ServerFailed
 from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png, png_of
 from .graph import GraphError, load, titled, to_api
 
-PICTURES = (".png", ".webp", ".tif", ".tiff")
 PAGE = "reliable-ads-profile"
 
 
@@ -65,13 +64,9 @@ def briefs(split: Path):
 
 
 def pictures(folder: Path):
-    """(PNG, caption, None) of a folder's product pictures; a caption stands in a .txt of the same name, or is the file's name."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-    if not found:
-        raise PictureError(f'"{folder}" holds no product pictures ({", ".join(PICTURES)}): give a folder of cut-outs with transparency.')
-    for path in found:
-        words = path.with_suffix(".txt")
-        yield as_png(path), words.read_text(encoding="utf-8").strip() if words.exists() else path.stem.replace("_", " ").replace("-", " "), None
+    """(PNG, caption, None) of a folder's product pictures."""
+    for path, caption in cut_outs(folder):
+        yield as_png(path), caption, None
 
 
 def begin(out: Path, kept: Path) -> int:

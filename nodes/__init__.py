@@ -6,6 +6,7 @@ from .cyclic_sampler import RFCyclicSampler, RFCyclicSamplerAdvanced
 from .folders import register_folders
 from .pocket_models import RFPocketModels
 from .product import RFProduct
+from .product_folder import RFProductFolder
 from .profile import RFProfile
 from .remedies import RFRemedies
 from .review import RFLoadReviewer, RFReview
@@ -15,4 +16,4 @@ register_folders()  # at import: ComfyExtension.on_load is not called by every C
 
 class ReliableAds(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RFProduct, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFPocketModels]
+        return [RFProduct, RFProductFolder, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFPocketModels]

@@ -22,7 +22,7 @@ class RFCyclicSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, **loop) -> io.NodeOutput:
-        screen = Screen(cls.hidden.unique_id, attempts)
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
         draw = KSamplerDraw(latent_image, vae, product, screen.step, model, steps, cfg, sampler_name, scheduler, positive, negative, denoise)
         return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
@@ -54,6 +54,6 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
     def execute(cls, noise, guider, sampler, sigmas, latent_image, vae, reviewer, product, attempts, **loop) -> io.NodeOutput:
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
-        screen = Screen(cls.hidden.unique_id, attempts)
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
         draw = GuidedDraw(latent_image, vae, product, screen.step, noise, guider, sampler, sigmas)
         return draw_until_accepted(draw, screen, reviewer, noise.seed, attempts, **loop)

@@ -9,6 +9,7 @@ from ..rfnet.risks import ACCEPT
 CATEGORY = "reliable ads"
 Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
+Entry = io.Custom("RF_ENTRY")  # a nodes.product_folder.Listed
 Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
 
 THRESHOLD_TOOLTIP = (

@@ -10,8 +10,8 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
-from . import gates
-from .edge import THRESHOLD_TOOLTIP, Remedies, accept_input, channels_last, stop_if_cancelled
+from . import gates, product_folder
+from .edge import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled
 from .remedies import Answered
 from .sampling import Draw, reviewing
 
@@ -39,6 +39,7 @@ def loop_inputs() -> list:
             tooltip="Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where memory runs out it goes on one at a time. Samplers that add noise of their own (ancestral, SDE, ddim around a mask) draw other pictures then.",
         ),
         Remedies.Input("remedies", optional=True, tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again."),
+        Entry.Input("entry", optional=True, tooltip="From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next product, too; the album shows what was drawn."),
     ]  # fmt: skip
 
 
@@ -56,10 +57,10 @@ def loop_outputs() -> list:
 
 def draw_until_accepted(
     draw: Draw, screen: "Screen", reviewer, seed, attempts, on_exhausted, threshold, accept="threshold", early_rejection=gates.AUTO, usable=1, seconds=0.0, step_budget=0, parallel=1,
-    remedies=None,
+    remedies=None, entry=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
-    from ..rfnet.recurrent import run
+    from ..rfnet.recurrent import NoneAccepted, run
     from ..rfnet.remedies import Policy
 
     draw.check()
@@ -69,16 +70,24 @@ def draw_until_accepted(
     policy, left_out = remedies.policy(draw) if remedies else (Policy(()), {})
     painter = Painter(Answered(draw, policy, remedies.words if remedies else {}), reviewer, threshold)
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
-    ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=closing, together=painter.several, remedies=policy, **limits)
+    try:
+        ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=closing, together=painter.several, remedies=policy, **limits)
+    except NoneAccepted as failure:
+        if entry is None:
+            raise
+        ran = failure.run  # one product must not end the list
 
     report = {
         **ran.report(),
-        "settings": {**settings, "accept": accept, **limits},
+        "settings": {**settings, "accept": accept},
+        "limits": limits,
         "early_rejection": {"profile": profile, "gates": [gate.at(settings["steps"]) for gate in closing]},
         "remedies": {"allowed": list(policy.allowed), "left_out": left_out},
     }
     if screen.notes:
         report["notes"] = screen.notes
+    if entry is not None:
+        product_folder.keep(entry, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent)
 
 
@@ -121,14 +130,21 @@ def outputs(ran, report: str, latent_image: dict) -> io.NodeOutput:
 class Screen:
     """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words."""
 
-    def __init__(self, node_id: str, attempts: int):
+    def __init__(self, node_id: str, attempts: int, entry=None):
+        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list."""
+        self.before, self.products, self.head = (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
         self.node_id, self.attempts, self.drawn, self.steps, self.notes = node_id, attempts, 0, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
         self.say("attempt 1/%d · sampling" % attempts)
 
     def step(self, step: int, steps: int, preview) -> None:
         self.steps = steps
-        self.bar.update_absolute(self.drawn * steps + step, self.attempts * steps, preview)
+        self.move(self.drawn * steps + step, preview)
+
+    def move(self, steps: int, preview) -> None:
+        """steps: how many are done of this product's."""
+        most = self.attempts * self.steps
+        self.bar.update_absolute(self.before * most + steps, self.products * most, preview)
 
     def show(self, event) -> None:
         """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
@@ -139,11 +155,11 @@ class Screen:
             self.say(event.reason)
         if isinstance(event, Reviewed):
             self.drawn += 1
-            self.bar.update_absolute(self.drawn * self.steps, self.attempts * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
+            self.move(self.drawn * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
             self.say(event.text)
 
     def say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
+        PromptServer.instance.send_progress_text(self.head + text, self.node_id, PromptServer.instance.client_id)
 
 
 def to_picture(image: torch.Tensor):
@@ -159,4 +175,4 @@ def shown_pictures(pictures: torch.Tensor) -> dict:
         return ui.PreviewImage(pictures).as_dict()
     except OSError as error:
         logging.warning("RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error)
-        return {}
+        return {"images": [], "animated": (False,)}  # ComfyUI joins the runs of a list by the keys of the first

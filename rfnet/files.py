@@ -23,6 +23,12 @@ def whole(path):
         partial.unlink(missing_ok=True)
 
 
+def plain(name: str) -> bool:
+    """Whether a name stands for one file or folder inside another on every system: no path, nothing hidden, no sign that a file system refuses."""
+    fits = 0 < len(name.encode("utf-8", "replace")) <= 200 and name.isprintable()
+    return fits and name == name.strip(" .") and not any(sign in '\\/:*?"<>|' for sign in name)
+
+
 def write_text(path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     with whole(path) as partial:

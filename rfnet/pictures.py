@@ -9,6 +9,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 SMALLEST, LARGEST = 16, 8192  # pixels on a side that a product picture may have
 WORKING = 4096  # no canvas is larger, so larger pictures are scaled down as they are read
+CUT_OUTS = (".png", ".webp", ".tif", ".tiff")  # endings of files that keep transparency
 
 
 class PictureError(ValueError):
@@ -21,6 +22,29 @@ def check_size(width: int, height: int, name: str) -> None:
         raise PictureError(f"{name} is {width}x{height} pixels: a product picture needs at least {SMALLEST} on each side; use a larger one.")
     if max(width, height) > LARGEST:
         raise PictureError(f"{name} is {width}x{height} pixels: scale it down to at most {LARGEST} on each side.")
+
+
+def cut_outs(folder) -> list:
+    """[(path, caption)] of a folder's product pictures, by name; a caption stands in a .txt of the same name, or else it is the file's name.
+
+    The pictures themselves are not opened. Raises PictureError where there is no such folder, or nothing in it.
+    """
+    folder = Path(folder)
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in CUT_OUTS and not path.name.startswith("."))  # hidden ones are not the user's
+    except OSError as error:
+        raise PictureError(f'"{folder}" can\'t be read ({error.strerror or error}): give the path of a folder of cut-outs with transparency.') from None
+    if not found:
+        raise PictureError(f'"{folder}" holds no product pictures ({", ".join(CUT_OUTS)}): give a folder of cut-outs with transparency.')
+    return [(path, _caption(path)) for path in found]
+
+
+def _caption(path: Path) -> str:
+    try:
+        text = path.with_suffix(".txt").read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:  # mostly: there is none
+        text = path.stem.replace("_", " ").replace("-", " ")
+    return " ".join(text.split())
 
 
 def open_picture(path) -> np.ndarray:

@@ -31,7 +31,7 @@ def test_the_advanced_sampler_is_stock_sampler_custom_advanced_to_the_last_bit(c
     graph["keep_stock"] = node("SaveLatent", samples=["stock", 0], filename_prefix="stock_advanced")
     graph["keep_ours"] = node("SaveLatent", samples=["sampler", 1], filename_prefix="ours_advanced")
     report = report_of(client.outputs(graph))
-    assert [attempt["seed"] for attempt in report["attempts"]] == [7, 8] and report["settings"]["sampler_name"] == "dpmpp_2m"
+    assert [attempt["seed"] for attempt in report["attempts"]] == [7, 8] and report["settings"]["sampler_name"] == "dpmpp_2m" and report["settings"]["steps"] == 2
     assert np.array_equal(latent(base, "ours_advanced"), latent(base, "stock_advanced"))
 
 

@@ -1,0 +1,182 @@
+"""A folder of products in one queue entry, up to the sampler: lists, what the album has already, files that can't be used, and sentences for wrong input."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from reliable_ads.rfnet.album import Album, entries
+from reliable_ads.rfnet.pictures import cut_outs
+
+from .ads import ad, cut_out, node, pixels
+
+PROMPTS = "{caption} on a table\n\n  a beach  \n"
+
+
+@pytest.fixture
+def folder(base) -> Path:
+    """Three products below the server's input folder, each of its own width."""
+    folder = base / "input" / f"products{len(list((base / 'input').glob('products*')))}"
+    folder.mkdir()
+    for number, name in enumerate(("red_box", "blue-box", "tin")):
+        cut_out(200 + 10 * number).save(folder / f"{name}.png")
+    (folder / "tin.txt").write_text("a tin\nof tea")
+    return folder
+
+
+def listing(where: Path, /, **changes) -> dict:
+    """The folder and what the stock mechanism of lists makes of it: a placed product, a prompt, a caption and a seed per entry."""
+    place = {**ad()["product"]["inputs"], "image": ["folder", 0], "mask": ["folder", 1], "caption": ["folder", 2]}
+    return {
+        "folder": node("RFProductFolder", **{"folder": where.name, "prompts": PROMPTS, "album": where.name, "seed": 3, **changes}),
+        "product": node("RFProduct", **place),
+        "placed": node("PreviewImage", images=["product", 1]),
+        "captions": node("PreviewAny", source=["folder", 2]),
+        "prompts": node("PreviewAny", source=["folder", 3]),
+        "seeds": node("PreviewAny", source=["folder", 4]),
+        "summary": node("PreviewAny", source=["folder", 6]),
+    }
+
+
+def entries_of(folder: Path) -> list:
+    return entries(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
+
+
+def keep(album: Album, entry) -> None:
+    """What the sampler leaves of an entry."""
+    attempt = {"attempt": 1, "seed": entry.seed, "label": "available", "probabilities": {"available": 0.9}, "accepted": True, "dropped": False, "steps": 2}
+    album.keep(entry, [Image.new("RGB", (64, 64))], {"accepted": True, "attempts": [attempt], "returned": 1, "usable": [1], "steps": 2, "seconds": 1.0})
+
+
+def album_of(base: Path, folder: Path) -> Album:
+    return Album(base / "output" / folder.name)
+
+
+def fails(client, graph) -> str:
+    with pytest.raises(RuntimeError) as failure:
+        client.outputs(graph)
+    return str(failure.value)
+
+
+def test_every_product_comes_with_every_prompt(client, base, folder):
+    outputs = client.outputs(listing(folder))
+    wanted = entries_of(folder)
+    assert outputs["captions"]["text"] == ["blue box", "blue box", "red box", "red box", "a tin of tea", "a tin of tea"]
+    assert outputs["prompts"]["text"] == ["blue box on a table", "a beach", "red box on a table", "a beach", "a tin of tea on a table", "a beach"]
+    assert outputs["seeds"]["text"] == [str(entry.seed) for entry in wanted]
+    assert len(outputs["placed"]["images"]) == 6
+    summary = outputs["summary"]["text"]
+    assert len(summary) == 1 and summary[0].startswith("0 of 6 are in the album, 6 to draw in this run.") and summary[0].endswith(f"Page: {album_of(base, folder).folder / 'index.html'}")
+    assert "connect the entry output" in summary[0]
+    assert album_of(base, folder).keys == [entry.key for entry in wanted] and "still to do" in (album_of(base, folder).folder / "index.html").read_text()
+
+
+def test_products_are_placed_as_load_image_would_have_them(client, folder):
+    client.upload("red_box.png", (folder / "red_box.png").read_bytes())
+    graph = {name: made for name, made in ad(picture__image="red_box.png", product__caption="red box").items() if name in ("picture", "product")}
+    for name, output in (("placed", 1), ("hint", 3)):
+        graph[name] = node("PreviewImage", images=["product", output])
+    alone = client.outputs(graph)
+    together = {**listing(folder, prompts="x"), "hint": node("PreviewImage", images=["product", 3])}
+    listed = client.outputs(together)
+    for name in ("placed", "hint"):
+        assert np.array_equal(pixels(client, alone[name]), pixels(client, listed[name], 1))  # blue-box, red_box, tin
+
+
+def test_what_the_album_has_is_left_out(client, base, folder):
+    client.outputs(listing(folder))
+    album, wanted = album_of(base, folder), entries_of(folder)
+    for entry in (wanted[0], wanted[3]):
+        keep(album, entry)
+    outputs = client.outputs(listing(folder))  # the same graph: nothing of it may come from the server's cache
+    assert outputs["prompts"]["text"] == [entry.prompt for entry in wanted if entry not in (wanted[0], wanted[3])]
+    assert outputs["summary"]["text"][0].startswith("2 of 6 are in the album, 4 to draw in this run.")
+    (album.folder / "entries" / f"{wanted[0].key}.json").write_text("{torn")
+    assert len(client.outputs(listing(folder))["placed"]["images"]) == 5
+
+
+def test_nothing_left_to_do_ends_with_words_and_draws_nothing(client, base, folder):
+    album = album_of(base, folder)
+    for entry in entries_of(folder):
+        keep(album, entry)
+    events = list(client.run(listing(folder)))
+    outputs = client.history(client.prompt_id)["outputs"]
+    assert events[-1].kind == "execution_success" and not [event for event in events if event.kind == "execution_error"]
+    assert set(outputs) == {"folder", "summary"}
+    for told in (outputs["folder"]["text"][0], outputs["summary"]["text"][0], *(event.data["text"] for event in events if event.kind == "progress_text")):
+        assert told.startswith("All 6 are in the album, nothing is left to draw") and "index.html" in told
+
+
+def test_no_more_than_asked_for_at_once(client, folder):
+    outputs = client.outputs(listing(folder, at_most=2))
+    assert outputs["captions"]["text"] == ["blue box", "blue box"]
+    assert "2 to draw in this run.\n4 more are left for later runs: queue again to go on." in outputs["summary"]["text"][0]
+
+
+def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder):
+    (folder / "damaged.png").write_bytes((folder / "tin.png").read_bytes()[:300])
+    cut_out().convert("RGB").save(folder / "photo.png")
+    Image.new("RGBA", (200, 200)).save(folder / "nothing.png")
+    Image.new("RGBA", (4, 4)).save(folder / "tiny.webp")
+    (folder / "words.tif").write_text("not a picture")
+    outputs = client.outputs(listing(folder))
+    assert len(outputs["placed"]["images"]) == 6
+    page = (album_of(base, folder).folder / "index.html").read_text()
+    for name, reason in (("damaged.png", "damaged or cut short"), ("photo.png", "fills its whole picture"), ("nothing.png", "is empty"), ("tiny.webp", "4x4"), ("words.tif", "not a picture")):
+        line = next(line for line in outputs["summary"]["text"][0].splitlines() if line.startswith(f"Left out: {name}: "))
+        assert reason in line and f"<li>{name}: " in page
+    for entry in entries_of(folder):
+        if entry.file in ("blue-box.png", "red_box.png", "tin.png"):
+            keep(album_of(base, folder), entry)
+    assert "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]  # and not an error, where the rest is done
+
+
+def test_a_folder_of_nothing_but_broken_files(client, folder):
+    for path in folder.glob("*.png"):
+        path.write_bytes(b"nothing")
+    message = fails(client, listing(folder))
+    assert message.startswith("none of the product pictures can be used") and '"tin.png": it is not a picture' in message
+
+
+def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
+    Image.fromarray(np.pad(np.full((1800, 900, 4), 255, np.uint8), ((600, 600), (300, 300), (0, 0)))).save(folder / "a_large_one.png")
+    graph = {**listing(folder, prompts="x"), "picture": node("PreviewImage", images=["folder", 0]), "cut": node("MaskToImage", mask=["folder", 1])}
+    graph["mask"] = node("PreviewImage", images=["cut", 0])
+    outputs = client.outputs(graph)
+    assert pixels(client, outputs["picture"]).shape == (1280, 640, 3)  # the product itself is 768 high
+    mask = pixels(client, outputs["mask"])[..., 0]
+    assert mask[0, 0] == 255 and mask[640, 320] == 0
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"folder": ""}, "has no folder: write into"),
+        ({"folder": "not_there"}, "can't be read (No such file or directory): give the path of a folder"),
+        ({"folder": "."}, "holds no product pictures (.png, .webp, .tif, .tiff): give a folder of cut-outs with transparency"),
+        ({"prompts": " \n\n"}, "has no prompt: write one per line"),
+        ({"album": ""}, "can't name an album"),
+        ({"album": "../elsewhere"}, "can't name an album"),
+        ({"album": "/elsewhere"}, "can't name an album"),
+        ({"album": ".."}, "can't name an album"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_is_drawn(client, base, folder, changes, told):
+    if changes.get("folder") == ".":
+        changes = {"folder": f"{folder.name}/empty"}
+        (folder / "empty").mkdir()
+    before = {path.name for path in (base / "output").iterdir()}
+    graph = listing(folder, **changes)
+    events = list(client.run(graph))
+    assert told in events[-1].data["exception_message"] and events[-1].data["node_type"] == "RFProductFolder"
+    assert not [event for event in events if event.kind == "executing" and event.node not in ("folder", None)]
+    assert {path.name for path in (base / "output").iterdir()} == before
+
+
+def test_an_album_that_can_not_be_written(client, base, folder):
+    (base / "output" / folder.name).write_text("a file where the folder should be, as good as a full disk")
+    assert "can't be written" in fails(client, listing(folder))
+
+
+def test_a_path_as_it_is_copied_on_windows(client, folder):
+    assert len(client.outputs(listing(folder, folder=f' "{folder}"\n'))["placed"]["images"]) == 6
