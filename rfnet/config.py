@@ -73,7 +73,7 @@ class TrainConfig:
 
 def changes(pairs: list) -> dict:
     """{key: value} out of "key=value" texts, the values as TOML has them; a word without quotes is a text. Raises DataError."""
-    toml, found = _toml(), {}
+    toml, found = toml_reader(), {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
@@ -85,7 +85,7 @@ def changes(pairs: list) -> dict:
     return found
 
 
-def _toml():
+def toml_reader():
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
@@ -100,7 +100,7 @@ def read_config(path, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises DataError, which names what is wrong."""
     path = Path(path)
     try:
-        values = _toml().loads(path.read_text(encoding="utf-8"))
+        values = toml_reader().loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f'the config "{path}" can\'t be read ({error}): give a TOML file such as rfnet/configs/compact.toml.') from error
     known = {entry.name for entry in fields(TrainConfig)}

@@ -1,0 +1,221 @@
+"""What RFFT learns: a low-rank adapter on a ControlNet, relative to that ControlNet (arXiv:2106.09685), and its file.
+
+The ControlNet itself is never written to. Forward hooks add strength * alpha / rank * up(down(x)) to its linear and convolution layers, so that
+
+- switched off it is the ControlNet that one began with, bit for bit: the reference of the consistent condition, with no second copy in memory;
+- several adapters on one ControlNet add;
+- the file holds a few MB, and any base checkpoint or LoRA may stand beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..rfnet.files import write_safetensors
+from .names import ldm_name
+
+FORMAT = "reliable-ads/rfft-adapter"
+VERSION = 1
+PREFIX, UP, DOWN, ALPHA = "rfft.", ".lora_up.weight", ".lora_down.weight", ".alpha"
+
+
+class AdapterError(ValueError):
+    """An adapter or its base can't be used; the message names file, fault and remedy."""
+
+
+class LowRank(nn.Module):
+    """One layer's update alpha / rank * up(down(x)). It begins as zero: up is zero, down is random."""
+
+    def __init__(self, layer: nn.Module, rank: int):
+        super().__init__()
+        inputs, outputs = layer.weight.shape[1], layer.weight.shape[0]
+        rank = min(rank, layer.weight[0].numel(), outputs)  # more would not say more
+        like = {"device": layer.weight.device, "dtype": torch.promote_types(layer.weight.dtype, torch.float32)}  # learns in fp32 where the base is kept in half
+        if isinstance(layer, nn.Conv2d):
+            self.options = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+            down, up = (rank, inputs, *layer.kernel_size), (outputs, rank, 1, 1)
+        else:
+            self.options, down, up = None, (rank, inputs), (outputs, rank)
+        self.down, self.up = nn.Parameter(torch.empty(down, **like)), nn.Parameter(torch.zeros(up, **like))
+        nn.init.normal_(self.down, std=self.down[0].numel() ** -0.5)
+        self.alpha = float(rank)
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / len(self.down)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.to(self.down.dtype)
+        if self.options is None:
+            return F.linear(F.linear(x, self.down), self.up) * self.scale
+        return F.conv2d(F.conv2d(x, self.down, **self.options), self.up) * self.scale
+
+
+class Adapter(nn.Module):
+    """Low-rank updates of every linear and convolution layer of a diffusers ControlNetModel, attached to it until `remove`.
+
+    rank: of every update; strength: how much of it counts, 0 = the base itself, may be set at any time.
+    Its parameters are what is trained; the ControlNet's own stay as they are.
+    """
+
+    def __init__(self, controlnet: nn.Module, rank: int = 16, strength: float = 1.0, seed: int = 0):
+        super().__init__()
+        if rank < 1:
+            raise AdapterError(f"rank is {rank}: it must be at least 1; 4 to 32 are usual.")
+        layers = {name: layer for name, layer in controlnet.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))}
+        self.names = [ldm_name(name, controlnet.config.layers_per_block) for name in layers]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.updates = nn.ModuleList(LowRank(layer, rank) for layer in layers.values())
+        self.rank, self.strength = rank, strength
+        self._handles = [layer.register_forward_hook(self._hook(update)) for layer, update in zip(layers.values(), self.updates)]
+
+    def _hook(self, update: LowRank):
+        def add(layer, inputs, output):
+            return output if self.strength == 0 else output + (self.strength * update(inputs[0])).to(output.dtype)
+        return add
+
+    @contextmanager
+    def off(self):
+        """`with adapter.off():` the ControlNet is its base."""
+        before, self.strength = self.strength, 0.0
+        try:
+            yield
+        finally:
+            self.strength = before
+
+    def remove(self) -> None:
+        """Take the hooks off; the ControlNet is its base from then on."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def tensors(self) -> dict:
+        """{key of the file: tensor}."""
+        found = {}
+        for name, update in zip(self.names, self.updates):
+            found |= {PREFIX + name + UP: update.up.detach(), PREFIX + name + DOWN: update.down.detach(), PREFIX + name + ALPHA: torch.tensor(update.alpha)}
+        return found
+
+    def load(self, tensors: dict, file: str) -> None:
+        """Take the weights of a file's tensors, every one or none. Raises AdapterError naming `file`."""
+        found, mine = updates_of(tensors, file), dict(zip(self.names, self.updates))
+        if strange := sorted(found.keys() ^ mine.keys()):
+            raise AdapterError(f'"{file}" was made for another kind of ControlNet (its layers differ, first in {strange[0]}): load it with the base that it names.')
+        for name, update in mine.items():
+            up, down, _ = found[name]
+            for key, own, new in ((UP, update.up[:, 0], up[:, 0]), (DOWN, update.down[0], down[0])):  # all but the rank, which is the file's own affair
+                if own.shape != new.shape:
+                    raise AdapterError(f'"{file}" was made for another ControlNet ({PREFIX}{name}{key} is for {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names.')
+        for name, update in mine.items():
+            up, down, alpha = found[name]
+            update.up, update.down = (nn.Parameter(new.to(own).clone(), own.requires_grad) for new, own in ((up, update.up), (down, update.down)))
+            update.alpha = float(alpha)
+
+
+def updates_of(tensors: dict, file: str) -> dict:
+    """{ldm module: (up, down, alpha)} from a file's tensors. Raises AdapterError naming `file` where one is missing, left over or doesn't fit the others."""
+    modules = sorted({key[len(PREFIX):-len(end)] for key in tensors for end in (UP, DOWN, ALPHA) if key.startswith(PREFIX) and key.endswith(end)})
+    missing = sorted({PREFIX + name + end for name in modules for end in (UP, DOWN, ALPHA)} - tensors.keys())
+    if missing or not modules:
+        raise AdapterError(f'"{file}" lacks {missing[0] if missing else "every layer"}: it is not a whole RFFT adapter; copy or train it again.')
+    if len(tensors) != 3 * len(modules):
+        raise AdapterError(f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was changed by another program; take the original.')
+    found = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
+    for name, (up, down, alpha) in found.items():
+        if up.ndim != down.ndim or up.shape[1] != down.shape[0] or alpha.numel() != 1 or not all(torch.isfinite(value).all() for value in (up, down, alpha)):
+            raise AdapterError(f'"{file}" has an update of {name} that can\'t be used (shapes {tuple(up.shape)}, {tuple(down.shape)}, or values that aren\'t finite): copy or train it again.')
+    return found
+
+
+def delta(up: torch.Tensor, down: torch.Tensor, alpha) -> torch.Tensor:
+    """The update as a weight, float32: alpha / rank * up @ down, in the shape of the layer it belongs to."""
+    product = up.flatten(1).float() @ down.flatten(1).float() * (float(alpha) / len(down))
+    return product.view(len(up), *down.shape[1:])
+
+
+def save_adapter(path, adapter_or_tensors, base_sha256: str, base_name: str, about: dict | None = None) -> None:
+    """Write an adapter as fp16, whole or not at all.
+
+    about: further metadata, JSON-able: reviewer, losses, steps, rates ({"before", "after"}, each {"value", "low", "high", "n"}). Raises OSError when the disk refuses.
+    """
+    tensors = adapter_or_tensors.tensors() if isinstance(adapter_or_tensors, Adapter) else adapter_or_tensors
+    rank = max(len(value) for key, value in tensors.items() if key.endswith(DOWN))
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about or {}).items()}
+    texts |= {"format": FORMAT, "format_version": str(VERSION), "base_sha256": base_sha256, "base_name": base_name, "rank": str(rank)}
+    write_safetensors(path, {key: value if key.endswith(ALPHA) else value.half() for key, value in tensors.items()}, texts)
+
+
+def read_adapter(path, base=None) -> tuple:
+    """(tensors, metadata) of an adapter file; refuses every file that isn't one. base: the ControlNet file that it will be used on,
+    which has to be the very file that it was trained on. Raises AdapterError."""
+    path = Path(path)
+    tensors, metadata = read_file(path, "adapter", "train one with `rfft train`")
+    if metadata.get("format") != FORMAT:
+        raise AdapterError(f'"{path.name}" is no RFFT adapter{_guess(tensors)}: choose a file that `rfft train` wrote.')
+    version = metadata.get("format_version", "")
+    if not version.isdigit() or int(version) > VERSION:
+        raise AdapterError(f'"{path.name}" has format version {version or "unknown"}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.')
+    if not metadata.get("base_sha256"):
+        raise AdapterError(f'"{path.name}" doesn\'t say which ControlNet it belongs to: it was changed by another program; take the original.')
+    updates_of(tensors, path.name)
+    if base is not None and (found := sha256_of(base)) != metadata["base_sha256"]:
+        raise AdapterError(f'"{path.name}" belongs to "{metadata.get("base_name", "another ControlNet")}" (SHA-256 {metadata["base_sha256"][:12]}...), '
+                           f'not to "{Path(base).name}" ({found[:12]}...): choose the ControlNet file that it was trained on.')
+    return tensors, metadata
+
+
+def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Adapter:
+    """An adapter file on a ControlNet that was read from the file `base`, at any strength. Raises AdapterError."""
+    tensors, metadata = read_adapter(path, base)
+    adapter = Adapter(controlnet, 1, strength)
+    try:
+        adapter.load(tensors, Path(path).name)
+    except AdapterError:
+        adapter.remove()
+        raise
+    adapter.rank = int(metadata["rank"])
+    return adapter.requires_grad_(False)
+
+
+def read_file(path, kind: str, remedy: str) -> tuple:
+    """(tensors, metadata) of a safetensors file. Raises AdapterError, which calls the file what it was meant to be."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise AdapterError(f'the {kind} "{path}" does not exist: check the path, or {remedy}.')
+    try:
+        with safe_open(path, "pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise AdapterError(f'"{path.name}" is cut short or is no safetensors file ({error}): copy or download it again.') from error
+
+
+def sha256_of(path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits. Raises AdapterError where it can't be read."""
+    try:
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(2 ** 22):
+                digest.update(block)
+        return digest.hexdigest()
+    except OSError as error:
+        raise AdapterError(f'the ControlNet file "{path}" can\'t be read ({error}): check the path.') from error
+
+
+def _guess(tensors: dict) -> str:
+    """What a file that isn't an adapter seems to be."""
+    keys = tensors.keys()
+    for words, sign in (("a whole ControlNet", "zero_convs.0.0.weight"), ("a whole ControlNet", "control_model.zero_convs.0.0.weight"),
+                        ("a whole ControlNet", "controlnet_cond_embedding.conv_in.weight"), ("a control-LoRA", "lora_controlnet")):
+        if sign in keys:
+            return f" but {words}"
+    return " but a LoRA for the UNet or text encoder" if any(key.startswith(("lora_unet", "lora_te")) for key in keys) else ""

@@ -1,0 +1,101 @@
+"""`rfft train | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
+
+import argparse
+import json
+import sys
+
+import torch
+
+from ..rfnet.config import changes
+from ..rfnet.data import DataError
+from ..rfnet.pictures import PictureError
+from ..rfnet.weights import WeightsError, load_reviewer, read_metadata
+from .adapter import AdapterError, load_adapter
+from .config import ConfigError, TrainConfig, read_config
+from .inputs import briefs, check_result, check_reviewer
+from .loading import FAMILIES
+from .merge import merge_files
+from .models import ModelError
+
+REFUSALS = (AdapterError, ConfigError, DataError, ModelError, PictureError, WeightsError, OSError, RuntimeError)
+
+
+def main(argv=None, families: dict | None = None) -> int:
+    """families: {name: load(checkpoint, controlnet) -> Models} of a caller, beside those of loading.FAMILIES."""
+    args = _parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    args.families = {**FAMILIES, **(families or {})}
+    try:
+        args.command(args)
+    except REFUSALS as error:
+        print(f"rfft: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("rfft: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rfft", description="Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
+    commands = parser.add_subparsers(required=True)
+
+    def command(name, function, help):
+        sub = commands.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = command("train", train, "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.")
+    sub.add_argument("config")
+    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1")
+
+    sub = command("evaluate", evaluate_command, "Rate, diversity and colours of a config's fixed orders, with an adapter or without.")
+    sub.add_argument("config")
+    sub.add_argument("--adapter", help="file that `rfft train` wrote; without one the base is measured")
+    sub.add_argument("--strength", type=float, default=1.0)
+    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("merge", merge, "Fold adapters into the ControlNet that they were trained on: one full file, in that one's layout.")
+    sub.add_argument("base", help="the ControlNet file")
+    sub.add_argument("adapters", nargs="+")
+    sub.add_argument("--out", required=True, help="file to write, .safetensors")
+    sub.add_argument("--strength", type=float, nargs="+", help="one for each adapter; 1 by default")
+    return parser
+
+
+def train(args) -> None:
+    from .train import Run
+
+    config, found, reviewer, models = _open(args, check_result)
+    Run(config, models, reviewer, found)()
+
+
+def evaluate_command(args) -> None:
+    from tqdm import tqdm
+
+    from .evaluate import evaluate, triples
+
+    config, found, reviewer, models = _open(args)
+    adapter = load_adapter(models.controlnet, args.adapter, config.controlnet, args.strength) if args.adapter else None
+    count = min(config.evaluation_products, len(found))
+    orders = triples([found[i * len(found) // count] for i in range(count)], config.evaluation_seeds)
+    report, _ = evaluate(models.freeze(), reviewer, orders, config.sampling, adapter, config.batch, progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json))
+    print(json.dumps(report.row()) if args.json else report)
+
+
+def merge(args) -> None:
+    merge_files(args.base, args.adapters, args.out, args.strength)
+    print(f"wrote {args.out}")
+
+
+def _open(args, check=lambda config: None) -> tuple:
+    """(config, briefs, reviewer, models): what is quick to check comes first, the models last."""
+    config: TrainConfig = read_config(args.config, **changes(args.set))
+    if config.family not in args.families:
+        raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
+    check(config)
+    check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
+    found = briefs(config)
+    return config, found, load_reviewer(config.reviewer), args.families[config.family](config.checkpoint, config.controlnet)

@@ -1,0 +1,133 @@
+"""What a fine-tuning depends on: a dataclass, read from a TOML file, and checked before anything large is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..rfnet.config import toml_reader
+from ..rfnet.weights import DEFAULT_WEIGHTS
+from .rollout import Sampling
+
+LOSSES = ("cc", "kl", "none")
+PRECISIONS = ("no", "bf16")
+PATHS = ("checkpoint", "controlnet", "reviewer", "products", "prompts", "folder")
+NAME = re.compile(r"[A-Za-z0-9_\-]+")
+
+
+class ConfigError(ValueError):
+    """A fine-tuning can't begin; the message says what is wrong, where, and what to do."""
+
+
+@dataclass
+class TrainConfig:
+    """checkpoint, controlnet: the models; products: folder of cut-outs; prompts: text file, one per line; the result is folder/name.safetensors.
+
+    Paths in a TOML file are relative to that file. One step draws batch * accumulation pictures in each process, then makes gradient_steps updates.
+    """
+
+    checkpoint: str
+    controlnet: str
+    products: str
+    prompts: str
+    folder: str
+    name: str
+    reviewer: str = str(DEFAULT_WEIGHTS)
+    family: str = "diffusers"  # which loader reads checkpoint and controlnet
+    size: int = 512  # side of the canvas, pixels
+    image_scale: float = 0.72  # share of the canvas that a product takes
+
+    steps: int = 200
+    batch: int = 4
+    accumulation: int = 1  # batches per update
+    gradient_steps: int = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
+    last_steps: int = 10  # K: they are drawn among the last K of a rollout
+    loss: str = "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
+    beta: float = 0.05  # how much of it
+    through_maps: bool = True  # whether gradient flows through the reviewer's depth and saliency
+    lr: float = 1e-4
+    warm_up: int = 10  # updates
+    weight_decay: float = 0.0
+    ema: float = 0.99  # decay of the moving average, which is what is evaluated and written
+    rank: int = 16
+    checkpointing: bool = True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
+    precision: str = "no"
+
+    sampling_steps: int = 40
+    guidance: float = 7.5  # scale of classifier-free guidance; 1 = off
+    rollout_guidance: bool = True  # False: training draws without guidance, at half of the passes; evaluation still has it
+    strength: float = 1.0  # of the ControlNet
+    null_prompt: str = ""
+
+    evaluate_every: int = 20  # steps
+    evaluation_products: int = 32
+    evaluation_seeds: int = 3  # pictures per product
+    diversity_loss: float = 0.3  # stop when more than this share of the diversity is gone while the rate has risen
+    save_every: int = 5  # steps
+    minimum_ap: float = 0.75  # a reviewer below this average precision teaches its own mistakes
+    force: bool = False  # use it all the same
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "accumulation", "gradient_steps", "last_steps", "rank", "sampling_steps", "evaluate_every", "evaluation_products", "save_every"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be a whole number of at least 1.")
+        for name in ("lr", "guidance", "strength", "image_scale"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be more than 0.")
+        for name, low, high in (("beta", 0, float("inf")), ("ema", 0, 0.99999), ("diversity_loss", 0, 1), ("evaluation_seeds", 2, 1000), ("minimum_ap", 0, 1)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be between {low} and {high}.")
+        for name, choices in (("loss", LOSSES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f'{name} is "{getattr(self, name)}": use one of {", ".join(choices)}.')
+        if self.gradient_steps > min(self.last_steps, self.sampling_steps):
+            raise ConfigError(f"gradient_steps is {self.gradient_steps}, but there are only {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps.")
+        if self.size % 8 or not 64 <= self.size <= 4096:
+            raise ConfigError(f"size is {self.size}: it must be a multiple of 8 between 64 and 4096.")
+        if not NAME.fullmatch(self.name):
+            raise ConfigError(f'the result\'s name is "{self.name}": use letters, digits, - and _ only; the folder is given by itself and .safetensors is added.')
+
+    @property
+    def result(self) -> Path:
+        return Path(self.folder) / f"{self.name}.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """What a run goes on from: the live weights, their average, the optimiser and the place in the schedule."""
+        return Path(self.folder) / f"{self.name}.state"
+
+    @property
+    def sampling(self) -> Sampling:
+        """How evaluation draws."""
+        return Sampling(self.sampling_steps, self.guidance, self.strength, self.null_prompt)
+
+    @property
+    def training_sampling(self) -> Sampling:
+        return Sampling(self.sampling_steps, self.guidance if self.rollout_guidance else 1.0, self.strength, self.null_prompt)
+
+    def identity(self) -> dict:
+        """What a state must agree with to be gone on from: everything but where files lie, how often they are written and how long the run is."""
+        left_out = (*PATHS, "name", "steps", "save_every", "checkpointing", "force", "minimum_ap", "diversity_loss")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+
+def read_config(path, **changes) -> TrainConfig:
+    """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises ConfigError, which names what is wrong."""
+    path = Path(path)
+    try:
+        values = toml_reader().loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'the config "{path}" can\'t be read ({error}): give a TOML file.') from error
+    values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
+    values |= {name: value for name, value in changes.items() if value is not None}
+    known = {entry.name for entry in fields(TrainConfig)}
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f'the config "{path}" has unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')
+    if missing := [entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values]:
+        raise ConfigError(f'the config "{path}" lacks {", ".join(missing)}: name it there or with --set.')
+    try:
+        return TrainConfig(**values)
+    except (TypeError, ConfigError) as error:
+        raise ConfigError(f'the config "{path}" can\'t be used: {error}') from error

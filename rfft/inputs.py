@@ -1,0 +1,87 @@
+"""What a user hands in: products, prompts, a reviewer, a place for the result; everything wrong with them is said before the long work."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from ..rfnet.pictures import PictureError
+from ..rfnet.product import Product, place
+from .config import ConfigError, TrainConfig
+
+PICTURES = (".png", ".webp", ".tif", ".tiff", ".avif")
+NO_ALPHA = (".jpg", ".jpeg", ".bmp")
+
+
+def read_products(folder) -> list:
+    """Every cut-out of a folder, sorted by name -> list of Product. A product's caption is NAME.txt beside it, else its name. Raises ConfigError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConfigError(f'the product folder "{folder}" does not exist: give a folder of cut-outs with transparency.')
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (*PICTURES, *NO_ALPHA))
+    if not files:
+        raise ConfigError(f'the product folder "{folder}" holds no pictures: put cut-outs with transparency there ({", ".join(PICTURES)}).')
+    products = []
+    for file in files:
+        beside = file.with_suffix(".txt")
+        caption = beside.read_text(encoding="utf-8") if beside.is_file() else file.stem.replace("_", " ").replace("-", " ")
+        try:
+            products.append(Product.from_picture(file, caption))
+        except PictureError as error:
+            raise ConfigError(f'the product "{file}" can\'t be used ({str(error).rstrip(".")}): give it a transparent background, or take it out of the folder.') from error
+    return products
+
+
+def read_prompts(path) -> list:
+    """The lines of a text file that hold a prompt; empty lines and those that begin with # don't. Raises ConfigError."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f'the prompts "{path}" can\'t be read ({error}): give a text file in UTF-8 with one prompt per line.') from error
+    prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not prompts:
+        raise ConfigError(f'the prompts "{path}" hold no line with a prompt: write one prompt per line, such as "on a wooden table, a kitchen, soft light".')
+    return prompts
+
+
+def briefs(config: TrainConfig) -> list:
+    """(canvas, prompt) of every product with every prompt. Neighbours in the list differ in both where there are several of both."""
+    canvases = []
+    for product in read_products(config.products):
+        canvases.append(place(product, config.size, config.size, config.image_scale))
+    prompts = read_prompts(config.prompts)
+    return [(canvas, prompts[(i + shift) % len(prompts)]) for shift in range(len(prompts)) for i, canvas in enumerate(canvases)]
+
+
+def check_result(config: TrainConfig) -> None:
+    """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder can't be written."""
+    if config.result.exists() and not config.state.exists():
+        raise ConfigError(f'"{config.result}" exists: choose another name, or delete it first.')
+    try:
+        config.result.parent.mkdir(parents=True, exist_ok=True)
+        probe = config.result.with_name(f"{config.name}.probe")
+        probe.touch()
+        probe.unlink(missing_ok=True)  # another process may have been quicker
+    except OSError as error:
+        raise ConfigError(f'the folder "{config.folder}" can\'t be written ({error}): choose another.') from error
+
+
+def check_space(folder, needed: int) -> None:
+    """Raises ConfigError where the disk has fewer than `needed` bytes left."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ConfigError(f'the disk of "{folder}" has {free / 2**20:.0f} MiB left and the run needs {needed / 2**20:.0f}: make room, or choose another folder.')
+
+
+def check_reviewer(metadata: dict, name: str, floor: float, force: bool = False) -> float | None:
+    """The average precision that a reviewer's metadata states. Raises ConfigError where it states none, or one below `floor`, unless forced."""
+    try:
+        ap = float(json.loads(metadata["scores"])["ap"]["value"])
+    except (KeyError, TypeError, ValueError):
+        if force:
+            return None
+        raise ConfigError(f'the reviewer "{name}" doesn\'t say how good it is: train it with `rfnet train`, or set force = true.') from None
+    if ap < floor and not force:
+        raise ConfigError(f'the reviewer "{name}" has an average precision of {ap:.2f}, below {floor:.2f}: the ControlNet would learn its mistakes; train a better one, or set force = true.')
+    return ap

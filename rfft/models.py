@@ -1,0 +1,90 @@
+"""What RFFT needs of a Stable Diffusion family, as four diffusers modules with one way to ask each; and a count of what the UNet was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from .schedule import Schedule
+
+
+class ModelError(ValueError):
+    """These models can't be tuned; the message names the file, what is wrong and what to do."""
+
+
+@dataclass
+class Passes:
+    """UNet passes, one per picture and prompt: guidance costs two. Those with gradient are run a second time, backwards, and a third when they are checkpointed."""
+
+    plain: int = 0
+    gradient: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.plain + self.gradient
+
+
+@dataclass
+class Models:
+    """A UNet, a ControlNet and a VAE of diffusers, and encode_prompts: list of B prompts -> context (B, L, C); all on one device.
+
+    vae: AutoencoderKL or AutoencoderTiny. passes counts every UNet pass; exchange it to count a part of the work by itself.
+    """
+
+    unet: torch.nn.Module
+    controlnet: torch.nn.Module
+    vae: torch.nn.Module
+    encode_prompts: Callable
+    schedule: Schedule
+    passes: Passes = field(default_factory=Passes)
+    text_encoder: torch.nn.Module | None = None  # the module behind encode_prompts, where there is one: it moves and freezes with the others
+
+    def parts(self) -> dict:
+        """{name: module} of all there are."""
+        return {name: getattr(self, name) for name in ("unet", "controlnet", "vae", "text_encoder") if getattr(self, name) is not None}
+
+    def freeze(self) -> "Models":
+        """No part takes a gradient of its own; only an adapter learns."""
+        for part in self.parts().values():
+            part.eval().requires_grad_(False)
+        return self
+
+    def to(self, device) -> "Models":
+        for part in self.parts().values():
+            part.to(device)
+        return self
+
+    def checkpoint(self, on: bool = True) -> "Models":
+        """Recompute activations in the backward pass of ControlNet, UNet and VAE; the decode is the largest of the three (arXiv:1604.06174)."""
+        for part in (self.controlnet, self.unet, self.vae):
+            part.enable_gradient_checkpointing() if on else part.disable_gradient_checkpointing()
+        return self
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """A weight of the UNet: what goes into the models is of its device and dtype."""
+        return next(self.unet.parameters())
+
+    def predict(self, x: torch.Tensor, t: int, context: torch.Tensor, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet: context (B, L, C), hint (B, 3, 8h, 8w) in [0, 1]."""
+        if torch.is_grad_enabled():
+            self.passes.gradient += len(x)
+        else:
+            self.passes.plain += len(x)
+        times = torch.full((len(x),), t, device=x.device, dtype=torch.long)
+        down, mid = self.controlnet(x, times, encoder_hidden_states=context, controlnet_cond=hint, conditioning_scale=strength, return_dict=False)
+        output = self.unet(x, times, encoder_hidden_states=context, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample.to(x.dtype)
+        return self.schedule.epsilon(x, output, t)
+
+    @torch.no_grad()
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] -> latents (B, 4, H/8, W/8) as the UNet knows them; an AutoencoderKL gives its mode, as ComfyUI does."""
+        answer = self.vae.encode(images * 2 - 1)
+        latents = answer.latents if hasattr(answer, "latents") else answer.latent_dist.mode()
+        return latents * self.vae.config.scaling_factor
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents -> (B, 3, H, W) in [0, 1], of the latents' dtype; differentiable."""
+        return ((self.vae.decode(latents / self.vae.config.scaling_factor).sample.to(latents.dtype) + 1) / 2).clamp(0, 1)

@@ -1,0 +1,38 @@
+"""diffusers' names of a ControlNet's modules and those of the "ldm" layout that ComfyUI patches by. Rules, not tables: they hold for SD 1.x, SDXL and smaller ones.
+
+Source of the layout: the original ControlNet repository, as ComfyUI and diffusers read it.
+"""
+
+import re
+
+RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
+ENDS = {"conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+        "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "controlnet_mid_block": "middle_block_out.0",
+        "controlnet_cond_embedding.conv_in": "input_hint_block.0", "controlnet_cond_embedding.conv_out": "input_hint_block.14"}
+
+
+def ldm_name(module: str, layers: int) -> str:
+    """diffusers' module name, as "down_blocks.0.resnets.1.conv1" -> ldm's, for `layers` resnets per level. KeyError for what no ControlNet has."""
+    if module in ENDS:
+        return ENDS[module]
+    if m := re.fullmatch(r"controlnet_down_blocks\.(\d+)", module):
+        return f"zero_convs.{m[1]}.0"
+    if m := re.fullmatch(r"controlnet_cond_embedding\.blocks\.(\d+)", module):
+        return f"input_hint_block.{2 * (int(m[1]) + 1)}"
+    if m := re.fullmatch(r"mid_block\.resnets\.(\d)\.(.+)", module):
+        return f"middle_block.{2 * int(m[1])}.{RESNET[m[2]]}"
+    if m := re.fullmatch(r"mid_block\.attentions\.0\.(.+)", module):
+        return f"middle_block.1.{m[1]}"
+    m = re.fullmatch(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)", module)
+    if not m:
+        raise KeyError(module)
+    level, kind, block, rest = int(m[1]), m[2], int(m[3]), m[4]
+    if kind == "downsamplers":
+        return f"input_blocks.{(layers + 1) * (level + 1)}.0.op"
+    place = f"input_blocks.{1 + (layers + 1) * level + block}"
+    return f"{place}.0.{RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"
+
+
+def layers_of(keys) -> int:
+    """Resnets per level, counted in the keys of a diffusers ControlNet."""
+    return len({key.split(".")[3] for key in keys if key.startswith("down_blocks.0.resnets.")})

@@ -1,0 +1,300 @@
+"""Fine-tuning: draw without gradient, take differentiable steps of the same drawings, update the adapter; measure, keep the best, stop before it gets dull.
+
+Source: arXiv:2408.00418; several updates per rollout, stopping on diversity and the adapter are additions to it. Runs on one CPU or GPU, or through
+`accelerate launch` on many; resumable at any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ..rfnet.files import write_picture, write_safetensors
+from .adapter import Adapter, save_adapter, sha256_of
+from .config import ConfigError, TrainConfig
+from .evaluate import EVALUATION_SEEDS, evaluate, front, triples
+from .inputs import check_result, check_reviewer, check_space
+from .losses import consistent_condition, feedback, kl_baseline
+from .models import Models, Passes
+from .rollout import Batch, Order, chosen_steps, look, prepare, reference, review_logits, rollout
+
+BROKEN_UPDATES = 3  # in a row, before a run gives up
+
+
+class Run:
+    """One fine-tuning. A step depends on nothing but its number, the weights and the optimiser, so that N + N steps equal 2N, bit for bit on one CPU.
+
+    briefs: (canvas, prompt) to train on; evaluation: those to measure on, by default an even choice of the former. watch(event), called after every step and
+    evaluation with a dict that has "kind" ("step", "evaluation" or "end"), may return True to end the run; whatever it raises passes through. Nothing is lost either way.
+    """
+
+    def __init__(self, config: TrainConfig, models: Models, reviewer, briefs: list, evaluation: list | None = None, watch=None):
+        from accelerate import Accelerator
+
+        if not briefs:
+            raise ConfigError("there is nothing to train on: give at least one product and one prompt.")
+        check_result(config)
+        self.reviewer_ap = check_reviewer(reviewer.metadata, Path(config.reviewer).name, config.minimum_ap, config.force)
+        self.config, self.briefs, self.watch = config, briefs, watch or show
+        self.accelerator = Accelerator()
+        self.first = self.accelerator.is_main_process
+        self.models, self.reviewer = models.freeze().to(self.accelerator.device).checkpoint(config.checkpointing), reviewer.to(self.accelerator.device).eval().requires_grad_(False)
+        self.base_sha256 = sha256_of(config.controlnet)
+        self.adapter = Adapter(models.controlnet, config.rank, seed=config.seed)
+        self.parameters = list(self.adapter.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.ema = [p.detach().clone() for p in self.parameters]
+        chosen = evaluation or [briefs[i * len(briefs) // config.evaluation_products] for i in range(min(config.evaluation_products, len(briefs)))]
+        self.orders = triples(chosen[:config.evaluation_products], config.evaluation_seeds)
+        self.step, self.updates, self.broken, self.passes, self.seconds = 0, 0, 0, Passes(), 0.0
+        self.history, self.losses, self.stopped = [], [], ""
+        shown = [canvas.fingerprint + prompt for canvas, prompt in (*briefs, *chosen)]
+        self.identity = json.dumps([config.identity(), self.base_sha256, hashlib.sha256("\n".join(shown).encode()).hexdigest()])
+        self.pictures_before = None
+        try:
+            check_space(config.folder, 2 * 18 * sum(p.numel() for p in self.parameters))  # weights, average, two moments in fp32, a result in fp16; old and new side by side
+            self._resume()
+        except BaseException:
+            self.adapter.remove()
+            raise
+
+    def __call__(self) -> dict:
+        """Train to the end -> {"best", "steps", "stopped", "before", "after", "history", "passes", "seconds"}."""
+        try:
+            if not self.history:
+                self._evaluate()
+            while self.step < self.config.steps and not self.stopped:
+                started = time.monotonic()
+                self._step()
+                self.step += 1
+                self.seconds += time.monotonic() - started
+                end = self.step == self.config.steps
+                cancelled = self._tell("step", loss=self.losses[-1], step=self.step)
+                if self.step % self.config.evaluate_every == 0 or end:
+                    cancelled = self._evaluate() or cancelled
+                elif cancelled or self.step % self.config.save_every == 0:
+                    self._save_state()
+                if cancelled:
+                    break
+            return self._finish()
+        finally:
+            self.adapter.remove()
+
+    # One step
+
+    def _orders(self, step: int) -> list:
+        """accumulation batches of Orders for this process: the briefs in an order of their own for each time through, seeds never used twice nor in evaluation."""
+        c, world, rank = self.config, self.accelerator.num_processes, self.accelerator.process_index
+        count, orders = c.batch * c.accumulation, []
+        for k in range(count):
+            place = (step * world + rank) * count + k
+            epoch, row = divmod(place, len(self.briefs))
+            if epoch != getattr(self, "_epoch", None):
+                self._epoch, self._order = epoch, random.Random(f"{c.seed} {epoch}").sample(range(len(self.briefs)), len(self.briefs))
+            orders.append(Order(*self.briefs[self._order[row]], (c.seed * 1_000_003 + place) % EVALUATION_SEEDS))
+        return [orders[start:start + c.batch] for start in range(0, count, c.batch)]
+
+    def _step(self) -> None:
+        """Rollouts of every batch, then one update per chosen step. Later updates look at drawings a few updates old: at these learning rates they are the same."""
+        c, sampling = self.config, self.config.training_sampling
+        self.models.passes = self.passes
+        chosen = chosen_steps(sampling, c.last_steps, c.gradient_steps, c.seed * 1_000_003 + self.step)
+        with self._autocast():
+            batches = [prepare(self.models, orders, sampling) for orders in self._orders(self.step)]
+            kept = [rollout(self.models, batch, sampling, keep=chosen, to_the_end=False)[1] for batch in batches]
+        found = []
+        for i in chosen:
+            for batch, drawings in zip(batches, kept):
+                with self._autocast():
+                    parts = self.loss(batch, i, drawings[i])
+                (parts["total"] / len(batches)).backward()
+                found.append({name: float(value.detach()) for name, value in parts.items()})
+            self._update()
+        self.losses.append({name: sum(row[name] for row in found) / len(found) for name in found[0]})
+
+    def _autocast(self):
+        """bfloat16 where the config asks for it. Not accelerate's own, whose precision is set once per process: two runs in one program may differ."""
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def loss(self, batch: Batch, i: int, x: torch.Tensor) -> dict:
+        """{"total", "feedback", "regulariser", "available"} of step i on its kept x_t: F_AC + beta * L, and the mean p(available), which is what is wanted."""
+        c, sampling = self.config, self.config.training_sampling
+        mine = look(self.models, batch, sampling, i, x, with_null=c.loss == "cc")
+        logits = review_logits(self.reviewer, mine.pictures, [order.canvas for order in batch.orders], c.through_maps).to(x.dtype)
+        regulariser = torch.zeros((), device=logits.device)
+        if c.loss != "none":
+            with self.adapter.off():
+                ref_text, ref_null = reference(self.models, batch, sampling, i, x, with_null=c.loss == "cc")
+            regulariser = kl_baseline(mine.eps_text, ref_text) if c.loss == "kl" else consistent_condition(mine.eps_text, mine.eps_null, ref_text, ref_null, mine.alpha_bar)
+        wanted = feedback(logits)
+        return {"total": wanted + c.beta * regulariser, "feedback": wanted, "regulariser": regulariser, "available": logits.softmax(1)[:, 0].mean()}
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        """One AdamW step on the gradient's mean over all processes, and the moving average. A gradient that isn't finite is passed over, in every process alike."""
+        if self.accelerator.num_processes > 1:
+            flat = self.accelerator.reduce(torch.cat([p.grad.flatten() for p in self.parameters]), "mean")
+            for p, mean in zip(self.parameters, flat.split([p.numel() for p in self.parameters])):
+                p.grad.copy_(mean.view_as(p))
+        length = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        if not torch.isfinite(length):
+            self.broken += 1
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.broken >= BROKEN_UPDATES:
+                raise RuntimeError(f"the gradient was not finite {self.broken} times in a row at step {self.step}: the state from before lies in \"{self.config.state}\"; "
+                                   "lower lr, or set precision to no.")
+            return
+        self.broken = 0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * min(1.0, (self.updates + 1) / max(1, self.config.warm_up))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        decay = min(self.config.ema, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
+        self.updates += 1
+
+    @contextmanager
+    def averaged(self):
+        """`with run.averaged():` the adapter holds the moving average; afterwards the live weights again."""
+        live = [p.detach().clone() for p in self.parameters]
+        self._put(self.ema)
+        try:
+            yield
+        finally:
+            self._put(live)
+
+    @torch.no_grad()
+    def _put(self, values: list) -> None:
+        for p, value in zip(self.parameters, values):
+            p.copy_(value)
+
+    # Measuring, keeping, stopping
+
+    def _evaluate(self) -> bool:
+        """Measure the averaged adapter, write it if it is the best so far, decide whether to stop, save the state. True where the watcher wants an end."""
+        start = not self.history
+        with self.adapter.off() if start else self.averaged(), self._autocast():
+            found, pictures = evaluate(self.models, self.reviewer, self.orders, self.config.sampling, self.adapter, self.config.batch)
+        row = {"step": self.step, "updates": self.updates, "passes": self.passes.total, "seconds": round(self.seconds, 1), **found.row()}
+        row |= {name: sum(values[name] for values in self.losses) / len(self.losses) for name in (self.losses[0] if self.losses else ())}
+        self.losses = []
+        self.history.append(row)
+        before, floor = self.history[0], (1 - self.config.diversity_loss) * self.history[0]["diversity"]
+        if row["diversity"] < floor and row["rate"]["value"] > before["rate"]["value"]:
+            self.stopped = (f"stopped at step {self.step}: the rate rose from {before['rate']['value']:.1%} to {row['rate']['value']:.1%}, but diversity fell "
+                            f"to {row['diversity'] / before['diversity']:.0%} of the start's; raise beta to go further.")
+        if self.first:
+            self._write_grid(pictures)
+            with self.averaged():
+                if self.best() == len(self.history) - 1 and not start:
+                    self._write(self.config.result)
+                if not start:
+                    self._write(self.config.result.with_name(f"{self.config.name}.last.safetensors"))
+        cancelled = self._tell("evaluation", evaluation=found, **row)
+        self._save_state()
+        return cancelled
+
+    def best(self) -> int:
+        """Which evaluation is kept: on the front of rate and diversity, the highest rate (then mean p(available)) among those that aren't dull."""
+        points = [(row["rate"]["value"], row["diversity"]) for row in self.history]
+        floor = (1 - self.config.diversity_loss) * self.history[0]["diversity"]
+        lively = [i for i in range(len(points)) if points[i][1] >= floor]
+        return max(lively, key=lambda i: (points[i][0], self.history[i]["probabilities"]["available"]))
+
+    def front(self) -> list:
+        """The evaluations that no other beats in both rate and diversity."""
+        return [self.history[i] for i in front([(row["rate"]["value"], row["diversity"]) for row in self.history])]
+
+    def _write(self, path: Path) -> None:
+        c, before, after = self.config, self.history[0], self.history[-1]
+        save_adapter(path, self.adapter, self.base_sha256, Path(c.controlnet).name, {
+            "reviewer": {"file": Path(c.reviewer).name, "ap": self.reviewer_ap, "data_fingerprint": self.reviewer.metadata.get("data_fingerprint", "")},
+            "checkpoint": Path(c.checkpoint).name, "losses": {name: getattr(c, name) for name in ("loss", "beta", "gradient_steps", "last_steps", "through_maps")}, "steps": str(self.step),
+            "rates": {"before": before["rate"], "after": after["rate"]}, "diversity": {"before": before["diversity"], "after": after["diversity"]},
+            "history": [{key: value for key, value in row.items() if key != "accepted"} for row in self.history],
+            "config": {key: value for key, value in asdict(c).items() if key in c.identity()}, "created_with": "rfft train"})
+
+    def _write_grid(self, pictures: torch.Tensor, columns: int = 8) -> None:
+        """folder/name.png: the first evaluation's pictures above those of now."""
+        from PIL import Image
+
+        row = lambda pictures: torch.cat(list(pictures[::self.config.evaluation_seeds][:columns]), 2)
+        now = row(pictures)
+        if self.pictures_before is None:
+            self.pictures_before = now
+        sheet = torch.cat([self.pictures_before, now], 1)
+        write_picture(self.config.result.with_suffix(".png"), Image.fromarray((sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()))
+
+    def _tell(self, kind: str, **event) -> bool:
+        """Whether the first process's watcher wants an end; every process learns its answer."""
+        wants = bool(self.watch({"kind": kind, **event})) if self.first else False
+        if self.accelerator.num_processes > 1:
+            wants = bool(self.accelerator.reduce(torch.tensor(float(wants), device=self.accelerator.device), "sum"))
+        return wants
+
+    def _finish(self) -> dict:
+        self.accelerator.wait_for_everyone()
+        best = self.best()
+        answer = {"best": best, "steps": self.step, "stopped": self.stopped, "before": self.history[0], "after": self.history[best], "history": self.history,
+                  "passes": self.passes.total, "seconds": self.seconds, "result": str(self.config.result) if best else ""}
+        self._tell("end", **answer)
+        return answer
+
+    # Going on
+
+    def _save_state(self) -> None:
+        if not self.first:
+            return
+        tensors = {f"weights.{i}": p for i, p in enumerate(self.parameters)} | {f"ema.{i}": p for i, p in enumerate(self.ema)}
+        for i, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in values.items()}
+        if self.pictures_before is not None:
+            tensors["pictures_before"] = self.pictures_before
+        place = {key: getattr(self, key) for key in ("step", "updates", "broken", "seconds", "history", "losses", "stopped")}
+        write_safetensors(self.config.state, tensors, {"identity": self.identity, "place": json.dumps({**place, "passes": asdict(self.passes)})})
+
+    def _resume(self) -> None:
+        state_file = self.config.state
+        if not state_file.exists():
+            return
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(state_file, "pt") as file:
+                metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
+        except SafetensorError as error:
+            raise ConfigError(f'"{state_file}" is no state of a fine-tuning ({error}): delete it to start anew.') from error
+        if metadata.get("identity") != self.identity:
+            raise ConfigError(f'"{state_file}" belongs to a run with other settings, products or models: delete it to start anew, or choose another name.')
+        device = self.accelerator.device
+        self._put([tensors[f"weights.{i}"].to(device) for i in range(len(self.parameters))])
+        self.ema = [tensors[f"ema.{i}"].to(device) for i in range(len(self.parameters))]
+        state = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        place = json.loads(metadata["place"])
+        self.passes = Passes(**place.pop("passes"))
+        for key, value in place.items():
+            setattr(self, key, value)
+        self.pictures_before = tensors.get("pictures_before")
+
+
+def show(event: dict) -> None:
+    """What a run prints where nobody else watches."""
+    if event["kind"] == "step":
+        print("step {step}: p(available) {available:.3f}, feedback {feedback:.3f}, regulariser {regulariser:.3f}".format(step=event["step"], **event["loss"]), flush=True)
+    elif event["kind"] == "evaluation":
+        print(f"after {event['step']} steps and {event['passes']} UNet passes: {event['evaluation']}", flush=True)
+    else:
+        kept = f"the best is from step {event['after']['step']}, in {event['result']}" if event["result"] else "nothing was better than the start, so no adapter is kept"
+        print(f"{event['stopped'] or 'done'}\n{kept}", flush=True)

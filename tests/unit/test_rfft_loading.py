@@ -1,0 +1,184 @@
+"""Checkpoints without a network: single files and folders give the same networks; what doesn't fit is refused from its header; and the commands."""
+
+import json
+import re
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from reliable_ads.pocket.family import tokenize as pocket_tokenize
+from reliable_ads.pocket.ldm import key_maps, save_controlnet, to_ldm
+from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
+from reliable_ads.rfft.cli import main
+from reliable_ads.rfft.loading import CONFIGS, FAMILIES, check_checkpoint, check_controlnet, load_sd15, tokenize
+from reliable_ads.rfft.models import ModelError
+from reliable_ads.rfft.rollout import Sampling, draw, prepare
+from reliable_ads.rfnet.weights import save_reviewer
+
+from .rfnet_examples import bottle_rgba, small_networks
+from .test_rfft_rollout import TINY, models_of, orders, tiny_pocket
+
+U, V, T = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
+
+
+def vae_ldm(name: str, levels: int) -> str:
+    """diffusers' AutoencoderKL name -> the name in a single file."""
+    name = re.sub(r"encoder\.down_blocks\.(\d)\.resnets\.", r"encoder.down.\1.block.", name)
+    name = re.sub(r"decoder\.up_blocks\.(\d)\.resnets\.", lambda m: f"decoder.up.{levels - 1 - int(m[1])}.block.", name)
+    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
+    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{levels - 1 - int(m[1])}.upsample", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name).replace("mid_block.attentions.0", "mid.attn_1")
+    for old, new in (("conv_norm_out", "norm_out"), ("conv_shortcut", "nin_shortcut"), ("group_norm", "norm"), ("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "proj_out")):
+        name = name.replace(old, new)
+    return name
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A tiny SD 1.x family as a diffusers folder, as single files, and the configs that say how small it is."""
+    from diffusers import AutoencoderKL
+    root, pocket = tmp_path_factory.mktemp("sd"), tiny_pocket()
+    torch.manual_seed(1)
+    vae = AutoencoderKL(block_out_channels=(32,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=1, latent_channels=4)
+    configs = root / "configs"
+    for part, module in (("unet", pocket.unet), ("vae", vae), ("controlnet", pocket.controlnet)):
+        module.save_config(configs / part)
+    (configs / "text_encoder").mkdir()
+    (configs / "text_encoder" / "config.json").write_text(json.dumps(TINY["clip"]))
+    for part, module in (("unet", pocket.unet), ("vae", vae), ("text_encoder", pocket.text_encoder)):
+        module.save_pretrained(root / "folder" / part, safe_serialization=True)
+    maps = key_maps(TINY, unet=pocket.unet, text_encoder=pocket.text_encoder)
+    attention = {"to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight"}
+    single = {**to_ldm(pocket.unet, maps["unet"]), **to_ldm(pocket.text_encoder, maps["text_encoder"]),
+              **{V + vae_ldm(k, 4): v[..., None, None] if any(k.endswith(end) for end in attention) else v for k, v in vae.state_dict().items()}}
+    save_file({k: v.contiguous() for k, v in single.items()}, root / "sd.safetensors")
+    save_controlnet(root / "canny.safetensors", pocket)
+    return root, configs
+
+
+def test_a_single_file_and_a_folder_give_the_same_pictures(files):
+    root, configs = files
+    asked, sampling, drawn = orders(1), Sampling(2, 2.0), []
+    for checkpoint in (root / "sd.safetensors", root / "folder"):
+        models = load_sd15(checkpoint, root / "canny.safetensors", configs).freeze()
+        assert models.schedule.prediction == "epsilon"
+        drawn.append(draw(models, prepare(models, asked, sampling), sampling))
+    assert torch.allclose(*drawn, atol=1e-5) and drawn[0].std() > 0.01
+    pocket = tiny_pocket()
+    assert all(torch.equal(v, models.unet.state_dict()[k]) for k, v in pocket.unet.state_dict().items())
+    assert all(torch.equal(v.half().float(), models.controlnet.state_dict()[k]) for k, v in pocket.controlnet.state_dict().items())
+    assert torch.allclose(models.encode_prompts(["on sand"]), pocket.encode_prompts(["on sand"]), atol=1e-6)
+
+
+def test_the_shipped_configs_are_those_of_sd15():
+    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+    counts = {}
+    with torch.device("meta"):
+        for part, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL), ("controlnet", ControlNetModel)):
+            counts[part] = sum(p.numel() for p in kind.from_config(kind.load_config(CONFIGS / "sd15" / part)).parameters())
+        counts["text"] = sum(p.numel() for p in CLIPTextModel(CLIPTextConfig(**json.loads((CONFIGS / "sd15" / "text_encoder" / "config.json").read_text()))).parameters())
+    assert counts == {"unet": 859_520_964, "vae": 83_653_863, "controlnet": 361_279_120, "text": 123_060_480}
+
+
+def test_tokens_are_those_of_sd():
+    prompts = ["a red mug, on sand", "word " * 200, ""]
+    assert torch.equal(tokenize(prompts), pocket_tokenize(prompts)) and tokenize(prompts).shape == (3, 77)
+    assert tokenize(["a cat"])[0, :4].tolist() == [49406, 320, 2368, 49407]
+
+
+WHOLE = {U + "input_blocks.0.0.weight": (8, 4, 3, 3), V + "x": (1,), T + "x": (1,)}
+
+
+@pytest.mark.parametrize("keys, words", [
+    ({**WHOLE, U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "is an inpainting checkpoint.*9 channels.*choose the normal checkpoint"),
+    ({**WHOLE, "conditioner.embedders.0.x": (1,)}, "is an SDXL checkpoint.*choose an SD 1.5 checkpoint"),
+    ({k: v for k, v in WHOLE.items() if not k.startswith(V)}, "holds no VAE.*choose a checkpoint with its VAE"),
+    ({k: v for k, v in WHOLE.items() if not k.startswith(T)}, "holds no text encoder"), ({"x": (1,)}, "holds no UNet"),
+    ({**WHOLE, "cond_stage_model.model.x": (1,)}, "is an SD 2.x checkpoint")])
+def test_checkpoints_that_do_not_fit(tmp_path, keys, words):
+    save_file({k: torch.zeros(shape) for k, shape in keys.items()}, tmp_path / "c.safetensors")
+    with pytest.raises(ModelError, match=f'"c.safetensors" {words}'):
+        check_checkpoint(tmp_path / "c.safetensors")
+
+
+def test_files_that_are_none(tmp_path, files):
+    (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00")
+    (tmp_path / "old.ckpt").write_bytes(b"PK")
+    for name, words in (("cut.safetensors", "is cut short"), ("old.ckpt", "is no .safetensors file.*convert it first"), ("none.safetensors", "does not exist")):
+        with pytest.raises(ModelError, match=words):
+            check_checkpoint(tmp_path / name)
+    save_file({k: torch.zeros(s) for k, s in WHOLE.items()} | {"v_pred": torch.zeros(1)}, tmp_path / "v.safetensors")
+    assert check_checkpoint(tmp_path / "v.safetensors") == "v_prediction"
+    with pytest.raises(ModelError, match='folder ".*" has no unet'):
+        load_sd15(tmp_path, files[0] / "canny.safetensors", files[1])
+
+
+def test_controlnets_that_do_not_fit(tmp_path, files):
+    root, configs = files
+    check_controlnet(root / "canny.safetensors", configs)
+    with pytest.raises(ModelError, match='"canny.safetensors" is a ControlNet of another family .its context is 32 wide, not 768.*control_v11p_sd15_canny'):
+        check_controlnet(root / "canny.safetensors")
+    save_file({"zero_convs.0.0.weight": torch.zeros(1), "a.attn2.to_k.weight": torch.zeros(1, 2048)}, tmp_path / "xl.safetensors")
+    with pytest.raises(ModelError, match='"xl.safetensors" is a ControlNet of SDXL'):
+        check_controlnet(tmp_path / "xl.safetensors")
+    save_file({"lora_controlnet": torch.zeros(1)}, tmp_path / "lora.safetensors")
+    with pytest.raises(ModelError, match="is a control-LoRA"):
+        check_controlnet(tmp_path / "lora.safetensors")
+
+
+# The commands
+
+@pytest.fixture
+def job(files, tmp_path):
+    (tmp_path / "products").mkdir()
+    Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "blue_bottle.png")
+    (tmp_path / "prompts.txt").write_text("on sand, a park\n")
+    save_reviewer(tmp_path / "r.safetensors", *small_networks(), {"scores": {"ap": {"value": 0.9}}})
+    lines = {"checkpoint": "sd", "controlnet": str(files[0] / "canny.safetensors"), "products": "products", "prompts": "prompts.txt", "reviewer": "r.safetensors", "folder": "out", "name": "tuned",
+             "family": "tiny", "size": 64, "steps": 1, "batch": 1, "gradient_steps": 1, "last_steps": 1, "sampling_steps": 2, "rank": 2, "evaluation_products": 1, "evaluation_seeds": 2}
+    (tmp_path / "c.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items()))
+    return tmp_path
+
+
+FAMILY = {"tiny": lambda checkpoint, controlnet: models_of(tiny_pocket())}
+
+
+def test_train_and_evaluate_as_commands(job, capsys):
+    assert main(["train", str(job / "c.toml"), "--set", "diversity_loss=1.0"], FAMILY) == 0
+    assert "after 1 steps" in capsys.readouterr().out
+    last = job / "out" / "tuned.last.safetensors"
+    assert main(["evaluate", str(job / "c.toml"), "--adapter", str(last), "--json"], FAMILY) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["rate"]["n"] == 2 and report["cc"] > 0
+    with Image.open(job / "out" / "tuned.png") as sheet:
+        assert sheet.size == (64, 128)
+
+
+def test_merge_as_a_command(files, tmp_path, capsys):
+    base, controlnet = files[0] / "canny.safetensors", tiny_pocket().controlnet
+    adapter = Adapter(controlnet, 2)
+    for update in adapter.updates:
+        torch.nn.init.normal_(update.up)
+    save_adapter(tmp_path / "a.safetensors", adapter, sha256_of(base), base.name)
+    out = tmp_path / "m.safetensors"
+    assert main(["merge", str(base), str(tmp_path / "a.safetensors"), "--out", str(out), "--strength", "0"]) == 0
+    before, after = load_file(base), load_file(out)
+    assert all(torch.equal(before[k], after[k]) for k in before) and "wrote" in capsys.readouterr().out
+    save_controlnet(tmp_path / "other.safetensors", tiny_pocket(seed=9))
+    assert main(["merge", str(tmp_path / "other.safetensors"), str(tmp_path / "a.safetensors"), "--out", str(tmp_path / "n.safetensors")]) == 1
+    assert "rfft: \"a.safetensors\" belongs to \"canny.safetensors\"" in capsys.readouterr().err and not (tmp_path / "n.safetensors").exists()
+
+
+@pytest.mark.parametrize("change, words", [("steps=0", "steps is 0"), ("name=a/b", 'name is "a/b"'), ("family=flux", 'family is "flux": use one of diffusers, tiny'),
+                                           ("minimum_ap=0.95", "average precision of 0.90, below 0.95"), ("products=/nowhere", "does not exist")])
+def test_bad_input_is_said_before_models_are_loaded(job, capsys, change, words):
+    def never(*_):
+        raise AssertionError("loaded")
+
+    assert main(["train", str(job / "c.toml"), "--set", change], {"tiny": never}) == 1
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert "diffusers" in FAMILIES

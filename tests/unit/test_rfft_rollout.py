@@ -1,0 +1,200 @@
+"""Rollouts and their differentiable steps: the same pictures as the plain sampler, exact counts, true gradients. Also the small world the other tests of rfft use."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from reliable_ads.pocket.family import POCKET, alphas_cumprod, build_pocket
+from reliable_ads.pocket.pipeline import sample
+from reliable_ads.rfft.models import Models, Passes
+from reliable_ads.rfft.rollout import Order, Sampling, chosen_steps, draw, look, prepare, reference, review_logits, rollout
+from reliable_ads.rfft.schedule import Schedule
+from reliable_ads.rfnet.product import Product, place
+from reliable_ads.rfnet.reviewer import Reviewer
+
+from .rfnet_examples import bottle_rgba, small_networks
+
+TINY = {**POCKET, "unet": {"channels": [32, 32], "attention": [False, True], "layers": 1, "context": 32, "heads": 4},
+        "vae": {"latent_channels": 4, "channels": 16, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
+        "clip": {**POCKET["clip"], "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}}
+
+
+def tiny_pocket(seed=0):
+    """A pocket family with random weights whose ControlNet has something to say."""
+    pocket = build_pocket(TINY, seed)
+    torch.manual_seed(seed)
+    for block in (*pocket.controlnet.controlnet_down_blocks, pocket.controlnet.controlnet_mid_block):
+        torch.nn.init.normal_(block.weight, std=0.1)
+    return pocket.eval()
+
+
+def models_of(pocket) -> Models:
+    """The thin loader that a family of its own needs."""
+    return Models(pocket.unet, pocket.controlnet, pocket.vae, pocket.encode_prompts, Schedule(alphas_cumprod(), "v_prediction"), text_encoder=pocket.text_encoder).freeze()
+
+
+def small_reviewer():
+    return Reviewer(*small_networks(), {"temperature": "1.5"}).requires_grad_(False)
+
+
+def orders(count=2, seed=0):
+    """Bottles in several colours on 64x64 canvases."""
+    found = []
+    for i in range(count):
+        rgba = bottle_rgba()
+        rgba[rgba[..., 3] > 0, :3] = np.roll((30, 60, 200), i)
+        found.append(Order(place(Product.from_arrays(rgba, caption=f"bottle {i}"), 64, 64), ("on sand, a park", "on a table, a white wall")[i % 2], seed + i))
+    return found
+
+
+SAMPLING = Sampling(steps=4, guidance=3.0)
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return tiny_pocket()
+
+
+@pytest.fixture(scope="module")
+def models(pocket):
+    return models_of(pocket)
+
+
+@pytest.mark.parametrize("guidance", [3.0, 1.0])
+def test_drawing_equals_the_plain_sampler(pocket, models, guidance):
+    asked = orders(3)
+    mine = draw(models, prepare(models, asked, Sampling(5, guidance)), Sampling(5, guidance))
+    theirs = sample(pocket, [o.canvas for o in asked], [o.prompt for o in asked], [o.seed for o in asked], steps=5, cfg=guidance)
+    assert torch.allclose(mine, theirs, atol=2e-4)
+    for order, picture in zip(asked, mine):
+        opaque = order.canvas.alpha == 1
+        assert torch.equal(picture[:, opaque], order.canvas.rgb[:, opaque])
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(models):
+    asked = orders(3)
+    together = draw(models, prepare(models, asked, SAMPLING), SAMPLING)
+    alone = draw(models, prepare(models, asked[1:2], SAMPLING), SAMPLING)
+    assert torch.allclose(together[1], alone[0], atol=1e-4)
+
+
+def test_the_last_step_seen_alone_is_the_finished_picture(models):
+    """At the last step x0-hat is what DDIM's end, at timestep 0, is noised from: run alone, it must give nearly that picture."""
+    batch = prepare(models, orders(), SAMPLING)
+    latents, kept = rollout(models, batch, SAMPLING, keep=[3])
+    alone = look(models, batch, SAMPLING, 3, kept[3]).pictures
+    assert (alone - batch.paste(models.decode(latents))).abs().mean() < 0.03
+
+
+def test_kept_steps_are_what_the_unet_saw(models):
+    batch = prepare(models, orders(), SAMPLING)
+    _, kept = rollout(models, batch, SAMPLING, keep=[1, 3])
+    none, again = rollout(models, batch, SAMPLING, keep=[1], to_the_end=False)
+    assert sorted(kept) == [1, 3] and none is None and torch.equal(kept[1], again[1])
+    t = models.schedule.timesteps(4)[3]
+    outside = (batch.mask == 0).expand_as(kept[3])
+    assert outside.any() and torch.allclose(kept[3][outside], models.schedule.noisy(batch.product, batch.noise, t)[outside])
+
+
+@pytest.mark.parametrize("guidance, expected", [(3.0, 2), (1.0, 1)])
+def test_passes_are_counted_exactly(models, guidance, expected):
+    models.passes, sampling = Passes(), Sampling(6, guidance)
+    batch = prepare(models, orders(3), sampling)
+    rollout(models, batch, sampling)
+    assert (models.passes.plain, models.passes.gradient) == (6 * 3 * expected, 0)
+    models.passes = Passes()
+    _, kept = rollout(models, batch, sampling, keep=[2, 4], to_the_end=False)
+    assert models.passes.total == 4 * 3 * expected                        # steps 0 to 3; step 4 is only looked at
+    look(models, batch, sampling, 4, kept[4], with_null=False)
+    assert models.passes.gradient == 3 * expected
+    look(models, batch, sampling, 2, kept[2])
+    reference(models, batch, sampling, 2, kept[2])
+    reference(models, batch, sampling, 2, kept[2], with_null=False)
+    assert (models.passes.plain, models.passes.gradient) == (12 * expected + 6 + 3, 3 * expected + 6)
+
+
+def test_the_real_unet_is_asked_as_often_as_is_counted(models):
+    seen = []
+    handle = models.unet.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    models.passes = Passes()
+    batch = prepare(models, orders(2), SAMPLING)
+    _, kept = rollout(models, batch, SAMPLING, keep=[3])
+    look(models, batch, SAMPLING, 3, kept[3])
+    handle.remove()
+    assert sum(seen) == models.passes.total == 4 * 4 + 4
+
+
+def test_the_gradient_is_the_true_one():
+    """Against central differences, in float64, through UNet, x0-hat, decode, paste and reviewer."""
+    pocket = tiny_pocket()
+    for part in pocket.parts().values():
+        part.double()
+    models, reviewer, sampling = models_of(pocket), small_reviewer().double(), Sampling(3, 2.0)
+    asked = orders(1)
+    batch = prepare(models, asked, sampling)
+    weight = models.controlnet.controlnet_mid_block.weight
+    x = batch.noise
+
+    def value():
+        return review_logits(reviewer, look(models, batch, sampling, 2, x).pictures, [o.canvas for o in asked])[0, 0]
+
+    weight.requires_grad_()
+    value().backward()
+    place_ = np.unravel_index(int(weight.grad.abs().argmax()), weight.shape)
+    with torch.no_grad():
+        original, eps = weight[place_].item(), 1e-5
+        weight[place_] = original + eps
+        above = value().item()
+        weight[place_] = original - eps
+        below = value().item()
+        weight[place_] = original
+    assert weight.grad[place_].item() == pytest.approx((above - below) / (2 * eps), rel=1e-3)
+    assert all(p.grad is None for part in (*models.parts().values(), reviewer) for p in part.parameters() if p is not weight)
+
+
+def test_checkpointing_changes_no_gradient():
+    pocket, reviewer, asked = tiny_pocket(), small_reviewer(), orders(2)
+    models = models_of(pocket)
+    batch = prepare(models, asked, SAMPLING)
+    weight = models.controlnet.controlnet_down_blocks[0].weight.requires_grad_()
+    gradients = []
+    for on in (False, True):
+        models.checkpoint(on)
+        weight.grad = None
+        review_logits(reviewer, look(models, batch, SAMPLING, 3, batch.noise).pictures, [o.canvas for o in asked])[:, 0].sum().backward()
+        gradients.append(weight.grad.clone())
+    assert gradients[0].abs().max() > 0 and torch.allclose(*gradients, rtol=1e-4, atol=1e-9)
+
+
+def test_gradient_through_the_maps_can_be_switched_off():
+    reviewer, asked = small_reviewer(), orders(2)
+    pictures = torch.rand(2, 3, 64, 64, requires_grad=True)
+    canvases, gradients = [o.canvas for o in asked], []
+    logits = [review_logits(reviewer, pictures, canvases, through) for through in (True, False)]
+    assert torch.allclose(*logits, atol=1e-6)
+    for answer in logits:
+        gradients.append(torch.autograd.grad(answer[:, 0].sum(), pictures)[0])
+    assert not torch.allclose(*gradients) and gradients[1].abs().max() > 0
+    reviewer.maps = copy.deepcopy(reviewer.maps)
+    for p in reviewer.maps.parameters():
+        p.requires_grad_()
+    review_logits(reviewer, pictures, canvases, False).sum().backward()
+    assert all(p.grad is None for p in reviewer.maps.parameters())
+
+
+def test_chosen_steps_are_the_last_ones_and_repeatable():
+    sampling = Sampling(40)
+    for seed in range(50):
+        steps = chosen_steps(sampling, 10, 4, seed)
+        assert len(set(steps)) == 4 and steps == sorted(steps) and 30 <= min(steps) and max(steps) < 40
+        assert steps == chosen_steps(sampling, 10, 4, seed)
+    assert {chosen_steps(sampling, 10, 1, seed)[0] for seed in range(200)} == set(range(30, 40))
+    assert chosen_steps(Sampling(3), 10, 5, 0) == [0, 1, 2]
+
+
+def test_canvases_of_two_sizes_are_refused(models):
+    other = Order(place(Product.from_arrays(bottle_rgba()), 64, 72), "on sand", 0)
+    with pytest.raises(ValueError, match="canvases of one size, these are 64x64, 64x72"):
+        prepare(models, [*orders(1), other], SAMPLING)
