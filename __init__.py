@@ -6,6 +6,8 @@ Importing this package costs nothing: torch, timm and ComfyUI are imported only 
 
 __version__ = "0.1.0"
 
+WEB_DIRECTORY = "./web"  # help pages, web/docs/<node id>/<language>.md
+
 
 async def comfy_entrypoint():
     """What ComfyUI calls to get the nodes (V3 API)."""

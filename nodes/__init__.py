@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .controlnet_loader import RFControlNetLoader
 from .cyclic_sampler import RFCyclicSampler, RFCyclicSamplerAdvanced
 from .folders import register_folders
 from .pocket_models import RFPocketModels
@@ -16,4 +17,4 @@ register_folders()  # at import: ComfyExtension.on_load is not called by every C
 
 class ReliableAds(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RFProduct, RFProductFolder, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFPocketModels]
+        return [RFProduct, RFProductFolder, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFPocketModels, RFControlNetLoader]

@@ -31,7 +31,7 @@ class RFProduct(io.ComfyNode):
                 io.Float.Input("image_scale", default=0.72, min=0.05, max=1.0, step=0.01, tooltip="Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves room for a scene."),
                 io.Float.Input("alpha_threshold", default=0.5, min=0.01, max=1.0, step=0.01, tooltip="Pixels at least this opaque count as product when it is cut out and when the mask is made."),
                 io.Combo.Input("position", options=["centre", "keep"], default="centre", tooltip="centre: crop to the product, scale and centre it. keep: leave it where it stands in its own picture."),
-                io.Int.Input("mask_dilation", default=-1, min=-1, max=256, tooltip="Pixels by which the painted area reaches into the product's edge, so that no outline shows. -1: 20 at 512 pixels, in proportion at other sizes."),
+                io.Int.Input("mask_dilation", default=-1, min=-1, max=256, tooltip="Side in pixels of the box by which the painted area grows, half of it under the product's edge, so that no outline shows. -1: 20 at 512 pixels, in proportion at other sizes."),
             ],
             outputs=[
                 Product.Output("product", display_name="product", tooltip="The placed product, for the cyclic sampler and the review."),

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -166,10 +168,16 @@ def read_adapter(path, base=None) -> tuple:
     if not metadata.get("base_sha256"):
         raise AdapterError(f'"{path.name}" doesn\'t say which ControlNet it belongs to: it was changed by another program; take the original.')
     updates_of(tensors, path.name)
-    if base is not None and (found := sha256_of(base)) != metadata["base_sha256"]:
-        raise AdapterError(f'"{path.name}" belongs to "{metadata.get("base_name", "another ControlNet")}" (SHA-256 {metadata["base_sha256"][:12]}...), '
-                           f'not to "{Path(base).name}" ({found[:12]}...): choose the ControlNet file that it was trained on.')
+    if base is not None:
+        check_base(metadata, path, base)
     return tensors, metadata
+
+
+def check_base(metadata: dict, path, base) -> None:
+    """Raises AdapterError unless the ControlNet file `base` is the very one that the adapter file `path` was trained on."""
+    if (found := sha256_of(base)) != metadata["base_sha256"]:
+        raise AdapterError(f'"{Path(path).name}" belongs to "{metadata.get("base_name", "another ControlNet")}" (SHA-256 {metadata["base_sha256"][:12]}...), '
+                           f'not to "{Path(base).name}" ({found[:12]}...): choose the ControlNet file that it was trained on.')
 
 
 def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Adapter:
@@ -192,6 +200,8 @@ def read_file(path, kind: str, remedy: str) -> tuple:
     path = Path(path)
     if not path.is_file():
         raise AdapterError(f'the {kind} "{path}" does not exist: check the path, or {remedy}.')
+    if path.suffix != ".safetensors":
+        raise AdapterError(f'"{path.name}" is no .safetensors file: other formats can run code when they are opened; convert it first.')
     try:
         with safe_open(path, "pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
@@ -202,13 +212,20 @@ def read_file(path, kind: str, remedy: str) -> tuple:
 def sha256_of(path) -> str:
     """SHA-256 of a file's bytes, 64 hex digits. Raises AdapterError where it can't be read."""
     try:
-        digest = hashlib.sha256()
-        with open(path, "rb") as file:
-            while block := file.read(2 ** 22):
-                digest.update(block)
-        return digest.hexdigest()
+        state = os.stat(path)
+        return _sha256(os.fspath(path), state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise AdapterError(f'the ControlNet file "{path}" can\'t be read ({error}): check the path.') from error
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: str, changed: int, size: int) -> str:
+    """A ControlNet is asked for with every change of a strength, and takes seconds to read; `changed` and `size` make the answer forgotten with the file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2 ** 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _guess(tensors: dict) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from ..rfnet.files import write_safetensors
-from .adapter import AdapterError, delta, read_adapter, read_file, sha256_of, updates_of
+from .adapter import DOWN, PREFIX, AdapterError, check_base, delta, read_adapter, read_file, sha256_of, updates_of
 from .names import layers_of, ldm_name
 
 LDM = "control_model."
+FAMILIES = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text is that the attention layers look at
 
 
 def weight_names(keys, file: str) -> dict:
@@ -23,11 +24,21 @@ def weight_names(keys, file: str) -> dict:
         raise AdapterError(f'"{file}" holds the difference to a UNet and not a ControlNet: choose a full ControlNet file.')
     weights = [key.removesuffix(".weight") for key in keys if key.endswith(".weight")]
     if "controlnet_cond_embedding.conv_in.weight" in keys:
-        return {ldm_name(name, layers_of(keys)): f"{name}.weight" for name in weights if not _is_norm(name)}
+        names = {_known(name, layers_of(keys)): f"{name}.weight" for name in weights if not _is_norm(name)}
+        return {ldm: name for ldm, name in names.items() if ldm}
     for prefix in ("", LDM):
         if f"{prefix}zero_convs.0.0.weight" in keys:
             return {name[len(prefix):]: f"{name}.weight" for name in weights if name.startswith(prefix)}
-    raise AdapterError(f'"{file}" is no ControlNet: choose the file that the adapter was trained on.')
+    kind = " but an RFFT adapter" if any(key.startswith(PREFIX) for key in keys) else ""
+    raise AdapterError(f'"{file}" is no ControlNet of Stable Diffusion{kind}: choose a full ControlNet file, for an adapter the one that it was trained on.')
+
+
+def _known(module: str, layers: int):
+    """Its ldm name, or None: union ControlNets have layers of their own, which no adapter changes."""
+    try:
+        return ldm_name(module, layers)
+    except KeyError:
+        return None
 
 
 def _is_norm(module: str) -> bool:
@@ -54,6 +65,35 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
     return merged
 
 
+def family_of(tensors: dict) -> str:
+    """The family of a ControlNet's tensors or an adapter's, as "SD 1.5"; empty where they don't show it."""
+    widths = {value.shape[1] for key, value in tensors.items() if key.endswith(("attn2.to_k.weight", "attn2.to_k" + DOWN))}
+    return FAMILIES.get(max(widths, default=0), "")
+
+
+def fold(base, adapters: list) -> tuple:
+    """(tensors, metadata) of a ControlNet file with adapter files added: what `rfft merge` writes, and what ComfyUI gets without a file in between.
+
+    adapters: (path, strength) each; with none, or at strength 0, the tensors are the base's own. Raises AdapterError where one doesn't belong to this base.
+    """
+    base, read = Path(base), []
+    tensors, metadata = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
+    weight_names(tensors, base.name)
+    for path, strength in adapters:
+        path = Path(path)
+        values, about = read_adapter(path)
+        families = family_of(values), family_of(tensors)
+        if all(families) and families[0] != families[1]:
+            raise AdapterError(f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of {families[1]}: '
+                               f'choose the ControlNet that it was trained on, "{about.get("base_name", "unknown")}".')
+        check_base(about, path, base)
+        read.append((path.name, values, strength, about))
+    if read:
+        what = [{"file": file, "strength": strength, **about} for file, _, strength, about in read]
+        metadata = {**metadata, "format": "reliable-ads/rfft-controlnet", "base_sha256": sha256_of(base), "base_name": base.name, "adapters": json.dumps(what)}
+    return merge_states(tensors, [(values, strength, file) for file, values, strength, _ in read], base.name), metadata
+
+
 def merge_files(base, adapter_files: list, out, strengths: list | None = None) -> None:
     """Write base + adapters as one ControlNet file. strengths: one per adapter, 1 by default. Raises AdapterError, OSError when the disk refuses."""
     strengths = strengths or [1.0] * len(adapter_files)
@@ -64,8 +104,4 @@ def merge_files(base, adapter_files: list, out, strengths: list | None = None) -
         raise AdapterError(f'"{out.name}" must end in .safetensors: the merged ControlNet is written in that format only.')
     if out.exists():
         raise AdapterError(f'"{out}" exists: choose another name, or delete it first.')
-    read = [(path, *read_adapter(path, base)) for path in adapter_files]
-    tensors, _ = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
-    merged = merge_states(tensors, [(values, strength, Path(path).name) for (path, values, _), strength in zip(read, strengths)], Path(base).name)
-    about = [{"file": Path(path).name, "strength": strength, **metadata} for (path, _, metadata), strength in zip(read, strengths)]
-    write_safetensors(out, merged, {"format": "reliable-ads/rfft-controlnet", "base_sha256": sha256_of(base), "base_name": Path(base).name, "adapters": json.dumps(about)})
+    write_safetensors(out, *fold(base, list(zip(adapter_files, strengths))))

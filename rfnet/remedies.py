@@ -30,7 +30,7 @@ REMEDIES = (
     Remedy("contrast", "indistinctiveness", 0.0, 1.0, 1.0, "how much of the contrast words is added to the prompt, 0 or 1"),
     Remedy("guidance", "indistinctiveness", 1.0, 0.25, 1.5, "factor on cfg: the background follows the prompt more closely"),
     Remedy("control", "shape_hallucination", 1.0, 0.15, 1.45, "factor on the ControlNet's strength: the product's outline is kept more strictly"),
-    Remedy("dilation", "shape_hallucination", 0.0, -4.0, -12.0, "pixels at 512 by which the painted area reaches less far under the product's edge"),
+    Remedy("dilation", "shape_hallucination", 0.0, -4.0, -12.0, "change of the dilation box in pixels at 512: the painted area reaches less far under the product's edge"),
     Remedy("surface", "space_mismatch", 0.0, 1.0, 1.0, "how much of the supporting-surface words is added to the prompt, 0 or 1"),
     Remedy("position", "space_mismatch", 0.0, 0.03, 0.09, "share of the canvas's height by which the product moves down, towards what it can stand on"),
     Remedy("scale", "size_mismatch", 1.0, -0.1, 0.7, "factor on the product's size on the canvas"),

@@ -9,7 +9,7 @@ from reliable_ads.devtools.graph import load, titled, to_api
 
 from . import ads
 
-NODES = {"RFProduct", "RFProductFolder", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels"}
+NODES = {"RFProduct", "RFProductFolder", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels", "RFControlNetLoader"}
 
 
 @pytest.fixture(scope="module")

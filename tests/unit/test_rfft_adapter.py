@@ -1,6 +1,9 @@
 """The adapter: off it is the base bit for bit, on it equals the merged file, adapters add, and its file is refused wherever it doesn't belong."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket.ldm import controlnet_key, from_ldm, key_maps, save_controlnet
 from reliable_ads.rfft.adapter import Adapter, AdapterError, LowRank, load_adapter, read_adapter, save_adapter, sha256_of
-from reliable_ads.rfft.merge import merge_files, merge_states, weight_names
+from reliable_ads.rfft.merge import fold, merge_files, merge_states, weight_names
 from reliable_ads.rfft.names import layers_of, ldm_name
 
 from .test_rfft_rollout import TINY, tiny_pocket
@@ -216,6 +219,56 @@ def test_merge_writes_one_file_in_the_layout_of_the_base(base, tmp_path):
         merge_files(path, [tmp_path / "a.safetensors"], tmp_path / "m.ckpt")
     with pytest.raises(AdapterError, match="1 adapters and 2 strengths"):
         merge_files(path, [tmp_path / "a.safetensors"], tmp_path / "m.safetensors", [1, 2])
+
+
+def test_a_merged_file_is_what_fold_gives_and_still_says_what_its_base_said(base, tmp_path):
+    path, controlnet = base
+    save_adapter(tmp_path / "a.safetensors", filled(controlnet), sha256_of(path), path.name)
+    merge_files(path, [tmp_path / "a.safetensors"], tmp_path / "merged.safetensors", [0.7])
+    tensors, metadata = fold(path, [(tmp_path / "a.safetensors", 0.7)])
+    merged = load_file(tmp_path / "merged.safetensors")
+    assert all(torch.equal(merged[key], value) for key, value in tensors.items())
+    assert metadata["format"] == "reliable-ads/rfft-controlnet" and json.loads(metadata["pocket"])["unet"] == TINY["unet"]
+    assert json.loads(metadata["adapters"])[0]["strength"] == 0.7
+    for adapters in ([], [(tmp_path / "a.safetensors", 0.0)]):
+        assert all(torch.equal(value, load_file(path)[key]) for key, value in fold(path, adapters)[0].items())
+
+
+def test_an_adapter_of_another_family_and_other_formats_are_refused(tmp_path):
+    layer = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
+    save_file({"zero_convs.0.0.weight": torch.zeros(4, 4, 1, 1), f"{layer}.weight": torch.zeros(4, 768)}, tmp_path / "sd15.safetensors")
+    tensors = {f"rfft.{layer}.lora_up.weight": torch.zeros(4, 1), f"rfft.{layer}.lora_down.weight": torch.zeros(1, 2048), f"rfft.{layer}.alpha": torch.tensor(1.0)}
+    save_adapter(tmp_path / "xl.safetensors", tensors, "0" * 64, "canny_xl.safetensors")
+    with pytest.raises(AdapterError, match='"xl.safetensors" is an adapter for ControlNets of SDXL, and "sd15.safetensors" is one of SD 1.5: choose .*"canny_xl.safetensors"'):
+        fold(tmp_path / "sd15.safetensors", [(tmp_path / "xl.safetensors", 1.0)])
+    with pytest.raises(AdapterError, match='"xl.safetensors" is no ControlNet .* but an RFFT adapter'):
+        fold(tmp_path / "xl.safetensors", [])
+    (tmp_path / "old.pth").write_bytes(b"pickle")
+    with pytest.raises(AdapterError, match='"old.pth" is no .safetensors file'):
+        fold(tmp_path / "old.pth", [])
+
+
+def test_a_union_controlnet_keeps_its_own_layers():
+    names = weight_names({"controlnet_cond_embedding.conv_in.weight", "control_add_embedding.linear_1.weight", "transformer_layes.0.mlp.c_fc.weight"}, "union")
+    assert names == {"input_hint_block.0": "controlnet_cond_embedding.conv_in.weight"}
+
+
+def test_a_file_that_changed_has_another_fingerprint(tmp_path):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(b"one")
+    before = sha256_of(file)
+    file.write_bytes(b"two")
+    os.utime(file, (1, 1))
+    assert sha256_of(file) != before
+    with pytest.raises(AdapterError, match="can't be read"):
+        sha256_of(tmp_path / "none")
+
+
+def test_merging_needs_no_diffusers():
+    """ComfyUI's users have torch; diffusers is for those who train."""
+    code = "import sys, reliable_ads.rfft.merge, reliable_ads.pocket.ldm; sys.exit(' '.join({'diffusers', 'transformers', 'accelerate'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_three_layouts_merge_alike(base, tmp_path):
