@@ -22,7 +22,7 @@ class RFNetConfig:
 
     backbone: str = "tf_efficientnet_lite0"  # image encoder: a timm name, or open_clip/NAME
     stride: int = 16  # which feature map of the backbone becomes tokens
-    image_size: int = 128
+    image_size: int = 160
     map_size: int = 64  # depth and saliency are smooth: half the side, a quarter of the cost
     width: int = 128
     heads: int = 8
