@@ -99,7 +99,7 @@ def main(arguments=None) -> int:
     draw.add_argument("--out", type=Path, required=True)
     draw.add_argument("--count", type=int, default=320)
     draw.add_argument("--first", type=int, default=0, help="begin with another product, for another set")
-    draw.add_argument("--cfg", type=float, default=4.0, help="guidance, as in the demo workflow")
+    draw.add_argument("--cfg", type=float, default=1.5, help="guidance, as in the demo workflow")
     draw.add_argument("--steps", type=int, default=20)
     draw.add_argument("--checkpoint", type=Path, help="default: the one that ships")
     draw.add_argument("--controlnet", type=Path, help="default: the one that ships")
