@@ -21,8 +21,9 @@ WORDS = {
     "ap_space_mismatch": "... AP of space_mismatch", "ap_size_mismatch": "... AP of size_mismatch", "ap_indistinctiveness": "... AP of indistinctiveness", "ap_shape_hallucination": "... AP of shape_hallucination",
     "ap_hard_split": "Composites of product families never seen: AP of \"available\"", "seen_causes_rejected": "Composites: defects made in known ways, rejected",
     "held_causes_rejected": "... in ways never seen, rejected", "composites_available_rejected": "... available ones, rejected",
-    "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
+    "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
+ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
 
 def words(key: str) -> str:
@@ -31,6 +32,9 @@ def words(key: str) -> str:
         if key not in WORDS and key.startswith(prefix) and key.removeprefix(prefix) in WORDS:
             own = WORDS[key.removeprefix(prefix)]
             return f"{text}: {own.removeprefix('... ').removeprefix('Shipped test split: ').removeprefix('Compact RFNet, ')}"
+    for prefix, text in (("whole_ahead_of_", "... AP lost"), ("ap_", "...")):
+        if key.startswith(prefix) and key.removeprefix(prefix) in ABLATIONS:
+            return f"{text} {ABLATIONS[key.removeprefix(prefix)]}"
     return WORDS.get(key, key)
 
 
