@@ -60,7 +60,7 @@ def with_remedies(session: Session) -> dict:
     """The sampler's inputs for the third way; the pocket family's own words stand in RF Remedies."""
     clip = session.graph[titled(session.graph, PROMPT)]["inputs"]["clip"]
     words = {"contrast_words": PRAISE["indistinctiveness"], "surface_words": PRAISE["space_mismatch"]}
-    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": {"clip": clip, **words, **dict.fromkeys(NAMES, True), "begin_at": ""}}
+    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": {"clip": clip, **words, **dict.fromkeys(NAMES, True), "begin_at": ""}, "_meta": {"title": "Remedies"}}
     return {"remedies": ["remedies", 0]}
 
 
