@@ -1,11 +1,9 @@
 """`rfft train | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
 
-import argparse
 import json
-import sys
 
-import torch
 
+from ..rfnet.commands import Commands
 from ..rfnet.config import changes
 from ..rfnet.data import DataError
 from ..rfnet.pictures import PictureError
@@ -22,29 +20,12 @@ REFUSALS = (AdapterError, ConfigError, DataError, ModelError, PictureError, Weig
 
 def main(argv=None, families: dict | None = None) -> int:
     """families: {name: load(checkpoint, controlnet) -> Models} of a caller, beside those of loading.FAMILIES."""
-    args = _parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
-    args.families = {**FAMILIES, **(families or {})}
-    try:
-        args.command(args)
-    except REFUSALS as error:
-        print(f"rfft: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("rfft: stopped; run the same command again to go on.", file=sys.stderr)
-        return 130
-    return 0
+    return _commands().run(argv, REFUSALS, families={**FAMILIES, **(families or {})})
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rfft", description="Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
-    commands = parser.add_subparsers(required=True)
-
-    def command(name, function, help):
-        sub = commands.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        sub.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-        sub.set_defaults(command=function)
-        return sub
+def _commands() -> Commands:
+    commands = Commands("rfft", "Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
+    command = commands.add
 
     sub = command("train", train, "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.")
     sub.add_argument("config")
@@ -62,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("adapters", nargs="+")
     sub.add_argument("--out", required=True, help="file to write, .safetensors")
     sub.add_argument("--strength", type=float, nargs="+", help="one for each adapter; 1 by default")
-    return parser
+    return commands
 
 
 def train(args) -> None:

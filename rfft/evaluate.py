@@ -15,7 +15,7 @@ from ..rfnet.labels import LABELS
 from ..rfnet.maps import resize
 from .losses import consistent_condition
 from .models import Models, Passes
-from .rollout import Order, Sampling, look, prepare, reference, review_logits, rollout
+from .rollout import Order, Sampling, prepare, reference, review_logits, rollout
 
 EVALUATION_SEEDS = 2 ** 40  # from here on; training seeds stay below
 

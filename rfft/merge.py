@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 
 from ..rfnet.files import write_safetensors
 from .adapter import DOWN, PREFIX, AdapterError, check_base, delta, read_adapter, read_file, sha256_of, updates_of

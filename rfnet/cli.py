@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from .commands import Commands
 from .data import DataError
 from .map_sources import BUILTIN
 from .pictures import PictureError, open_picture
@@ -18,28 +19,12 @@ from .weights import DEFAULT_WEIGHTS, WeightsError, change_metadata, load_networ
 
 
 def main(argv=None) -> int:
-    args = _parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
-    try:
-        args.command(args)
-    except (PictureError, ReviewError, WeightsError, DataError, OSError, RuntimeError) as error:
-        print(f"rfnet: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("rfnet: stopped; run the same command again to go on.", file=sys.stderr)
-        return 130
-    return 0
+    return _commands().run(argv, (PictureError, ReviewError, WeightsError, DataError, OSError, RuntimeError))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rfnet", description="The reviewer of advertising images (arXiv:2408.00418).")
-    commands = parser.add_subparsers(required=True)
-
-    def command(name, function, help):
-        sub = commands.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        sub.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-        sub.set_defaults(command=function)
-        return sub
+def _commands() -> Commands:
+    commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
+    command = commands.add
 
     sub = command("train", train, "Train a reviewer as a TOML file says; run it again after an interruption and it goes on.")
     sub.add_argument("config", help="such as rfnet/configs/compact.toml")
@@ -86,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
     sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS))
     sub.add_argument("--json", action="store_true", help="one JSON object per image and line")
-    return parser
+    return commands
 
 
 def _risk(text: str) -> float:
