@@ -21,6 +21,10 @@ WORDS = {
     "ap_space_mismatch": "... AP of space_mismatch", "ap_size_mismatch": "... AP of size_mismatch", "ap_indistinctiveness": "... AP of indistinctiveness", "ap_shape_hallucination": "... AP of shape_hallucination",
     "ap_hard_split": "Composites of product families never seen: AP of \"available\"", "seen_causes_rejected": "Composites: defects made in known ways, rejected",
     "held_causes_rejected": "... in ways never seen, rejected", "composites_available_rejected": "... available ones, rejected",
+    "steps_ratio": "Early rejection: steps per usable picture, against the plain loop", "steps_ratio_hard": "... on the hardest quarter of products", "wall_ratio": "... seconds", "wall_ratio_hard": "... seconds, hardest quarter",
+    "attempts_ratio_remedies": "Remedies: attempts per usable picture, against the same loop without", "steps_ratio_remedies": "... steps, against the plain loop", "steps_ratio_remedies_hard": "... on the hardest quarter",
+    **{f"{what}_{way}": f"{title} {text}" for what, text in (("steps_per_usable", "steps per usable picture"), ("seconds_per_usable", "seconds per usable picture"), ("attempts_per_usable", "attempts per usable picture"), ("usable", "products with one"))
+       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection (no gates):"), ("remedies", "Remedies:"))},
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
