@@ -1,6 +1,6 @@
 """What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile pocket] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The hardest quarter are the
 products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them.
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
     parser.add_argument("--attempts", type=int, default=5)
-    parser.add_argument("--profile", default="pocket", help="a profile beside the reviewer, as dev.py profile writes it")
+    parser.add_argument("--profile", default="auto", help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto")
     parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the independent judge")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()

@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from .edge import CATEGORY, Product, Reviewer
+from .edge import CATEGORY
 from .loop import Screen, draw_until_accepted, loop_inputs, loop_outputs
-from .sampling import GuidedDraw, KSamplerDraw, SamplingError, sampling_inputs
+from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, sampling_inputs
 
 
 class RFCyclicSampler(io.ComfyNode):
@@ -40,10 +40,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
                 io.Guider.Input("guider", tooltip="From CFGGuider, BasicGuider or another; holds the model and its conditioning."),
                 io.Sampler.Input("sampler", tooltip="From KSamplerSelect or a sampler of its own."),
                 io.Sigmas.Input("sigmas", tooltip="From BasicScheduler or another scheduler: how the noise falls over the steps."),
-                io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
-                io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
-                Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
-                Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+                *picture_inputs(),
                 *loop_inputs(),
             ],
             outputs=loop_outputs(),

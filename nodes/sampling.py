@@ -195,16 +195,23 @@ class GuidedDraw(Draw):
         return replace(self, guider=guider)
 
 
+def picture_inputs() -> list:
+    """What every loop asks for, whatever it samples with."""
+    return [
+        io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
+        io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
+        Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
+        Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+    ]
+
+
 def sampling_inputs() -> list:
     """What KSampler asks for and what a review needs, in the order that RF Cyclic Sampler and RF Profile show."""
     return [
         io.Model.Input("model", tooltip="The model that paints."),
         io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
         io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
-        io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture."),
-        io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
-        Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
-        Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+        *picture_inputs(),
         io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ..."),
         io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
         io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5."),

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..rfnet.files import write_safetensors
+from .files import opened
 from .names import ldm_name
 
 FORMAT = "reliable-ads/rfft-adapter"
@@ -195,18 +196,8 @@ def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Ad
 
 def read_file(path, kind: str, remedy: str) -> tuple:
     """(tensors, metadata) of a safetensors file. Raises AdapterError, which calls the file what it was meant to be."""
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise AdapterError(f'the {kind} "{path}" does not exist: check the path, or {remedy}.')
-    if path.suffix != ".safetensors":
-        raise AdapterError(f'"{path.name}" is no .safetensors file: other formats can run code when they are opened; convert it first.')
-    try:
-        with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise AdapterError(f'"{path.name}" is cut short or is no safetensors file ({error}): copy or download it again.') from error
+    with opened(path, AdapterError, f'the {kind} "{path}" does not exist: check the path, or {remedy}.') as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
 
 
 def sha256_of(path) -> str:

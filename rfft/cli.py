@@ -2,7 +2,6 @@
 
 import json
 
-
 from ..rfnet.commands import Commands
 from ..rfnet.config import changes
 from ..rfnet.data import DataError

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from .files import opened
 from .models import ModelError, Models
 from .schedule import Schedule
 
@@ -37,18 +38,8 @@ FAMILIES = {"diffusers": load_sd15}
 
 def shapes(path) -> dict:
     """{key: shape} of a safetensors file, from its header alone. Raises ModelError."""
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f'"{path}" does not exist: check the path.')
-    if path.suffix != ".safetensors":
-        raise ModelError(f'"{path.name}" is no .safetensors file: other formats can run code when they are opened; convert it first.')
-    try:
-        with safe_open(path, "pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f'"{path.name}" is cut short or is no safetensors file ({error}): copy or download it again.') from error
+    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
 
 
 def check_checkpoint(path) -> str:
@@ -74,7 +65,7 @@ def check_checkpoint(path) -> str:
 def check_controlnet(path, configs=CONFIGS / "sd15") -> None:
     """Raises ModelError unless a file is a full ControlNet for the text encoder's width that the configs name."""
     from .adapter import AdapterError
-    from .merge import weight_names
+    from .merge import BY_WIDTH, weight_names
 
     found, name = shapes(path), Path(path).name
     try:
@@ -84,8 +75,9 @@ def check_controlnet(path, configs=CONFIGS / "sd15") -> None:
     wanted = _json(configs, "controlnet")["cross_attention_dim"]
     widths = {shape[1] for key, shape in found.items() if key.endswith("attn2.to_k.weight")}
     if widths != {wanted}:
-        kind = {2048: "SDXL", 1024: "SD 2.x"}.get(max(widths, default=0), "another family")
-        raise ModelError(f'"{name}" is a ControlNet of {kind} (its context is {max(widths, default=0)} wide, not {wanted}): choose one for SD 1.5, such as control_v11p_sd15_canny.')
+        width = max(widths, default=0)
+        kind = BY_WIDTH[width] if width in BY_WIDTH and width != wanted else "another family"
+        raise ModelError(f'"{name}" is a ControlNet of {kind} (its context is {width} wide, not {wanted}): choose one for SD 1.5, such as control_v11p_sd15_canny.')
 
 
 def _from_folder(folder: Path, controlnet: Path, configs) -> Models:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-
 from ..rfnet.files import write_safetensors
 from .adapter import DOWN, PREFIX, AdapterError, check_base, delta, read_adapter, read_file, sha256_of, updates_of
 from .names import layers_of, ldm_name
 
 LDM = "control_model."
-FAMILIES = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text is that the attention layers look at
+BY_WIDTH = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text is that the attention layers look at
 
 
 def weight_names(keys, file: str) -> dict:
@@ -67,7 +66,7 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
 def family_of(tensors: dict) -> str:
     """The family of a ControlNet's tensors or an adapter's, as "SD 1.5"; empty where they don't show it."""
     widths = {value.shape[1] for key, value in tensors.items() if key.endswith(("attn2.to_k.weight", "attn2.to_k" + DOWN))}
-    return FAMILIES.get(max(widths, default=0), "")
+    return BY_WIDTH.get(max(widths, default=0), "")
 
 
 def fold(base, adapters: list) -> tuple:

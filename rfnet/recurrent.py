@@ -193,8 +193,8 @@ def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[tor
     generate(index, seed, look) -> (image (3, H, W), payload) draws attempt index, from 0, with seed, seed + 1, ... modulo 2**64, and calls
     look(step, steps, picture) after each step. review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt.
     together(index, seeds, looks) -> (images, payloads), of the rows in looks.alive, draws `parallel` attempts from `index` on at once; it calls looks
-    after each step, and may raise TooMany. remedies: answers every rejected attempt; the engine draws with its present values. gates: where a draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds`
-    or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
+    after each step, and may raise TooMany. remedies: answers every rejected attempt; the engine draws with its present values. gates: where a
+    draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds` or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
     or "error" (raises NoneAccepted); where every attempt was given up, the best (last) of them is drawn to its end for that. What generate raises,
     such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
     """
