@@ -26,6 +26,9 @@ class Remedies:
     def policy(self, draw) -> tuple[Policy, dict]:
         """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}."""
         left_out = impossible(draw, self.words)
+        for change in self.changes:
+            if why := left_out.get(change["remedy"]):
+                raise ValueError(f'begin_at asks for {change["remedy"]}, which this graph does not offer ({why}): draw the attempt again in the graph that the report came from.')
         return Policy(tuple(name for name in self.allowed if name not in left_out)).begin_at(self.changes), {name: why for name, why in left_out.items() if name in self.allowed}
 
 

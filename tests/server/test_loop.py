@@ -109,3 +109,7 @@ def test_remedies_that_no_report_lists_are_refused_before_anything_is_drawn(clie
         client.outputs(with_remedies(begin_at="[scale"))
     with pytest.raises(RuntimeError, match="between 0.7 and 1.0"):
         client.outputs(with_remedies(begin_at='[{"remedy": "scale", "after": 0.1}]'))
+    graph = with_remedies(begin_at='[{"remedy": "surface", "after": 1}]')
+    graph["remedies"]["inputs"].pop("clip")
+    with pytest.raises(RuntimeError, match="asks for surface, which this graph does not offer"):
+        client.outputs(graph)
