@@ -9,6 +9,7 @@ import torch
 
 from ..rfnet.files import whole, write_text
 from ..rfnet.product import canny_hint
+from ..rfnet.sizes import resize
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket
 from .ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
 from .train_diffusion import cached_latents
@@ -40,7 +41,7 @@ def export(work, out=None) -> list[Path]:
 
 
 @torch.no_grad()
-def denoise_once(pocket: Pocket, latents: torch.Tensor, hints: torch.Tensor, prompts: list[str], random: torch.Generator, low: int = 150, high: int = 350) -> torch.Tensor:
+def denoise_once(pocket: Pocket, latents: torch.Tensor, hints: torch.Tensor, prompts: list[str], random: torch.Generator, low: int, high: int) -> torch.Tensor:
     """Latents noised to a random t in low..high and brought back in one step: x0 = (x_t - sqrt(1 - a) eps) / sqrt(a)."""
     t = torch.randint(low, high, (len(latents),), generator=random)
     a = alphas_cumprod()[t][:, None, None, None]
@@ -49,22 +50,23 @@ def denoise_once(pocket: Pocket, latents: torch.Tensor, hints: torch.Tensor, pro
 
 
 @torch.no_grad()
-def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae", seed: int = 0, batch: int = 16, cache=None) -> Path:
-    """Writes scenes.images as the family would draw them: uint8 (N, 128, 128, 3) .npy in the scenes' order, ids beside it in a .txt; returns its path.
+def roundtrip(scenes, out, checkpoint=None, controlnet=None, variant: str = "vae", seed: int = 0, batch: int = 16, cache=None, noise=(150, 350), size: int = 160) -> Path:
+    """Writes scenes.images as the family would draw them: uint8 (N, size, size, 3) .npy in the scenes' order, ids beside it in a .txt; returns its path.
 
-    cache: the latents file of a diffusion training with the same autoencoder, which saves encoding the scenes again.
+    variant: "vae", through the autoencoder; "denoised", noised to a timestep between those of `noise` and denoised in one step, as a draw that is
+    looked at early. cache: the latents file of a diffusion training with the same autoencoder, which saves encoding the scenes again.
     """
     from tqdm import tqdm
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
-    random = torch.Generator().manual_seed(seed)
-    copies, cached = np.empty_like(scenes.images), cached_latents(scenes, pocket.vae, Path(cache)) if cache else None
+    random, count = torch.Generator().manual_seed(seed), len(scenes.images)
+    copies, cached = np.empty((count, size, size, 3), np.uint8), cached_latents(scenes, pocket.vae, Path(cache)) if cache else None
     for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
         rows = slice(i, i + batch)
         latents = pocket.encode(to_unit(scenes.images[rows])) if cached is None else cached[rows]
         if variant == "denoised":
             hints = np.stack([canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255)) for p in scenes.products[rows]])
-            latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random)
-        copies[rows] = (pocket.decode(latents) * 255).round().byte().movedim(1, -1).numpy()
+            latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random, *noise)
+        copies[rows] = (resize(pocket.decode(latents), size, size) * 255).round().byte().movedim(1, -1).numpy()
     out = Path(out)
     with whole(out) as partial, open(partial, "wb") as file:
         np.save(file, copies)

@@ -49,7 +49,7 @@ def _export(args) -> None:
 
 def _roundtrip(args) -> None:
     from .export import roundtrip
-    print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed, cache=args.cache))
+    print(roundtrip(_scenes(args.data, args.limit), args.out, args.checkpoint, args.controlnet, args.variant, args.seed, cache=args.cache, noise=args.noise, size=args.size))
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -90,7 +90,9 @@ def add_train_parser(commands) -> None:
     parser = stage("roundtrip", _roundtrip, "scenes as the family would draw them, for training the reviewer: a uint8 .npy in the scenes' order")
     parser.add_argument("--data", type=Path, required=True, help="one split, as DATA/train")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--variant", choices=("vae", "denoised"), default="vae", help="through the autoencoder; or noised to t 150..350 and denoised in one step")
+    parser.add_argument("--variant", choices=("vae", "denoised"), default="vae", help="through the autoencoder; or noised and denoised in one step, as a draw that is looked at early")
+    parser.add_argument("--noise", nargs=2, type=int, default=(150, 350), metavar=("LOW", "HIGH"), help="for denoised: between which of the 1,000 timesteps (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=160, help="side of the copies, which is the reviewer's image_size (default %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="default: the exported one")
     parser.add_argument("--controlnet", type=Path, help="default: the exported one")
     parser.add_argument("--cache", type=Path, help="latents-train.safetensors of a diffusion training with the same autoencoder: saves encoding")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..rfnet.labels import LABELS
-from ..rfnet.maps import resize
+from ..rfnet.sizes import resize
 from .losses import consistent_condition
 from .models import Models, Passes
 from .rollout import Order, Sampling, prepare, reference, review_logits, rollout

@@ -80,7 +80,7 @@ def degrade(images: torch.Tensor) -> torch.Tensor:
     size = images.shape[-1]
     softened = torch.rand(len(images)) < 0.5
     if softened.any():
-        small = int(size * float(torch.empty(()).uniform_(0.2, 0.95)))
+        small = int(size * float(torch.empty(()).uniform_(0.1, 0.95)))
         smaller = F.interpolate(images[softened], (small, small), mode="bilinear", antialias=True)
         images[softened] = F.interpolate(smaller, (size, size), mode="bicubic")
     images = images + torch.randn_like(images) * draw(0, 0.03)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .architectures import need
-from .maps import resize
+from .sizes import resize
 
 BUILTIN = "builtin"  # MapNet, whose weights lie in the reviewer's own file
 OUTSIDE = "another node"  # maps that another node made, by whatever means

@@ -20,16 +20,18 @@ class Pool:
     parts: list
 
     @classmethod
-    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data", maps: list = ()) -> "Pool":
+    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data", maps: list = (), every: bool = True) -> "Pool":
         """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each; maps: as many folders of
-        bulk_maps.precompute_maps, or none. Raises DataError, also where a label has no sample: a reviewer can't learn what it never sees."""
+        bulk_maps.precompute_maps, or none. Raises DataError, also where a label has no sample: a reviewer can't learn what it never sees.
+        every=False, to score on: only where nothing or everything is available."""
         parts = [open_samples(path, size) for path in paths]
         parts = [part.with_maps(folder) for part, folder in zip(parts, maps)] if maps else parts
         pool = cls(name, [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts])
         if not pool.parts:
             raise DataError(f"{name} names no data: give at least one folder or table.")
-        empty = [label for label, count in count_labels(pool).items() if not count]
-        if empty:
+        counts = count_labels(pool)
+        empty = [label for label, count in counts.items() if not count]
+        if empty and (every or counts["available"] in (0, len(pool))):
             raise DataError(f"{name} has no scene labelled {', '.join(empty)}: every label needs some; render or label more.")
         return pool
 

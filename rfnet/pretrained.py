@@ -8,7 +8,7 @@ from torch import nn
 
 from .architectures import OPEN_CLIP, ArchitectureError, need
 from .captions import RobertaVocabulary
-from .maps import resize
+from .sizes import resize
 from .towers import fold_batch_norm, timm_backbone
 
 

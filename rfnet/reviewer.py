@@ -10,7 +10,7 @@ from torch import nn
 
 from .labels import LABELS
 from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
-from .maps import resize
+from .sizes import resize
 from .model import RFNet
 from .product import Canvas, over_grey
 from .risks import ACCEPT, parse_risks

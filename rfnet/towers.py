@@ -5,7 +5,7 @@ from torch import nn
 
 from .architectures import OPEN_CLIP, ArchitectureError, RFNetConfig, need
 from .captions import ROBERTA_BEGIN, ROBERTA_END, ROBERTA_PAD
-from .maps import resize
+from .sizes import resize
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 

@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,12 @@ from .evaluate import fit_temperature, predict, score
 from .files import write_bytes, write_safetensors
 from .labels import LABELS
 from .map_sources import BUILTIN
-from .maps import MapNet, resize
+from .maps import MapNet
 from .metrics import table
 from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
 from .pretrained import load_imagenet, load_pretrained
+from .sizes import resize
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
 STAGES = ("maps", "rfnet")
@@ -68,13 +70,14 @@ class Run:
         self.clock = clock
         self.config, self.out = config, Path(config.out)
         self.state_file = self.out.with_name(self.out.name + ".state")
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        alone = int(os.getenv("WORLD_SIZE", "1")) == 1 or torch.cuda.is_available()
+        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not alone)  # untold, accelerate would not join a CPU's processes
         self.first = self.accelerator.is_main_process
         if config.batch % self.accelerator.num_processes:
             raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")
         size = config.architecture.image_size
         self.train = Pool.open(config.train, size, config.limit, "train", config.train_maps)
-        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps)
+        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps, every=False)
         if self.train.map_name != self.val.map_name:
             raise DataError(f"train has maps of {self.train.map_name} and val of {self.val.map_name}: compute both with the same models.")
         if self.first:
@@ -198,7 +201,8 @@ class Run:
             else:
                 with torch.no_grad():  # RFNet learns from the maps that it will get in use
                     maps = batch.maps if self.train.map_name else self.mapnet(batch.image)
-                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
+                hidden = (torch.rand(len(batch)) < self.config.hide).to(batch.image.device) if self.config.hide and len(self.rfnet.kinds) > 1 else None
+                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device), hidden=hidden)
                 loss = verdict_loss(logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * min(1, progress / 0.03 + 0.02) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)

@@ -61,8 +61,8 @@ def read_metadata(path) -> dict:
     if not path.is_file():
         raise WeightsError(f"{name} does not exist in {path.parent}: check the path, or train one with `rfnet train`.")
     with open(path, "rb") as file:
-        start = file.read(2)
-    if start == b"PK" or start[:1] == b"\x80":
+        start = file.read(9)
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):  # the length that a safetensors file begins with can begin like that, too
         raise WeightsError(f"{name} is a pickle, which can run code when it is opened: use a .safetensors file of RFNet weights.")
     with _open(path) as file:
         metadata = file.metadata() or {}

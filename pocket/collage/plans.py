@@ -25,7 +25,7 @@ CAUSES = {
 }
 HELD_CAUSES = ("on_wall", "big_outdoors", "same_kind", "ghost")
 HELD_SHARE = 0.35          # of the test split's defects and products that were held out of training
-PRODUCTS = {"train": 6000, "val": 400, "test": 600}
+PRODUCTS = {"train": 6000, "val": 2000, "test": 600}
 WRONG_BY = 2.4             # a size is wrong by this factor at least; things that come in all sizes by half as much again
 OUTDOORS = ("dawn", "forest", "park", "sky", "sunrise", "venice", "city", "night", "sunset", "esplanade")
 LIGHTS = {"soft daylight": ((1.0, 1.0, 1.0), 0.25), "hard sunlight": ((1.03, 1.0, 0.95), 0.9), "warm evening light": ((1.08, 0.97, 0.84), 0.6),

@@ -207,7 +207,7 @@ def test_all_stages_in_small(tmp_path):
     assert loaded.config == SMALL
     latents = loaded.encode(torch.rand(2, 3, 128, 128))
     with torch.no_grad():
-        once = denoise_once(loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0))
+        once = denoise_once(loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0), 150, 350)
     assert once.shape == latents.shape and torch.isfinite(once).all()
     assert sorted(p.suffix for p in (tmp_path / "sheets").iterdir()) == [".png", ".png", ".txt"]
     # latents that are known are not computed again, also for the exported (half precision) autoencoder, and new scenes are added

@@ -156,7 +156,8 @@ def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"image", "label", "probabilities", "accepted"}
     assert main(["review", "--index", str(tmp_path / "index.jsonl"), "--weights", str(weights)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    head, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["image", "verdict", "label"] and len(rows) == 2 and last.endswith(" of 2 accepted, from available >= 0.5")
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -126,3 +126,13 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(good, tmp_path, monkey
         save_reviewer(path, *small_networks(1))
     assert [file.name for file in tmp_path.iterdir()] == ["kept.safetensors"]
     assert path.read_bytes() == good.read_bytes()
+
+
+def test_a_file_whose_length_begins_like_a_pickle_is_none(tmp_path):
+    """A safetensors file begins with the length of its header: one in 32 begins with the byte of a pickle."""
+    path = tmp_path / "reviewer.safetensors"
+    for padding in range(0, 256, 8):
+        save_reviewer(path, *small_networks(), {"created_with": "x" * padding})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80 and load_reviewer(path)
