@@ -2,8 +2,8 @@
 
     python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
-Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The hardest quarter are the
-products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them.
+Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The harder half and the
+hardest quarter are the products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them.
 The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `costs` leaves
 sheets of what was accepted in --out, mixed so that nobody sees which way a picture came; labels given by eye go into
 benchmarks/labels/sampler_eye.json and `eye` counts them.
@@ -92,8 +92,8 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
 
 
 def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
-    """The ratios on all products and on the hardest quarter, and every way's costs."""
-    hard = np.argsort(-found["pilot"][:, 0], kind="stable")[:max(1, len(found["pilot"]) // 4)]
+    """The ratios on all products, on their harder half and on the hardest quarter, and every way's costs."""
+    half, hard = (hardest(found["pilot"], part) for part in (2, 4))
     every = np.arange(len(found["plain"]))
 
     def compared(way: str, against: str, column: str, rows, most: float | None) -> Figure:
@@ -101,16 +101,26 @@ def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
         return Figure(value, low, high, len(rows), f"of {against}", f"<= {most}" if most else "", value <= most if most else None)
 
     figures = {
-        "steps_ratio": compared("early", "plain", "steps", every, 0.75), "steps_ratio_hard": compared("early", "plain", "steps", hard, 0.60),
-        "wall_ratio": compared("early", "plain", "seconds", every, 0.80), "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
+        "steps_ratio": compared("early", "plain", "steps", every, None), "steps_ratio_half": compared("early", "plain", "steps", half, 0.75),
+        "steps_ratio_hard": compared("early", "plain", "steps", hard, 0.60),
+        "wall_ratio": compared("early", "plain", "seconds", every, None), "wall_ratio_half": compared("early", "plain", "seconds", half, 0.80),
+        "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
         "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85),
         "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_hard": compared("remedies", "plain", "steps", hard, None),
     }
+    for name, rows in (("", every), ("_half", half), ("_hard", hard)):
+        usable, attempts = found["plain"][rows][:, [COLUMNS["usable"], COLUMNS["attempts"]]].sum(0)
+        figures[f"plain_rate{name}"] = Figure(*share(int(usable), int(attempts)), int(attempts), "share")
     for way in WAYS:
         for column in ("steps", "seconds", "attempts"):
             figures[f"{column}_per_usable_{way}"] = Figure(cost(found[way][:, [COLUMNS[column], COLUMNS["usable"]]]), n=len(every), unit="s" if column == "seconds" else column)
         figures[f"usable_{way}"] = Figure(*share(int(found[way][:, COLUMNS["usable"]].sum()), len(every)), n=len(every), unit="share")
     return figures
+
+
+def hardest(pilot: np.ndarray, part: int) -> np.ndarray:
+    """Rows of the hardest half (part = 2), quarter (4), ... by the steps that the pilot's draws took."""
+    return np.argsort(-pilot[:, COLUMNS["steps"]], kind="stable")[:max(1, len(pilot) // part)]
 
 
 def blind_sheets(accepted: list, out: Path) -> None:
@@ -160,20 +170,19 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
-    """docs/cost_per_usable.png: steps and seconds per usable picture, all products and the hardest quarter."""
+    """docs/cost_per_usable.png: steps and seconds per usable picture, of all products, the harder half and the hardest quarter."""
     import io
 
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
     rows = {way: np.array(values) for way, values in json.loads((RESULTS / "sampler.json").read_text())["details"]["costs"]["rows"].items()}
-    hard = np.argsort(-rows["pilot"][:, 0], kind="stable")[:max(1, len(rows["pilot"]) // 4)]
     names = {"plain": "plain loop", "early": "early rejection", "remedies": "early rejection\n+ remedies"}
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):
-        for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("hardest quarter", hard, "#d08040"))):
+        for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("harder half", hardest(rows["pilot"], 2), "#d0a040"), ("hardest quarter", hardest(rows["pilot"], 4), "#c05040"))):
             values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
-            bars = axis.bar(np.arange(3) + 0.38 * shift - 0.19, values, 0.36, label=text, color=colour)
+            bars = axis.bar(np.arange(3) + 0.27 * (shift - 1), values, 0.25, label=text, color=colour)
             axis.bar_label(bars, fmt="%.1f", fontsize=8)
         axis.set_xticks(range(3), [names[way] for way in WAYS])
         axis.set_ylabel(f"{unit} per usable picture")

@@ -3,13 +3,19 @@
 //   npm install playwright-core            (and a Chromium, as `chromium` on the PATH or in CHROMIUM)
 //   python dev.py serve                    (prints ADDRESS)
 //   node devtools/workflow_picture.mjs http://ADDRESS workflows/pocket_demo.json workflows/pocket_demo.jpg [--run]
+//
+// To look at the nodes themselves: --vue draws them the new way, --light in the light theme, --width=1920 in a larger window,
+// --node="Draw until accepted" shows that node from near. A picture whose name ends with .png is one.
 import fs from 'node:fs'
 import { chromium } from 'playwright-core'
 
 const [base, workflow, picture, ...flags] = process.argv.slice(2)
+const option = (name) => flags.find((flag) => flag.startsWith(`--${name}=`))?.split('=')[1]
+const width = Number(option('width') ?? 1600)
 const settings = {
   'Comfy.TutorialCompleted': true, 'Comfy.Workflow.Persist': false, 'Comfy.Notification.ShowVersionUpdates': false, 'Comfy.Minimap.Visible': false,
-  'Comfy.Graph.CanvasInfo': false, 'Comfy.EnableTooltips': false, 'LiteGraph.Canvas.MinFontSizeForLOD': 0
+  'Comfy.Graph.CanvasInfo': false, 'Comfy.EnableTooltips': false, 'LiteGraph.Canvas.MinFontSizeForLOD': 0,
+  'Comfy.VueNodes.Enabled': flags.includes('--vue'), 'Comfy.ColorPalette': flags.includes('--light') ? 'light' : 'dark'
 }
 await fetch(`${base}/settings`, { method: 'POST', body: JSON.stringify(settings) })
 
@@ -17,7 +23,7 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 })
-const context = await browser.newContext({ viewport: { width: 1600, height: 900 } })
+const context = await browser.newContext({ viewport: { width, height: Math.round(width * 9 / 16) } })
 await context.addInitScript(() => localStorage.setItem('vueNodesBannerDismissed', 'true'))
 // nothing but the server is asked for anything
 await context.route('**/*', (route) => {
@@ -44,9 +50,11 @@ if (flags.includes('--run')) {
   console.log(how, how === 'execution_success' ? '' : JSON.stringify(detail).slice(0, 400))
   await page.waitForTimeout(2500)
 }
-await fit()
+const near = option('node')
+if (near) await page.evaluate((title) => window.app.canvas.selectNode(window.app.graph._nodes.find((node) => node.title === title)), near)
+await fit() // of what is selected, or of everything
 await page.waitForTimeout(1500)
-await page.locator('#graph-canvas').screenshot({ path: picture, type: 'jpeg', quality: 85 })
+await page.screenshot({ path: picture, ...(picture.endsWith('.png') ? {} : { type: 'jpeg', quality: 85 }) })
 console.log(picture, await page.evaluate(() => window.app.graph._nodes.map((n) => `${n.type}${n.imgs?.length ? `(${n.imgs.length} pictures)` : ''}`).join(', ')))
 console.log('page errors:', errors.length, errors.join('\n'))
 await browser.close()

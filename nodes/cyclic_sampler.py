@@ -18,12 +18,15 @@ class RFCyclicSampler(io.ComfyNode):
             inputs=[*sampling_inputs(), *loop_inputs()],
             outputs=loop_outputs(),
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,  # it shows what it drew; ComfyUI shows a cached result again only in such nodes
         )
 
     @classmethod
     def execute(cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, **loop) -> io.NodeOutput:
         screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
-        draw = KSamplerDraw(latent_image, vae, product, screen.step, model, steps, cfg, sampler_name, scheduler, positive, negative, denoise)
+        draw = KSamplerDraw(
+            latent_image, vae, product, screen.step, model=model, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler, positive=positive, negative=negative, denoise=denoise
+        )
         return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
 
@@ -45,6 +48,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
             ],
             outputs=loop_outputs(),
             hidden=[io.Hidden.unique_id],
+            is_output_node=True,  # it shows what it drew; ComfyUI shows a cached result again only in such nodes
         )
 
     @classmethod
@@ -52,5 +56,5 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
         screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
-        draw = GuidedDraw(latent_image, vae, product, screen.step, noise, guider, sampler, sigmas)
+        draw = GuidedDraw(latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas)
         return draw_until_accepted(draw, screen, reviewer, noise.seed, attempts, **loop)

@@ -47,6 +47,13 @@ def channels_last(images: torch.Tensor) -> torch.Tensor:
     return images.movedim(1, -1)
 
 
+def to_picture(image: torch.Tensor):
+    """(3, H, W) in [0, 1] → PIL."""
+    from PIL import Image
+
+    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
+
+
 def from_pictures(pictures: list) -> torch.Tensor:
     """PIL pictures of one size → (B, H, W, 3) in [0, 1]."""
     import numpy as np

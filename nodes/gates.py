@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 import torch
@@ -40,16 +42,26 @@ def read(path: Path):
     return Profile.from_json(path.read_text(encoding="utf-8"), path.name)
 
 
-def choose(name: str, model, reviewer, settings: dict) -> tuple[tuple, str]:
-    """(gates, a sentence on where they come from) for an input "auto", "off" or the name of a profile.
+@dataclass(frozen=True)
+class Early:
+    """Where draws may be given up. preview: the rfnet.preview.Preview to look through, None for the VAE; source: a profile's name, or why there is none."""
+
+    source: str
+    gates: tuple = ()
+    preview: Any = None
+
+
+def choose(name: str, model, reviewer, settings: dict) -> Early:
+    """What an input "auto", "off" or the name of a profile stands for.
 
     "auto" takes the profile of this very model and reviewer, if there is one whose settings are close to these; a profile that is named is
     refused with a sentence where it speaks of others. Raises FileNotFoundError, rfnet.gates.GateError.
     """
     from ..rfnet.gates import GateError
+    from ..rfnet.preview import Preview
 
     if name == OFF:
-        return (), "off"
+        return Early("off")
     there = profiles()
     if name != AUTO and name not in there:
         raise FileNotFoundError(f"there is no profile {name}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {', '.join(there) or 'none'})")
@@ -67,10 +79,10 @@ def choose(name: str, model, reviewer, settings: dict) -> tuple[tuple, str]:
         if reason is None and not profile.about:
             reason = "it has too few accepted draws yet"
         if reason is None:
-            return profile.gates, candidate
+            return Early(candidate, profile.gates, Preview(profile.preview) if profile.preview else None)
         if name != AUTO:
             raise GateError(f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to auto or off.")
-    return (), "off: this model and reviewer are not profiled with settings like these (RF Profile does it)"
+    return Early("off: this model and reviewer are not profiled with settings like these (RF Profile does it)")
 
 
 def own_path(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import comfy.model_management
 import comfy.utils
@@ -11,9 +12,10 @@ from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
 from . import gates, product_folder
-from .edge import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled
+from .edge import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 from .remedies import Answered
 from .sampling import Draw, reviewing
+from .strip import Strip
 
 
 def loop_inputs() -> list:
@@ -66,12 +68,13 @@ def draw_until_accepted(
     draw.check()
     threshold = reviewer.threshold_for(accept, threshold)
     settings = draw.settings(threshold)
-    closing, profile = gates.choose(early_rejection, draw.patcher, reviewer, settings)
+    early = gates.choose(early_rejection, draw.patcher, reviewer, settings)
+    draw = replace(draw, preview=early.preview)
     policy, left_out = remedies.policy(draw) if remedies else (Policy(()), {})
     painter = Painter(Answered(draw, policy, remedies.words if remedies else {}), reviewer, threshold)
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
     try:
-        ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=closing, together=painter.several, remedies=policy, **limits)
+        ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=early.gates, together=painter.several, remedies=policy, **limits)
     except NoneAccepted as failure:
         if entry is None:
             raise
@@ -81,14 +84,14 @@ def draw_until_accepted(
         **ran.report(),
         "settings": {**settings, "accept": accept},
         "limits": limits,
-        "early_rejection": {"profile": profile, "gates": [gate.at(settings["steps"]) for gate in closing]},
+        "early_rejection": {"profile": early.source, "gates": [gate.at(settings["steps"]) for gate in early.gates]},
         "remedies": {"allowed": list(policy.allowed), "left_out": left_out},
     }
     if screen.notes:
         report["notes"] = screen.notes
     if entry is not None:
         product_folder.keep(entry, report, [to_picture(attempt.image) for attempt in ran.attempts])
-    return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent)
+    return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
 
 
 class Painter:
@@ -115,10 +118,10 @@ class Painter:
         return reviewing(self.answered.now(), self.reviewer, self.threshold)(image)
 
 
-def outputs(ran, report: str, latent_image: dict) -> io.NodeOutput:
+def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput:
     """A RecurrentRun as the node gives it back."""
     pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts]))  # a NaN picture is shown black
-    shown = {**shown_pictures(pictures), "report": [report]}
+    shown = {**shown_pictures(pictures), "report": [report], **strip.ui(ran.results)}
     if not ran.results:
         nothing = ExecutionBlocker(None)
         return io.NodeOutput(nothing, nothing, False, len(ran.attempts), nothing, report, pictures, ui=shown)
@@ -128,13 +131,14 @@ def outputs(ran, report: str, latent_image: dict) -> io.NodeOutput:
 
 
 class Screen:
-    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words."""
+    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words, the strip of all verdicts."""
 
     def __init__(self, node_id: str, attempts: int, entry=None):
         """entry: the product_folder.Listed whose product this is; the bar is then over its whole list."""
         self.before, self.products, self.head = (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
         self.node_id, self.attempts, self.drawn, self.steps, self.notes = node_id, attempts, 0, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
+        self.strip = Strip(node_id, attempts, entry.title if entry else "")
         self.say("attempt 1/%d · sampling" % attempts)
 
     def step(self, step: int, steps: int, preview) -> None:
@@ -155,18 +159,13 @@ class Screen:
             self.say(event.reason)
         if isinstance(event, Reviewed):
             self.drawn += 1
-            self.move(self.drawn * self.steps, ("JPEG", to_picture(event.attempt.image), 512))
+            picture = to_picture(event.attempt.image)
+            self.move(self.drawn * self.steps, ("JPEG", picture, 512))
+            self.strip.add(event.attempt, picture)
             self.say(event.text)
 
     def say(self, text: str) -> None:
         PromptServer.instance.send_progress_text(self.head + text, self.node_id, PromptServer.instance.client_id)
-
-
-def to_picture(image: torch.Tensor):
-    """(3, H, W) in [0, 1] → PIL."""
-    from PIL import Image
-
-    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
 
 
 def shown_pictures(pictures: torch.Tensor) -> dict:

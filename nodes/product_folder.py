@@ -38,6 +38,11 @@ class Listed:
         """A line for a progress bar begins so: "product 3/40"."""
         return f"product {self.number}/{self.count}"
 
+    @property
+    def title(self) -> str:
+        """What a page calls it: "a red mug (3/40)"."""
+        return f"{self.entry.caption or self.entry.file} ({self.number}/{self.count})"
+
 
 def keep(listed: Listed, run_report: dict, pictures: list) -> None:
     """Keeps a run of the cyclic sampler in its album. run_report: RecurrentRun.report(), further keys are kept; pictures: a Pillow picture of each
@@ -104,11 +109,11 @@ class RFProductFolder(io.ComfyNode):
         )  # fmt: skip
 
 
-def product_folder(name: str) -> Path:
+def product_folder(name: str, node: str = "RF Product Folder") -> Path:
     """The folder that the user means: a path, or a name below ComfyUI's input folder. Raises ValueError where nothing is named."""
     name = name.strip().strip("\"'")  # quotes come with a path that is copied on Windows
     if not name:
-        raise ValueError('RF Product Folder has no folder: write into "folder" where your product cut-outs lie')
+        raise ValueError(f'{node} has no folder: write into "folder" where your product cut-outs lie')
     return Path(folder_paths.get_input_directory()) / Path(name).expanduser()
 
 

@@ -2,13 +2,16 @@
 
 import json
 import time
+from dataclasses import replace
 
 import comfy.utils
 from comfy_api.latest import io, ui
 
 from . import gates
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, stop_if_cancelled
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
 from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs
+
+PREVIEW, VAE = "preview", "vae"  # what unfinished pictures are looked at through
 
 
 class RFProfile(io.ComfyNode):
@@ -26,6 +29,10 @@ class RFProfile(io.ComfyNode):
                 *sampling_inputs(),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
+                io.Combo.Input(
+                    "look_through", options=[PREVIEW, VAE], default=PREVIEW, optional=True,
+                    tooltip="What unfinished pictures are looked at through. preview: colours read off the latent, soft and nearly free; vae: decoded, sharp, at the price of a decode.",
+                ),
             ],
             outputs=[io.String.Output("report", display_name="report", tooltip="The gates, what they save and lose on draws that did not set them, as JSON.")],
             hidden=[io.Hidden.unique_id],
@@ -38,9 +45,11 @@ class RFProfile(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, profile_name, draws, share, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, threshold, accept="threshold"
+        cls, profile_name, draws, share, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, threshold, accept="threshold",
+        look_through=PREVIEW,
     ) -> io.NodeOutput:
         from ..rfnet.files import write_text
+        from ..rfnet.preview import Preview
 
         path = gates.own_path(profile_name)
         threshold = reviewer.threshold_for(accept, threshold)
@@ -51,6 +60,9 @@ class RFProfile(io.ComfyNode):
         draw.check()
         profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
+        if look_through == PREVIEW and not profile.accepted:
+            profile.preview = fitted(draw, seed).factors
+        draw = replace(draw, preview=Preview(profile.preview) if profile.preview else None)
         bar = comfy.utils.ProgressBar(draws, node_id=cls.hidden.unique_id)
         for number in range(draws):
             stop_if_cancelled()
@@ -60,6 +72,14 @@ class RFProfile(io.ComfyNode):
         report = json.dumps({"profile": profile_name, **profile.report()}, ensure_ascii=False, indent=2)
         write_text(path, profile.to_json())
         return io.NodeOutput(report, ui={**ui.PreviewText(report).as_dict(), "report": [report]})
+
+
+def fitted(draw: Draw, seed: int):
+    """The rfnet.preview.Preview of what this VAE makes of one finished draw."""
+    from ..rfnet.preview import Preview
+
+    latent = draw.sample(seed, lambda step, steps, picture: None)
+    return Preview.fit(latent.cpu().float(), channels_first(draw.vae.decode(latent)).cpu().float())
 
 
 def begun(path, model, reviewer, settings: dict):

@@ -9,8 +9,9 @@ import torch
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled
+from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled, to_picture
 from .folders import BUILT_IN, depth_models, model_path, path_of, saliency_models, state_of
+from .strip import reviewed
 
 
 class LoadedReviewer:
@@ -19,7 +20,8 @@ class LoadedReviewer:
     def __init__(self, path: str, depth=None, saliency=None):
         from ..rfnet.weights import load_reviewer
 
-        self.reviewer = load_reviewer(path, depth=depth, saliency=saliency)
+        self.path, self.reviewer = path, load_reviewer(path, depth=depth, saliency=saliency)
+        self.own_maps = not (depth or saliency) and set(self.reviewer.trained_maps.values()) == {self.reviewer.maps.name}
         self.patcher = comfy.model_patcher.ModelPatcher(
             self.reviewer, load_device=comfy.model_management.get_torch_device(), offload_device=comfy.model_management.unet_offload_device()
         )
@@ -102,11 +104,12 @@ class RFReview(io.ComfyNode):
                 io.Image.Output("annotated", display_name="annotated preview", tooltip="All pictures with a green or red frame and the verdict."),
                 io.Image.Output("heat", display_name="heat maps", tooltip="All pictures under a heat map of what speaks for their most probable defect, which the strip names; the frame is the verdict's."),
             ],
+            is_output_node=True,  # it shows its verdicts; ComfyUI shows a cached result again only in such nodes
         )
 
     @classmethod
     def execute(cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None) -> io.NodeOutput:
-        from ..rfnet.explain import annotate_heat, rows_with_evidence
+        from ..rfnet.explain import annotate_heat, overlay, rows_with_evidence
         from ..rfnet.reviewer import annotate
 
         stop_if_cancelled()
@@ -117,7 +120,9 @@ class RFReview(io.ComfyNode):
         explanation = reviewer.explain(pictures, product, review)
         report = json.dumps(rows_with_evidence(review, explanation), ensure_ascii=False, indent=2)
         previews = (from_pictures(frames) for frames in (annotate(pictures, review), annotate_heat(pictures, review, explanation)))
-        return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, *previews)
+        heats = map(to_picture, overlay(pictures.clamp(0, 1), explanation.heat))
+        strip = reviewed(review.rows(), map(to_picture, pictures), heats, [row["label"] for row in explanation.rows()])
+        return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, *previews, ui=strip)
 
 
 def map_input(kind: str, meaning: str) -> io.MultiType.Input:

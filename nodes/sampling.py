@@ -26,6 +26,8 @@ class SamplingError(ValueError):
 class Draw:
     """The sampler's inputs without the seed; `draw(seed, look)` is one attempt, `draw.together(seeds, looks)` several at once.
 
+    preview: the rfnet.preview.Preview that looks see unfinished pictures through; None decodes them.
+
     What samples is the subclasses' business: `patcher` (a ModelPatcher), `noise(seed)` and `run`, and what remedies may change of it:
     `conditions` and `changed`.
     """
@@ -34,6 +36,7 @@ class Draw:
     vae: Any
     canvas: Any
     on_step: Callable[[int, int, Any], None] = field(default=lambda step, steps, preview: None)
+    preview: Any = None
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -70,7 +73,7 @@ class Draw:
                 outputs[-1][rows] = part
             return outputs
 
-        samples = replace(self, latent=latent)._with_wrapper(only_alive).run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.decode(x0[rows])))[looks.alive]
+        samples = replace(self, latent=latent)._with_wrapper(only_alive).run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.unfinished(x0[rows])))[looks.alive]
         return self.decode(samples), list(samples.split(1))
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
@@ -81,9 +84,15 @@ class Draw:
         pictures = channels_first(decoded.reshape(-1, *decoded.shape[-3:])).float()
         return self.canvas.paste(pictures).cpu()
 
+    def unfinished(self, samples: torch.Tensor) -> torch.Tensor:
+        """As decode, of predicted clean latents, for a look."""
+        if self.preview is None:
+            return self.decode(samples)
+        return self.canvas.paste(self.preview(samples, self.canvas.height, self.canvas.width)).cpu()
+
     def sample(self, seed: int, look: Callable) -> torch.Tensor:
         """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to the last bit."""
-        return self.run(self.noise(seed), seed, self._watched(look, lambda x0: self.decode(x0)[0]))
+        return self.run(self.noise(seed), seed, self._watched(look, lambda x0: self.unfinished(x0)[0]))
 
     def _watched(self, look, predicted: Callable) -> Callable:
         """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean pictures."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-CANDIDATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
+CANDIDATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
 SHARE = 0.03  # of the finally accepted pictures that may be lost
 MOST = 3  # gates; each look costs a decode and a review
 LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
@@ -136,7 +136,8 @@ def judge(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dic
 class Profile:
     """Gates for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
 
-    model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"}.
+    model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"}; preview: factors of the
+    preview.Preview that was looked through, none where it was the VAE.
     """
 
     model: str
@@ -151,6 +152,7 @@ class Profile:
     groups: list = field(default_factory=list)
     look: float = 0.0
     review: float = 0.0
+    preview: list = field(default_factory=list)
 
     def add(self, scores, accepted: bool, group: str) -> None:
         """One more draw that went to its end; scores: p(available) at each of `progress`."""

@@ -91,5 +91,5 @@ def test_a_profile_says_what_it_does_not_speak_of():
     assert made.why_not("model", "reviewer", {**SETTINGS, "steps": 24, "cfg": 4.5}) is None
     assert "another model" in made.why_not("m", "reviewer", SETTINGS) and "another reviewer" in made.why_not("model", "r", SETTINGS)
     assert made.why_not("model", "reviewer", {**SETTINGS, "steps": 50, "sampler_name": "euler"}) == "it was made with another sampler_name and steps"
-    with pytest.raises(GateError, match="looked at 2 times where 6"):
+    with pytest.raises(GateError, match="looked at 2 times where 7"):
         made.add([0.1, 0.2], True, "p")

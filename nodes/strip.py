@@ -1,0 +1,74 @@
+"""The strip of verdicts in a node: a thumbnail of each picture, whether it was accepted, and why. web/js/verdicts.js shows it."""
+
+import base64
+import io
+import logging
+import secrets
+from pathlib import Path
+
+import folder_paths
+from server import PromptServer
+
+EVENT = "reliable_ads.verdicts"
+KEY = "reliable_ads"  # of a node's ui
+SIDE = 160  # pixels of a thumbnail on its longer side
+
+
+class Strip:
+    """The strip of one run of the cyclic sampler: grows in the page as attempts are reviewed."""
+
+    def __init__(self, node_id: str, most: int, product: str = ""):
+        """most: attempts at most; product: its name, where several follow each other in one node. Empties what the node showed before."""
+        self.node_id, self.about, self.rows, self.thumbnails = node_id, {"most": most, "product": product}, [], []
+        self._send()
+
+    def add(self, attempt, picture) -> None:
+        """attempt: an rfnet.recurrent.Attempt; picture: its Pillow picture."""
+        self.rows.append({**verdict(attempt.index + 1, attempt.review), "seed": str(attempt.seed), "dropped": attempt.dropped})
+        self.thumbnails.append(jpeg(picture))
+        self._send({**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()})
+
+    def ui(self, results: list) -> dict:
+        """The whole strip for a node's ui, which pages get that see the run later, or again from the cache. results: the attempts given back."""
+        rows = [{**row, "picture": file} for row, file in zip(self.rows, kept(self.thumbnails))]
+        return {KEY: [{**self.about, "rows": rows, "results": [attempt.index + 1 for attempt in results]}]}
+
+    def _send(self, *rows: dict) -> None:
+        server = PromptServer.instance
+        server.send_sync(EVENT, {"node": self.node_id, **self.about, "rows": rows}, server.client_id)
+
+
+def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
+    """The strip of reviewed pictures for a node's ui. rows: of Review.rows(); pictures, heats: each one's Pillow picture, without and with heat;
+    defects: what the heat speaks for."""
+    verdicts = [verdict(number, row) for number, row in enumerate(rows, 1)]
+    files = kept([jpeg(picture) for picture in [*pictures, *heats]])
+    shown = zip(verdicts, files, files[len(rows) :], defects)
+    return {KEY: [{"rows": [{**row, "picture": picture, "heat": heat, "defect": defect} for row, picture, heat, defect in shown]}]}
+
+
+def verdict(number: int, row: dict) -> dict:
+    """What a strip says of a row of Review.rows(); number counts from 1. A picture with nothing to review has no label."""
+    return {"number": number, "label": row["label"], "probability": row["probabilities"].get(row["label"]), "accepted": row["accepted"]}
+
+
+def jpeg(picture) -> bytes:
+    """A Pillow picture as a thumbnail's file."""
+    file, small = io.BytesIO(), picture.copy()
+    small.thumbnail((SIDE, SIDE))
+    small.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def kept(thumbnails: list) -> list:
+    """Where ComfyUI's page finds the thumbnails: for each {"filename", "subfolder", "type"}; None where the disk took none, which must not end a run."""
+    folder, name, places = Path(folder_paths.get_temp_directory()), secrets.token_hex(6), []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, content in enumerate(thumbnails, 1):
+            file = f"reliable_ads_{name}_{number}.jpg"
+            (folder / file).write_bytes(content)
+            places.append({"filename": file, "subfolder": "", "type": "temp"})
+    except OSError as error:
+        logging.warning("Reliable Ads: the strip of verdicts lacks pictures (%s); the outputs are complete", error)
+    return [*places, *[None] * (len(thumbnails) - len(places))]

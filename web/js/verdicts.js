@@ -1,0 +1,181 @@
+// The strip of verdicts in the cyclic samplers and RF Review: each picture's thumbnail, ✓ or ✗, and in plain words why.
+//
+// While a node runs, the server sends `reliable_ads.verdicts` events with one verdict each; when it has run, or its result comes
+// from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says what is in them.
+import { api } from '../../../scripts/api.js'
+import { app } from '../../../scripts/app.js'
+
+const NODES = ['RFCyclicSampler', 'RFCyclicSamplerAdvanced', 'RFReview']
+const EVENT = 'reliable_ads.verdicts'
+const KEY = 'reliable_ads'
+const WIDGET = 'verdicts'
+
+// English; locales/<language>/main.json translates them below "reliableAds". $name stands for a value.
+const WORDS = {
+  available: 'fit to publish',
+  unsure: 'not sure enough',
+  space_mismatch: 'floats or sinks',
+  size_mismatch: 'wrong size',
+  indistinctiveness: 'hardly stands out',
+  shape_hallucination: 'grew extra parts',
+  error: 'no picture',
+  dropped: 'given up: $verdict',
+  heat: 'heat: $defect',
+  click: 'Click for the heat map.',
+  one: '$count of $most, accepted, seed $seed',
+  several: '$count of $most, $accepted accepted, seeds $seeds',
+  none: '$count of $most, none accepted',
+  fallback: '$count of $most, none accepted; given back: $result, seed $seed',
+  sorted: '$accepted of $count accepted'
+}
+
+// As verdicts.css has them: the canvas has to be told how high a widget is.
+const TILE = { width: 96, height: 128, gap: 6 }
+const MARGIN = 10
+const LINE = 18
+const ROWS = 2 // more are scrolled to
+
+let translated = {}
+
+function say(word, values = {}) {
+  return (translated[word] ?? WORDS[word] ?? word).replace(/\$(\w+)/g, (_, name) => values[name])
+}
+
+function verdict({ label, probability, accepted, dropped }) {
+  if (!label) return say('error')
+  const said = `${say(label === 'available' && !accepted ? 'unsure' : label)} ${Math.round(100 * probability)}\u00a0%`
+  return dropped ? say('dropped', { verdict: said }) : said
+}
+
+function headline({ rows, most, results }) {
+  const accepted = rows.filter((row) => row.accepted)
+  const seeds = accepted.map((row) => row.seed)
+  const values = { count: rows.length, most: Math.max(most ?? 0, rows.length), accepted: accepted.length, seed: seeds[0], seeds: seeds.join(', ') }
+  if (!most) return say('sorted', values)
+  if (accepted.length) return say(accepted.length === 1 ? 'one' : 'several', values)
+  const given = rows.find((row) => row.number === results?.[0])
+  return given ? say('fallback', { ...values, result: given.number, seed: given.seed }) : say('none', values)
+}
+
+function element(kind, className, parent, text = '') {
+  const made = document.createElement(kind)
+  made.className = className
+  made.textContent = text
+  parent?.append(made)
+  return made
+}
+
+/** A picture's address: sent as data while the node runs, a file of the server's afterwards. */
+function address(picture) {
+  return typeof picture === 'string' ? picture : api.apiURL(`/view?${new URLSearchParams(picture)}`)
+}
+
+function tile(row, parent) {
+  const made = element('figure', `rf-tile ${row.accepted ? 'rf-good' : 'rf-bad'}`, parent)
+  const image = element('img', '', made)
+  element('b', '', made, `${row.accepted ? '✓' : '✗'} ${row.number}`)
+  const caption = element('figcaption', '', made)
+  const words = verdict(row)
+  const show = (picture, text) => {
+    if (picture) image.src = address(picture)
+    caption.textContent = text
+  }
+  image.alt = `${row.number}: ${words}`
+  made.title = row.seed ? `${words}, seed ${row.seed}` : words
+  show(row.picture, words)
+  if (!row.heat) return
+  made.title += `\n${say('click')}`
+  made.addEventListener('click', () => {
+    const hot = made.classList.toggle('rf-hot')
+    show(hot ? row.heat : row.picture, hot ? say('heat', { defect: say(row.defect) }) : words)
+  })
+}
+
+/** An empty strip, from the start: Vue nodes may miss widgets that come later. */
+function addStrip(node) {
+  const height = () => heightOf(widget.strip, node.size[0])
+  const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height, getMaxHeight: height }
+  const widget = node.addDOMWidget(WIDGET, 'rf_verdicts', element('div', 'rf-verdicts'), options)
+  widget.serialize = false // neither in the saved graph nor in the prompt
+}
+
+const widgetOf = (node) => node.widgets.find(({ name }) => name === WIDGET)
+
+function paint(node, strip) {
+  const widget = widgetOf(node)
+  widget.strip = strip
+  widget.element.replaceChildren()
+  if (strip.product) element('div', 'rf-line', widget.element, strip.product).title = strip.product
+  const line = element('div', 'rf-line rf-result', widget.element, headline(strip))
+  line.title = line.textContent
+  const tiles = element('div', 'rf-tiles', widget.element)
+  for (const row of strip.rows) tile(row, tiles)
+  tiles.scrollTop = tiles.scrollHeight
+  node.graph?.setDirtyCanvas(true, true)
+}
+
+function heightOf(strip, width) {
+  if (!strip) return 0
+  const columns = Math.max(1, Math.floor((width - 2 * MARGIN + TILE.gap) / (TILE.width + TILE.gap)))
+  const rows = Math.min(ROWS, Math.ceil(strip.rows.length / columns))
+  return 2 * MARGIN + LINE * (strip.product ? 2 : 1) + rows * (TILE.height + TILE.gap)
+}
+
+/** The node of an execution id such as "5", or "12:5" in a subgraph, if it is one of ours. */
+function nodeOf(id) {
+  let graph = app.graph.rootGraph ?? app.graph
+  let node
+  for (const part of String(id).split(':')) {
+    node = graph?.getNodeById(part)
+    graph = node?.subgraph
+  }
+  return NODES.includes(node?.comfyClass) ? node : undefined
+}
+
+/** The last live preview would lie over the finished pictures until the next run. */
+function endPreview(node) {
+  const id = node.graph.isRootGraph === false ? `${node.graph.id}:${node.id}` : node.id
+  const reactive = app.extensionManager?._p?._s?.get('nodeOutput')?.nodePreviewImages // Vue nodes look here; absent in other front ends
+  for (const previews of [app.nodePreviewImages, reactive]) if (previews) delete previews[id]
+}
+
+/** Strips of outputs that no event tells of: a workflow that is opened from the history, undone, or looked at again. */
+function restore() {
+  for (const [id, output] of Object.entries(app.nodeOutputs ?? {})) {
+    const node = output?.[KEY] && nodeOf(id)
+    if (node) paint(node, output[KEY].at(-1))
+  }
+}
+
+async function translate() {
+  const language = app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
+  const answer = await api.fetchApi('/i18n')
+  translated = (answer.ok && (await answer.json())[language]?.reliableAds) || {}
+}
+
+app.registerExtension({
+  name: 'reliable_ads.verdicts',
+  setup() {
+    const sheet = element('link', '', document.head)
+    Object.assign(sheet, { rel: 'stylesheet', href: new URL('verdicts.css', import.meta.url).href })
+    translate().catch(() => {}) // English then
+    api.addEventListener(EVENT, ({ detail: { node: id, rows, ...about } }) => {
+      const node = nodeOf(id)
+      if (!node) return
+      const before = (rows.length && widgetOf(node).strip?.rows) || [] // an event without rows begins a run
+      paint(node, { ...about, rows: [...before, ...rows] })
+    })
+  },
+  nodeCreated(node) {
+    if (!NODES.includes(node.comfyClass)) return
+    addStrip(node)
+    const { onExecuted } = node
+    node.onExecuted = function (output) {
+      onExecuted?.apply(this, arguments)
+      if (output?.[KEY]?.length) paint(this, output[KEY].at(-1))
+      endPreview(this)
+    }
+  },
+  afterConfigureGraph: restore,
+  onNodeOutputsUpdated: restore
+})
