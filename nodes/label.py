@@ -1,0 +1,101 @@
+"""RFLabel: pictures go into a dataset on disk, and the buttons below the node (web/js/label.js) give each of them its label, now or later."""
+
+import json
+import re
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+
+from .edge import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
+
+NAME = re.compile(r"[\w-]{1,64}")
+
+
+class RFLabel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RFLabel",
+            display_name="RF Label",
+            category=CATEGORY,
+            description="Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what RF Adapt Reviewer and `rfnet train` learn from.",
+            inputs=[
+                io.Image.Input("images", tooltip="Pictures painted around the product, of the canvas's size. Each is kept once, however often the graph runs."),
+                Product.Input("product", tooltip="From the RF Product node that these pictures were made with."),
+                io.String.Input("dataset", default="my_labels", tooltip="Folder below output/labels that keeps them. Letters, digits, - and _. Products may share a dataset."),
+                io.Boolean.Input("blind", default=True, tooltip="Hides what the reviewer said, so that it doesn't sway you. Leave it on for labels that a reviewer is measured or trained with."),
+                io.String.Input("prompt", default="", optional=True, tooltip="The scene's prompt, shown beside the picture and kept with it."),
+                io.String.Input("report", force_input=True, optional=True, tooltip="From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Draws that were given up early are then left out."),
+            ],
+            outputs=[
+                io.String.Output("dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."),
+                io.String.Output("summary", display_name="summary", tooltip="What was added, how many are labelled, how many are missing, and where the table for `rfnet train` lies."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
+        from ..rfnet.labelling import LabelFolder
+        from ..rfnet.reviewer import check
+
+        labels, pictures = LabelFolder(dataset_folder(dataset)), channels_first(images)
+        check(pictures, product)
+        verdicts, notes = verdicts_of(report, len(pictures))
+        added = there = 0
+        for picture, verdict in zip(pictures, verdicts):
+            stop_if_cancelled()
+            if verdict is LEFT_OUT:
+                continue
+            is_new = labels.add(to_picture(picture), cut_out(product), product.product.fingerprint, product.product.caption, prompt, verdict)
+            added, there = added + is_new, there + (not is_new)
+        contents = labels.read()
+        if contents.labels:
+            labels.write_table()
+        counted = [f"{added} pictures added to {dataset}"] + [f"{there} were there already"] * bool(there) + notes
+        summary = f"{', '.join(counted)}.\n{contents}\nTable for rfnet train: {labels.table}"
+        return io.NodeOutput(dataset, summary, ui={"dataset": [dataset]})
+
+
+def dataset_folder(name: str) -> Path:
+    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f'"{name}" can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
+    return Path(folder_paths.get_output_directory()) / "labels" / name
+
+
+def cut_out(canvas):
+    """The placed product as a Pillow picture with transparency, of the canvas's size."""
+    import torch
+    from PIL import Image
+
+    planes = torch.cat([canvas.rgb, canvas.alpha[None]])
+    return Image.fromarray((planes * 255 + 0.5).byte().movedim(0, -1).cpu().numpy(), "RGBA")
+
+
+LEFT_OUT = object()
+
+
+def verdicts_of(report: str, count: int) -> tuple[list, list]:
+    """([a verdict as labelling.Item has it, None or LEFT_OUT for each of count pictures], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
+    if not report.strip():
+        return [None] * count, []
+    try:
+        rows = rows_of(json.loads(report), count)
+        if rows is None:
+            return [None] * count, ["the report speaks of other pictures and was not used"]
+        verdicts = [LEFT_OUT if row.get("dropped") or row.get("error") else {"label": row["label"], "probability": row["probabilities"][row["label"]]} for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return [None] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
+    given_up = verdicts.count(LEFT_OUT)
+    return verdicts, [f"{given_up} given up early or broken were left out"] * bool(given_up)
+
+
+def rows_of(report, count: int):
+    """The report's rows of these pictures: RF Review's, or the sampler's of all attempts or of what it gave back; None where the numbers don't fit."""
+    if isinstance(report, list):
+        return report if len(report) == count else None
+    attempts = report["attempts"]
+    given_back = (report["usable"] or [number for number in [report["returned"]] if number])[:count]
+    return next((rows for rows in (attempts, [attempts[number - 1] for number in given_back]) if len(rows) == count), None)

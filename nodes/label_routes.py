@@ -1,0 +1,155 @@
+"""What the buttons of RF Label ask the server: which picture is next, its pixels, and to keep a label or take one back.
+
+Anyone can send anything to a port, and any page in the user's browser can try to. So requests from other sites, names and keys of another
+form, and bodies that are no small JSON are refused with a sentence, in the answer and in the log, before anything is touched.
+"""
+
+import asyncio
+import json
+import logging
+from functools import wraps
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from server import PromptServer
+
+from ..rfnet.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
+from ..rfnet.labels import LABELS
+from .label import dataset_folder
+
+ROOT = "/reliable_ads/labels/{dataset}"
+LARGEST_BODY = 4096  # bytes
+SAME_SITE = ("same-origin", "none")
+
+
+class Refused(Exception):
+    """A request that isn't answered. status: HTTP's number; the text says why."""
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
+
+
+def register_routes() -> None:
+    """Adds the routes to ComfyUI's server, where there is one; it serves each below /api as well."""
+    if getattr(PromptServer, "instance", None) is None:
+        return
+    routes = PromptServer.instance.routes
+    for method, path, handler in (
+        ("GET", ROOT, state),
+        ("GET", ROOT + "/{kind}/{key}.png", picture),
+        ("POST", ROOT + "/label", label),
+        ("POST", ROOT + "/undo", undo),
+    ):
+        routes.route(method, path)(refusing(handler))
+        routes.route("*", path)(refusing(other_method))
+
+
+def refusing(handler):
+    """The handler behind the checks that all requests have to pass; what it refuses or can't do becomes a sentence."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            check_origin(request)
+            return await handler(request)
+        except Refused as refusal:
+            logging.warning("Reliable Ads: %s %r refused (%d): %s", request.method, request.path, refusal.status, refusal)
+            return web.json_response({"error": str(refusal)}, status=refusal.status)
+        except OSError as error:
+            logging.error("Reliable Ads: the labels can't be read or written: %s", error)
+            return web.json_response({"error": f"The disk refuses ({error.strerror or error}): free some space, then press again. Earlier labels are safe."}, status=507)
+
+    return answer
+
+
+async def state(request: web.Request) -> web.Response:
+    """?after=KEY: the next picture comes after this one; ?at=KEY: is this one, if it still waits; ?verdict=1: with what the reviewer said."""
+    place = {name: request.query.get(name, "") for name in ("after", "at")}
+    if any(key and not KEY.fullmatch(key) for key in place.values()):
+        raise Refused(400, "after and at must be keys of pictures, 16 hex digits.")
+    contents = await asyncio.to_thread(folder_of(request).read)
+    return answer_with(contents, contents.next(**place), request)
+
+
+async def picture(request: web.Request) -> web.StreamResponse:
+    kind, key = request.match_info["kind"], request.match_info["key"]
+    path = await asyncio.to_thread(folder_of(request).picture, key, kind)
+    if path is None:
+        raise Refused(404, f"there is no picture {key[:40]!r} in this dataset.")
+    return web.FileResponse(path, headers={"Cache-Control": "private, max-age=86400"})
+
+
+async def label(request: web.Request) -> web.Response:
+    """{"key", "label", "blind"}; the answer shows the next picture."""
+    body = await body_of(request)
+    name, blind = body.get("label"), body.get("blind", True)
+    if name not in LABELS:
+        raise Refused(400, f"label must be one of {', '.join(LABELS)}.")
+    if not isinstance(blind, bool):
+        raise Refused(400, "blind must be true or false.")
+    contents = await kept(request, body, name, blind)
+    return answer_with(contents, contents.next(body["key"]), request)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """{"key"}; the answer shows this picture again."""
+    body = await body_of(request)
+    contents = await kept(request, body, None)
+    return answer_with(contents, contents.items[body["key"]], request)
+
+
+async def other_method(request: web.Request) -> web.Response:
+    raise Refused(405, "labels are read with GET and written with POST to /label and /undo only.")
+
+
+async def kept(request: web.Request, body: dict, *what) -> Contents:
+    key = body.get("key")
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        raise Refused(400, "key must name a picture, 16 hex digits.")
+    try:
+        return await asyncio.to_thread(folder_of(request).label, key, *what)
+    except KeyError:
+        raise Refused(404, f"there is no picture {key} in this dataset.") from None
+
+
+async def body_of(request: web.Request) -> dict:
+    """The JSON object that was sent. Raises Refused."""
+    if request.content_type != "application/json":
+        raise Refused(415, "send application/json.")
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise Refused(413, f"the body is larger than {LARGEST_BODY} bytes.")
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(400, "the body is no JSON object.")
+    return found
+
+
+def folder_of(request: web.Request) -> LabelFolder:
+    try:
+        return LabelFolder(dataset_folder(request.match_info["dataset"]))
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+
+
+def check_origin(request: web.Request) -> None:
+    """Refuses what a page of another site sends. Browsers say where a request comes from, in the one header or the other, and no page can change it."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    foreign = site not in SAME_SITE if site else origin and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
+    if foreign:
+        raise Refused(403, "it comes from another site than ComfyUI's own page.")
+
+
+def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
+    """What the buttons show; the verdict only where it is asked for, so that labels stay blind."""
+    shown = None if item is None else {name: getattr(item, name) for name in ("key", "product", "caption", "prompt")}
+    if shown and request.query.get("verdict") == "1":
+        shown["verdict"] = item.verdict
+    about = {"labelled": len(contents.labels), "waiting": len(contents.waiting), "counts": contents.counts, "last": contents.last, "enough": ENOUGH, "each": EACH, "item": shown}
+    return web.json_response(about, headers={"Cache-Control": "no-store"})

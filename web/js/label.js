@@ -1,0 +1,268 @@
+// The buttons below RF Label: one picture of the dataset that waits for its label, its product, and what is wrong with it in plain words.
+//
+// All that counts lies on the server (nodes/label_routes.py): each press names the picture that it is about, and the answer says what is next.
+// So a reloaded page, a second tab or a server that was stopped go on where they were.
+import { api } from '../../../scripts/api.js'
+import { app } from '../../../scripts/app.js'
+
+const NODE = 'RFLabel'
+const LABELS = ['available', 'space_mismatch', 'size_mismatch', 'indistinctiveness', 'shape_hallucination']
+const HEIGHT = 440
+const WIDTH = 460
+
+// English; locales/<language>/main.json translates them below "reliableAds". $name stands for a value.
+const WORDS = {
+  available: 'fit to publish',
+  space_mismatch: 'floats or sinks',
+  size_mismatch: 'wrong size',
+  indistinctiveness: 'hardly stands out',
+  shape_hallucination: 'grew extra parts',
+  label_progress: '$labelled labelled, $waiting to go',
+  label_missing: 'for a useful adaptation: $more more',
+  label_enough: 'enough for an adaptation',
+  label_each: '$count, at least $each are needed',
+  label_nothing: 'Nothing waits: run the graph to add pictures.',
+  label_verdict: 'reviewer: $label $percent %',
+  label_undo: 'undo',
+  label_skip: 'skip',
+  label_silent: 'The server does not answer. What was labelled is safe; press again once it runs.',
+  label_unseen: 'This picture can not be shown: skip it.',
+  label_keys: 'Keys 1 to 5, U or Backspace: undo, S: skip; while the pointer is over this box.'
+}
+
+let translated = {}
+
+function say(word, values = {}) {
+  return (translated[word] ?? WORDS[word] ?? word).replace(/\$(\w+)/g, (_, name) => values[name])
+}
+
+function element(kind, className, parent, text = '') {
+  const made = document.createElement(kind)
+  made.className = className
+  made.textContent = text
+  parent?.append(made)
+  return made
+}
+
+const isTyping = (target) => target?.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName)
+
+class Labels {
+  constructor(node) {
+    this.node = node
+    this.mine = [] // keys that this page labelled, for undo
+    this.busy = false
+    this.build()
+    const { signal } = (this.stop = new AbortController())
+    api.addEventListener('executed', ({ detail }) => this.onExecuted(detail), { signal })
+    api.addEventListener('reconnected', () => this.refresh(), { signal })
+    document.addEventListener('visibilitychange', () => document.hidden || this.refresh(), { signal })
+  }
+
+  build() {
+    const root = (this.root = element('div', 'rf-label'))
+    root.tabIndex = 0
+    root.title = say('label_keys')
+    this.progress = element('div', 'rf-label-line rf-label-progress', root)
+    const shown = element('div', 'rf-label-shown', root)
+    this.picture = element('img', 'rf-label-picture', element('div', 'rf-label-frame', shown))
+    const about = element('div', 'rf-label-about', shown)
+    this.product = element('img', 'rf-label-product', about)
+    this.caption = element('b', '', about)
+    this.prompt = element('span', '', about)
+    this.verdict = element('span', 'rf-label-verdict', about)
+    const buttons = element('div', 'rf-label-buttons', root)
+    this.buttons = LABELS.map((name, number) => this.button(buttons, name, `${number + 1}`, () => this.label(name)))
+    const last = element('div', 'rf-label-line', root)
+    this.undoButton = this.button(last, 'label_undo', 'U', () => this.undo())
+    this.skipButton = this.button(last, 'label_skip', 'S', () => this.skip())
+    this.message = element('span', 'rf-label-message', last)
+    this.message.setAttribute('role', 'status')
+
+    root.addEventListener('keydown', (event) => this.onKey(event))
+    // Keys go where the focus is: to this box while the pointer is over it, unless the user is typing elsewhere.
+    root.addEventListener('pointerenter', () => {
+      if (isTyping(document.activeElement)) return
+      this.before = document.activeElement
+      root.focus({ preventScroll: true })
+    })
+    root.addEventListener('pointerleave', () => {
+      if (!root.contains(document.activeElement)) return
+      document.activeElement.blur()
+      this.before?.focus?.({ preventScroll: true })
+    })
+  }
+
+  button(parent, word, key, act) {
+    const made = element('button', 'rf-label-button', parent)
+    made.type = 'button'
+    element('kbd', '', made, key)
+    made.word = element('span', '', made, say(word))
+    made.count = element('i', '', made)
+    made.disabled = true
+    made.addEventListener('pointerdown', (event) => event.preventDefault()) // the box keeps the focus
+    made.addEventListener('click', (event) => {
+      if (event.detail < 2) act() // the second half of a double click would be about the next picture
+      this.root.focus({ preventScroll: true })
+    })
+    return made
+  }
+
+  onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return
+    const key = event.key.toLowerCase()
+    const act = { u: () => this.undo(), backspace: () => this.undo(), s: () => this.skip() }[key] ?? (LABELS[key - 1] && (() => this.label(LABELS[key - 1])))
+    if (!act) return
+    event.preventDefault()
+    event.stopPropagation() // Backspace would delete the node
+    if (!event.repeat) act()
+  }
+
+  widget(name) {
+    return this.node.widgets?.find((widget) => widget.name === name)
+  }
+
+  /** The dataset's name: of the widget, or where another node gives it, what the last run said. */
+  get dataset() {
+    const linked = this.node.inputs?.find(({ name }) => name === 'dataset')?.link != null
+    return String((linked && this.told) || this.widget('dataset')?.value)
+  }
+
+  get blind() {
+    return this.widget('blind')?.value !== false
+  }
+
+  onExecuted({ node, output }) {
+    const [name] = output?.dataset ?? []
+    if (!name) return
+    if (String(node) === String(this.node.id)) this.told = name
+    if (name === this.dataset) this.refresh()
+  }
+
+  /** Asks the server and shows what it answers; true where it did. What is pressed while a request is under way does nothing. */
+  async ask(path = '', body = undefined, query = {}) {
+    if (this.busy) return false
+    const { dataset } = this
+    if (dataset !== this.asked) Object.assign(this, { asked: dataset, mine: [], state: undefined })
+    const options = body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+    this.wait(true)
+    let kept = false
+    try {
+      const parameters = new URLSearchParams({ ...query, ...(!this.blind && { verdict: 1 }) })
+      const answer = await api.fetchApi(`/reliable_ads/labels/${encodeURIComponent(dataset)}${path}?${parameters}`, options)
+      const found = await answer.json()
+      kept = answer.ok
+      if (kept) await this.show(found)
+      else this.refused(found.error)
+    } catch {
+      this.tell(say('label_silent'))
+    }
+    this.wait(false)
+    if (dataset !== this.dataset) this.refresh()
+    return kept
+  }
+
+  refresh() {
+    return this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {})
+  }
+
+  async label(label) {
+    const key = this.state?.item?.key
+    if (!key || this.unseen) return
+    if (await this.ask('/label', { key, label, blind: this.blind })) this.mine.push(key)
+  }
+
+  async undo() {
+    const key = this.mine.at(-1) ?? this.state?.last
+    if (key && (await this.ask('/undo', { key }))) this.mine = this.mine.filter((other) => other !== key)
+  }
+
+  skip() {
+    const key = this.state?.item?.key
+    if (key) return this.ask('', undefined, { after: key })
+  }
+
+  wait(busy) {
+    this.busy = busy
+    const item = this.state?.item
+    for (const button of this.buttons) button.disabled = busy || !item || this.unseen
+    this.undoButton.disabled = busy || !(this.mine.length || this.state?.last)
+    this.skipButton.disabled = busy || !(this.state?.waiting > 1)
+  }
+
+  refused(sentence) {
+    if (!this.state) this.root.classList.add('rf-label-empty')
+    this.tell(sentence)
+  }
+
+  tell(text) {
+    this.message.textContent = this.message.title = text
+  }
+
+  async show(state) {
+    this.state = state
+    const { item, labelled, waiting, counts, enough, each } = state
+    const more = Math.max(enough - labelled, ...LABELS.map((name) => each - counts[name]), 0)
+    const goal = more ? say('label_missing', { more }) : say('label_enough')
+    this.progress.textContent = `${say('label_progress', { labelled, waiting })} · ${goal}`
+    LABELS.forEach((name, index) => {
+      const { count } = this.buttons[index]
+      count.textContent = counts[name]
+      count.className = counts[name] < each ? 'rf-label-few' : ''
+      count.title = counts[name] < each ? say('label_each', { count: counts[name], each }) : ''
+    })
+    this.root.classList.toggle('rf-label-empty', !item)
+    this.tell(item ? '' : say('label_nothing'))
+    this.unseen = false
+    if (!item) return
+    this.caption.textContent = item.caption
+    this.prompt.textContent = this.prompt.title = item.prompt
+    const { verdict } = item
+    this.verdict.textContent = verdict && !this.blind ? say('label_verdict', { label: say(verdict.label), percent: Math.round(100 * verdict.probability) }) : ''
+    const address = (kind, key) => api.apiURL(`/reliable_ads/labels/${encodeURIComponent(this.dataset)}/${kind}/${key}.png`)
+    this.product.src = address('products', item.product)
+    this.picture.src = address('pictures', item.key)
+    try {
+      await this.picture.decode() // nobody labels what isn't seen yet
+    } catch {
+      this.unseen = true
+      this.tell(say('label_unseen'))
+    }
+  }
+}
+
+function chain(target, name, also) {
+  const before = target[name]
+  target[name] = function () {
+    const result = before?.apply(this, arguments)
+    also()
+    return result
+  }
+}
+
+async function translate() {
+  const language = app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
+  const answer = await api.fetchApi('/i18n')
+  translated = (answer.ok && (await answer.json())[language]?.reliableAds) || {}
+}
+
+app.registerExtension({
+  name: 'reliable_ads.label',
+  async setup() {
+    const sheet = element('link', '', document.head)
+    Object.assign(sheet, { rel: 'stylesheet', href: new URL('label.css', import.meta.url).href })
+    await translate().catch(() => {}) // English then
+  },
+  nodeCreated(node) {
+    if (node.comfyClass !== NODE) return
+    const labels = (node.rfLabels = new Labels(node))
+    const widget = node.addDOMWidget('labels', 'rf_label', labels.root, { serialize: false, hideOnZoom: false, selectOn: ['click'], getMinHeight: () => HEIGHT })
+    widget.serialize = false // neither in the saved graph nor in the prompt
+    for (const name of ['dataset', 'blind']) {
+      const changed = labels.widget(name)
+      if (changed) chain(changed, 'callback', () => labels.refresh())
+    }
+    chain(node, 'onRemoved', () => labels.stop.abort())
+    node.setSize([Math.max(WIDTH, node.size[0]), node.computeSize()[1]])
+    setTimeout(() => labels.refresh()) // once a saved graph has set the dataset's name
+  }
+})
