@@ -1,4 +1,4 @@
-"""`rfft train | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
+"""`rfft train | estimate | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
 
 import json
 
@@ -11,6 +11,7 @@ from .adapter import AdapterError, load_adapter
 from .config import ConfigError, TrainConfig, read_config
 from .inputs import briefs, check_result, check_reviewer
 from .loading import FAMILIES
+from .lora import fold_loras
 from .merge import merge_files
 from .models import ModelError
 
@@ -18,7 +19,7 @@ REFUSALS = (AdapterError, ConfigError, DataError, ModelError, PictureError, Weig
 
 
 def main(argv=None, families: dict | None = None) -> int:
-    """families: {name: load(checkpoint, controlnet) -> Models} of a caller, beside those of loading.FAMILIES."""
+    """families: {name: loading.Family} of a caller, beside those of loading.FAMILIES."""
     return _commands().run(argv, REFUSALS, families={**FAMILIES, **(families or {})})
 
 
@@ -29,6 +30,10 @@ def _commands() -> Commands:
     sub = command("train", train, "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.")
     sub.add_argument("config")
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1")
+
+    sub = command("estimate", estimate, "How much memory a config's training takes on every rung of the ladder that it climbs where memory runs out; no weights are read but the reviewer's.")
+    sub.add_argument("config")
+    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
 
     sub = command("evaluate", evaluate_command, "Rate, diversity and colours of a config's fixed orders, with an adapter or without.")
     sub.add_argument("config")
@@ -52,6 +57,21 @@ def train(args) -> None:
     Run(config, models, reviewer, found)()
 
 
+def estimate(args) -> None:
+    from .estimate import estimates, outlook
+
+    config, family, found = _checked(args)
+    if family.skeleton is None:
+        raise ConfigError(f'the family "{config.family}" can\'t be built without its weights, so its memory can\'t be estimated: train with batch = 1 and look.')
+    reviewer = load_reviewer(config.reviewer).requires_grad_(False)
+    rows = []
+    print("Memory of a training, estimated:", flush=True)
+    for row in estimates(config, lambda: family.skeleton(config.checkpoint, config.controlnet), reviewer, found):
+        print(f"  {row}", flush=True)
+        rows.append(row)
+    print(outlook(rows))
+
+
 def evaluate_command(args) -> None:
     from tqdm import tqdm
 
@@ -70,12 +90,17 @@ def merge(args) -> None:
     print(f"wrote {args.out}")
 
 
-def _open(args, check=lambda config: None) -> tuple:
-    """(config, briefs, reviewer, models): what is quick to check comes first, the models last."""
+def _checked(args, check=lambda config: None) -> tuple:
+    """(config, its family, briefs): all that is quick to check."""
     config: TrainConfig = read_config(args.config, **changes(args.set))
     if config.family not in args.families:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)
     check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
-    found = briefs(config)
-    return config, found, load_reviewer(config.reviewer), args.families[config.family](config.checkpoint, config.controlnet)
+    return config, args.families[config.family], briefs(config)
+
+
+def _open(args, check=lambda config: None) -> tuple:
+    """(config, briefs, reviewer, models): the models come last."""
+    config, family, found = _checked(args, check)
+    return config, found, load_reviewer(config.reviewer), fold_loras(family.load(config.checkpoint, config.controlnet), config.loras)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..rfnet.config import toml_reader
@@ -12,6 +12,7 @@ from .rollout import Sampling
 
 LOSSES = ("cc", "kl", "none")
 PRECISIONS = ("no", "bf16")
+OPTIMIZERS = ("adamw", "adamw8bit")
 PATHS = ("checkpoint", "controlnet", "reviewer", "products", "prompts", "folder")
 NAME = re.compile(r"[A-Za-z0-9_\-]+")
 
@@ -35,6 +36,7 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
+    loras: list = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
     size: int = 512  # side of the canvas, pixels
     image_scale: float = 0.72  # share of the canvas that a product takes
 
@@ -53,6 +55,8 @@ class TrainConfig:
     rank: int = 16
     checkpointing: bool = True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
     precision: str = "no"
+    half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
+    optimizer: str = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
     sampling_steps: int = 40
     guidance: float = 7.5  # scale of classifier-free guidance; 1 = off
@@ -79,11 +83,16 @@ class TrainConfig:
         for name, low, high in (("beta", 0, float("inf")), ("ema", 0, 0.99999), ("diversity_loss", 0, 1), ("evaluation_seeds", 2, 1000), ("minimum_ap", 0, 1)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be between {low} and {high}.")
-        for name, choices in (("loss", LOSSES), ("precision", PRECISIONS)):
+        for name, choices in (("loss", LOSSES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f'{name} is "{getattr(self, name)}": use one of {", ".join(choices)}.')
         if self.gradient_steps > min(self.last_steps, self.sampling_steps):
             raise ConfigError(f"gradient_steps is {self.gradient_steps}, but there are only {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps.")
+        if self.half_base and self.precision != "bf16":
+            raise ConfigError(f'half_base keeps networks in bfloat16, and precision is "{self.precision}": set precision = "bf16" too, or half_base = false.')
+        for lora in self.loras:
+            if not (isinstance(lora, dict) and isinstance(lora.get("file"), str) and isinstance(lora.get("strength", 1.0), (int, float)) and set(lora) <= {"file", "strength"}):
+                raise ConfigError(f'the LoRA {lora} can\'t be used: write loras = [{{file = "style.safetensors", strength = 0.8}}].')
         if self.size % 8 or not 64 <= self.size <= 4096:
             raise ConfigError(f"size is {self.size}: it must be a multiple of 8 between 64 and 4096.")
         if not NAME.fullmatch(self.name):
@@ -92,6 +101,11 @@ class TrainConfig:
     @property
     def result(self) -> Path:
         return Path(self.folder) / f"{self.name}.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The adapter of the latest evaluation or, where a run was broken off, of its last step; the result is the best one."""
+        return Path(self.folder) / f"{self.name}.last.safetensors"
 
     @property
     def state(self) -> Path:
@@ -110,7 +124,8 @@ class TrainConfig:
     def identity(self) -> dict:
         """What a state must agree with to be gone on from: everything but where files lie, how often they are written and how long the run is."""
         left_out = (*PATHS, "name", "steps", "save_every", "checkpointing", "force", "minimum_ap", "diversity_loss")
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return {**values, "loras": [{**lora, "file": Path(lora["file"]).name} for lora in self.loras]}
 
 
 def read_config(path, **changes) -> TrainConfig:
@@ -121,13 +136,19 @@ def read_config(path, **changes) -> TrainConfig:
     except (OSError, ValueError) as error:
         raise ConfigError(f'the config "{path}" can\'t be read ({error}): give a TOML file.') from error
     values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
-    values |= {name: value for name, value in changes.items() if value is not None}
+    if isinstance(values.get("loras"), list):
+        values["loras"] = [{**lora, "file": str(path.parent / lora["file"])} if isinstance(lora, dict) and isinstance(lora.get("file"), str) else lora for lora in values["loras"]]
+    return config_of({**values, **{name: value for name, value in changes.items() if value is not None}}, f'the config "{path}"')
+
+
+def config_of(values: dict, source: str) -> TrainConfig:
+    """A TrainConfig of these values; messages call them what `source` says. Raises ConfigError, which names what is wrong."""
     known = {entry.name for entry in fields(TrainConfig)}
     if unknown := sorted(set(values) - known):
-        raise ConfigError(f'the config "{path}" has unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')
+        raise ConfigError(f'{source}: unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')
     if missing := [entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values]:
-        raise ConfigError(f'the config "{path}" lacks {", ".join(missing)}: name it there or with --set.')
+        raise ConfigError(f'{source} lacks {", ".join(missing)}: name it there or with --set.')
     try:
         return TrainConfig(**values)
     except (TypeError, ConfigError) as error:
-        raise ConfigError(f'the config "{path}" can\'t be used: {error}') from error
+        raise ConfigError(f"{source} can't be used: {error}") from error

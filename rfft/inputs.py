@@ -39,19 +39,26 @@ def read_prompts(path) -> list:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise ConfigError(f'the prompts "{path}" can\'t be read ({error}): give a text file in UTF-8 with one prompt per line.') from error
+    return prompts_of(lines, f'the prompts "{path}"')
+
+
+def prompts_of(lines: list, source: str = "the prompts") -> list:
+    """The lines that hold a prompt. Raises ConfigError, which calls them what `source` says."""
     prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not prompts:
-        raise ConfigError(f'the prompts "{path}" hold no line with a prompt: write one prompt per line, such as "on a wooden table, a kitchen, soft light".')
+        raise ConfigError(f'{source} hold no line with a prompt: write one prompt per line, such as "on a wooden table, a kitchen, soft light".')
     return prompts
 
 
 def briefs(config: TrainConfig) -> list:
-    """(canvas, prompt) of every product with every prompt. Neighbours in the list differ in both where there are several of both."""
-    canvases = []
-    for product in read_products(config.products):
-        canvases.append(place(product, config.size, config.size, config.image_scale))
-    prompts = read_prompts(config.prompts)
-    return [(canvas, prompts[(i + shift) % len(prompts)]) for shift in range(len(prompts)) for i, canvas in enumerate(canvases)]
+    """(canvas, prompt) of every product of a config with every prompt. Raises ConfigError."""
+    return pairs(read_products(config.products), read_prompts(config.prompts), config)
+
+
+def pairs(products: list, prompts: list, config: TrainConfig) -> list:
+    """(canvas, prompt) of every product with every prompt, {caption} standing for the product's. Neighbours in the list differ in both where there are several of both."""
+    canvases = [place(product, config.size, config.size, config.image_scale) for product in products]
+    return [(canvas, prompts[(i + shift) % len(prompts)].replace("{caption}", canvas.product.caption)) for shift in range(len(prompts)) for i, canvas in enumerate(canvases)]
 
 
 def check_result(config: TrainConfig) -> None:

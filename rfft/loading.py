@@ -1,39 +1,78 @@
-"""Checkpoints and ControlNets of users, read without a network: as diffusers' folders, or as single files by means of the configs in rfft/configs."""
+"""Checkpoints and ControlNets of users, SD 1.5 and SDXL, read without a network: as diffusers' folders, or as single files by means of the configs in rfft/configs."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from .files import opened
-from .models import ModelError, Models
+from .models import ModelError, Models, Text
+from .names import layers_of, ldm_name
 from .schedule import Schedule
 
 CONFIGS = Path(__file__).parent / "configs"
-UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
 
 
-def load_sd15(checkpoint, controlnet, configs=CONFIGS / "sd15") -> Models:
-    """An SD 1.5 checkpoint and its canny ControlNet -> Models, float32 on the CPU.
+@dataclass(frozen=True)
+class Kind:
+    """A kind of Stable Diffusion. texts: {part of diffusers' folder: where its weights begin in a single file}; those of the second encoder are in open_clip's layout."""
 
-    checkpoint: a single .safetensors file, or a diffusers folder with unet, vae and text_encoder; controlnet: a .safetensors file in any layout that diffusers reads.
-    Everything that doesn't fit is refused from the files' headers, before a weight is read. Raises ModelError.
+    name: str
+    folder: str
+    texts: dict
+    example: str  # a ControlNet that fits
+
+
+SD15 = Kind("SD 1.5", "sd15", {"text_encoder": "cond_stage_model.transformer."}, "control_v11p_sd15_canny")
+SDXL = Kind("SDXL", "sdxl", {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."}, "diffusers' controlnet-canny-sdxl-1.0")
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family of models is read. load(checkpoint, controlnet) -> Models; skeleton: the same without a weight, on the meta device, or None."""
+
+    load: Callable
+    skeleton: Callable | None = None
+
+
+def load(checkpoint, controlnet, configs=None) -> Models:
+    """A checkpoint of SD 1.5 or SDXL and its canny ControlNet -> Models, float32 on the CPU.
+
+    checkpoint: a single .safetensors file, or a diffusers folder with unet, vae and its text encoders; controlnet: a .safetensors file in diffusers' or either ldm layout.
+    Everything that doesn't fit is refused from the files' headers, before a weight is read. configs: a folder of shapes instead of the shipped one. Raises ModelError.
     """
     checkpoint, controlnet = Path(checkpoint), Path(controlnet)
-    check_controlnet(controlnet, configs)
-    if checkpoint.is_dir():
-        return _from_folder(checkpoint, controlnet, configs)
-    prediction = check_checkpoint(checkpoint)
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-
-    read = lambda kind, part: kind.from_single_file(str(checkpoint), config=str(configs), subfolder=part, local_files_only=True, torch_dtype=torch.float32)
-    text_encoder = _text_encoder(checkpoint, configs)
-    return _models(read(UNet2DConditionModel, "unet"), _controlnet(controlnet, configs), read(AutoencoderKL, "vae"), text_encoder, prediction)
+    kind, prediction = check_models(checkpoint, controlnet, configs)
+    configs = configs or CONFIGS / kind.folder
+    parts = _from_folder(checkpoint, kind) if checkpoint.is_dir() else _from_file(checkpoint, kind, configs)
+    return _models(parts["unet"], _controlnet(controlnet, configs), parts["vae"], [parts[name] for name in kind.texts], prediction)
 
 
-FAMILIES = {"diffusers": load_sd15}
+def skeleton(checkpoint, controlnet, configs=None) -> Models:
+    """What `load` would give, without a weight: every tensor on the meta device. Raises ModelError."""
+    kind, prediction = check_models(checkpoint, controlnet, configs)
+    shipped = configs or CONFIGS / kind.folder
+    with torch.device("meta"):
+        return untrained(kind, Path(checkpoint) if Path(checkpoint).is_dir() else shipped, shipped, prediction)
+
+
+def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str = "epsilon") -> Models:
+    """Models of a kind's shapes with random weights, on the default device."""
+    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+
+    configs, controlnet_configs = configs or CONFIGS / kind.folder, controlnet_configs or CONFIGS / kind.folder
+    build = lambda type, folder, part: type.from_config(_json(folder, part))
+    unet, vae = build(UNet2DConditionModel, configs, "unet"), build(AutoencoderKL, configs, "vae")
+    return _models(unet, build(ControlNetModel, controlnet_configs, "controlnet"), vae, [_text_class(name)(_text_config(configs, name)) for name in kind.texts], prediction)
+
+
+FAMILIES = {"diffusers": Family(load, skeleton)}
 
 
 def shapes(path) -> dict:
@@ -42,28 +81,53 @@ def shapes(path) -> dict:
         return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
 
 
-def check_checkpoint(path) -> str:
-    """What the UNet of an SD 1.5 checkpoint predicts: "epsilon" or, where the file says so, "v_prediction". Raises ModelError for every other kind of file."""
+def check_models(checkpoint, controlnet, configs=None) -> tuple:
+    """(Kind, prediction) of a checkpoint and a ControlNet that fit each other, from their headers. Raises ModelError."""
+    kind, prediction = check_folder(checkpoint) if Path(checkpoint).is_dir() else check_checkpoint(checkpoint)
+    check_controlnet(controlnet, kind, configs)
+    return kind, prediction
+
+
+def check_checkpoint(path) -> tuple:
+    """(SD15 or SDXL, what its UNet predicts: "epsilon" or, where the file says so, "v_prediction"). Raises ModelError for every other kind of file."""
     found, name = shapes(path), Path(path).name
     has = lambda prefix: any(key.startswith(prefix) for key in found)
-    if has("conditioner.embedders."):
-        raise ModelError(f'"{name}" is an SDXL checkpoint: this version tunes ControlNets of SD 1.5; choose an SD 1.5 checkpoint.')
     if not has(UNET):
-        raise ModelError(f'"{name}" holds no UNet of Stable Diffusion (no key begins with {UNET}): choose a whole SD 1.5 checkpoint.')
+        raise ModelError(f'"{name}" holds no UNet of Stable Diffusion (no key begins with {UNET}): choose a whole checkpoint of SD 1.5 or SDXL.')
+    kind = SDXL if has("conditioner.embedders.") else SD15
     channels = found.get(f"{UNET}input_blocks.0.0.weight", (0, 4))[1]
     if channels != 4:
         raise ModelError(f'"{name}" is an inpainting checkpoint (its UNet takes {channels} channels): products are kept by blending latents; choose the normal checkpoint.')
     if not has(VAE):
         raise ModelError(f'"{name}" holds no VAE (no key begins with {VAE}): choose a checkpoint with its VAE baked in.')
     if has("cond_stage_model.model."):
-        raise ModelError(f'"{name}" is an SD 2.x checkpoint: this version tunes ControlNets of SD 1.5; choose an SD 1.5 checkpoint.')
-    if not has(TEXT):
-        raise ModelError(f'"{name}" holds no text encoder (no key begins with {TEXT}): choose a whole SD 1.5 checkpoint.')
-    return "v_prediction" if "v_pred" in found else "epsilon"
+        raise ModelError(f'"{name}" is an SD 2.x checkpoint: this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these.')
+    if has("conditioner.embedders.0.model."):
+        raise ModelError(f'"{name}" is the refiner of SDXL: choose the base checkpoint.')
+    if odd := {"ztsnr", "edm_mean", "edm_vpred.sigma_max"} & found.keys():
+        raise ModelError(f'"{name}" was trained with a noise schedule of its own ({min(odd)}), which RFFT doesn\'t know: choose another checkpoint.')
+    for prefix in kind.texts.values():
+        if not has(prefix):
+            raise ModelError(f'"{name}" holds no text encoder (no key begins with {prefix}): choose a whole {kind.name} checkpoint.')
+    return kind, "v_prediction" if "v_pred" in found else "epsilon"
 
 
-def check_controlnet(path, configs=CONFIGS / "sd15") -> None:
-    """Raises ModelError unless a file is a full ControlNet for the text encoder's width that the configs name."""
+def check_folder(folder) -> tuple:
+    """The same of a diffusers folder."""
+    folder = Path(folder)
+    kind = SDXL if (folder / "text_encoder_2").is_dir() else SD15
+    for part in ("unet", "vae", *kind.texts):
+        if not (folder / part).is_dir():
+            raise ModelError(f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single .safetensors file.')
+    channels = _json(folder, "unet").get("in_channels", 4)
+    if channels != 4:
+        raise ModelError(f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal checkpoint.')
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    return kind, json.loads(scheduler.read_text(encoding="utf-8")).get("prediction_type", "epsilon") if scheduler.is_file() else "epsilon"
+
+
+def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
+    """Raises ModelError unless a file is a full ControlNet for this kind's text encoders."""
     from .adapter import AdapterError
     from .merge import BY_WIDTH, weight_names
 
@@ -72,71 +136,148 @@ def check_controlnet(path, configs=CONFIGS / "sd15") -> None:
         weight_names(found, name)
     except AdapterError as error:
         raise ModelError(str(error)) from error
-    wanted = _json(configs, "controlnet")["cross_attention_dim"]
+    wanted = _json(configs or CONFIGS / kind.folder, "controlnet")["cross_attention_dim"]
     widths = {shape[1] for key, shape in found.items() if key.endswith("attn2.to_k.weight")}
     if widths != {wanted}:
         width = max(widths, default=0)
-        kind = BY_WIDTH[width] if width in BY_WIDTH and width != wanted else "another family"
-        raise ModelError(f'"{name}" is a ControlNet of {kind} (its context is {width} wide, not {wanted}): choose one for SD 1.5, such as control_v11p_sd15_canny.')
+        other = BY_WIDTH[width] if width in BY_WIDTH and width != wanted else "another family"
+        raise ModelError(f'"{name}" is a ControlNet of {other} (its context is {width} wide, not {wanted}), and the checkpoint is {kind.name}: choose one for {kind.name}, such as {kind.example}.')
 
 
-def _from_folder(folder: Path, controlnet: Path, configs) -> Models:
+# Reading
+
+def _from_folder(folder: Path, kind: Kind) -> dict:
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
 
-    for part in ("unet", "vae", "text_encoder"):
-        if not (folder / part).is_dir():
-            raise ModelError(f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single .safetensors file.')
+    types = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, **{name: _text_class(name) for name in kind.texts}}
     try:
-        parts = [kind.from_pretrained(folder, subfolder=part, local_files_only=True, use_safetensors=True) for kind, part in
-                 ((UNet2DConditionModel, "unet"), (AutoencoderKL, "vae"))]
-        text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, use_safetensors=True)
+        return {name: type.from_pretrained(folder / name, local_files_only=True, use_safetensors=True) for name, type in types.items()}
     except (OSError, ValueError) as error:
         raise ModelError(f'the checkpoint folder "{folder}" can\'t be read ({error}): save it again with diffusers, as safetensors.') from error
-    if parts[0].config.in_channels != 4:
-        raise ModelError(f'"{folder}" is an inpainting checkpoint (its UNet takes {parts[0].config.in_channels} channels): choose the normal checkpoint.')
-    scheduler = folder / "scheduler" / "scheduler_config.json"
-    prediction = json.loads(scheduler.read_text(encoding="utf-8")).get("prediction_type", "epsilon") if scheduler.is_file() else "epsilon"
-    return _models(parts[0], _controlnet(controlnet, configs), parts[1], text_encoder, prediction)
+
+
+def _from_file(checkpoint: Path, kind: Kind, configs) -> dict:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    read = lambda type, part: type.from_single_file(str(checkpoint), config=str(configs), subfolder=part, local_files_only=True, torch_dtype=torch.float32)
+    try:
+        parts = {"unet": read(UNet2DConditionModel, "unet"), "vae": read(AutoencoderKL, "vae")}
+    except (KeyError, NotImplementedError, SingleFileComponentError, ValueError) as error:  # weights that are missing or of other shapes
+        raise ModelError(f'"{checkpoint.name}" has not the shape of {kind.name} ({str(error).splitlines()[0]}): copy or download it again, or choose another.') from error
+    return {**parts, **{name: _text_encoder(checkpoint, name, prefix, configs) for name, prefix in kind.texts.items()}}
 
 
 def _controlnet(path: Path, configs):
+    """A ControlNet in diffusers' or either ldm layout; diffusers' own reader leaves out what SDXL has besides."""
     from diffusers import ControlNetModel
 
-    return ControlNetModel.from_single_file(str(path), config=str(configs), subfolder="controlnet", local_files_only=True, torch_dtype=torch.float32)
+    with torch.device("meta"):
+        model = ControlNetModel.from_config(_json(configs, "controlnet"))
+    own = model.state_dict().keys()
+    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+        keys = set(file.keys())
+        prefix = "control_model." if "control_model.zero_convs.0.0.weight" in keys else ""
+        names = {name: name for name in own} if "controlnet_cond_embedding.conv_in.weight" in keys else {name: prefix + ldm_key(name, layers_of(own)) for name in own}
+        return _filled(model, {name: file.get_tensor(key).float() for name, key in names.items() if key in keys}, path.name)
 
 
-def _text_encoder(checkpoint: Path, configs):
-    """CLIP's text tower out of a checkpoint: transformers names its weights with text_model. before 5.6 and without it since."""
-    from safetensors import safe_open
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    model = CLIPTextModel(CLIPTextConfig(**_json(configs, "text_encoder")))
-    with safe_open(checkpoint, "pt") as file:
-        stored = {key.removeprefix(TEXT).removeprefix("text_model."): file.get_tensor(key).float() for key in file.keys() if key.startswith(TEXT)}
-    wanted = {key: key.removeprefix("text_model.") for key in model.state_dict() if not key.endswith("position_ids")}
-    if missing := sorted(name for name in wanted.values() if name not in stored):
-        raise ModelError(f'"{checkpoint.name}" lacks {TEXT}text_model.{missing[0]}: its text encoder isn\'t SD 1.5\'s; choose a whole SD 1.5 checkpoint.')
-    model.load_state_dict({key: stored[name] for key, name in wanted.items()}, strict=False)
-    return model
+def ldm_key(name: str, layers: int) -> str:
+    """diffusers' name of a ControlNet's parameter -> ldm's."""
+    module, leaf = name.rsplit(".", 1)
+    return f"{ldm_name(module, layers)}.{leaf}"
 
 
-def _models(unet, controlnet, vae, text_encoder, prediction: str) -> Models:
-    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64) ** 2  # SD 1.x's scaled_linear
-    encode = lambda prompts: text_encoder(tokenize(prompts).to(text_encoder.device)).last_hidden_state
-    return Models(unet, controlnet, vae, encode, Schedule(torch.cumprod(1 - betas, 0).float(), prediction), text_encoder=text_encoder)
+def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):
+    """A CLIP text tower out of a single file: transformers names its weights with text_model. before 5.6 and without it since."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        model = _text_class(part)(_text_config(configs, part))
+    with opened(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
+        stored = {key.removeprefix(prefix): file.get_tensor(key).float() for key in file.keys() if key.startswith(prefix)}
+    stored = from_open_clip(stored) if part == "text_encoder_2" else {key.removeprefix("text_model."): value for key, value in stored.items()}
+    short = {key: key.removeprefix("text_model.") for key in model.state_dict() if not key.endswith("position_ids")}
+    return _filled(model, {key: stored[name] for key, name in short.items() if name in stored}, checkpoint.name)
 
 
-def tokenize(prompts: list) -> torch.Tensor:
-    """Prompts -> (B, 77) ids of CLIP's vocabulary: start, words, end, and ends as padding, as SD 1.x has it. Longer prompts lose their tail."""
+OPEN_CLIP = {"token_embedding.weight": "embeddings.token_embedding.weight", "positional_embedding": "embeddings.position_embedding.weight",
+             "ln_final.weight": "final_layer_norm.weight", "ln_final.bias": "final_layer_norm.bias", "text_projection.weight": "text_projection.weight"}
+BLOCK = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+
+
+def from_open_clip(tensors: dict) -> dict:
+    """open_clip's text tower -> transformers' names; queries, keys and values lie in one tensor there, and the projection is turned."""
+    found = {}
+    for key, value in tensors.items():
+        if key in OPEN_CLIP:
+            found[OPEN_CLIP[key]] = value
+        elif key == "text_projection":
+            found["text_projection.weight"] = value.T.contiguous()
+        elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)", key):
+            found |= {f"encoder.layers.{m[1]}.self_attn.{name}_proj.{m[2]}": part for name, part in zip("qkv", value.chunk(3))}
+        elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)", key):
+            found[f"encoder.layers.{m[1]}.{BLOCK.get(m[2], m[2])}.{m[3]}"] = value
+    return found
+
+
+def _filled(model: torch.nn.Module, tensors: dict, file: str):
+    """A model without weights, given all of them. Raises ModelError where one is missing or has another shape."""
+    wanted = {key: value.shape for key, value in model.state_dict().items() if not key.endswith("position_ids")}
+    if missing := sorted(wanted.keys() - tensors.keys()):
+        raise ModelError(f'"{file}" lacks {len(missing)} of {len(wanted)} weights (as {missing[0]}): it is not whole, or of another kind; choose the full file.')
+    for key, shape in wanted.items():
+        if tensors[key].shape != shape:
+            raise ModelError(f'"{file}" has another shape than is known ({key}: {tuple(tensors[key].shape)}, not {tuple(shape)}): choose a full-size file.')
+    model.load_state_dict(tensors, strict=False, assign=True)
+    return model.eval()
+
+
+def _text_class(part: str):
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    return CLIPTextModelWithProjection if part == "text_encoder_2" else CLIPTextModel
+
+
+def _text_config(configs, part: str):
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(**_json(configs, part))
+
+
+# Together
+
+def _models(unet, controlnet, vae, texts: list, prediction: str) -> Models:
+    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64, device="cpu") ** 2  # SD's scaled_linear
+    schedule = Schedule(torch.cumprod(1 - betas, 0).float(), prediction)
+    text_encoder = texts[0] if len(texts) == 1 else torch.nn.ModuleList(texts)
+    return Models(unet, controlnet, vae, lambda prompts: read_one(texts[0], prompts) if len(texts) == 1 else read_two(*texts, prompts), schedule, text_encoder=text_encoder)
+
+
+def read_one(encoder, prompts: list) -> Text:
+    """SD 1.x: the last layer's words."""
+    return Text(encoder(tokenize(prompts).to(encoder.device)).last_hidden_state)
+
+
+def read_two(first, second, prompts: list) -> Text:
+    """SDXL: both encoders' words before their last layer, side by side, and the second one's summary."""
+    one = first(tokenize(prompts).to(first.device), output_hidden_states=True)
+    two = second(tokenize(prompts, padding=0).to(second.device), output_hidden_states=True)
+    return Text(torch.cat([one.hidden_states[-2], two.hidden_states[-2]], -1), two.text_embeds)
+
+
+START, END, LENGTH = 49406, 49407, 77
+
+
+def tokenize(prompts: list, padding: int = END) -> torch.Tensor:
+    """Prompts -> (B, 77) ids of CLIP's vocabulary: start, words, end, and padding: more ends in SD 1.x, 0 for SDXL's second encoder. Longer prompts lose their tail."""
     from open_clip.tokenizer import SimpleTokenizer
 
     global _bpe
     if _bpe is None:
         _bpe = SimpleTokenizer()
-    start, end, length = 49406, 49407, 77
-    rows = [[start, *_bpe.encode(prompt)[:length - 2], end] for prompt in prompts]
-    return torch.tensor([row + [end] * (length - len(row)) for row in rows], dtype=torch.long)
+    rows = [[START, *_bpe.encode(prompt)[:LENGTH - 2], END] for prompt in prompts]
+    return torch.tensor([row + [padding] * (LENGTH - len(row)) for row in rows], dtype=torch.long)
 
 
 _bpe = None

@@ -26,9 +26,32 @@ class Passes:
         return self.plain + self.gradient
 
 
+@dataclass(frozen=True)
+class Text:
+    """B prompts as the networks read them: context (B, L, C) and, for SDXL, pooled (B, P)."""
+
+    context: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+    def map(self, function) -> "Text":
+        """The same function of all that there is."""
+        return Text(function(self.context), None if self.pooled is None else function(self.pooled))
+
+    def rows(self, rows: slice) -> "Text":
+        return self.map(lambda values: values[rows])
+
+    def expand(self, count: int) -> "Text":
+        """One prompt for a whole batch."""
+        return self.map(lambda values: values.expand(count, *values.shape[1:]))
+
+    @staticmethod
+    def join(texts: list) -> "Text":
+        return Text(torch.cat([text.context for text in texts]), None if texts[0].pooled is None else torch.cat([text.pooled for text in texts]))
+
+
 @dataclass
 class Models:
-    """A UNet, a ControlNet and a VAE of diffusers, and encode_prompts: list of B prompts -> context (B, L, C); all on one device.
+    """A UNet, a ControlNet and a VAE of diffusers, and encode_prompts: list of B prompts -> Text, or its context alone; all on one device.
 
     vae: AutoencoderKL or AutoencoderTiny. passes counts every UNet pass; exchange it to count a part of the work by itself.
     """
@@ -63,27 +86,43 @@ class Models:
         return self
 
     @property
-    def weight(self) -> torch.Tensor:
-        """A weight of the UNet: what goes into the models is of its device and dtype."""
-        return next(self.unet.parameters())
+    def like(self) -> dict:
+        """Device and dtype of what goes into the models: the UNet's, but at least float32, since a drawing adds up many small steps."""
+        weight = next(self.unet.parameters())
+        return {"device": weight.device, "dtype": torch.promote_types(weight.dtype, torch.float32)}
 
-    def predict(self, x: torch.Tensor, t: int, context: torch.Tensor, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
-        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet: context (B, L, C), hint (B, 3, 8h, 8w) in [0, 1]."""
+    def read(self, prompts: list) -> Text:
+        """Prompts -> Text, in the dtype of `like`."""
+        found = self.encode_prompts(prompts)
+        return (found if isinstance(found, Text) else Text(found)).map(lambda values: values.to(**self.like))
+
+    def predict(self, x: torch.Tensor, t: int, text: Text, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet: text of B prompts, hint (B, 3, 8h, 8w) in [0, 1]."""
         if torch.is_grad_enabled():
             self.passes.gradient += len(x)
         else:
             self.passes.plain += len(x)
         times = torch.full((len(x),), t, device=x.device, dtype=torch.long)
-        down, mid = self.controlnet(x, times, encoder_hidden_states=context, controlnet_cond=hint, conditioning_scale=strength, return_dict=False)
-        output = self.unet(x, times, encoder_hidden_states=context, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample.to(x.dtype)
+        asked = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added(text, hint)}
+        down, mid = self.controlnet(x, times, controlnet_cond=hint, conditioning_scale=strength, return_dict=False, **asked)
+        output = self.unet(x, times, down_block_additional_residuals=down, mid_block_additional_residual=mid, **asked).sample.to(x.dtype)
         return self.schedule.epsilon(x, output, t)
+
+    @staticmethod
+    def added(text: Text, hint: torch.Tensor) -> dict | None:
+        """What SDXL is told besides (arXiv:2307.01952): the pooled text, and that the picture is whole: its size, cut off nowhere, and its size again."""
+        if text.pooled is None:
+            return None
+        height, width = hint.shape[-2:]
+        times = torch.tensor([[height, width, 0, 0, height, width]], device=hint.device, dtype=hint.dtype)
+        return {"text_embeds": text.pooled, "time_ids": times.expand(len(hint), -1)}
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] -> latents (B, 4, H/8, W/8) as the UNet knows them; an AutoencoderKL gives its mode, as ComfyUI does."""
         answer = self.vae.encode(images * 2 - 1)
         latents = answer.latents if hasattr(answer, "latents") else answer.latent_dist.mode()
-        return latents * self.vae.config.scaling_factor
+        return latents.to(images.dtype) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents -> (B, 3, H, W) in [0, 1], of the latents' dtype; differentiable."""

@@ -33,6 +33,28 @@ def ldm_name(module: str, layers: int) -> str:
     return f"{place}.0.{RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"
 
 
+UNET_ENDS = {**ENDS, "conv_norm_out": "out.0", "conv_out": "out.2"}
+
+
+def unet_name(module: str, layers: int, attention: list) -> str:
+    """The same for a UNet's modules; attention: whether each level has some, from the finest. KeyError for what no UNet has."""
+    if module in UNET_ENDS:
+        return UNET_ENDS[module]
+    m = re.fullmatch(r"up_blocks\.(\d+)\.(resnets|attentions|upsamplers)\.(\d+)\.(.+)", module)
+    if not m:
+        return ldm_name(module, layers)
+    level, kind, block, rest = int(m[1]), m[2], int(m[3]), m[4]
+    if kind == "upsamplers":
+        return f"output_blocks.{(layers + 1) * level + layers}.{2 if attention[::-1][level] else 1}.{rest}"
+    place = f"output_blocks.{(layers + 1) * level + block}"
+    return f"{place}.0.{RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"
+
+
+def attention_of(down_block_types) -> list:
+    """Whether each level of a UNet has attention, from its config."""
+    return ["CrossAttn" in kind for kind in down_block_types]
+
+
 def layers_of(keys) -> int:
     """Resnets per level, counted in the keys of a diffusers ControlNet."""
     return len({key.split(".")[3] for key in keys if key.startswith("down_blocks.0.resnets.")})

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..rfnet.product import over_grey
-from .models import Models
+from .models import Models, Text
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,28 @@ class Order:
 
 @dataclass
 class Batch:
-    """B orders as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H, W), text, null (B, L, C)."""
+    """B orders as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H, W), text, null of B prompts."""
 
     orders: list
     product: torch.Tensor
     noise: torch.Tensor
     mask: torch.Tensor
     hint: torch.Tensor
-    text: torch.Tensor
-    null: torch.Tensor
+    text: Text
+    null: Text
 
     def __len__(self) -> int:
         return len(self.orders)
+
+    def rows(self, rows: slice) -> "Batch":
+        """Some of the orders."""
+        return Batch(self.orders[rows], *(getattr(self, name)[rows] for name in ("product", "noise", "mask", "hint")), self.text.rows(rows), self.null.rows(rows))
+
+    @staticmethod
+    def join(batches: list) -> "Batch":
+        """Several batches as one."""
+        tensors = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("product", "noise", "mask", "hint"))
+        return Batch([order for batch in batches for order in batch.orders], *tensors, *(Text.join([getattr(batch, name) for batch in batches]) for name in ("text", "null")))
 
     def blend(self, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
         """x where the mask says paint, the product's latents elsewhere."""
@@ -75,13 +85,12 @@ def prepare(models: Models, orders: list, sampling: Sampling) -> Batch:
     sizes = sorted({(order.canvas.width, order.canvas.height) for order in orders})
     if len(sizes) != 1:
         raise ValueError(f"a batch needs canvases of one size, these are {', '.join(f'{w}x{h}' for w, h in sizes)}: place the products on equal canvases.")
-    stack = lambda name: torch.stack([getattr(order.canvas, name) for order in orders]).to(models.weight)
+    stack = lambda name: torch.stack([getattr(order.canvas, name) for order in orders]).to(**models.like)
     product = models.encode(stack("rgb"))
     mask = F.interpolate(stack("inpaint_mask")[:, None], size=product.shape[-2:], mode="bilinear")
-    null = models.encode_prompts([sampling.null_prompt])
-    text = models.encode_prompts([order.prompt for order in orders])
+    null, text = models.read([sampling.null_prompt]), models.read([order.prompt for order in orders])
     noise = start_noise([order.seed for order in orders], product.shape[1:]).to(product)
-    return Batch(list(orders), product, noise, mask, stack("hint"), text, null.expand(len(orders), -1, -1))
+    return Batch(list(orders), product, noise, mask, stack("hint"), text, null.expand(len(orders)))
 
 
 @torch.no_grad()
@@ -108,7 +117,7 @@ def guided_epsilon(models: Models, batch: Batch, sampling: Sampling, x: torch.Te
     if not with_null:
         eps = models.predict(x, t, batch.text, batch.hint, sampling.strength)
         return eps, eps, None
-    both = models.predict(x.repeat(2, 1, 1, 1), t, torch.cat([batch.text, batch.null]), batch.hint.repeat(2, 1, 1, 1), sampling.strength)
+    both = models.predict(x.repeat(2, 1, 1, 1), t, Text.join([batch.text, batch.null]), batch.hint.repeat(2, 1, 1, 1), sampling.strength)
     text, null = both.chunk(2)
     return (null + sampling.guidance * (text - null) if sampling.guided else text), text, null
 

@@ -15,19 +15,20 @@ class Schedule:
     prediction: str = "epsilon"
 
     def __post_init__(self):
+        object.__setattr__(self, "_alphas", self.alphas_cumprod.tolist())  # asked for at every step
         if self.prediction not in PREDICTIONS:
             raise ValueError(f'the UNet predicts "{self.prediction}": RFFT works with {" and ".join(PREDICTIONS)}; take a checkpoint of that kind.')
 
     def timesteps(self, steps: int) -> list:
         """`steps` timesteps from noisy to clean, spaced as SD's DDIM has them ("leading", offset 1). ValueError outside 1 ... T."""
-        length = len(self.alphas_cumprod)
+        length = len(self._alphas)
         if not 1 <= steps <= length:
             raise ValueError(f"{steps} sampling steps: use between 1 and {length}.")
         return [min(length - 1, i * (length // steps) + 1) for i in reversed(range(steps))]
 
     def alpha_bar(self, t: int) -> float:
         """alpha_bar_t; before the first timestep it is that of timestep 0, as in SD's DDIM."""
-        return float(self.alphas_cumprod[max(t, 0)])
+        return self._alphas[max(t, 0)]
 
     def noisy(self, x0: torch.Tensor, eps: torch.Tensor, t: int) -> torch.Tensor:
         """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps."""

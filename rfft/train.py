@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from .adapter import Adapter, save_adapter, sha256_of
 from .config import ConfigError, TrainConfig
 from .evaluate import EVALUATION_SEEDS, evaluate, front, triples
 from .inputs import check_result, check_reviewer, check_space
-from .losses import consistent_condition, feedback, kl_baseline
+from .memory import Climber
 from .models import Models, Passes
-from .rollout import Batch, Order, chosen_steps, look, prepare, reference, review_logits, rollout
+from .objective import objective
+from .rollout import Batch, Order, chosen_steps, prepare, rollout
 
 BROKEN_UPDATES = 3  # in a row, before a run gives up
 
@@ -32,10 +33,11 @@ class Run:
     """One fine-tuning. A step depends on nothing but its number, the weights and the optimiser, so that N + N steps equal 2N, bit for bit on one CPU.
 
     briefs: (canvas, prompt) to train on; evaluation: those to measure on, by default an even choice of the former. watch(event), called after every step and
-    evaluation with a dict that has "kind" ("step", "evaluation" or "end"), may return True to end the run; whatever it raises passes through. Nothing is lost either way.
+    evaluation with a dict that has "kind" ("step", "evaluation", "memory" or "end"), may return True to end the run; whatever it or a hook on the models raises passes
+    through. Nothing is lost either way: the last whole step is saved, and what the adapter had become by then. cpu: stay off the accelerator that is there.
     """
 
-    def __init__(self, config: TrainConfig, models: Models, reviewer, briefs: list, evaluation: list | None = None, watch=None):
+    def __init__(self, config: TrainConfig, models: Models, reviewer, briefs: list, evaluation: list | None = None, watch=None, cpu: bool = False):
         from accelerate import Accelerator
 
         if not briefs:
@@ -43,13 +45,16 @@ class Run:
         check_result(config)
         self.reviewer_ap = check_reviewer(reviewer.metadata, Path(config.reviewer).name, config.minimum_ap, config.force)
         self.config, self.briefs, self.watch = config, briefs, watch or show
-        self.accelerator = Accelerator()
+        self.accelerator = Accelerator(cpu=cpu)
         self.first = self.accelerator.is_main_process
-        self.models, self.reviewer = models.freeze().to(self.accelerator.device).checkpoint(config.checkpointing), reviewer.to(self.accelerator.device).eval().requires_grad_(False)
+        if config.half_base:
+            models.to(torch.bfloat16)
+        self.models, self.reviewer = models.freeze().to(self.accelerator.device), reviewer.to(self.accelerator.device).eval().requires_grad_(False)
+        self.climb = Climber(config, self.models, lambda rung: self.watch({"kind": "memory", "rung": str(rung)}))
         self.base_sha256 = sha256_of(config.controlnet)
         self.adapter = Adapter(models.controlnet, config.rank, seed=config.seed)
         self.parameters = list(self.adapter.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = optimizer_of(config, self.parameters)
         self.ema = [p.detach().clone() for p in self.parameters]
         chosen = evaluation or [briefs[i * len(briefs) // config.evaluation_products] for i in range(min(config.evaluation_products, len(briefs)))]
         self.orders = triples(chosen[:config.evaluation_products], config.evaluation_seeds)
@@ -66,26 +71,59 @@ class Run:
             raise
 
     def __call__(self) -> dict:
-        """Train to the end -> {"best", "steps", "stopped", "before", "after", "history", "passes", "seconds"}."""
+        """Train to the end -> {"best", "steps", "stopped", "before", "after", "history", "passes", "seconds", "result"}."""
+        cancelled = False
         try:
-            if not self.history:
-                self._evaluate()
-            while self.step < self.config.steps and not self.stopped:
-                started = time.monotonic()
-                self._step()
-                self.step += 1
-                self.seconds += time.monotonic() - started
-                end = self.step == self.config.steps
-                cancelled = self._tell("step", loss=self.losses[-1], step=self.step)
-                if self.step % self.config.evaluate_every == 0 or end:
-                    cancelled = self._evaluate() or cancelled
-                elif cancelled or self.step % self.config.save_every == 0:
-                    self._save_state()
-                if cancelled:
+            while not (cancelled or self.stopped):
+                if self.due:
+                    cancelled = self._evaluate()
+                elif self.step < self.config.steps:
+                    cancelled = self._train()
+                else:
                     break
+            if cancelled:
+                self._rescue()
             return self._finish()
+        except BaseException:
+            self._rescue()
+            raise
         finally:
             self.adapter.remove()
+
+    @property
+    def due(self) -> bool:
+        """Whether to measure before going on."""
+        at = self.step % self.config.evaluate_every == 0 or self.step >= self.config.steps
+        return not self.history or at and self.history[-1]["step"] != self.step
+
+    def _train(self) -> bool:
+        """One step. True where the watcher wants an end."""
+        started = time.monotonic()
+        self._whole(self._step)
+        self.step += 1
+        self.seconds += time.monotonic() - started
+        cancelled = self._tell("step", loss=self.losses[-1], step=self.step)
+        if self.step % self.config.save_every == 0:
+            self._save_state()
+        return cancelled
+
+    def _whole(self, part):
+        """part(), or nothing of it: what it throws leaves everything as it was before."""
+        before = self._state()
+        try:
+            return part()
+        except BaseException:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._restore(*before)
+            raise
+
+    def _rescue(self) -> None:
+        """What a run that is broken off leaves: its state after the last whole step, and the adapter as it then is."""
+        if self.first:
+            with suppress(OSError):  # what broke it off is more worth telling
+                self._save_state()
+                if self.updates and self.history:
+                    self._write_last()
 
     # One step
 
@@ -106,35 +144,40 @@ class Run:
         c, sampling = self.config, self.config.training_sampling
         self.models.passes = self.passes
         chosen = chosen_steps(sampling, c.last_steps, c.gradient_steps, c.seed * 1_000_003 + self.step)
-        with self._autocast():
-            batches = [prepare(self.models, orders, sampling) for orders in self._orders(self.step)]
-            kept = [rollout(self.models, batch, sampling, keep=chosen, to_the_end=False)[1] for batch in batches]
+        drawn = [self.climb(lambda rung: self._draw(orders, chosen, rung), self.step) for orders in self._orders(self.step)]
         found = []
         for i in chosen:
-            for batch, drawings in zip(batches, kept):
-                with self._autocast():
-                    parts = self.loss(batch, i, drawings[i])
-                (parts["total"] / len(batches)).backward()
-                found.append({name: float(value.detach()) for name, value in parts.items()})
+            found.append(self.climb(lambda rung: self._gradient(drawn, i, rung), self.step, undo=lambda: self.optimizer.zero_grad(set_to_none=True)))
             self._update()
         self.losses.append({name: sum(row[name] for row in found) / len(found) for name in found[0]})
+
+    def _draw(self, orders: list, chosen: list, rung) -> tuple:
+        """(a batch, {step: its x_t}), drawn as many pictures at a time as the rung says."""
+        with self._autocast():
+            parts = [prepare(self.models, orders[rows], self.config.training_sampling) for rows in rung.slices(len(orders))]
+            kept = [rollout(self.models, part, self.config.training_sampling, keep=chosen, to_the_end=False)[1] for part in parts]
+        return Batch.join(parts), {i: torch.cat([drawings[i] for drawings in kept]) for i in chosen}
+
+    def _gradient(self, drawn: list, i: int, rung) -> dict:
+        """The gradient of step i, the mean over all batches; returns the mean losses. Parts of a batch weigh as many pictures as they hold."""
+        sums, count = {}, sum(len(batch) for batch, _ in drawn)
+        for batch, kept in drawn:
+            for rows in rung.slices(len(batch)):
+                part = batch.rows(rows)
+                with self._autocast():
+                    losses = self.loss(part, i, kept[i][rows])
+                share = len(part) / count
+                (losses["total"] * share).backward()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0.0) + share * float(value.detach())
+        return sums
 
     def _autocast(self):
         """bfloat16 where the config asks for it. Not accelerate's own, whose precision is set once per process: two runs in one program may differ."""
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def loss(self, batch: Batch, i: int, x: torch.Tensor) -> dict:
-        """{"total", "feedback", "regulariser", "available"} of step i on its kept x_t: F_AC + beta * L, and the mean p(available), which is what is wanted."""
-        c, sampling = self.config, self.config.training_sampling
-        mine = look(self.models, batch, sampling, i, x, with_null=c.loss == "cc")
-        logits = review_logits(self.reviewer, mine.pictures, [order.canvas for order in batch.orders], c.through_maps).to(x.dtype)
-        regulariser = torch.zeros((), device=logits.device)
-        if c.loss != "none":
-            with self.adapter.off():
-                ref_text, ref_null = reference(self.models, batch, sampling, i, x, with_null=c.loss == "cc")
-            regulariser = kl_baseline(mine.eps_text, ref_text) if c.loss == "kl" else consistent_condition(mine.eps_text, mine.eps_null, ref_text, ref_null, mine.alpha_bar)
-        wanted = feedback(logits)
-        return {"total": wanted + c.beta * regulariser, "feedback": wanted, "regulariser": regulariser, "available": logits.softmax(1)[:, 0].mean()}
+        return objective(self.models, self.reviewer, self.adapter, self.config, batch, i, x)
 
     @torch.no_grad()
     def _update(self) -> None:
@@ -178,10 +221,17 @@ class Run:
     # Measuring, keeping, stopping
 
     def _evaluate(self) -> bool:
-        """Measure the averaged adapter, write it if it is the best so far, decide whether to stop, save the state. True where the watcher wants an end."""
+        """Measure, keep, and save the state. True where the watcher wants an end."""
+        event = self._whole(self._measure)
+        cancelled = self._tell("evaluation", **event)
+        self._save_state()
+        return cancelled
+
+    def _measure(self) -> dict:
+        """Measure the averaged adapter, write it if it is the best so far, decide whether to stop."""
         start = not self.history
         with self.adapter.off() if start else self.averaged(), self._autocast():
-            found, pictures = evaluate(self.models, self.reviewer, self.orders, self.config.sampling, self.adapter, self.config.batch)
+            found, pictures = self.climb(lambda rung: evaluate(self.models, self.reviewer, self.orders, self.config.sampling, self.adapter, rung.pictures), self.step)
         row = {"step": self.step, "updates": self.updates, "passes": self.passes.total, "seconds": round(self.seconds, 1), **found.row()}
         row |= {name: sum(values[name] for values in self.losses) / len(self.losses) for name in (self.losses[0] if self.losses else ())}
         self.losses = []
@@ -190,16 +240,20 @@ class Run:
         if row["diversity"] < floor and row["rate"]["value"] > before["rate"]["value"]:
             self.stopped = (f"stopped at step {self.step}: the rate rose from {before['rate']['value']:.1%} to {row['rate']['value']:.1%}, but diversity fell "
                             f"to {row['diversity'] / before['diversity']:.0%} of the start's; raise beta to go further.")
+        grid = None
         if self.first:
-            self._write_grid(pictures)
-            with self.averaged():
-                if self.best() == len(self.history) - 1 and not start:
-                    self._write(self.config.result)
-                if not start:
-                    self._write(self.config.result.with_name(f"{self.config.name}.last.safetensors"))
-        cancelled = self._tell("evaluation", evaluation=found, **row)
-        self._save_state()
-        return cancelled
+            grid = self._grid(pictures)
+            write_picture(self.config.result.with_suffix(".png"), grid)
+            if not start:
+                if self.best() == len(self.history) - 1:
+                    with self.averaged():
+                        self._write(self.config.result)
+                self._write_last()
+        return {"evaluation": found, "grid": grid, **row}
+
+    def _write_last(self) -> None:
+        with self.averaged():
+            self._write(self.config.last)
 
     def best(self) -> int:
         """Which evaluation is kept: on the front of rate and diversity, the highest rate (then mean p(available)) among those that aren't dull."""
@@ -219,10 +273,11 @@ class Run:
             "checkpoint": Path(c.checkpoint).name, "losses": {name: getattr(c, name) for name in ("loss", "beta", "gradient_steps", "last_steps", "through_maps")}, "steps": str(self.step),
             "rates": {"before": before["rate"], "after": after["rate"]}, "diversity": {"before": before["diversity"], "after": after["diversity"]},
             "history": [{key: value for key, value in row.items() if key != "accepted"} for row in self.history],
+            "memory": {"rung": str(self.climb.rung), "climbed": self.climb.climbed},
             "config": {key: value for key, value in asdict(c).items() if key in c.identity()}, "created_with": "rfft train"})
 
-    def _write_grid(self, pictures: torch.Tensor, columns: int = 8) -> None:
-        """folder/name.png: the first evaluation's pictures above those of now."""
+    def _grid(self, pictures: torch.Tensor, columns: int = 8):
+        """The first evaluation's pictures above those of now, as a Pillow picture."""
         from PIL import Image
 
         row = lambda pictures: torch.cat(list(pictures[::self.config.evaluation_seeds][:columns]), 2)
@@ -230,7 +285,7 @@ class Run:
         if self.pictures_before is None:
             self.pictures_before = now
         sheet = torch.cat([self.pictures_before, now], 1)
-        write_picture(self.config.result.with_suffix(".png"), Image.fromarray((sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()))
+        return Image.fromarray((sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
     def _tell(self, kind: str, **event) -> bool:
         """Whether the first process's watcher wants an end; every process learns its answer."""
@@ -249,16 +304,38 @@ class Run:
 
     # Going on
 
-    def _save_state(self) -> None:
-        if not self.first:
-            return
+    def _state(self) -> tuple:
+        """(tensors on the CPU, place as JSON): everything that a step changes."""
         tensors = {f"weights.{i}": p for i, p in enumerate(self.parameters)} | {f"ema.{i}": p for i, p in enumerate(self.ema)}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in values.items()}
         if self.pictures_before is not None:
             tensors["pictures_before"] = self.pictures_before
         place = {key: getattr(self, key) for key in ("step", "updates", "broken", "seconds", "history", "losses", "stopped")}
-        write_safetensors(self.config.state, tensors, {"identity": self.identity, "place": json.dumps({**place, "passes": asdict(self.passes)})})
+        tensors = {key: value.detach().to("cpu", copy=True) for key, value in tensors.items()}
+        return tensors, json.dumps({**place, "passes": asdict(self.passes), "climbed": self.climb.climbed})
+
+    def _restore(self, tensors: dict, place: str) -> None:
+        device = self.accelerator.device
+        self._put([tensors[f"weights.{i}"].to(device) for i in range(len(self.parameters))])
+        self.ema = [tensors[f"ema.{i}"].to(device) for i in range(len(self.parameters))]
+        state = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        values = json.loads(place)
+        self.passes = Passes(**values.pop("passes"))
+        self.climb.go_on(values.pop("climbed", []))
+        for key, value in values.items():
+            setattr(self, key, value)
+        self.pictures_before = tensors.get("pictures_before")
+
+    def _save_state(self) -> None:
+        if self.first:
+            tensors, place = self._state()
+            write_safetensors(self.config.state, tensors, {"identity": self.identity, "place": place})
 
     def _resume(self) -> None:
         state_file = self.config.state
@@ -273,20 +350,18 @@ class Run:
             raise ConfigError(f'"{state_file}" is no state of a fine-tuning ({error}): delete it to start anew.') from error
         if metadata.get("identity") != self.identity:
             raise ConfigError(f'"{state_file}" belongs to a run with other settings, products or models: delete it to start anew, or choose another name.')
-        device = self.accelerator.device
-        self._put([tensors[f"weights.{i}"].to(device) for i in range(len(self.parameters))])
-        self.ema = [tensors[f"ema.{i}"].to(device) for i in range(len(self.parameters))]
-        state = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        place = json.loads(metadata["place"])
-        self.passes = Passes(**place.pop("passes"))
-        for key, value in place.items():
-            setattr(self, key, value)
-        self.pictures_before = tensors.get("pictures_before")
+        self._restore(tensors, metadata["place"])
+
+
+def optimizer_of(config: TrainConfig, parameters: list):
+    """AdamW, with moments in 32 or 8 bits. Raises ConfigError where bitsandbytes is missing."""
+    kind = torch.optim.AdamW
+    if config.optimizer == "adamw8bit":
+        try:
+            from bitsandbytes.optim import AdamW8bit as kind
+        except ImportError as error:
+            raise ConfigError("optimizer is adamw8bit, which needs bitsandbytes: pip install bitsandbytes, or set optimizer to adamw.") from error
+    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
 
 def show(event: dict) -> None:
@@ -295,6 +370,8 @@ def show(event: dict) -> None:
         print("step {step}: p(available) {available:.3f}, feedback {feedback:.3f}, regulariser {regulariser:.3f}".format(step=event["step"], **event["loss"]), flush=True)
     elif event["kind"] == "evaluation":
         print(f"after {event['step']} steps and {event['passes']} UNet passes: {event['evaluation']}", flush=True)
+    elif event["kind"] == "memory":
+        print(f"memory ran out: going on with {event['rung']}", flush=True)
     else:
         kept = f"the best is from step {event['after']['step']}, in {event['result']}" if event["result"] else "nothing was better than the start, so no adapter is kept"
         print(f"{event['stopped'] or 'done'}\n{kept}", flush=True)

@@ -25,9 +25,9 @@ def write_pocket(checkpoint: Path, controlnet: Path, broken_decoder: bool = Fals
     save_controlnet(controlnet, pocket)
 
 
-def write_reviewer(path: Path) -> None:
+def write_reviewer(path: Path, metadata: dict | None = None) -> None:
     """An RFNet of the smallest useful size."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         config = RFNetConfig(image_size=64, map_size=64, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2)
-        save_reviewer(path, RFNet(config), MapNet(), {})
+        save_reviewer(path, RFNet(config), MapNet(), metadata or {})

@@ -12,7 +12,7 @@ from reliable_ads.pocket.family import tokenize as pocket_tokenize
 from reliable_ads.pocket.ldm import key_maps, save_controlnet, to_ldm
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
-from reliable_ads.rfft.loading import CONFIGS, FAMILIES, check_checkpoint, check_controlnet, load_sd15, tokenize
+from reliable_ads.rfft.loading import CONFIGS, FAMILIES, SD15, Family, check_checkpoint, check_controlnet, load, tokenize
 from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfnet.weights import save_reviewer
@@ -62,14 +62,14 @@ def test_a_single_file_and_a_folder_give_the_same_pictures(files):
     root, configs = files
     asked, sampling, drawn = orders(1), Sampling(2, 2.0), []
     for checkpoint in (root / "sd.safetensors", root / "folder"):
-        models = load_sd15(checkpoint, root / "canny.safetensors", configs).freeze()
+        models = load(checkpoint, root / "canny.safetensors", configs).freeze()
         assert models.schedule.prediction == "epsilon"
         drawn.append(draw(models, prepare(models, asked, sampling), sampling))
     assert torch.allclose(*drawn, atol=1e-5) and drawn[0].std() > 0.01
     pocket = tiny_pocket()
     assert all(torch.equal(v, models.unet.state_dict()[k]) for k, v in pocket.unet.state_dict().items())
     assert all(torch.equal(v.half().float(), models.controlnet.state_dict()[k]) for k, v in pocket.controlnet.state_dict().items())
-    assert torch.allclose(models.encode_prompts(["on sand"]), pocket.encode_prompts(["on sand"]), atol=1e-6)
+    assert torch.allclose(models.read(["on sand"]).context, pocket.encode_prompts(["on sand"]), atol=1e-6)
 
 
 def test_the_shipped_configs_are_those_of_sd15():
@@ -94,7 +94,9 @@ WHOLE = {U + "input_blocks.0.0.weight": (8, 4, 3, 3), V + "x": (1,), T + "x": (1
 
 @pytest.mark.parametrize("keys, words", [
     ({**WHOLE, U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "is an inpainting checkpoint.*9 channels.*choose the normal checkpoint"),
-    ({**WHOLE, "conditioner.embedders.0.x": (1,)}, "is an SDXL checkpoint.*choose an SD 1.5 checkpoint"),
+    ({**WHOLE, "conditioner.embedders.0.model.x": (1,)}, "is the refiner of SDXL.*choose the base"),
+    ({**WHOLE, "conditioner.embedders.0.transformer.x": (1,)}, "holds no text encoder .*conditioner.embedders.1.model.*choose a whole SDXL checkpoint"),
+    ({**WHOLE, "ztsnr": (1,)}, "was trained with a noise schedule of its own .ztsnr"),
     ({k: v for k, v in WHOLE.items() if not k.startswith(V)}, "holds no VAE.*choose a checkpoint with its VAE"),
     ({k: v for k, v in WHOLE.items() if not k.startswith(T)}, "holds no text encoder"), ({"x": (1,)}, "holds no UNet"),
     ({**WHOLE, "cond_stage_model.model.x": (1,)}, "is an SD 2.x checkpoint")])
@@ -111,14 +113,14 @@ def test_files_that_are_none(tmp_path, files):
         with pytest.raises(ModelError, match=words):
             check_checkpoint(tmp_path / name)
     save_file({k: torch.zeros(s) for k, s in WHOLE.items()} | {"v_pred": torch.zeros(1)}, tmp_path / "v.safetensors")
-    assert check_checkpoint(tmp_path / "v.safetensors") == "v_prediction"
+    assert check_checkpoint(tmp_path / "v.safetensors") == (SD15, "v_prediction")
     with pytest.raises(ModelError, match='folder ".*" has no unet'):
-        load_sd15(tmp_path, files[0] / "canny.safetensors", files[1])
+        load(tmp_path, files[0] / "canny.safetensors", files[1])
 
 
 def test_controlnets_that_do_not_fit(tmp_path, files):
     root, configs = files
-    check_controlnet(root / "canny.safetensors", configs)
+    check_controlnet(root / "canny.safetensors", SD15, configs)
     with pytest.raises(ModelError, match='"canny.safetensors" is a ControlNet of another family .its context is 32 wide, not 768.*control_v11p_sd15_canny'):
         check_controlnet(root / "canny.safetensors")
     save_file({"zero_convs.0.0.weight": torch.zeros(1), "a.attn2.to_k.weight": torch.zeros(1, 2048)}, tmp_path / "xl.safetensors")
@@ -143,7 +145,7 @@ def job(files, tmp_path):
     return tmp_path
 
 
-FAMILY = {"tiny": lambda checkpoint, controlnet: models_of(tiny_pocket())}
+FAMILY = {"tiny": Family(lambda checkpoint, controlnet: models_of(tiny_pocket()))}
 
 
 def test_train_and_evaluate_as_commands(job, capsys):
@@ -178,7 +180,7 @@ def test_bad_input_is_said_before_models_are_loaded(job, capsys, change, words):
     def never(*_):
         raise AssertionError("loaded")
 
-    assert main(["train", str(job / "c.toml"), "--set", change], {"tiny": never}) == 1
+    assert main(["train", str(job / "c.toml"), "--set", change], {"tiny": Family(never)}) == 1
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
     assert "diffusers" in FAMILIES

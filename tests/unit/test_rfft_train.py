@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from reliable_ads.pocket.ldm import save_controlnet
-from reliable_ads.rfft import train
+from reliable_ads.rfft import inputs, train
 from reliable_ads.rfft.adapter import read_adapter
-from reliable_ads.rfft.config import ConfigError, TrainConfig, read_config
+from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.loading import CONFIGS
 from reliable_ads.rfft.inputs import briefs, check_reviewer, check_space, read_products, read_prompts
@@ -93,7 +94,7 @@ def test_n_and_n_steps_are_2n(world):
     assert equal(load_file(folder / last[0]), load_file(folder / last[1]))
 
 
-def test_a_killed_run_goes_on_from_its_last_save(world, monkeypatch):
+def test_a_run_that_is_broken_off_goes_on_from_its_last_whole_step(world, monkeypatch):
     whole = world(name="whole", steps=2, save_every=1, evaluate_every=10)
     whole()
 
@@ -109,10 +110,10 @@ def test_a_killed_run_goes_on_from_its_last_save(world, monkeypatch):
 
     monkeypatch.setattr(Run, "_update", dying)
     with pytest.raises(Killed):
-        world(name="killed", steps=2, save_every=1, evaluate_every=10)()
+        world(name="killed", steps=2, save_every=100, evaluate_every=10)()
     monkeypatch.setattr(Run, "_update", update)
     again = world(name="killed", steps=2, save_every=1, evaluate_every=10)
-    assert again.step == 1
+    assert again.step == 1 and read_adapter(again.config.last)[1]["steps"] == "1"  # nothing of the half step is left
     again()
     assert equal(weights(whole), weights(again))
 
@@ -252,6 +253,19 @@ def test_results_reviewers_and_disks_are_looked_at_first(world, folder):
     assert check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75, force=True) == 0.6 and check_reviewer({}, "r", 0.75, force=True) is None
     with pytest.raises(ConfigError, match="nothing to train on"):
         Run(replace(run.config, name="other"), run.models, run.reviewer, [])
+
+
+def test_a_full_disk_is_said_before_the_first_step(world, monkeypatch):
+    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(ConfigError, match="has 0 MiB left and the run needs .*make room, or choose another folder"):
+        world()
+
+
+def test_a_node_can_give_its_settings_as_text():
+    with pytest.raises(ConfigError, match="the settings: unknown keys: stepz. Known are .*steps"):
+        config_of({"stepz": 1}, "the settings")
+    with pytest.raises(ConfigError, match="the settings can't be used: the LoRA .* write loras = "):
+        config_of({**dict.fromkeys(("checkpoint", "controlnet", "products", "prompts", "folder"), "x"), "name": "x", "loras": ["a"]}, "the settings")
 
 
 def test_the_shipped_config_can_be_read():

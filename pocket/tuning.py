@@ -1,0 +1,38 @@
+"""The pocket family as RFFT takes it: `python -m reliable_ads.pocket.tuning train CONFIG` is `rfft train CONFIG` that also knows family = "pocket"."""
+
+from __future__ import annotations
+
+import torch
+
+from ..rfft.loading import Family
+from ..rfft.models import Models
+from ..rfft.schedule import Schedule
+from .family import alphas_cumprod, build_pocket
+from .ldm import Pocket, load_pocket, read_file
+
+SAMPLING = {"size": 128, "sampling_steps": 20, "guidance": 1.5}  # as workflows/pocket_demo.json draws
+
+
+def load(checkpoint, controlnet) -> Models:
+    """Two pocket files -> Models. Raises PocketFileError."""
+    return models_of(load_pocket(checkpoint, controlnet))
+
+
+def skeleton(checkpoint, controlnet) -> Models:
+    """The same without weights, on the meta device."""
+    with torch.device("meta"):
+        pocket = build_pocket(read_file(checkpoint)[1])
+    return models_of(pocket)
+
+
+def models_of(pocket: Pocket) -> Models:
+    return Models(pocket.unet, pocket.controlnet, pocket.vae, pocket.encode_prompts, Schedule(alphas_cumprod(), "v_prediction"), text_encoder=pocket.text_encoder)
+
+
+FAMILY = {"pocket": Family(load, skeleton)}
+
+
+if __name__ == "__main__":
+    from ..rfft.cli import main
+
+    raise SystemExit(main(families=FAMILY))
