@@ -1,4 +1,4 @@
-"""Puts the figures of benchmarks/results/*.json into README's table: `python -m benchmarks.table` (`--check` only compares)."""
+"""Puts all figures of benchmarks/results/*.json into docs/figures.md and the headlines into README: `python -m benchmarks.table` (`--check` only compares)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import sys
 from .common import RESULTS, ROOT
 
 START, END = "<!-- figures -->", "<!-- /figures -->"
+HEADLINES = {
+    "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
+    "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
+    "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio_half", "attempts_ratio_remedies"),
+    "rfft": ("rate_gain", "judge_gain"),
+}
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
     "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
@@ -21,10 +27,12 @@ WORDS = {
     "ap_space_mismatch": "... AP of space_mismatch", "ap_size_mismatch": "... AP of size_mismatch", "ap_indistinctiveness": "... AP of indistinctiveness", "ap_shape_hallucination": "... AP of shape_hallucination",
     "ap_hard_split": "Composites of product families never seen: AP of \"available\"", "seen_causes_rejected": "Composites: defects made in known ways, rejected",
     "held_causes_rejected": "... in ways never seen, rejected", "composites_available_rejected": "... available ones, rejected",
-    "steps_ratio": "Early rejection: steps per usable picture, against the plain loop", "steps_ratio_hard": "... on the hardest quarter of products", "wall_ratio": "... seconds", "wall_ratio_hard": "... seconds, hardest quarter",
+    "steps_ratio": "Early rejection: steps per usable picture, against the plain loop", "steps_ratio_half": "... on the harder half of the products", "steps_ratio_hard": "... on the hardest quarter", "wall_ratio": "... seconds", "wall_ratio_half": "... seconds, harder half", "wall_ratio_hard": "... seconds, hardest quarter",
+    "plain_rate": "Plain loop: attempts that are accepted", "plain_rate_half": "... for the harder half", "plain_rate_hard": "... for the hardest quarter",
     "attempts_ratio_remedies": "Remedies: attempts per usable picture, against the same loop without", "steps_ratio_remedies": "... steps, against the plain loop", "steps_ratio_remedies_hard": "... on the hardest quarter",
     **{f"{what}_{way}": f"{title} {text}" for what, text in (("steps_per_usable", "steps per usable picture"), ("seconds_per_usable", "seconds per usable picture"), ("attempts_per_usable", "attempts per usable picture"), ("usable", "products with one"))
-       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection (no gates):"), ("remedies", "Remedies:"))},
+       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("remedies", "Remedies:"))},
+    "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
@@ -51,28 +59,46 @@ def number(figure: dict) -> str:
     return text
 
 
-def table() -> str:
-    lines = []
-    for file in sorted(RESULTS.glob("*.json"), key=lambda file: (file.stem != "main_job", file.stem)):  # what most readers look for comes first
-        report = json.loads(file.read_text())
-        lines += [f"`{report['command']}`, {report['date']}, {report['machine']}; 95 % intervals in brackets.", "",
-                  "| what | measured | n | target | holds |", "|---|---|---|---|---|"]
-        for key, figure in report["figures"].items():
-            holds = {None: "", True: "yes", False: "**no**"}[figure["holds"]]
-            lines.append(f"| {words(key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
-        lines.append("")
+def rows(figures: dict, keys) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = ["| what | measured | n | target | holds |", "|---|---|---|---|---|"]
+    for key in keys:
+        figure = figures[key]
+        holds = {None: "", True: "yes", False: "**no**"}[figure["holds"]]
+        lines.append(f"| {words(key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
+    return lines
+
+
+def reports() -> dict[str, dict]:
+    """{name: report}; what most readers look for comes first."""
+    files = sorted(RESULTS.glob("*.json"), key=lambda file: (file.stem != "main_job", file.stem))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def everything() -> str:
+    """docs/figures.md."""
+    lines = ["# Figures", "", "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: those that fall short stand here like the others. "
+             "Each table comes from the command above it; `python -m benchmarks.table` writes this page from `benchmarks/results/`.", ""]
+    for report in reports().values():
+        lines += [f"`{report['command']}`, {report['date']}, {report['machine']}; 95 % intervals in brackets.", "", *rows(report["figures"], report["figures"]), ""]
     return "\n".join(lines)
 
 
+def headlines() -> str:
+    """What stands in README."""
+    figures = {key: report["figures"][key] for name, report in reports().items() for key in HEADLINES.get(name, ()) if key in report["figures"]}
+    return "\n".join(rows(figures, figures)) + "\n"
+
+
 def main() -> int:
-    readme = ROOT / "README.md"
+    readme, page = ROOT / "README.md", ROOT / "docs" / "figures.md"
     text = readme.read_text(encoding="utf-8")
     head, rest = text.split(START)
-    tail = rest.split(END)[1]
-    new = f"{head}{START}\n{table()}{END}{tail}"
+    new = {readme: f"{head}{START}\n{headlines()}{END}{rest.split(END)[1]}", page: everything()}
     if "--check" in sys.argv:
-        return int(new != text)
-    readme.write_text(new, encoding="utf-8")
+        return int(any(not file.exists() or file.read_text(encoding="utf-8") != content for file, content in new.items()))
+    for file, content in new.items():
+        file.write_text(content, encoding="utf-8")
     return 0
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 # Binary messages of ComfyUI's websocket (protocol.py): 4 bytes big-endian kind, then the payload.
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
 LAST = {"execution_success", "execution_error", "execution_interrupted"}
+# Inputs that name a model file, and the folder below models/ that it belongs into.
+MODEL_FOLDERS = {"ckpt_name": "checkpoints", "control_net_name": "controlnet", "lora_name": "loras", "vae_name": "vae", "reviewer_name": "rfnet", **dict.fromkeys(("adapter", "adapter_2", "adapter_3"), "controlnet")}
 
 
 class GraphRefused(RuntimeError):
@@ -130,8 +132,17 @@ def reasons(answer: dict) -> str:
     lines = []
     for node, faults in (answer.get("node_errors") or {}).items():
         for fault in faults["errors"]:
-            lines.append(f"{faults['class_type']} (node {node}): {fault['message']}: {fault['details']}")
+            lines.append(f"{faults['class_type']} (node {node}): {missing_model(fault) or fault['message'] + ': ' + fault['details']}")
     return "\n".join(lines) or answer.get("error", {}).get("message", str(answer))
+
+
+def missing_model(fault: dict) -> str | None:
+    """A sentence with file and folder where the fault is a model that isn't there; ComfyUI names neither folder nor remedy. None for other faults."""
+    about = fault.get("extra_info", {})
+    folder = MODEL_FOLDERS.get(about.get("input_name"))
+    if fault["type"] != "value_not_in_list" or folder is None:
+        return None
+    return f"there is no {about['received_value']} in models/{folder}: put it there, or choose another"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -22,12 +22,14 @@ class ServerFailed(RuntimeError):
 class ComfyServer:
     """`with ComfyServer(base, log) as server:` — serving at `server.address` with this pack in its custom_nodes.
 
-    base: ComfyUI's base directory (models, input, output, custom_nodes), made when missing. log: the file its words go to.
-    arguments: further arguments for ComfyUI. Raises ServerFailed with the end of the log.
+    base: ComfyUI's base directory (models, input, output, custom_nodes), made when missing; a pack of this name that is there already
+    stays. log: the file its words go to. arguments: further arguments for ComfyUI. variables: further environment variables. Raises
+    ServerFailed with the end of the log.
     """
 
-    def __init__(self, base: Path, log: Path, arguments: tuple[str, ...] = (), port: int | None = None, patience: float = 300):
+    def __init__(self, base: Path, log: Path, arguments: tuple[str, ...] = (), port: int | None = None, patience: float = 300, variables: dict[str, str] | None = None):
         self.base, self.log, self.arguments, self.patience = Path(base).resolve(), Path(log), tuple(arguments), patience
+        self.variables = dict(variables or {})
         self.port = port or free_port()
         self.process: subprocess.Popen | None = None
 
@@ -35,13 +37,18 @@ class ComfyServer:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """One thread on the CPU: with torch's default, a busy neighbour makes sampling up to 27 times slower."""
+        return {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUTF8": "1", **self.variables}
+
     def __enter__(self) -> "ComfyServer":
         for folder in ("custom_nodes", "input", "models", "output", "user"):
             (self.base / folder).mkdir(parents=True, exist_ok=True)
         link(ROOT, self.base / "custom_nodes" / PACK)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=environment(), cwd=self.base)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=self.environment, cwd=self.base)
         try:
             self.wait_until_serving()
         except BaseException:
@@ -88,11 +95,6 @@ class ComfyServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def environment() -> dict[str, str]:
-    """One thread on the CPU: with torch's default, a busy neighbour makes sampling up to 27 times slower."""
-    return {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUTF8": "1"}
 
 
 def has_accelerator() -> bool:

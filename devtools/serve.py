@@ -1,18 +1,14 @@
 """`python dev.py serve [ComfyUI arguments]`: ComfyUI with this pack, for a person with a browser, until Ctrl+C."""
 
-import shutil
 import signal
 import sys
 
 from .comfy import ROOT, ComfyServer, ServerFailed
-from .demo import PRODUCT
 
 
 def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
     folder = ROOT / "out"
-    (folder / "comfyui" / "input").mkdir(parents=True, exist_ok=True)
-    shutil.copy(PRODUCT, folder / "comfyui" / "input")  # the workflow names it, so it runs as it is opened
     print("starting ComfyUI ...", file=sys.stderr, flush=True)
     try:
         with ComfyServer(folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments)) as server:

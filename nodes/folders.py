@@ -1,7 +1,9 @@
 """Where the nodes look for weights: the user's models folder first, then what ships beside the code."""
 
+import logging
 import os
 import re
+import shutil
 from pathlib import Path
 
 import folder_paths
@@ -11,6 +13,7 @@ DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")    
 SALIENCY_FOLDERS = ("rembg", "u2net", "birefnet", "BiRefNet", "BEN", "rfnet")
 SALIENCY_FILES = re.compile(r"(u2netp?|silueta|birefnet.*)\.onnx", re.IGNORECASE)
 PACK = Path(__file__).resolve().parent.parent
+EXAMPLES = ("demo_product.png", "demo_products")  # below pocket/: what the shipped workflows open
 
 
 def register_folders() -> None:
@@ -20,6 +23,18 @@ def register_folders() -> None:
         folder_paths.add_model_folder_path(name, str(PACK / name / "weights"))
         paths, _ = folder_paths.folder_names_and_paths[name]
         folder_paths.folder_names_and_paths[name] = (paths, {".safetensors"})  # a new key starts without extensions
+
+
+def offer_examples() -> None:
+    """Puts the example products into ComfyUI's input folder, unless they are there: Load Image looks nowhere else, and a shipped workflow must run as it is opened."""
+    for name in EXAMPLES:
+        example, offered = PACK / "pocket" / name, Path(folder_paths.get_input_directory()) / name
+        try:
+            if not offered.exists():
+                offered.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if example.is_dir() else shutil.copyfile)(example, offered)
+        except OSError as error:
+            logging.info("Reliable Ads: %s could not be put into the input folder (%s); the workflows that show it need another picture.", name, error)
 
 
 def path_of(folder: str, name: str) -> str:

@@ -3,12 +3,15 @@
 import argparse
 import json
 import sys
+from glob import glob
 from pathlib import Path
 
 import torch
 
 from .commands import Commands
 from .data import DataError
+from .files import write_text
+from .labels import LABELS
 from .map_sources import BUILTIN
 from .pictures import PictureError, open_picture
 from .product import Product, place
@@ -70,7 +73,7 @@ def _commands() -> Commands:
     sub.add_argument("--threshold", type=float)
     sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
     sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS))
-    sub.add_argument("--json", action="store_true", help="one JSON object per image and line")
+    sub.add_argument("--json", nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
     return commands
 
 
@@ -148,23 +151,36 @@ def _logits(args, limit=None):
 
 
 def review(args) -> None:
-    reviewer = load_reviewer(args.weights)
+    if isinstance(args.json, str) and not args.json.endswith(".json"):
+        raise PictureError(f'"{args.json}" after --json is no name of a .json file: give one, or put --json last.')
+    reviewer, lines, rows = load_reviewer(args.weights), list(_lines(args)), []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
-    for line in _lines(args):
-        image = open_picture(line["image"])[..., :3]
-        product = Product.from_picture(line["product"], line.get("caption", ""))
-        height, width = image.shape[:2]
-        own_place = args.image_scale is None and product.rgba.shape[:2] == (height, width)
-        width, height = (max(8, round(side / 8) * 8) for side in (width, height))
-        canvas = place(product, width, height, args.image_scale or 0.72, position="keep" if own_place else "centre")
-        images = torch.from_numpy(image).permute(2, 0, 1)[None]
-        if images.shape[2:] != (height, width):
-            images = torch.nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
-        row = {"image": str(line["image"]), **reviewer.review(images, canvas, threshold).rows()[0]}
-        if args.json:
+    width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
+    say = (lambda text: None) if args.json is True else lambda text: print(text, flush=True)
+    say(f"{'image':<{width}}  verdict   label              " + "  ".join(LABELS))
+    for line in lines:
+        rows.append(row := {"image": str(line["image"]), **_verdict(line, reviewer, threshold, args.image_scale)})
+        scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
+        say(f"{row['image']:<{width}}  {'accepted' if row['accepted'] else 'rejected'}  {row['label']:<17}  {scores}")
+        if args.json is True:
             print(json.dumps(row, ensure_ascii=False), flush=True)
-        else:
-            print(f"{row['image']}: {'accepted' if row['accepted'] else 'rejected'}, {row['label']} {row['probabilities'][row['label']]:.2f}", flush=True)
+    say(f"{sum(row['accepted'] for row in rows)} of {len(rows)} accepted, from available >= {threshold:g}")
+    if isinstance(args.json, str):
+        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+
+
+def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
+    """The row of Review.rows() for one line of _lines."""
+    image = open_picture(line["image"])[..., :3]
+    product = Product.from_picture(line["product"], line.get("caption", ""))
+    height, width = image.shape[:2]
+    own_place = image_scale is None and product.rgba.shape[:2] == (height, width)
+    width, height = (max(8, round(side / 8) * 8) for side in (width, height))
+    canvas = place(product, width, height, image_scale or 0.72, position="keep" if own_place else "centre")
+    images = torch.from_numpy(image).permute(2, 0, 1)[None]
+    if images.shape[2:] != (height, width):
+        images = torch.nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
+    return reviewer.review(images, canvas, threshold).rows()[0]
 
 
 def _lines(args):
@@ -172,7 +188,8 @@ def _lines(args):
     if not args.index:
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
-        yield from ({"image": image, "product": args.product, "caption": args.caption} for image in args.images)
+        images = [image for given in args.images for image in sorted(glob(given)) or [given]]  # Windows' shell leaves *.png as it is
+        yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
     base = Path(args.index).parent
     with open(args.index, encoding="utf-8") as file:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +25,11 @@ class Product:
     @classmethod
     def from_picture(cls, path, caption: str = "") -> "Product":
         """Read a picture file with transparency. Raises PictureError."""
-        return cls._checked(open_picture(path), caption)
+        rgba = open_picture(path)
+        try:
+            return cls._checked(rgba, caption)
+        except PictureError as error:
+            raise PictureError(f'"{Path(path).name}": {error}') from None
 
     @classmethod
     def from_arrays(cls, image, mask=None, caption: str = "") -> "Product":

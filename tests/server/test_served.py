@@ -1,15 +1,18 @@
 """What a user finds when ComfyUI is up: the nodes, a tooltip on everything, and workflows that open."""
 
 import json
+import re
 
 import pytest
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.devtools.comfy import PACK, ROOT
-from reliable_ads.devtools.graph import load, titled, to_api
+from reliable_ads.devtools.graph import load, to_api
 
 from . import ads
 
-NODES = {"RFProduct", "RFProductFolder", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels", "RFControlNetLoader"}
+NODES = {"RFProduct", "RFProductFolder", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels", "RFControlNetLoader", "RFTrainer", "RFLabel", "RFAdaptReviewer"}
+
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +37,47 @@ def test_everything_has_a_tooltip(object_info, name):
 
 
 def test_the_templates_are_listed(client):
-    assert set(client.ask("/workflow_templates")[PACK]) == {"pocket_demo", "sd15_product_ad"}
+    assert set(client.ask("/workflow_templates")[PACK]) == {path.stem for path in WORKFLOWS}
+    assert {"pocket_demo", "product_list", "sd15_product_ad", "sdxl_product_ad", "tuned_controlnet_two_loras"} <= {path.stem for path in WORKFLOWS}
+    assert [path.name for path in WORKFLOWS if not path.with_suffix(".jpg").is_file()] == []
 
 
 def test_the_node_that_marks_a_mask_agrees_with_load_image(object_info):
     assert object_info["RFProduct"]["input"]["required"]["mask_marks"][1]["default"] == "background"
 
 
-def test_the_big_workflow_lacks_nothing_but_the_big_models(client, object_info):
-    graph = to_api(load(ROOT / "workflows" / "sd15_product_ad.json"), object_info)
-    graph[titled(graph, "Product picture")]["inputs"]["image"] = "product.png"
-    graph[titled(graph, "Reviewer")]["inputs"]["reviewer_name"] = "tiny_rfnet.safetensors"
+SD15 = {("v1-5-pruned-emaonly.safetensors", "checkpoints"), ("control_v11p_sd15_canny.safetensors", "controlnet")}
+BIG = {
+    "sd15_product_ad": SD15,
+    "sdxl_product_ad": {("sd_xl_base_1.0.safetensors", "checkpoints"), ("diffusers_xl_canny_full.safetensors", "controlnet")},
+    "tuned_controlnet_two_loras": {*SD15, ("canny_reliable.safetensors", "controlnet"), ("add_detail.safetensors", "loras"), ("epi_noiseoffset2.safetensors", "loras")},
+}
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_a_big_workflow_lacks_nothing_but_its_models_and_each_is_named_with_its_folder(client, object_info, name):
+    graph = to_api(load(ROOT / "workflows" / f"{name}.json"), object_info)
     with pytest.raises(GraphRefused) as refusal:
         client.queue(graph)
-    lines = str(refusal.value).splitlines()
-    assert len(lines) == 2 and "ckpt_name" in str(refusal.value) and "control_net_name" in str(refusal.value)
+    said = [re.fullmatch(r"\w+ \(node \d+\): there is no (\S+) in models/(\w+): put it there, or choose another", line).groups() for line in str(refusal.value).splitlines()]
+    for node in graph.values():  # ComfyUI looks at the lists of stock nodes only
+        if node["class_type"] == "RFControlNetLoader":
+            said += [(node["inputs"][key], "controlnet") for key in ("control_net_name", "adapter")]
+            with pytest.raises(RuntimeError, match=f"there is no file {node['inputs']['adapter']} in models/controlnet"):
+                client.outputs({"loader": {**node, "inputs": {**node["inputs"], "control_net_name": ads.CONTROLNET}}, "show": ads.node("PreviewAny", source=["loader", 0])})
+    assert set(said) == BIG[name] and all("/" not in file for file, _ in said)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_note_says_what_to_change_and_which_models_it_needs(path):
+    note = " ".join(node["widgets_values"][0] for node in load(path)["nodes"] if node["type"] == "MarkdownNote")
+    assert len(note) > 100
+    for file, folder in BIG.get(path.stem, ()):
+        assert f"`{file}`" in note and f"`models/{folder}`" in note
+
+
+def test_what_a_shipped_workflow_opens_lies_in_the_input_folder(base, server):
+    assert (base / "input" / "demo_product.png").is_file() and len(list((base / "input" / "demo_products").glob("*.png"))) == 4
 
 
 def test_files_of_each_kind_are_told_apart_by_content(object_info):

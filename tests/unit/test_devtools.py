@@ -46,7 +46,7 @@ def test_what_the_converter_does_not_know_is_refused_by_name(changes, words):
         graph.to_api(workflow(**changes), INFO)
 
 
-@pytest.mark.parametrize("name", ["pocket_demo", "sd15_product_ad"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
 def test_shipped_workflows_are_sound(name):
     shipped = graph.load(ROOT / "workflows" / f"{name}.json")
     nodes = {node["id"]: node for node in shipped["nodes"]}
@@ -56,14 +56,38 @@ def test_shipped_workflows_are_sound(name):
         assert nodes[source]["outputs"][out]["type"] == kind
 
 
-def test_both_workflows_have_the_same_shape():
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
+def test_nothing_in_a_shipped_workflow_lies_on_something_else(name):
+    """Titles stand 30 pixels above a node's own box."""
+    boxes = [(node["title"], *node["pos"], *node["size"]) for node in graph.load(ROOT / "workflows" / f"{name}.json")["nodes"]]
+    for number, (title, x, y, width, height) in enumerate(boxes):
+        for other, x2, y2, width2, height2 in boxes[number + 1:]:
+            apart = x + width <= x2 or x2 + width2 <= x or y + height <= y2 - 30 or y2 + height2 <= y - 30
+            assert apart, f"{title} and {other} overlap"
+
+
+def test_the_workflows_for_one_product_have_the_same_shape():
     def between(name, own):
         shipped = graph.load(ROOT / "workflows" / f"{name}.json")
         nodes = {node["id"]: node for node in shipped["nodes"]}
         ends = [(nodes[source], nodes[target], target_slot) for _, source, _, target, target_slot, _ in shipped["links"]]
-        return sorted((source["type"] if source["type"] not in own else "models", target["type"], slot) for source, target, slot in ends)
+        return sorted((source["type"] if source["type"] not in own else "models", target["type"], slot) for source, target, slot in ends if target["type"] not in own)
 
-    assert between("pocket_demo", {"RFPocketModels"}) == between("sd15_product_ad", {"CheckpointLoaderSimple", "ControlNetLoader"})
+    stock = {"CheckpointLoaderSimple", "ControlNetLoader", "LoraLoader", "RFControlNetLoader"}
+    shapes = [between("pocket_demo", {"RFPocketModels"}), *(between(name, stock) for name in ("sd15_product_ad", "sdxl_product_ad", "tuned_controlnet_two_loras"))]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+MISSING = {"type": "value_not_in_list", "message": "Value not in list", "details": "ckpt_name: 'a.safetensors' not in []", "extra_info": {"input_name": "ckpt_name", "received_value": "a.safetensors"}}
+
+
+@pytest.mark.parametrize("fault, words", [
+    (MISSING, "Loader (node 4): there is no a.safetensors in models/checkpoints: put it there, or choose another"),
+    ({**MISSING, "extra_info": {"input_name": "scheduler", "received_value": "x"}}, "Loader (node 4): Value not in list: ckpt_name: 'a.safetensors' not in []"),
+    ({"type": "value_smaller_than_min", "message": "Too small", "details": "steps"}, "Loader (node 4): Too small: steps"),
+])
+def test_a_refused_graph_names_node_and_fault_and_a_missing_model_its_folder(fault, words):
+    assert client.reasons({"node_errors": {"4": {"class_type": "Loader", "errors": [fault]}}}) == words
 
 
 def test_the_command_line():

@@ -1,0 +1,140 @@
+"""Draws the README's first picture: one product, five attempts of a real run, four of them rejected with their reasons, the fifth accepted.
+
+    python -m reliable_ads.devtools.hero [--out docs/pictures/five_attempts.jpg] [--seconds 120]
+
+The loop draws for the hardest products of benchmarks.main_job until one is accepted at the fifth attempt or later; the last five attempts are such a run, and
+the loop then draws it once more by itself. Nothing is staged beyond the choice of product and first seed, which the command prints.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..pocket.briefs import TEST_SPLIT, Brief, briefs_of
+from ..pocket.draw import to_image
+from ..pocket.family import PICTURE_SIZE
+from ..pocket.ldm import load_pocket
+from ..pocket.pipeline import sample
+from ..rfnet.files import write_picture
+from ..rfnet.labels import LABELS
+from ..rfnet.product import place
+from ..rfnet.recurrent import RecurrentRun, run
+from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+from .comfy import ROOT
+
+ATTEMPTS, MOST = 5, 12  # shown; tried for one product
+CFG, STEPS = 1.5, 20  # as in the shipped demo
+REASONS = {"space_mismatch": "stands on nothing", "size_mismatch": "wrong size", "indistinctiveness": "does not stand out", "shape_hallucination": "grown parts"}
+
+THUMB, GAP, STRIP = 300, 20, 58
+PAPER, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (24, 138, 68), (205, 38, 38)
+
+
+class Studio:
+    """The shipped models."""
+
+    def __init__(self):
+        self.pocket, self.reviewer = load_pocket(), load_reviewer(DEFAULT_WEIGHTS)
+
+    def run(self, brief: Brief, seed: int, attempts: int) -> RecurrentRun:
+        """The loop, as anyone would call it."""
+        canvas = place(brief.product, PICTURE_SIZE, PICTURE_SIZE)
+        draw = lambda index, seed, look: (sample(self.pocket, [canvas], [brief.prompt], [seed], cfg=CFG, steps=STEPS)[0], None)
+        return run(draw, lambda image: self.reviewer.review(image[None], canvas).rows()[0], seed, attempts)
+
+
+def worth(rows: list[dict]) -> float:
+    """How much there is to see in five verdicts; 0 unless four rejections by a named defect are followed by an acceptance."""
+    *rejected, last = rows
+    if len(rows) < ATTEMPTS or not last["accepted"] or any(row["accepted"] or row["label"] == "available" for row in rejected):
+        return 0.0
+    sure = [row["probabilities"][row["label"]] for row in rows]
+    return len({row["label"] for row in rejected}) + float(np.mean(sure))
+
+
+def search(studio: Studio, seconds: float) -> tuple[Brief, int]:
+    """(brief, first seed) of the best run found in this time. Raises SystemExit where there is none."""
+    until, best = time.monotonic() + seconds, (0.0, None, 0)
+    for brief in hardest():
+        if time.monotonic() > until:
+            break
+        attempts = studio.run(brief, brief.seed, MOST).attempts
+        found = worth([attempt.review for attempt in attempts[-ATTEMPTS:]])
+        if found > best[0]:
+            best = found, brief, attempts[-ATTEMPTS].seed
+    if best[1] is None:
+        raise SystemExit("no run of four rejected attempts and an accepted one was found: give it more --seconds.")
+    return best[1:]
+
+
+def hardest() -> list[Brief]:
+    """The orders of benchmarks.main_job, those first whose first picture was least fit to publish."""
+    measured = json.loads((ROOT / "benchmarks" / "results" / "main_job.json").read_text(encoding="utf-8"))["details"]["single"]
+    chances = {row["product_id"]: row["p"] for row in measured}
+    return sorted((brief for brief in briefs_of(TEST_SPLIT) if brief.product_id in chances), key=lambda brief: chances[brief.product_id])
+
+
+def picture(result: RecurrentRun) -> Image.Image:
+    """Five attempts side by side, each with its verdict below."""
+    width = GAP + len(result.attempts) * (THUMB + GAP)
+    board = Image.new("RGB", (width, GAP + THUMB + STRIP + GAP), PAPER)
+    for attempt in result.attempts:
+        board.paste(panel(attempt), (GAP + attempt.index * (THUMB + GAP), GAP))
+    return board
+
+
+def panel(attempt) -> Image.Image:
+    """One attempt: struck out in red with the reason, or ticked in green. Drawn at twice its size, so that lines are smooth."""
+    accepted, size = attempt.review["accepted"], 2 * THUMB
+    colour = GREEN if accepted else RED
+    whole = Image.new("RGB", (size, size + 2 * STRIP), PAPER)
+    shown = to_image(attempt.image).resize((size, size), Image.Resampling.BICUBIC)
+    if not accepted:
+        shown = Image.blend(shown, Image.new("RGB", shown.size, PAPER), 0.18)
+    whole.paste(shown, (0, 0))
+    pen = ImageDraw.Draw(whole)
+    if not accepted:
+        pen.line((size * 0.04, size * 0.96, size * 0.96, size * 0.04), RED, 14)
+    pen.rectangle((0, 0, size - 1, size - 1), outline=colour, width=10)
+    mark(pen, 34, size + 62, accepted, colour)
+    label = attempt.review["label"]
+    pen.text((82, size + 18), "accepted" if accepted else REASONS.get(label, "not sure enough"), colour, ImageFont.load_default(46))
+    chance = f"fit to publish {attempt.review['probabilities']['available']:.0%}" if accepted else f"{attempt.review['probabilities'][label]:.0%} sure"
+    pen.text((82, size + 70), f"attempt {attempt.index + 1} · {chance}", INK, ImageFont.load_default(34))
+    return whole.resize((THUMB, THUMB + STRIP), Image.Resampling.LANCZOS)
+
+
+def mark(pen: ImageDraw.ImageDraw, x: float, y: float, accepted: bool, colour) -> None:
+    """A tick or a cross, 52 pixels wide, around a point."""
+    strokes = [[(x - 26, y), (x - 8, y + 20), (x + 26, y - 24)]] if accepted else [[(x - 20, y - 20), (x + 20, y + 20)], [(x - 20, y + 20), (x + 20, y - 20)]]
+    for stroke in strokes:
+        pen.line(stroke, colour, 12, joint="curve")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "five_attempts.jpg")
+    parser.add_argument("--seconds", type=float, default=120, help="how long to look for a run")
+    options = parser.parse_args()
+    studio = Studio()
+    brief, seed = search(studio, options.seconds)
+    result = studio.run(brief, seed, ATTEMPTS)
+    if worth([attempt.review for attempt in result.attempts]) == 0:
+        raise SystemExit("drawn one by one, the run came out differently: run this again.")
+    board = picture(result)
+    if options.out.suffix.lower() in (".jpg", ".jpeg"):
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        board.save(options.out, quality=90)
+    else:
+        write_picture(options.out, board)
+    print(f"{options.out}: {brief.product.caption}; prompt: {brief.prompt}; seeds {seed} to {seed + ATTEMPTS - 1}")
+    for attempt in result.attempts:
+        print("  ", attempt.seed, attempt.review["label"], {label: attempt.review["probabilities"][label] for label in LABELS})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The examples run as they are printed, here on the pocket family saved as diffusers saves any Stable Diffusion."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from reliable_ads.devtools.comfy import ROOT
+from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, load_pocket
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
+
+EXAMPLE = ROOT / "recipes" / "diffusers_loop.py"
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory):
+    """(checkpoint, ControlNet) as diffusers folders."""
+    if not all(path.is_file() for path in (CHECKPOINT, CONTROLNET, DEFAULT_WEIGHTS)):
+        pytest.skip("the trained weights are not in this checkout")
+    from diffusers import DDIMScheduler, StableDiffusionControlNetPipeline
+    from open_clip.tokenizer import SimpleTokenizer
+    from transformers import CLIPTokenizer
+
+    where, pocket, words = tmp_path_factory.mktemp("family"), load_pocket(), SimpleTokenizer()
+    vocabulary = {{"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.get(word, word): number for word, number in words.encoder.items()}
+    (where / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (where / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in words.bpe_ranks), encoding="utf-8")
+    tokenizer = CLIPTokenizer.from_pretrained(where, model_max_length=77, local_files_only=True)
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
+    pipe = StableDiffusionControlNetPipeline(
+        pocket.vae, pocket.text_encoder, tokenizer, pocket.unet, pocket.controlnet, scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipe.save_pretrained(where / "checkpoint")
+    pocket.controlnet.save_pretrained(where / "controlnet")
+    return where / "checkpoint", where / "controlnet"
+
+
+def run(folder, *arguments):
+    return subprocess.run([sys.executable, EXAMPLE, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_the_loop_around_a_diffusers_pipeline(family, tmp_path):
+    product = ROOT / "pocket" / "demo_product.png"
+    done = run(tmp_path, *family, product, "a green bottle with a white label", "photo, on a wooden table, a pine forest, soft daylight")
+    assert done.returncode == 0, done.stderr
+    *attempts, last = done.stdout.splitlines()
+    assert [line.split(" · ")[0] for line in attempts] == [f"attempt {number}/5" for number in range(1, len(attempts) + 1)]
+    assert ("advert.png: accepted, " in last) is ("available" in attempts[-1])
+    picture = Image.open(tmp_path / "advert.png")
+    assert picture.size == (128, 128) and len(picture.getcolors(128 * 128)) > 1000
+
+
+def test_without_arguments_it_says_how_it_is_called(tmp_path):
+    done = run(tmp_path)
+    assert done.returncode == 1 and "python recipes/diffusers_loop.py CHECKPOINT" in done.stderr
