@@ -42,7 +42,7 @@ def main(argv=None) -> int:
     if options.only != "memory":
         for dtype, key in (("float64", "two_process_gradient_error_fp64"), ("float32", "two_process_gradient_error")):
             error = largest_difference(run_alone("gradient", "--dtype", dtype)["gradient"], run_together("gradient", "--dtype", dtype)["gradient"])
-            figures[key] = Figure(error, n=1, target="<= 1e-4", holds=error <= 1e-4)
+            figures[key] = Figure(error, n=1, target="<= 1e-5", holds=error <= 1e-5)
     for key, figure in figures.items():
         print(f"{key}: {figure.value:.3g}")
     publish("rfft", "python -m benchmarks.rfft cost", [0], figures, options.quick or bool(options.only) or size != 256, details)

@@ -37,7 +37,6 @@ class TrainConfig:
     weight_decay: float = 0.02
     smoothing: float = 0.05
     balance: float = 0.0  # 0: labels weigh as they occur, 1: all labels weigh alike; more than 0 makes p(available) too small until it is calibrated
-    hide: float = 0.2  # share of the samples whose generated picture is left out of a step: else RFNet, which finds most in it, learns to pass over depth and saliency
     labels: int = 5  # or 2: the loss only asks whether a picture is available (an ablation of the paper)
     augment: bool = True
     frozen: list = field(default_factory=lambda: ["conv_stem", "blocks.0", "blocks.1", "blocks.2"])  # of the backbone: edges and textures of ImageNet hold here too

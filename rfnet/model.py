@@ -59,17 +59,13 @@ class RFNet(nn.Module):
                 features = layer(features, caption, padding)
         return features
 
-    def forward(self, product, generated, depth, saliency, tokens, product_features=None, hidden=None) -> torch.Tensor:
+    def forward(self, product, generated, depth, saliency, tokens, product_features=None) -> torch.Tensor:
         """Logits (B, 5) in the order of LABELS.
 
         product, generated: (B, 3, H, W) in [0, 1]; depth, saliency: (B, 1, H, W) in [0, 1]; tokens: (B, L).
         product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at.
-        hidden (B,) bool: whose generated picture is left out, so that training has to make something of the other inputs.
         """
-        maps = self.token_maps(product, generated, depth, saliency, tokens, product_features)
-        if hidden is not None and "generated" in maps:
-            maps["generated"] = maps["generated"] * ~hidden.view(-1, 1, 1, 1)
-        return self.judge(maps)
+        return self.judge(self.token_maps(product, generated, depth, saliency, tokens, product_features))
 
     def token_maps(self, product, generated, depth, saliency, tokens, product_features=None) -> dict:
         """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in forward."""

