@@ -25,6 +25,7 @@ WORDS = {
     "index_seconds": "A million lines of label.txt, indexed", "index_mib": "... memory at the peak, MiB",
     "precision": "Shipped test split: precision of \"available\"", "recall": "... recall", "f1": "... F1", "ece": "... calibration error of p(available)",
     "ap_space_mismatch": "... AP of space_mismatch", "ap_size_mismatch": "... AP of size_mismatch", "ap_indistinctiveness": "... AP of indistinctiveness", "ap_shape_hallucination": "... AP of shape_hallucination",
+    "depth_error": "... mean error of the built-in estimator's inverse depth", "saliency_iou": "... overlap of what it says stands out with the truth (IoU)",
     "ap_hard_split": "Composites of product families never seen: AP of \"available\"", "seen_causes_rejected": "Composites: defects made in known ways, rejected",
     "held_causes_rejected": "... in ways never seen, rejected", "composites_available_rejected": "... available ones, rejected",
     "steps_ratio": "Early rejection: steps per usable picture, against the plain loop", "steps_ratio_half": "... on the harder half of the products", "steps_ratio_hard": "... on the hardest quarter", "wall_ratio": "... seconds", "wall_ratio_half": "... seconds, harder half", "wall_ratio_hard": "... seconds, hardest quarter",

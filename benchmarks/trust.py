@@ -16,13 +16,14 @@ from PIL import Image
 
 from reliable_ads.pocket.briefs import TEST_SPLIT
 from reliable_ads.pocket.draw import sheet
+from reliable_ads.rfnet.augment import collate
 from reliable_ads.rfnet.evaluate import predict, score
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.risks import parse_risks
 from reliable_ads.rfnet.sources import open_samples
 from reliable_ads.rfnet.weights import load_networks
 
-from .common import ROOT, Figure, share
+from .common import ROOT, Figure, mean, share
 
 HELD = ROOT / "pocket" / "drawn_split" / "held"
 WORST = 32
@@ -60,6 +61,21 @@ def figures_of(prefix: str, logits: torch.Tensor, samples, metadata: dict, targe
     return found
 
 
+@torch.no_grad()
+def map_figures(prefix: str, mapnet, samples) -> dict[str, Figure]:
+    """How near the built-in estimator's maps come to the true ones: mean error of inverse depth, and intersection over union of what stands out."""
+    errors, overlaps = [], []
+    for start in range(0, len(samples), 50):
+        rows = range(start, min(start + 50, len(samples)))
+        batch = collate([samples[row] for row in rows])
+        depth, saliency = (found[:, 0] for found in mapnet(batch.image))
+        known = batch.depth.isfinite()
+        truth = torch.where(batch.saliency.isfinite(), batch.saliency, batch.alpha) > 0.5
+        errors += (((depth - batch.depth.nan_to_num()).abs() * known).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)).tolist()
+        overlaps += (((saliency > 0.5) & truth).sum((1, 2)) / ((saliency > 0.5) | truth).sum((1, 2)).clamp(min=1)).tolist()
+    return {f"{prefix}depth_error": Figure(*mean(errors), len(errors)), f"{prefix}saliency_iou": Figure(*mean(overlaps), len(overlaps))}
+
+
 def most_wrong(logits: torch.Tensor, samples, path: Path) -> None:
     """The pictures with the least probability of their own label, each with truth, verdict and that probability."""
     probabilities = logits.softmax(1).numpy()
@@ -82,12 +98,14 @@ def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = No
             most_wrong(logits, samples, sheets / f"most-wrong-{prefix or 'test'}.png")
         return samples, logits
 
-    look("", TEST_SPLIT, 0.92)
+    samples, _ = look("", TEST_SPLIT, 0.92)
+    figures |= map_figures("", mapnet, samples)
     look("drawn_", HELD, None)
     if not composites.is_dir():
         print(f"no composites in {composites}: make them with `pocket compose`")
         return figures
     samples, logits = look("composites_", composites, 0.80, 0.60)
+    figures |= map_figures("composites_", mapnet, samples)
     held = {name: values[:len(samples)] for name, values in held_marks(composites).items()}
     rows = np.flatnonzero(held["family"])
     figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata, None)["ap"]

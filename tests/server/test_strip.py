@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import pytest
 from PIL import Image
 from reliable_ads.devtools.comfy import ROOT
 
@@ -53,9 +54,11 @@ def test_a_review_without_anything_behind_it_shows_pictures_and_heat(client):
         assert thumbnail(client.view(row["picture"])).tobytes() != thumbnail(client.view(row["heat"])).tobytes()
 
 
-def test_every_word_of_the_strip_is_translated():
-    script = (ROOT / "web" / "js" / "verdicts.js").read_text(encoding="utf-8")
-    english = dict(re.findall(r"^  (\w+): '(.*)',?$", script.partition("const WORDS = {")[2].partition("}")[0], re.MULTILINE))
+@pytest.mark.parametrize("script, count", [("page", 5), ("verdicts", 10), ("label", 10)])
+def test_every_word_of_the_page_is_translated(script, count):
+    text = (ROOT / "web" / "js" / f"{script}.js").read_text(encoding="utf-8")
+    words = re.search(r"(?:const WORDS = |^speak\()\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)[1]
+    english = dict(re.findall(r"^  (\w+): '(.*)',?$", words, re.MULTILINE))
     chinese = json.loads((ROOT / "locales" / "zh" / "main.json").read_text(encoding="utf-8"))["reliableAds"]
-    assert len(english) > 10 and set(english) <= set(chinese)
+    assert len(english) >= count and set(english) <= set(chinese)
     assert {word: set(re.findall(r"\$\w+", text)) for word, text in english.items()} == {word: set(re.findall(r"\$\w+", chinese[word])) for word in english}

@@ -4,19 +4,14 @@
 // So a reloaded page, a second tab or a server that was stopped go on where they were.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { dress, element, say, speak } from './page.js'
 
 const NODE = 'RFLabel'
 const LABELS = ['available', 'space_mismatch', 'size_mismatch', 'indistinctiveness', 'shape_hallucination']
 const HEIGHT = 440
 const WIDTH = 460
 
-// English; locales/<language>/main.json translates them below "reliableAds". $name stands for a value.
-const WORDS = {
-  available: 'fit to publish',
-  space_mismatch: 'floats or sinks',
-  size_mismatch: 'wrong size',
-  indistinctiveness: 'hardly stands out',
-  shape_hallucination: 'grew extra parts',
+speak({
   label_progress: '$labelled labelled, $waiting to go',
   label_missing: 'for a useful adaptation: $more more',
   label_enough: 'enough for an adaptation',
@@ -28,21 +23,7 @@ const WORDS = {
   label_silent: 'The server does not answer. What was labelled is safe; press again once it runs.',
   label_unseen: 'This picture can not be shown: skip it.',
   label_keys: 'Keys 1 to 5, U or Backspace: undo, S: skip; while the pointer is over this box.'
-}
-
-let translated = {}
-
-function say(word, values = {}) {
-  return (translated[word] ?? WORDS[word] ?? word).replace(/\$(\w+)/g, (_, name) => values[name])
-}
-
-function element(kind, className, parent, text = '') {
-  const made = document.createElement(kind)
-  made.className = className
-  made.textContent = text
-  parent?.append(made)
-  return made
-}
+})
 
 const isTyping = (target) => target?.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName)
 
@@ -239,19 +220,9 @@ function chain(target, name, also) {
   }
 }
 
-async function translate() {
-  const language = app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
-  const answer = await api.fetchApi('/i18n')
-  translated = (answer.ok && (await answer.json())[language]?.reliableAds) || {}
-}
-
 app.registerExtension({
   name: 'reliable_ads.label',
-  async setup() {
-    const sheet = element('link', '', document.head)
-    Object.assign(sheet, { rel: 'stylesheet', href: new URL('label.css', import.meta.url).href })
-    await translate().catch(() => {}) // English then
-  },
+  setup: () => dress('label.css'),
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return
     const labels = (node.rfLabels = new Labels(node))

@@ -4,20 +4,15 @@
 // from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says what is in them.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { dress, element, say, speak } from './page.js'
 
 const NODES = ['RFCyclicSampler', 'RFCyclicSamplerAdvanced', 'RFReview']
 const EVENT = 'reliable_ads.verdicts'
 const KEY = 'reliable_ads'
 const WIDGET = 'verdicts'
 
-// English; locales/<language>/main.json translates them below "reliableAds". $name stands for a value.
-const WORDS = {
-  available: 'fit to publish',
+speak({
   unsure: 'not sure enough',
-  space_mismatch: 'floats or sinks',
-  size_mismatch: 'wrong size',
-  indistinctiveness: 'hardly stands out',
-  shape_hallucination: 'grew extra parts',
   error: 'no picture',
   dropped: 'given up: $verdict',
   heat: 'heat: $defect',
@@ -27,19 +22,13 @@ const WORDS = {
   none: '$count of $most, none accepted',
   fallback: '$count of $most, none accepted; given back: $result, seed $seed',
   sorted: '$accepted of $count accepted'
-}
+})
 
 // As verdicts.css has them: the canvas has to be told how high a widget is.
 const TILE = { width: 96, height: 128, gap: 6 }
 const MARGIN = 10
 const LINE = 18
 const ROWS = 2 // more are scrolled to
-
-let translated = {}
-
-function say(word, values = {}) {
-  return (translated[word] ?? WORDS[word] ?? word).replace(/\$(\w+)/g, (_, name) => values[name])
-}
 
 function verdict({ label, probability, accepted, dropped }) {
   if (!label) return say('error')
@@ -55,14 +44,6 @@ function headline({ rows, most, results }) {
   if (accepted.length) return say(accepted.length === 1 ? 'one' : 'several', values)
   const given = rows.find((row) => row.number === results?.[0])
   return given ? say('fallback', { ...values, result: given.number, seed: given.seed }) : say('none', values)
-}
-
-function element(kind, className, parent, text = '') {
-  const made = document.createElement(kind)
-  made.className = className
-  made.textContent = text
-  parent?.append(made)
-  return made
 }
 
 /** A picture's address: sent as data while the node runs, a file of the server's afterwards. */
@@ -147,18 +128,10 @@ function restore() {
   }
 }
 
-async function translate() {
-  const language = app.extensionManager?.setting?.get('Comfy.Locale') ?? 'en'
-  const answer = await api.fetchApi('/i18n')
-  translated = (answer.ok && (await answer.json())[language]?.reliableAds) || {}
-}
-
 app.registerExtension({
   name: 'reliable_ads.verdicts',
   setup() {
-    const sheet = element('link', '', document.head)
-    Object.assign(sheet, { rel: 'stylesheet', href: new URL('verdicts.css', import.meta.url).href })
-    translate().catch(() => {}) // English then
+    dress('verdicts.css')
     api.addEventListener(EVENT, ({ detail: { node: id, rows, ...about } }) => {
       const node = nodeOf(id)
       if (!node) return
