@@ -53,7 +53,11 @@ if (flags.includes('--run')) {
 const near = option('node')
 if (near) await page.evaluate((title) => window.app.canvas.selectNode(window.app.graph._nodes.find((node) => node.title === title)), near)
 await fit() // of what is selected, or of everything
-await page.waitForTimeout(1500)
+// Vue nodes take their places one by one
+await page.evaluate(async () => {
+  const places = () => JSON.stringify([...document.querySelectorAll('[data-node-id]')].map((node) => node.getBoundingClientRect()))
+  for (let before; before !== places(); await new Promise((resolve) => setTimeout(resolve, 1500))) before = places()
+})
 await page.screenshot({ path: picture, ...(picture.endsWith('.png') ? {} : { type: 'jpeg', quality: 85 }) })
 console.log(picture, await page.evaluate(() => window.app.graph._nodes.map((n) => `${n.type}${n.imgs?.length ? `(${n.imgs.length} pictures)` : ''}`).join(', ')))
 console.log('page errors:', errors.length, errors.join('\n'))
