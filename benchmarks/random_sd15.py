@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from reliable_ads.pocket.ldm import TEXT_PREFIX, UNET_PREFIX, unet_key
+from reliable_ads.pocket.ldm import TEXT_PREFIX, UNET_PREFIX
+from reliable_ads.rfft.names import unet_key
 from reliable_ads.rfnet.files import write_safetensors
 
 CHECKPOINT, VAE = "random_sd15.safetensors", "random_sd15_vae.safetensors"

@@ -20,7 +20,7 @@ from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import load_pocket
 from ..pocket.pipeline import sample
 from ..rfnet.files import write_picture
-from ..rfnet.labels import LABELS
+from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
 from ..rfnet.recurrent import RecurrentRun, run
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
@@ -28,7 +28,6 @@ from .comfy import ROOT
 
 ATTEMPTS, MOST = 5, 12  # shown; tried for one product
 CFG, STEPS = 1.5, 20  # as in the shipped demo
-REASONS = {"space_mismatch": "stands on nothing", "size_mismatch": "wrong size", "indistinctiveness": "does not stand out", "shape_hallucination": "grown parts"}
 
 THUMB, GAP, STRIP = 300, 20, 58
 PAPER, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (24, 138, 68), (205, 38, 38)
@@ -102,7 +101,7 @@ def panel(attempt) -> Image.Image:
     pen.rectangle((0, 0, size - 1, size - 1), outline=colour, width=10)
     mark(pen, 34, size + 62, accepted, colour)
     label = attempt.review["label"]
-    pen.text((82, size + 18), "accepted" if accepted else REASONS.get(label, "not sure enough"), colour, ImageFont.load_default(46))
+    pen.text((82, size + 18), "accepted" if accepted else PLAIN[label], colour, ImageFont.load_default(46))
     chance = f"fit to publish {attempt.review['probabilities']['available']:.0%}" if accepted else f"{attempt.review['probabilities'][label]:.0%} sure"
     pen.text((82, size + 70), f"attempt {attempt.index + 1} · {chance}", INK, ImageFont.load_default(34))
     return whole.resize((THUMB, THUMB + STRIP), Image.Resampling.LANCZOS)

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 
 import torch
 
+from ..rfft.schedule import scaled_linear
+from ..rfft.tokens import END, LENGTH, START, tokenize
+
 SCALE_FACTOR = 0.18215
 PICTURE_SIZE = 128
-START, END, CONTEXT = 49406, 49407, 77
 
 POCKET = {
     "unet": {"channels": [64, 64, 128], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
     "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 1, 2, 3], "decoder_blocks": [3, 2, 1, 0]},  # at work, of TAESD's 1-3-3-3 and 3-3-3-1
     "clip": {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4, "num_hidden_layers": 2, "hidden_act": "quick_gelu",
-             "max_position_embeddings": CONTEXT, "vocab_size": 49408, "layer_norm_eps": 1e-5, "bos_token_id": START, "eos_token_id": END,
+             "max_position_embeddings": LENGTH, "vocab_size": 49408, "layer_norm_eps": 1e-5, "bos_token_id": START, "eos_token_id": END,
              "pad_token_id": END, "projection_dim": 128},
 }
 HINT_CHANNELS = (16, 32, 96, 256)  # ComfyUI's ControlNet has these fixed
@@ -83,26 +85,7 @@ def build_text_encoder(config: dict = POCKET):
     return CLIPTextModel(CLIPTextConfig(**config["clip"]))
 
 
-@functools.lru_cache(maxsize=1)
-def _bpe():
-    from open_clip.tokenizer import SimpleTokenizer
-    return SimpleTokenizer()
-
-
-def tokenize(prompts: list[str]) -> torch.Tensor:
-    """Prompts → (B, 77) ids: CLIP's BPE, start, words, end, and ends as padding, as SD 1.x does. Too long prompts lose their tail."""
-    rows = []
-    for prompt in prompts:
-        ids = [START, *_bpe().encode(prompt)[:CONTEXT - 2], END]
-        rows.append(ids + [END] * (CONTEXT - len(ids)))
-    return torch.tensor(rows, dtype=torch.long)
-
-
-@functools.lru_cache(maxsize=4)
-def alphas_cumprod(steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> torch.Tensor:
-    """SD's scaled_linear schedule: (1000,) alpha-bar per timestep, float32."""
-    betas = torch.linspace(beta_start ** 0.5, beta_end ** 0.5, steps, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, 0).float()
+alphas_cumprod = functools.lru_cache(maxsize=1)(scaled_linear)
 
 
 @dataclass

@@ -1,17 +1,17 @@
 """Pocket weights on disk, in the "ldm" layout that ComfyUI and most other tools read, and back into diffusers' modules.
 
-The key maps are rules, not tables: each turns one diffusers name into its ldm name, so they hold for any number of levels and blocks.
+rfft.names has the rules that turn diffusers' names into ldm's.
 Source of the layout: the original Stable Diffusion and ControlNet repositories, as ComfyUI reads them.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import torch
 
+from ..rfft.names import ldm_key, unet_key
 from ..rfnet.files import write_safetensors
 from .family import SCALE_FACTOR, Pocket, build_controlnet, build_text_encoder, build_unet, build_vae
 
@@ -23,56 +23,6 @@ UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = "model.diffusion_model.", "first_stage_mo
 
 class PocketFileError(ValueError):
     """A weights file that can't be used; the sentence says which file, what is wrong and what to do."""
-
-
-RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
-          "conv_shortcut": "skip_connection"}
-UNET_ENDS = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2", "time_embedding.linear_1": "time_embed.0",
-             "time_embedding.linear_2": "time_embed.2"}
-
-
-def unet_key(name: str, layers: int, attention: list[bool]) -> str:
-    """diffusers' UNet name → ldm name, for `layers` resnets per level and `attention` per level from the finest."""
-    stem, leaf = name.rsplit(".", 1)
-    if stem in UNET_ENDS:
-        return f"{UNET_ENDS[stem]}.{leaf}"
-    if m := re.fullmatch(r"mid_block\.resnets\.(\d)\.(.+)", stem):
-        return f"middle_block.{2 * int(m[1])}.{RESNET[m[2]]}.{leaf}"
-    if m := re.fullmatch(r"mid_block\.attentions\.0\.(.+)", stem):
-        return f"middle_block.1.{m[1]}.{leaf}"
-    m = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", stem)
-    if not m:
-        raise KeyError(name)
-    side, level, kind, block, rest = m[1], int(m[2]), m[3], int(m[4]), m[5]
-    if side == "down":
-        place = f"input_blocks.{1 + (layers + 1) * level + block}"
-        last = f"input_blocks.{(layers + 1) * (level + 1)}"
-    else:
-        place = f"output_blocks.{(layers + 1) * level + block}"
-        last = f"output_blocks.{(layers + 1) * level + layers}"
-    if kind == "resnets":
-        return f"{place}.0.{RESNET[rest]}.{leaf}"
-    if kind == "attentions":
-        return f"{place}.1.{rest}.{leaf}"
-    if kind == "downsamplers":
-        return f"{last}.0.op.{leaf}"
-    return f"{last}.{2 if attention[::-1][level] else 1}.conv.{leaf}"
-
-
-def controlnet_key(name: str, layers: int, attention: list[bool]) -> str:
-    """diffusers' ControlNet name → ldm name without prefix, as `zero_convs.0.0.weight`."""
-    leaf = name.rsplit(".", 1)[1]
-    if name.startswith("controlnet_mid_block."):
-        return f"middle_block_out.0.{leaf}"
-    if m := re.match(r"controlnet_down_blocks\.(\d+)\.", name):
-        return f"zero_convs.{m[1]}.0.{leaf}"
-    if name.startswith("controlnet_cond_embedding.conv_in."):
-        return f"input_hint_block.0.{leaf}"
-    if m := re.match(r"controlnet_cond_embedding\.blocks\.(\d+)\.", name):
-        return f"input_hint_block.{2 * (int(m[1]) + 1)}.{leaf}"
-    if name.startswith("controlnet_cond_embedding.conv_out."):
-        return f"input_hint_block.14.{leaf}"
-    return unet_key(name, layers, attention)
 
 
 def vae_key(name: str) -> str:
@@ -92,7 +42,7 @@ def key_maps(config: dict, unet=None, controlnet=None, vae=None, text_encoder=No
     if text_encoder is not None:  # transformers before 5.6 says text_model., later ones don't
         maps["text_encoder"] = {k: TEXT_PREFIX + k.removeprefix("text_model.") for k in text_encoder.state_dict() if not k.endswith("position_ids")}
     if controlnet is not None:
-        maps["controlnet"] = {k: controlnet_key(k, layers, attention) for k in controlnet.state_dict()}
+        maps["controlnet"] = {k: ldm_key(k, layers) for k in controlnet.state_dict()}
     return maps
 
 

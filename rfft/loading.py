@@ -12,8 +12,9 @@ import torch
 
 from .files import opened
 from .models import ModelError, Models, Text
-from .names import layers_of, ldm_name
-from .schedule import Schedule
+from .names import layers_of, ldm_key
+from .schedule import Schedule, scaled_linear
+from .tokens import tokenize
 
 CONFIGS = Path(__file__).parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -182,12 +183,6 @@ def _controlnet(path: Path, configs):
         return _filled(model, {name: file.get_tensor(key).float() for name, key in names.items() if key in keys}, path.name)
 
 
-def ldm_key(name: str, layers: int) -> str:
-    """diffusers' name of a ControlNet's parameter -> ldm's."""
-    module, leaf = name.rsplit(".", 1)
-    return f"{ldm_name(module, layers)}.{leaf}"
-
-
 def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):
     """A CLIP text tower out of a single file: transformers names its weights with text_model. before 5.6 and without it since."""
     from accelerate import init_empty_weights
@@ -248,8 +243,7 @@ def _text_config(configs, part: str):
 # Together
 
 def _models(unet, controlnet, vae, texts: list, prediction: str) -> Models:
-    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64, device="cpu") ** 2  # SD's scaled_linear
-    schedule = Schedule(torch.cumprod(1 - betas, 0).float(), prediction)
+    schedule = Schedule(scaled_linear(), prediction)
     text_encoder = texts[0] if len(texts) == 1 else torch.nn.ModuleList(texts)
     return Models(unet, controlnet, vae, lambda prompts: read_one(texts[0], prompts) if len(texts) == 1 else read_two(*texts, prompts), schedule, text_encoder=text_encoder)
 
@@ -264,23 +258,6 @@ def read_two(first, second, prompts: list) -> Text:
     one = first(tokenize(prompts).to(first.device), output_hidden_states=True)
     two = second(tokenize(prompts, padding=0).to(second.device), output_hidden_states=True)
     return Text(torch.cat([one.hidden_states[-2], two.hidden_states[-2]], -1), two.text_embeds)
-
-
-START, END, LENGTH = 49406, 49407, 77
-
-
-def tokenize(prompts: list, padding: int = END) -> torch.Tensor:
-    """Prompts -> (B, 77) ids of CLIP's vocabulary: start, words, end, and padding: more ends in SD 1.x, 0 for SDXL's second encoder. Longer prompts lose their tail."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    global _bpe
-    if _bpe is None:
-        _bpe = SimpleTokenizer()
-    rows = [[START, *_bpe.encode(prompt)[:LENGTH - 2], END] for prompt in prompts]
-    return torch.tensor([row + [padding] * (LENGTH - len(row)) for row in rows], dtype=torch.long)
-
-
-_bpe = None
 
 
 def _json(configs, part: str) -> dict:

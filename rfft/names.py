@@ -50,6 +50,18 @@ def unet_name(module: str, layers: int, attention: list) -> str:
     return f"{place}.0.{RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"
 
 
+def ldm_key(name: str, layers: int) -> str:
+    """diffusers' name of a ControlNet's parameter -> ldm's, without prefix."""
+    module, leaf = name.rsplit(".", 1)
+    return f"{ldm_name(module, layers)}.{leaf}"
+
+
+def unet_key(name: str, layers: int, attention: list) -> str:
+    """The same for a UNet's parameters."""
+    module, leaf = name.rsplit(".", 1)
+    return f"{unet_name(module, layers, attention)}.{leaf}"
+
+
 def attention_of(down_block_types) -> list:
     """Whether each level of a UNet has attention, from its config."""
     return ["CrossAttn" in kind for kind in down_block_types]

@@ -7,6 +7,12 @@ import torch
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
+def scaled_linear() -> torch.Tensor:
+    """alpha-bar of Stable Diffusion's 1,000 timesteps, (1000,) float32 on the CPU: betas whose roots are evenly spaced."""
+    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64, device="cpu") ** 2
+    return torch.cumprod(1 - betas, 0).float()
+
+
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """alphas_cumprod: (T,) alpha-bar per timestep; prediction: what the UNet puts out, as diffusers' schedulers call it. Timesteps are plain integers."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from ..rfnet.files import write_picture, write_safetensors
+from ..rfnet.processes import accelerator
 from .adapter import Adapter, save_adapter, sha256_of
 from .config import ConfigError, TrainConfig
 from .evaluate import EVALUATION_SEEDS, evaluate, front, triples
@@ -38,14 +39,12 @@ class Run:
     """
 
     def __init__(self, config: TrainConfig, models: Models, reviewer, briefs: list, evaluation: list | None = None, watch=None, cpu: bool = False):
-        from accelerate import Accelerator
-
         if not briefs:
             raise ConfigError("there is nothing to train on: give at least one product and one prompt.")
         check_result(config)
         self.reviewer_ap = check_reviewer(reviewer.metadata, Path(config.reviewer).name, config.minimum_ap, config.force)
         self.config, self.briefs, self.watch = config, briefs, watch or show
-        self.accelerator = Accelerator(cpu=cpu)
+        self.accelerator = accelerator(cpu=cpu)
         self.first = self.accelerator.is_main_process
         if config.half_base:
             models.to(torch.bfloat16)

@@ -5,6 +5,12 @@ LABELS = ("available", "space_mismatch", "size_mismatch", "indistinctiveness", "
 # RF1M's sixth name: the product photo itself is cut off or broken. A reader knows it; no model is trained on it.
 UNSUITABLE = "unsuitable"
 
+# What a picture's badge says; web/js/page.js has the same words, for translation.
+PLAIN = {
+    "available": "fit to publish", "space_mismatch": "floats or sinks", "size_mismatch": "wrong size", "indistinctiveness": "hardly stands out",
+    "shape_hallucination": "grew extra parts",
+}
+
 MEANING = {
     "available": "The picture is fit to publish.",
     "space_mismatch": "The product floats, sinks in or stands on nothing.",

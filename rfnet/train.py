@@ -3,7 +3,6 @@
 
 import json
 import math
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from .metrics import table
 from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
 from .pretrained import load_imagenet, load_pretrained
+from .processes import accelerator
 from .sizes import resize
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
@@ -65,13 +65,10 @@ class Run:
 
     def __init__(self, config: TrainConfig, clock=time.monotonic):
         """clock: what config.minutes are counted by; time.process_time gives runs on a busy machine the same computing."""
-        from accelerate import Accelerator
-
         self.clock = clock
         self.config, self.out = config, Path(config.out)
         self.state_file = self.out.with_name(self.out.name + ".state")
-        alone = int(os.getenv("WORLD_SIZE", "1")) == 1 or torch.cuda.is_available()
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=not alone)  # untold, accelerate would not join a CPU's processes
+        self.accelerator = accelerator(mixed_precision=config.precision)
         self.first = self.accelerator.is_main_process
         if config.batch % self.accelerator.num_processes:
             raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")

@@ -1,26 +1,17 @@
 """A real ComfyUI with the shipped weights, its real web page, and a headless Chromium that opens it."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 from reliable_ads.devtools.comfy import ComfyServer
-
-from .desk import Desk
-
-NO_BROWSER = "no Chromium here: install one (Debian, Ubuntu: apt install chromium) or run `python -m playwright install chromium` with .venv's Python"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+from reliable_ads.devtools.desk import NO_BROWSER, Desk, chromium
 
 
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -r requirements-dev.txt")
     with playwright.sync_playwright() as running:
-        found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-        path = next(filter(None, found), running.chromium.executable_path)
-        if not Path(path).is_file():
+        started = chromium(running)
+        if started is None:
             pytest.skip(NO_BROWSER)
-        started = running.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield started
         started.close()
 

@@ -5,10 +5,9 @@ from itertools import count
 import pytest
 from PIL import Image
 from reliable_ads.devtools.comfy import ComfyServer
+from reliable_ads.devtools.desk import Desk
 from reliable_ads.rfnet.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
-
-from .desk import Desk
 
 NUMBERS = count()
 BOX, READY = ".rf-label", ".rf-label-button:enabled:has-text('fit to publish')"

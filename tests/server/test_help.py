@@ -63,7 +63,7 @@ def test_readers_of_other_languages_get_the_english_page(asked, nodes):
 def test_pictures_on_the_pages_are_served(asked):
     for path in locales.PAGES.glob("**/*.md"):
         pictures = re.findall(r"!\[.*?\]\((.*?)\)", path.read_text(encoding="utf-8"))
-        assert pictures, f"{path} shows none: python -m reliable_ads.devtools.node_pictures takes one"
+        assert pictures, f"{path} shows none: python -m reliable_ads.devtools.pictures takes one"
         for picture in pictures:  # the front end looks for them below docs/
             assert asked.get(f"/extensions/{PACK}/docs/{picture}"), (path, picture)
 

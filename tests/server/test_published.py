@@ -13,8 +13,6 @@ from . import ads
 from .installed import installed, refused, requirements
 from .test_served import NODES
 
-WEIGHTS = ("rfnet/weights/rfnet_compact.safetensors", "pocket/weights/pocket_sd.safetensors", "pocket/weights/pocket_canny.safetensors")
-needs_weights = pytest.mark.skipif(not all((ROOT / name).is_file() for name in WEIGHTS), reason="the trained weights are not in this checkout")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,6 @@ def test_all_nodes_pages_and_workflows_are_there(clean):
     assert f"custom_nodes/{PACK} module" not in server.log.read_text("utf-8", errors="replace")  # "Cannot import ... module for custom nodes"
 
 
-@needs_weights
 def test_the_demo_runs_as_it_is_opened(clean):
     client, _ = clean
     graph = shipped(client, "pocket_demo", attempts=1)
@@ -67,7 +64,6 @@ def test_the_demo_runs_as_it_is_opened(clean):
     assert len(json.loads(shown[titled(graph, "Draw until accepted")]["report"][0])["attempts"]) == 1
 
 
-@needs_weights
 def test_the_product_list_runs_as_it_is_opened(clean):
     client, server = clean
     graph = shipped(client, "product_list", attempts=1)
@@ -77,7 +73,6 @@ def test_the_product_list_runs_as_it_is_opened(clean):
     assert (album / "index.html").is_file() and len(list((album / "entries").glob("*.json"))) == 8
 
 
-@needs_weights
 def test_without_optional_packages_the_pack_loads_and_draws(bare):
     client, server = bare
     assert nodes_of(client) == NODES
@@ -91,7 +86,6 @@ def test_without_optional_packages_the_pack_loads_and_draws(bare):
     assert ads.pixels(client, client.outputs(graph)["save"]).shape == (ads.SIZE, ads.SIZE, 3)
 
 
-@needs_weights
 def test_without_optional_packages_a_node_says_what_to_install(bare):
     client, _ = bare
     client.upload("product.png", ads.png(ads.cut_out()))

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.config import TrainConfig, read_config
 from reliable_ads.rfft.estimate import estimate
-from reliable_ads.rfft.loading import BLOCK, CONFIGS, OPEN_CLIP, SDXL, check_models, from_open_clip, ldm_key, load, skeleton
+from reliable_ads.rfft.loading import BLOCK, CONFIGS, OPEN_CLIP, SDXL, check_models, from_open_clip, load, skeleton
 from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.memory import Rung
 from reliable_ads.rfft.models import ModelError
-from reliable_ads.rfft.names import attention_of, unet_name
+from reliable_ads.rfft.names import attention_of, ldm_key, unet_key, unet_name
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfft.train import Run
 
@@ -90,7 +90,7 @@ def test_every_weight_of_the_real_layout_has_its_place(layout, bones):
     vae = turned(convert_ldm_vae_checkpoint(empty(layout["vae"], "first_stage_model."), config("vae")))
     assert {key: shape[:2] if len(shape) == 4 and "attentions" in key else shape for key, shape in vae.items()} == sizes(models.vae)
     assert {ldm_key(key, 2): shape for key, shape in sizes(models.controlnet).items()} == {key: tuple(shape) for key, shape in layout["controlnet"].items()}
-    ldm = {f"{unet_name(key.rsplit('.', 1)[0], 2, [False, True, True])}.{key.rsplit('.', 1)[1]}": shape for key, shape in sizes(models.unet).items()}
+    ldm = {unet_key(key, 2, [False, True, True]): shape for key, shape in sizes(models.unet).items()}
     assert ldm == {key: tuple(shape) for key, shape in layout["unet"].items()}
     for encoder, part, prefix in zip(models.text_encoder, SDXL.texts, SDXL.texts.values()):
         stored = {key.removeprefix(prefix): value for key, value in empty(layout["text"]).items() if key.startswith(prefix)}

@@ -10,7 +10,6 @@ from reliable_ads.rfnet.data import read_scenes
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
-pytestmark = pytest.mark.skipif(not DEFAULT_WEIGHTS.is_file() or not TEST_SPLIT.is_dir(), reason="the trained weights or the test split are not in this checkout")
 
 
 @pytest.fixture(scope="module")

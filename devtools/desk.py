@@ -1,10 +1,15 @@
 """ComfyUI's page, as someone with a browser uses it."""
 
 import json
+import shutil
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from reliable_ads.devtools.comfy import PACK
+from .comfy import PACK
+
+NO_BROWSER = "no Chromium here: install one (Debian, Ubuntu: apt install chromium) or run `python -m playwright install chromium` with .venv's Python"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 # A page that shows but what a test does: no tour, no news, nothing kept from the page before.
 QUIET = {
@@ -17,13 +22,20 @@ NODE = "const node = app.graph._nodes.find(({ type }) => type === kind);"
 STRIP = NODE + "const strip = node?.widgets?.find(({ name }) => name === 'verdicts')?.element;"
 
 
+def chromium(playing):
+    """A headless Chromium for a playwright that runs: the system's, or playwright's own; None where there is none (NO_BROWSER says what to do)."""
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    path = next(filter(None, found), playing.chromium.executable_path)
+    return playing.chromium.launch(executable_path=path, args=ARGUMENTS) if Path(path).is_file() else None
+
+
 class Desk:
     """One page with these settings of its user's. errors: whatever went wrong on it, and what our scripts complained of; scripts: {path: bytes} of ours."""
 
-    def __init__(self, browser, address: str, settings: dict):
+    def __init__(self, browser, address: str, settings: dict, width: int = 1600, height: int = 1000):
         self.address, self.errors, self.scripts, self.loading = address, [], {}, True
         self._settle({**QUIET, **settings})
-        self.context = browser.new_context(viewport={"width": 1600, "height": 1000})
+        self.context = browser.new_context(viewport={"width": width, "height": height})
         self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
         self.context.route("**/*", self._only_here)
@@ -50,7 +62,25 @@ class Desk:
         dialog.get_by_test_id(f"template-workflow-{name}").click()
         self.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")
         self.page.wait_for_function("!document.querySelector('[role=dialog]')")
-        self._command("Comfy.Canvas.FitView")  # what is out of sight is not drawn
+        self.fit()
+
+    def open_graph(self, graph: dict) -> None:
+        """Opens a workflow as it is saved in a file."""
+        self.page.evaluate("(graph) => app.loadGraphData(graph, true, true, 'workflow')", graph)
+        self.fit()
+
+    def fit(self) -> None:
+        """Shows what is selected, or everything: what is out of sight is not drawn."""
+        self._command("Comfy.Canvas.FitView")
+
+    def settle(self) -> None:
+        """Until nothing moves any more: the canvas glides to where it is sent, and Vue nodes take their places one by one."""
+        self.page.evaluate(
+            """async () => {
+                 const places = () => JSON.stringify([...document.querySelectorAll('[data-node-id]')].map((node) => node.getBoundingClientRect()))
+                 for (let before; before !== places(); await new Promise((resolve) => setTimeout(resolve, 1500))) before = places()
+               }"""
+        )
 
     def set(self, kind: str, **values) -> None:
         """Sets widgets of the node of this kind."""

@@ -1,0 +1,100 @@
+"""`python -m reliable_ads.devtools.pictures workflow | nodes`: pictures of the real web page of a real ComfyUI.
+
+`workflow FILE.json` takes the picture that lies beside a workflow, after running it with --run; --vue, --light, --width and --node are for looking at the nodes
+themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. Needs playwright and a Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from PIL import Image
+
+from .comfy import ROOT, ComfyServer
+from .desk import NO_BROWSER, Desk, chromium
+
+PAGES = ROOT / "web" / "docs"
+WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
+CORNER, MARGIN, HEAD = (200, 160), 12, 58  # where a node stands on the page, pixels; what is shown around it, and above it: its title and the pack's badge
+PLACE = """(kind) => {
+  app.graph.clear()
+  const node = LiteGraph.createNode(kind)
+  app.graph.add(node)
+  node.pos = [0, 0]
+  node.setSize([Math.max(400, node.computeSize()[0]), node.computeSize()[1]])
+}"""
+VIEW = """(offset) => {
+  Object.assign(app.canvas.ds, { scale: 1, offset })
+  app.canvas.setDirty(true, true)
+  return [...app.graph._nodes[0].size]
+}"""
+SELECT = "(title) => app.canvas.selectNode(app.graph._nodes.find((node) => node.title === title))"
+
+
+def workflow(options: Namespace, browser, address: str) -> None:
+    """The picture of one workflow."""
+    settings = {"Comfy.VueNodes.Enabled": options.vue, "Comfy.ColorPalette": "light" if options.light else "dark", "Comfy.Graph.CanvasInfo": False}
+    desk = Desk(browser, address, settings, options.width, round(options.width * 9 / 16))
+    desk.open_graph(json.loads(options.file.read_text(encoding="utf-8")))
+    if options.run_it:
+        desk.run()
+    if options.node:
+        desk.page.evaluate(SELECT, options.node)
+    desk.fit()
+    desk.settle()
+    picture = Image.open(io.BytesIO(desk.page.screenshot())).convert("RGB")
+    out = options.out or options.file.with_suffix(".jpg")
+    picture.save(out, **({} if out.suffix == ".png" else {"quality": 85}))
+    print(f"{out}: {len(desk.errors)} page errors", *desk.errors, sep="\n")
+    desk.close()
+
+
+def nodes(options: Namespace, browser, address: str) -> None:
+    """The pictures of the help pages."""
+    desk = Desk(browser, address, {"Comfy.Graph.CanvasInfo": False}, 1100, 1200)
+    for folder in sorted(page for page in PAGES.iterdir() if page.is_dir() and page.name not in WITH_OWN):
+        desk.page.evaluate(PLACE, folder.name)
+        desk.settle()
+        width, height = desk.page.evaluate(VIEW, CORNER)
+        desk.settle()
+        clip = {"x": CORNER[0] - MARGIN, "y": CORNER[1] - HEAD, "width": width + 2 * MARGIN, "height": height + HEAD + MARGIN}
+        shot = Image.open(io.BytesIO(desk.page.screenshot(clip=clip))).convert("RGB")
+        shot.quantize(64).save(folder / "node.png", optimize=True)
+        print(folder / "node.png", shot.size)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("workflow", help="the picture of one workflow")
+    one.set_defaults(take=workflow)
+    one.add_argument("file", type=Path)
+    one.add_argument("--out", type=Path, help="a .jpg or .png (default: beside the workflow)")
+    one.add_argument("--run", dest="run_it", action="store_true", help="run it first")
+    one.add_argument("--vue", action="store_true", help="in Vue nodes")
+    one.add_argument("--light", action="store_true", help="in the light theme")
+    one.add_argument("--width", type=int, default=1600, help="of the window, pixels")
+    one.add_argument("--node", help="title of a node to show from near")
+    commands.add_parser("nodes", help="each node's picture for its help page").set_defaults(take=nodes)
+    options = parser.parse_args()
+
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory(prefix="ComfyUI-") as base, sync_playwright() as playing:
+        if (browser := chromium(playing)) is None:
+            print(NO_BROWSER, file=sys.stderr)
+            return 1
+        with ComfyServer(Path(base), Path(base) / "server.log", ("--cpu", "--preview-method", "auto")) as server:
+            options.take(options, browser, server.address)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
