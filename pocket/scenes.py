@@ -16,6 +16,7 @@ from .products import COLOURS, ProductModel, make_product, seed_of
 OTHER_SIZE_SHARE = 0.2    # of available and size_mismatch scenes: only the caption tells how large the product is
 OWN_PART_SHARE = 0.22     # of available scenes: only the product's own picture tells that its legs, pedestal or handle belong to it
 PRODUCTS = {"train": 2400, "val": 150, "test": 250}      # distinct product numbers a split draws from
+TEST_SCENES = 1000        # that ship; each further thousand shows products of its own, so that a benchmark can have as many as it needs
 AVAILABLE_SHARE = 0.5
 
 # panorama -> words; a room belongs to exactly one split
@@ -179,7 +180,8 @@ def make_scene(split: str, number: int) -> Scene:
     """Scene `number` of a split; the same arguments give the same scene on every machine."""
     seed = seed_of("scene", split, number)
     rng = np.random.default_rng(seed)
-    product = make_product(split, int(rng.integers(PRODUCTS[split])))
+    first = number // TEST_SCENES * PRODUCTS[split] if split == "test" else 0
+    product = make_product(split, first + int(rng.integers(PRODUCTS[split])))
     label = _label(rng)
     cause = _choose(rng, CAUSES[label]) if label in CAUSES else ""
     twist = np.random.default_rng([seed, 1])
