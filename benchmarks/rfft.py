@@ -1,141 +1,212 @@
-"""`python -m benchmarks.rfft cost`: what a training step of RFFT costs: memory with recomputed activations against without, and two processes against one.
+"""What RFFT does to the pocket family: how many more pictures are usable, whether they get dull, with which losses, and whether the gain moves along.
 
-Memory is the peak of a process's own account while it takes one differentiable step of a random-weight SD 1.5 in float32 on the CPU, over what it held before; the
-allocator is told to hand back at once what is freed, so that it is the tensors that are counted. Processes are two of gloo, against one with the doubled batch.
+    python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets eye graph cost] [--products 200] [--judge WEIGHTS]
+
+`train` runs benchmarks/tuning.py's trainings (about ten minutes of one core each; a stopped one goes on). `rates` draws test products by each of them and by the
+ControlNet as it was, with the same seeds. `transfer` moves one adapter to other checkpoints and LoRAs (docs/pocket.md says how they are made). `passes` compares the schedule with the paper's
+on validation products. The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that no training looks at. `sheets` mixes
+100 pictures of before with 100 of after for labelling by eye; labels go into benchmarks/labels/rfft_eye.json, and `eye` counts them.
+`products` is only needed to make benchmarks/products anew, from `pocket render --test 1400`. `cost` is benchmarks/rfft_cost.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
+from pathlib import Path
 
-from .common import Figure, publish
+import numpy as np
+import torch
 
-THRIFTY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072"}
+from reliable_ads.pocket.ldm import CHECKPOINT
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
+
+from . import rfft_pictures, tuning
+from .common import ROOT, Figure, mean, publish, share
+from .sampler import JUDGE
+
+COMMAND = "python -m benchmarks.rfft"
+VARIANTS = ROOT / "data" / "variants"
+ATTEMPTS = 5
+THRESHOLD = 0.5
+GAIN = 0.15  # points at which schedules are compared
 
 
-def main(argv=None) -> int:
+def of_products(values: np.ndarray, seeds: int) -> np.ndarray:
+    """The mean of each product's pictures: what intervals are drawn over."""
+    return values.reshape(-1, seeds).mean(1)
+
+
+def gain(after: np.ndarray, before: np.ndarray, target: float | None = None) -> Figure:
+    """mean(after) - mean(before) of the same products, with a paired bootstrap 95 % interval over products."""
+    value, low, high = mean(after - before)
+    return Figure(value, low, high, len(before), "points", f">= {target}" if target else "", value >= target if target else None)
+
+
+def ratio(after: np.ndarray, before: np.ndarray, draws: int = 2000) -> tuple[float, float, float]:
+    """mean(after) / mean(before), with the same interval."""
+    rows = np.random.default_rng(0).integers(len(before), size=(draws, len(before)))
+    found = after[rows].mean(1) / before[rows].mean(1)
+    return float(after.mean() / before.mean()), float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
+
+
+def rate(values: np.ndarray) -> Figure:
+    return Figure(*mean(values), n=len(values), unit="share")
+
+
+def rates(options) -> tuple[dict[str, Figure], dict]:
+    """Table 3 in small: every training on the same test products and seeds, by its own reviewer and by the judge, and how varied its pictures are."""
+    studio = tuning.Studio(options.products, judge=options.judge)
+    accepted = lambda p: of_products(p >= THRESHOLD, studio.seeds)
+    drawn = {name: studio.draw(name, None if name == "before" else tuning.adapter(name)) for name in ("before", *options.runs)}
+    before, figures, details = drawn["before"], {}, {}
+    figures["rate_before"] = rate(accepted(before.reviewer))
+    if studio.judge:
+        figures["judge_before"] = rate(accepted(before.judge))
+    for name in options.runs:
+        now = drawn[name]
+        figures[f"rate_{name}"] = rate(accepted(now.reviewer))
+        figures[f"gain_{name}"] = gain(accepted(now.reviewer), accepted(before.reviewer), 0.20 if name == tuning.TUNED else None)
+        if studio.judge:
+            figures[f"judge_gain_{name}"] = gain(accepted(now.judge), accepted(before.judge), 0.15 if name == tuning.TUNED else None)
+        value, low, high = ratio(now.diversity, before.diversity)
+        bound, holds = {"none": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
+        figures[f"diversity_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
+        details[name] = {**now.evaluation.drift(before.evaluation), "cc": now.evaluation.cc, "probabilities": now.evaluation.probabilities,
+                         "diversity_colour": now.evaluation.diversity_colour / before.evaluation.diversity_colour, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
+    figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
+    for cc, kl in (("cc", "kl"), ("cc_weak", "kl_weak")):
+        if cc in drawn and kl in drawn:
+            found = gain(accepted(drawn[cc].reviewer), accepted(drawn[kl].reviewer))
+            figures[f"{cc}_above_{kl}"] = Figure(found.value, found.low, found.high, found.n, "points", "> 0, interval too", found.low > 0)
+    return figures, {"rates": details, "history": {name: trimmed(tuning.history(name)) for name in options.runs}}
+
+
+def trimmed(rows: list) -> list:
+    """A history without what only its own run needs."""
+    return [{key: row[key] for key in ("step", "updates", "passes", "seconds", "rate", "diversity", "diversity_colour", "brightness", "saturation", "contrast", "cc", "probabilities")} for row in rows]
+
+
+def passes_to(rows: list, points: float) -> float:
+    """UNet passes until the rate on validation products has risen by so many points for good: where the last evaluation below it and the next one are joined by a line."""
+    start, below = rows[0]["rate"]["value"], max(i for i, row in enumerate(rows) if row["rate"]["value"] - rows[0]["rate"]["value"] < points)
+    if below + 1 == len(rows):
+        return float("inf")
+    one, other = rows[below], rows[below + 1]
+    part = (start + points - one["rate"]["value"]) / (other["rate"]["value"] - one["rate"]["value"])
+    return one["passes"] + part * (other["passes"] - one["passes"])
+
+
+def passes(options) -> tuple[dict[str, Figure], dict]:
+    """UNet passes to +15 points on validation products, against one gradient per drawing, which is the paper's schedule."""
+    ours, papers = (passes_to(tuning.history(name), GAIN) for name in (tuning.TUNED, "paper"))
+    value = ours / papers
+    return {"passes_ours": Figure(ours, n=1, unit="passes"), "passes_paper": Figure(papers, n=1, unit="passes"),
+            "passes_ratio": Figure(value, n=1, unit="of the paper's", target="<= 0.333", holds=value <= 1 / 3)}, {"history_paper": trimmed(tuning.history("paper"))}
+
+
+def variants() -> dict[str, dict]:
+    """{name: what Studio.draw takes}: the family itself, other checkpoints, LoRAs on the family's own."""
+    files = sorted(VARIANTS.glob("*.safetensors"))
+    return {"pocket": {}} | {file.stem: {"loras": (file,)} if file.stem.startswith("lora_") else {"checkpoint": file} for file in files}
+
+
+def transfer(options) -> tuple[dict[str, Figure], dict]:
+    """Table 4 in small: the same adapter beside other checkpoints and LoRAs, one picture per product."""
+    studio, figures, gains = tuning.Studio(options.products, 2, options.judge), {}, {}
+    accepted = lambda drawn: of_products(drawn.reviewer >= THRESHOLD, studio.seeds)
+    judged = lambda drawn: of_products(drawn.judge >= THRESHOLD, studio.seeds)
+    for name, models in variants().items():
+        before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
+        after = studio.draw(tuning.TUNED if name == "pocket" else f"{name}_after", tuning.adapter(tuning.TUNED), **models)
+        figures[f"transfer_{name}_before"], figures[f"transfer_{name}_after"] = rate(accepted(before)), rate(accepted(after))
+        gains[name] = found = gain(accepted(after), accepted(before))
+        part = found.value / gains["pocket"].value
+        figures[f"transfer_{name}_gain"] = found if name == "pocket" else Figure(found.value, found.low, found.high, found.n, "points", "half of its own", part >= 0.5)
+        if studio.judge:
+            figures[f"transfer_{name}_judge_gain"] = gain(judged(after), judged(before))
+    if len(gains) > 1:
+        least = min(found.value / gains["pocket"].value for name, found in gains.items() if name != "pocket")
+        figures["transfer_min_share"] = Figure(least, n=len(gains) - 1, unit="of its own", target=">= 0.5", holds=least >= 0.5)
+    return figures, {}
+
+
+@torch.no_grad()
+def attempts(options) -> tuple[dict[str, Figure], dict]:
+    """Recurrent generation before and after: attempts per usable picture, at most five for a product, on the same products and seeds."""
+    from reliable_ads.rfft.rollout import Order, draw, prepare, review_logits
+    from reliable_ads.rfnet.weights import load_reviewer
+
+    reviewer, briefs, found = load_reviewer(DEFAULT_WEIGHTS), tuning.test_products(options.products), {}
+    for name, adapter in (("before", None), ("after", tuning.adapter(tuning.TUNED))):
+        models, _ = tuning.models_with(adapter)
+        orders = [Order(canvas, prompt, brief.seed) for brief, (canvas, prompt) in zip(briefs, tuning.placed(briefs))]
+        drawn, usable, left = np.zeros(len(orders)), np.zeros(len(orders)), list(range(len(orders)))
+        for attempt in range(ATTEMPTS):
+            passed = []
+            for rows in (left[i:i + 16] for i in range(0, len(left), 16)):
+                batch = prepare(models, [Order(orders[row].canvas, orders[row].prompt, orders[row].seed + attempt) for row in rows], tuning.SAMPLING)
+                p = review_logits(reviewer, draw(models, batch, tuning.SAMPLING), [order.canvas for order in batch.orders]).softmax(1)[:, 0]
+                passed += [row for row, value in zip(rows, p.tolist()) if value >= THRESHOLD]
+            drawn[left] += 1
+            usable[passed] = 1
+            left = [row for row in left if not usable[row]]
+        found[name] = np.stack([drawn, usable], 1)
+    rows = np.random.default_rng(0).integers(options.products, size=(2000, options.products))
+    figures = {}
+    for name, values in found.items():
+        draws = values[rows].sum(1)
+        costs = draws[:, 0] / draws[:, 1]
+        figures[f"attempts_{name}"] = Figure(float(values[:, 0].sum() / values[:, 1].sum()), float(np.percentile(costs, 2.5)), float(np.percentile(costs, 97.5)), len(values), "attempts")
+        figures[f"within_5_{name}"] = Figure(*share(int(values[:, 1].sum()), len(values)), len(values), "share")
+    return figures, {}
+
+
+def train(options) -> tuple[dict[str, Figure], dict]:
+    def watch(event: dict) -> None:
+        if event["kind"] == "evaluation":
+            print(f"  {event['step']} steps, {event['passes']} passes, {event['seconds']:.0f} s: {event['evaluation']}", flush=True)
+
+    torch.set_num_threads(1)
+    for name in options.runs:
+        print(f"{name}:", flush=True)
+        tuning.train(name, watch, **options.changes)
+    return {}, {}
+
+
+def cost(options) -> tuple[dict[str, Figure], dict]:
+    from .rfft_cost import costs
+    return costs(128 if options.quick else 256)
+
+
+PARTS = {
+    "products": lambda options: print(tuning.keep_products(options.rendered), "products") or ({}, {}),
+    "train": train, "rates": rates, "passes": passes, "transfer": transfer, "attempts": attempts, "cost": cost,
+    "sheets": rfft_pictures.sheets, "eye": rfft_pictures.eye, "graph": rfft_pictures.graph,
+}
+EVERYTHING = ["train", "rates", "passes", "transfer", "attempts", "sheets", "graph", "cost"]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["cost"])
-    parser.add_argument("--size", type=int, default=256, help="side of the pictures, pixels")
-    parser.add_argument("--only", choices=["memory", "processes"], help="one half of the part")
-    parser.add_argument("--quick", action="store_true", help="pictures of 128 pixels, nothing is written")
-    parser.add_argument("--role", choices=["step", "gradient"], help=argparse.SUPPRESS)  # what the processes started below do
-    parser.add_argument("--checkpointing", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
-    if options.role:
-        print("ANSWER" + json.dumps(step(options.size, options.checkpointing) if options.role == "step" else gradient(options.dtype)), flush=True)
-        return 0
-    size = 128 if options.quick else options.size
-    figures, details = {}, {}
-    if options.only != "processes":
-        kept, recomputed = (run_alone("step", "--size", str(size), *flags)["bytes"] for flags in ((), ("--checkpointing",)))
-        ratio = recomputed / kept
-        figures["memory_ratio"] = Figure(ratio, n=1, target="<= 0.45", holds=ratio <= 0.45)
-        figures["memory_kept_mib"] = Figure(kept / 2 ** 20, n=1, unit="MiB")
-        figures["memory_recomputed_mib"] = Figure(recomputed / 2 ** 20, n=1, unit="MiB")
-        details["memory"] = f"SD 1.5, random weights, float32, {size}x{size}, batch 1, guidance and consistent condition on"
-    if options.only != "memory":
-        for dtype, key in (("float64", "two_process_gradient_error_fp64"), ("float32", "two_process_gradient_error")):
-            error = largest_difference(run_alone("gradient", "--dtype", dtype)["gradient"], run_together("gradient", "--dtype", dtype)["gradient"])
-            figures[key] = Figure(error, n=1, target="<= 1e-5", holds=error <= 1e-5)
-    for key, figure in figures.items():
-        print(f"{key}: {figure.value:.3g}")
-    publish("rfft", "python -m benchmarks.rfft cost", [0], figures, options.quick or bool(options.only) or size != 256, details)
+    parser.add_argument("--quick", action="store_true", help="two steps and six products; nothing is written")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=EVERYTHING)
+    parser.add_argument("--runs", nargs="+", choices=tuning.RUNS, default=[name for name in tuning.RUNS if name != "paper"], help="which trainings (default: all but the paper's schedule)")
+    parser.add_argument("--products", type=int, default=200, help="test products")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the independent judge")
+    parser.add_argument("--rendered", type=Path, default=ROOT / "data" / "pocket" / "test", help="for products: rendered test scenes from number 1000 on")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "rfft")
+    options = parser.parse_args()
+    options.changes = {}
+    if options.quick:
+        options.products, options.changes = 6, dict(steps=2, evaluate_every=1, evaluation_products=4, batch=2)
+        tuning.WORK = tuning.WORK / "quick"
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        figures, details = PARTS[name](options)
+        if figures:
+            publish("rfft", COMMAND, "of each order: its product's place and number (rfft.evaluate.triples)", figures, options.quick, details)
     return 0
-
-
-def run_alone(*arguments) -> dict:
-    """What a process of its own answers."""
-    return answer([sys.executable, "-m", "benchmarks.rfft", "cost", "--role", *arguments])
-
-
-def run_together(*arguments) -> dict:
-    """What the first of two gloo processes answers."""
-    return answer([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "benchmarks.rfft", "cost", "--role", *arguments])
-
-
-def answer(command: list) -> dict:
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **THRIFTY})
-    lines = [line.split("ANSWER", 1)[1] for line in done.stdout.splitlines() if "ANSWER" in line]
-    if done.returncode or not lines:
-        raise RuntimeError(f"{' '.join(command[2:])} failed:\n{done.stderr[-2000:]}")
-    return json.loads(lines[0])
-
-
-def step(size: int, checkpointing: bool) -> dict:
-    """{"bytes"}: the most that one differentiable step holds besides weights and adapter."""
-    import resource
-
-    import psutil
-    import torch
-    from reliable_ads.rfft.adapter import Adapter
-    from reliable_ads.rfft.config import TrainConfig
-    from reliable_ads.rfft.loading import SD15, untrained
-    from reliable_ads.rfft.objective import objective
-    from reliable_ads.rfft.rollout import Order, prepare
-    from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-
-    torch.manual_seed(0)
-    models = untrained(SD15).freeze().checkpoint(checkpointing)
-    reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
-    config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=size, batch=1)
-    adapter = Adapter(models.controlnet, config.rank)
-    for p in adapter.parameters():
-        p.grad = torch.zeros_like(p)  # there after the first step of a training
-    batch = prepare(models, [Order(product_canvas(size), "on a wooden table", 0)], config.training_sampling)
-    before = psutil.Process().memory_info().rss
-    objective(models, reviewer, adapter, config, batch, config.sampling_steps - 1, batch.noise)["total"].backward()
-    return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before}
-
-
-def product_canvas(size: int, seed: int = 0):
-    """A box in a colour of its own."""
-    import numpy as np
-    from reliable_ads.rfnet.product import Product, place
-
-    rgba = np.zeros((96, 96, 4), np.float32)
-    rgba[20:80, 25:70] = (*np.random.default_rng(seed).random(3), 1.0)
-    return place(Product.from_arrays(rgba, caption="a box"), size, size)
-
-
-def gradient(dtype: str) -> dict:
-    """{"gradient"}: the mean gradient of one update of the pocket family, over two pictures in one process or one in each of two; told only by the first."""
-    import torch
-    from accelerate import Accelerator
-    from reliable_ads.pocket import tuning
-    from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
-    from reliable_ads.rfft.adapter import Adapter
-    from reliable_ads.rfft.config import TrainConfig
-    from reliable_ads.rfft.objective import objective
-    from reliable_ads.rfft.rollout import Order, prepare
-    from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-
-    accelerator, kind = Accelerator(cpu=True), getattr(torch, dtype)
-    models, reviewer = tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind), load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind)
-    config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=128, sampling_steps=20, guidance=1.5)
-    adapter = Adapter(models.controlnet, 4)
-    torch.manual_seed(1)
-    for update in adapter.updates:
-        torch.nn.init.normal_(update.up, std=0.02)
-    orders = [Order(product_canvas(128, seed), "photo, on sand, a park, soft daylight", seed) for seed in range(2)]
-    mine = orders[accelerator.process_index::accelerator.num_processes]
-    batch = prepare(models, mine, config.training_sampling)
-    objective(models, reviewer, adapter, config, batch, 18, batch.noise)["total"].backward()
-    flat = accelerator.reduce(torch.cat([p.grad.flatten() for p in adapter.parameters()]), "mean") if accelerator.num_processes > 1 else torch.cat([p.grad.flatten() for p in adapter.parameters()])
-    if not accelerator.is_main_process:
-        sys.stdout = open(os.devnull, "w")  # one answer is enough
-    picked = torch.linspace(0, len(flat) - 1, 20000).long()
-    return {"gradient": flat[picked].tolist()}
-
-
-def largest_difference(one: list, two: list) -> float:
-    """The largest difference of two gradients, over the largest entry."""
-    return max(abs(a - b) for a, b in zip(one, two)) / max(abs(a) for a in one)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts all figures of benchmarks/results/*.json into docs/figures.md and the headlines into README: `python -m benchmarks.table` (`--check` only compares)."""
+"""Puts all figures of benchmarks/results/*.json into docs/figures.md, and some into README and docs/rfft.md: `python -m benchmarks.table` (`--check` only compares)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import sys
 
 from .common import RESULTS, ROOT
 
-START, END = "<!-- figures -->", "<!-- /figures -->"
 HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
     "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio_half", "attempts_ratio_remedies"),
-    "rfft": ("rate_gain", "judge_gain"),
+    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "diversity_cc", "diversity_none", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
@@ -36,6 +35,21 @@ WORDS = {
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
+RUNS = {"none": "no regulariser", "none_long": "no regulariser, three times as long", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "cc": "consistent condition, beta 0.05", "cc_weak": "consistent condition, beta 0.01",
+        "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
+WORDS |= {
+    "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
+    "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, after minus before",
+    "gain_cc": "RFFT, consistent condition: accepted by RFNet, after minus before", "judge_gain_cc": "... by the independent judge", "diversity_cc": "... diversity across seeds, of before",
+    "diversity_none": "RFFT, no regulariser: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
+    "memory_ratio": "RFFT: memory of a step with recomputed activations, of the same without (SD 1.5, 256 px)", "memory_kept_mib": "... without, MiB", "memory_recomputed_mib": "... with, MiB",
+    "estimate_512_kept_gib": "... estimated at 512 px in bf16: without, GiB", "estimate_512_recomputed_gib": "... with, GiB", "estimate_512_ratio": "... with, of without",
+    "two_process_gradient_error": "Two processes' gradient against one's, largest difference", "two_process_gradient_error_fp64": "... in float64",
+    "attempts_before": "Recurrent generation, attempts per usable picture: before", "attempts_after": "... after", "within_5_before": "... products with one within five, before", "within_5_after": "... after",
+    "passes_ours": "... passes, eight updates per drawing", "passes_paper": "... passes, one update per drawing",
+}
+RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, after minus before", "judge_gain_": "accepted by the judge, after minus before", "diversity_": "diversity across seeds, of before"}
+VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
 
@@ -48,7 +62,19 @@ def words(key: str) -> str:
     for prefix, text in (("whole_ahead_of_", "... AP lost"), ("ap_", "...")):
         if key.startswith(prefix) and key.removeprefix(prefix) in ABLATIONS:
             return f"{text} {ABLATIONS[key.removeprefix(prefix)]}"
+    if key not in WORDS:
+        for prefix, text in RFFT.items():
+            if key.removeprefix(prefix) in RUNS:
+                return f"RFFT, {RUNS[key.removeprefix(prefix)]}: {text}"
+        for ending, text in VARIANT_ROWS.items():
+            if key.startswith("transfer_") and key.endswith(ending):
+                return f"RFFT's adapter beside {variant(key.removeprefix('transfer_').removesuffix(ending))}: {text}"
     return WORDS.get(key, key)
+
+
+def variant(name: str) -> str:
+    """A checkpoint or LoRA in words."""
+    return {"pocket": "its own checkpoint", "seed": "a checkpoint of another training seed"}.get(name, f"a LoRA of style {name.removeprefix('lora_')}" if name.startswith("lora_") else f"a checkpoint of style {name}")
 
 
 def number(figure: dict) -> str:
@@ -86,16 +112,37 @@ def everything() -> str:
 
 
 def headlines() -> str:
-    """What stands in README."""
+    """The table of what most readers look for."""
     figures = {key: report["figures"][key] for name, report in reports().items() for key in HEADLINES.get(name, ()) if key in report["figures"]}
-    return "\n".join(rows(figures, figures)) + "\n"
+    return "\n".join(rows(figures, figures))
+
+
+def moved() -> str:
+    """One adapter beside other checkpoints and LoRAs: a line for each."""
+    figures = reports()["rfft"]["figures"]
+    names = [key.removeprefix("transfer_").removesuffix("_before") for key in figures if key.startswith("transfer_") and key.endswith("_before")]
+    lines = ["| the same adapter beside | accepted before | after | gain, points | gain by the judge, points |", "|---|---|---|---|---|"]
+    points = lambda figure: f"{100 * figure['value']:+.1f} ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
+    percent = lambda figure: f"{100 * figure['value']:.1f} %"
+    for name in names:
+        of = lambda what: figures[f"transfer_{name}_{what}"]
+        lines.append(f"| {variant(name)} | {percent(of('before'))} | {percent(of('after'))} | {points(of('gain'))} | {points(of('judge_gain'))} |")
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """A page with its tables between their marks, such as <!-- figures --> and <!-- /figures -->."""
+    for name, table in {"figures": headlines, "moved": moved}.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if start in text:
+            head, rest = text.split(start)
+            text = f"{head}{start}\n{table()}\n{end}{rest.split(end)[1]}"
+    return text
 
 
 def main() -> int:
-    readme, page = ROOT / "README.md", ROOT / "docs" / "figures.md"
-    text = readme.read_text(encoding="utf-8")
-    head, rest = text.split(START)
-    new = {readme: f"{head}{START}\n{headlines()}{END}{rest.split(END)[1]}", page: everything()}
+    pages = [ROOT / "README.md", ROOT / "docs" / "rfft.md"]
+    new = {**{page: filled(page.read_text(encoding="utf-8")) for page in pages}, ROOT / "docs" / "figures.md": everything()}
     if "--check" in sys.argv:
         return int(any(not file.exists() or file.read_text(encoding="utf-8") != content for file, content in new.items()))
     for file, content in new.items():

@@ -43,12 +43,12 @@ class RFControlNetLoader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, control_net_name="", adapter=NONE, adapter_2=NONE, adapter_3=NONE, **strengths):
-        return state_of(folder_of(control_net_name), control_net_name), *(state_of("controlnet", name) for name in (adapter, adapter_2, adapter_3))
+        return state_of(folder_of(control_net_name), control_net_name), *(state_of(folder_of(name), name) for name in (adapter, adapter_2, adapter_3))
 
     @classmethod
     def execute(cls, control_net_name, adapter, strength, adapter_2=NONE, strength_2=1.0, adapter_3=NONE, strength_3=1.0) -> io.NodeOutput:
         slots = ((adapter, strength), (adapter_2, strength_2), (adapter_3, strength_3))
-        adapters = [(path_of("controlnet", name), amount) for name, amount in slots if name != NONE]
+        adapters = [(path_of(folder_of(name), name), amount) for name, amount in slots if name != NONE]
         return io.NodeOutput(load(path_of(folder_of(control_net_name), control_net_name), adapters))
 
 
@@ -68,14 +68,15 @@ def base_files() -> list[str]:
 
 
 def adapter_files() -> list[str]:
-    """The adapters in models/controlnet, told by what their metadata say."""
-    return [name for name, kind in kinds().items() if kind != OTHER]
+    """The adapters in models/controlnet, told by what their metadata say, and the one that ships for the pocket ControlNet."""
+    own = [name for name, kind in kinds().items() if kind != OTHER]
+    return own + [name for name, kind in kinds("pocket").items() if kind == ADAPTER and name not in own]
 
 
-def kinds() -> dict:
-    """{name: kind} of the .safetensors in models/controlnet. A file that can't be read is in both lists: whoever chooses it is told why."""
-    names = [name for name in folder_paths.get_filename_list("controlnet") if name.endswith(".safetensors")]
-    return {name: kind_of(folder_paths.get_full_path("controlnet", name), state_of("controlnet", name)) for name in names}
+def kinds(folder: str = "controlnet") -> dict:
+    """{name: kind} of the .safetensors in this models folder. A file that can't be read is in both lists: whoever chooses it is told why."""
+    names = [name for name in folder_paths.get_filename_list(folder) if name.endswith(".safetensors")]
+    return {name: kind_of(folder_paths.get_full_path(folder, name), state_of(folder, name)) for name in names}
 
 
 @lru_cache(maxsize=1024)
@@ -91,7 +92,7 @@ def kind_of(path: str, state: str) -> str:
 
 
 def folder_of(name: str) -> str:
-    """Pocket ControlNets live in a folder of their own, because the stock loader would list them and read them wrongly."""
+    """Pocket ControlNets, and the adapter that ships for one, live in a folder of their own, because the stock loader would list them and read them wrongly."""
     return "pocket" if folder_paths.get_full_path("controlnet", name) is None and folder_paths.get_full_path("pocket", name) else "controlnet"
 
 

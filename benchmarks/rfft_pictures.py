@@ -1,0 +1,117 @@
+"""The pictures of benchmarks/rfft.py: sheets to label by eye, what their labels say, the README's grid of before and after, and the front of rate against diversity."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from reliable_ads.pocket.draw import sheet, to_image
+from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
+
+from . import tuning
+from .common import RESULTS, ROOT, Figure, mean, share
+
+EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
+PER_SHEET, LABELLED = 20, 100  # pictures; products
+GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
+COLUMNS, CELL = 10, 128
+COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
+TITLES = {"none": "no regulariser", "kl": "KL", "cc": "consistent condition"}
+
+
+def both(options) -> dict:
+    """{"before", "after": Drawn} of the tuned adapter's test products."""
+    studio = tuning.Studio(options.products)
+    return {"before": studio.draw("before"), "after": studio.draw(tuning.TUNED, tuning.adapter(tuning.TUNED))}, studio
+
+
+def named(picture) -> str:
+    """What a picture (3, H, W) is called, whatever it shows."""
+    return hashlib.sha256(to_image(picture).tobytes()).hexdigest()[:16]
+
+
+def sheets(options) -> tuple[dict[str, Figure], dict]:
+    """OUT/blind-000.png ...: the first picture of 100 products before and after, in an order that tells nothing; OUT/blind.json says which is which."""
+    drawn, studio = both(options)
+    rows = [{"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])} for way, found in drawn.items() for product in range(min(LABELLED, len(studio.briefs)))]
+    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+    for first in range(0, len(rows), PER_SHEET):
+        part = rows[first:first + PER_SHEET]
+        pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
+        texts = [f"{first + place}: {studio.briefs[row['product']].product.caption}" for place, row in enumerate(part)]
+        write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
+    write_text(options.out / "blind.json", json.dumps(rows))
+    return {}, {"eye_rows": rows}
+
+
+def eye(options) -> tuple[dict[str, Figure], dict]:
+    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers say, and the difference of the same products."""
+    labels = json.loads(EYE.read_text(encoding="utf-8"))["labels"]
+    rows = json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["eye_rows"]
+    if missing := [row["hash"] for row in rows if not all(row["hash"] in found for found in labels.values())]:
+        raise SystemExit(f"{EYE} has no label for {len(missing)} pictures of the last sheets: label them again")
+    votes = {(row["way"], row["product"]): np.mean([found[row["hash"]] == "available" for found in labels.values()]) for row in rows}
+    products = sorted({row["product"] for row in rows})
+    usable = {way: np.array([votes[way, product] > 0.5 for product in products], float) for way in ("before", "after")}
+    value, low, high = mean(usable["after"] - usable["before"])
+    figures = {f"eye_{way}": Figure(*share(int(found.sum()), len(found)), len(found), "share") for way, found in usable.items()}
+    figures["eye_gain"] = Figure(value, low, high, len(products), "points", "> 0, interval too", low > 0)
+    for name, found in labels.items():
+        each = {way: np.array([found[row["hash"]] == "available" for row in sorted(rows, key=lambda row: row["product"]) if row["way"] == way], float) for way in usable}
+        figures[f"eye_gain_{name}"] = Figure(*mean(each["after"] - each["before"]), len(products), "points")
+    return figures, {}
+
+
+def graph(options) -> tuple[dict[str, Figure], dict]:
+    """docs/pictures: before and after of the same products and seeds, and the front."""
+    drawn, studio = both(options)
+    write_picture(GRID, grid(drawn, studio))
+    write_bytes(FRONT, front(json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["history"]))
+    return {}, {}
+
+
+def grid(drawn: dict, studio) -> Image.Image:
+    """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
+    font, half = ImageFont.load_default(22), 2 * (CELL + 4) + 40
+    board = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * half), "white")
+    pen = ImageDraw.Draw(board)
+    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.briefs)]
+    for place, (way, found) in enumerate(drawn.items()):
+        rows = [product * studio.seeds for product in chosen]
+        pen.text((6, place * half + 6), f"{way}: {sum(found.reviewer[row] >= 0.5 for row in rows)} of {len(rows)} pass", "black", font)
+        for number, row in enumerate(rows):
+            x, y = 4 + number % COLUMNS * (CELL + 4), place * half + 36 + number // COLUMNS * (CELL + 4)
+            pen.rectangle((x - 2, y - 2, x + CELL + 1, y + CELL + 1), fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38))
+            board.paste(to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1))
+    return board
+
+
+def front(histories: dict) -> bytes:
+    """Every evaluation of every training on validation products: the rate against the diversity that is left."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.5, 4.6), layout="constrained")
+    styles, seen = {"": "-", "weak": ":", "strong": "--", "again": "-."}, {}
+    for name, rows in histories.items():
+        kind, _, variety = name.partition("_")
+        kept, risen = ([row["diversity"] / rows[0]["diversity"] for row in rows], [100 * row["rate"]["value"] for row in rows])
+        beta = tuning.RUNS[name]["beta"]
+        label = TITLES[kind] + (f", beta {beta:g}" if beta else "") + (", another seed" if variety == "again" else "")
+        axes.plot(kept, risen, styles[variety], color=COLOURS[kind], label=label, marker="o", markersize=3, linewidth=1.2)
+        axes.plot(kept[-1:], risen[-1:], "o", color=COLOURS[kind], markersize=8)
+        seen = {"x": 1.0, "y": 100 * rows[0]["rate"]["value"]}
+    axes.plot([seen["x"]], [seen["y"]], "D", color="black", markersize=7, label="before")
+    axes.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
+    axes.set(xlabel="diversity, of before", ylabel="accepted by the reviewer, %", title="Validation products; large dots are where each training ended")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130)
+    pyplot.close(figure)
+    return file.getvalue()

@@ -1,0 +1,174 @@
+"""The trainings that benchmarks/rfft.py compares, and the pictures that it draws with their adapters.
+
+Products to learn on are those of pocket/drawn_split/train, with prompts in the family's words; what is looked at on the way, and what every choice was made by, are validation
+products (`pocket render`); what is published is measured on test products, which neither the family nor the reviewer nor these trainings ever saw.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from reliable_ads.pocket import tuning
+from reliable_ads.pocket.briefs import TEST_SPLIT, briefs_of, prompt_for
+from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
+from reliable_ads.rfft.adapter import load_adapter, sha256_of
+from reliable_ads.rfft.config import TrainConfig
+from reliable_ads.rfft.evaluate import Evaluation, evaluate, look_of, triples
+from reliable_ads.rfft.lora import fold_loras
+from reliable_ads.rfft.rollout import Sampling, review_logits
+from reliable_ads.rfft.train import Run
+from reliable_ads.rfnet.data import read_scenes, write_shard
+from reliable_ads.rfnet.files import whole
+from reliable_ads.rfnet.product import Product, place
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+
+from .common import ROOT
+
+LEARNED = ROOT / "pocket" / "drawn_split" / "train"
+MORE = ROOT / "benchmarks" / "products"  # test products beyond those of the shipped test split
+VALIDATION = ROOT / "data" / "pocket" / "val"
+WORK = ROOT / "data" / "rfft"
+SIZE, PROMPTS, SEEDS = 128, 2, 2  # pixels; per product to learn on; pictures per product that is measured
+SAMPLING = Sampling(tuning.SAMPLING["sampling_steps"], tuning.SAMPLING["guidance"])
+
+COMMON = dict(
+    tuning.SAMPLING, family="pocket", products=str(LEARNED), prompts="", checkpoint=str(CHECKPOINT), controlnet=str(CONTROLNET), precision="bf16", checkpointing=False,
+    steps=50, batch=4, gradient_steps=8, last_steps=10, lr=1e-3, warm_up=5, ema=0.9, rank=16, evaluate_every=10, evaluation_products=57, evaluation_seeds=SEEDS, diversity_loss=1.0, save_every=5)
+# diversity_loss 1: no run stops by itself, since the comparison wants to see where each one goes
+RUNS = {
+    "none": dict(loss="none", beta=0.0, evaluate_every=5),
+    "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
+    "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
+    "kl_weak": dict(loss="kl", beta=0.01),
+    "cc_weak": dict(loss="cc", beta=0.01),
+    "cc_strong": dict(loss="cc", beta=0.2),
+    "cc_again": dict(loss="cc", beta=0.05, seed=1),
+    "paper": dict(loss="cc", beta=0.05, gradient_steps=1, steps=240, evaluate_every=40),  # the paper's schedule: one differentiable step and one update per drawing
+}
+TUNED = "cc"  # what everything else is measured with
+
+
+def config(name: str, **changes) -> TrainConfig:
+    """The config of one of RUNS, or of a variation of it."""
+    return TrainConfig(**{**COMMON, **RUNS[name], "folder": str(WORK), "name": name, **changes})
+
+
+def adapter(name: str) -> Path:
+    """What a run had become by its end."""
+    return config(name).last
+
+
+def history(name: str) -> list:
+    """Every evaluation of a run on validation products, the first of them before its first step."""
+    with safe_open(config(name).state, "pt") as file:
+        return json.loads(file.metadata()["place"])["history"]
+
+
+def learned_briefs() -> list:
+    """(canvas, prompt): every product to learn on with PROMPTS prompts of its own."""
+    products = {}
+    for shard in sorted(LEARNED.glob("*.zip")):
+        with zipfile.ZipFile(shard) as archive:
+            for row in map(json.loads, filter(str.strip, archive.read("index.jsonl").decode("utf-8").split("\n"))):
+                if row["product_id"] not in products:
+                    rgba = np.asarray(Image.open(io.BytesIO(archive.read(row["product"]))).convert("RGBA"), np.float32) / 255
+                    products[row["product_id"]] = Product(rgba, row["caption"])
+    return [(place(product, SIZE, SIZE), prompt_for(f"{name}/{number}")) for name, product in products.items() for number in range(PROMPTS)]
+
+
+def placed(briefs: list) -> list:
+    """(canvas, prompt) of pocket briefs."""
+    return [(place(brief.product, SIZE, SIZE), brief.prompt) for brief in briefs]
+
+
+def test_products(count: int | None = None) -> list:
+    """pocket briefs of test products: the shipped split's, then those of MORE."""
+    shipped = briefs_of(TEST_SPLIT)
+    known = {brief.product_id for brief in shipped}
+    return [*shipped, *(brief for brief in briefs_of(MORE) if brief.product_id not in known)][:count]
+
+
+def keep_products(rendered: Path) -> int:
+    """Puts the whole products of rendered test scenes that the shipped split doesn't show into MORE; returns how many there are."""
+    known, rows, scenes = {brief.product_id for brief in briefs_of(TEST_SPLIT)}, [], read_scenes(rendered)
+    for row in range(len(scenes)):
+        if scenes.labels[row] == 0 and not scenes.causes[row] and scenes.product_ids[row] not in known:
+            known.add(scenes.product_ids[row])
+            texts = {key: getattr(scenes, f"{key}s")[row] for key in ("id", "caption", "prompt", "cause", "product_id", "room_id")}
+            pictures = {"image": Image.fromarray(scenes.images[row]), "product": Image.fromarray(scenes.products[row]), "depth": Image.fromarray(scenes.depths[row])}
+            rows.append({**texts, **pictures, "label": "available"})
+    MORE.mkdir(parents=True, exist_ok=True)
+    write_shard(MORE / "test-more.zip", rows)
+    return len(rows)
+
+
+def train(name: str, watch=None, **changes) -> dict:
+    """The answer of a training; one that is there already, or was stopped, goes on."""
+    c = config(name, **changes)
+    models, reviewer = tuning.load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
+    return Run(c, models, reviewer, learned_briefs(), placed(briefs_of(VALIDATION)), watch, cpu=True)()
+
+
+@dataclass
+class Drawn:
+    """What one way draws for P products with S seeds each, N = P * S pictures, product by product: pictures (N, 3, H, W) in [0, 1]; p(available) (N,) of the
+    reviewer that it was tuned for and of the judge (None without one); diversity (P,): mean distance of a product's pictures, as rfft.evaluate has it; evaluation: its figures."""
+
+    evaluation: Evaluation
+    pictures: torch.Tensor
+    reviewer: np.ndarray
+    judge: np.ndarray | None
+    diversity: np.ndarray
+
+
+class Studio:
+    """Draws the same products with the same seeds by any adapter, checkpoint and LoRAs. Pictures are kept in a folder, so that a stopped benchmark goes on."""
+
+    def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
+        self.folder, self.seeds, self.briefs = WORK / "drawn", seeds, test_products(products)
+        self.orders = triples(placed(self.briefs), seeds)
+        self.reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
+        self.judge = load_reviewer(judge).requires_grad_(False) if judge and judge.exists() else None
+
+    @torch.no_grad()
+    def draw(self, name: str, adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()) -> Drawn:
+        """Draws, reviews and judges."""
+        made = "+".join([sha256_of(file)[:12] for file in (adapter, checkpoint, *loras) if file])
+        kept = self.folder / f"{name}-{len(self.briefs)}x{self.seeds}.npz"
+        if not kept.exists() or str(np.load(kept)["made"]) != made:
+            print(f"{name}: {len(self.orders)} pictures", flush=True)
+            models, attached = models_with(adapter, checkpoint, loras)
+            with torch.autocast("cpu", torch.bfloat16):  # as the trainings do
+                found, pictures = evaluate(models, self.reviewer, self.orders, SAMPLING, attached, batch=16)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with whole(kept) as partial, open(partial, "wb") as file:
+                np.savez(file, pictures=(pictures.clamp(0, 1) * 255).round().byte().numpy(), found=json.dumps(found.row()), made=made)
+        file = np.load(kept)
+        pictures = torch.from_numpy(file["pictures"]).float() / 255
+        features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)]).view(len(self.briefs), self.seeds, -1)
+        pairs = itertools.combinations(range(self.seeds), 2)
+        diversity = torch.stack([(features[:, i] - features[:, j]).square().mean(1).sqrt() for i, j in pairs]).mean(0)
+        return Drawn(Evaluation(**json.loads(str(file["found"]))), pictures, self.available(self.reviewer, pictures),
+                     self.available(self.judge, pictures) if self.judge else None, diversity.numpy())
+
+    @torch.no_grad()
+    def available(self, reviewer, pictures: torch.Tensor, chunk: int = 32) -> np.ndarray:
+        """(N,) p(available) of pictures in the order of `orders`."""
+        canvases = [order.canvas for order in self.orders]
+        return torch.cat([review_logits(reviewer, pictures[i:i + chunk], canvases[i:i + chunk]).softmax(1)[:, 0] for i in range(0, len(pictures), chunk)]).numpy()
+
+
+def models_with(adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()):
+    """(models, the adapter on their ControlNet or None)."""
+    models = fold_loras(tuning.load(checkpoint, CONTROLNET), [{"file": str(file)} for file in loras]).freeze()
+    return models, load_adapter(models.controlnet, adapter, CONTROLNET) if adapter else None
