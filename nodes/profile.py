@@ -25,7 +25,7 @@ class RFProfile(io.ComfyNode):
             inputs=[
                 io.String.Input("profile_name", default="my_model", tooltip="The profile's name in models/rfnet. Run it again with other products or seeds and the draws add up; 100 or more make it trustworthy."),
                 io.Int.Input("draws", default=20, min=1, max=10000, tooltip="Pictures to draw now, with this product."),
-                io.Float.Input("share", default=0.03, min=0.0, max=0.5, step=0.01, tooltip="How many of the pictures that would have been accepted may be lost. 0.03 is 3 in 100."),
+                io.Float.Input("share", default=0.03, min=0.0, max=0.5, step=0.01, tooltip="How many of the pictures that would have been accepted may be lost at most. 0.03 is 3 in 100."),
                 *sampling_inputs(),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),

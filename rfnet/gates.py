@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-CANDIDATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
-SHARE = 0.03  # of the finally accepted pictures that may be lost
+CANDIDATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
+SHARE = 0.03  # of the finally accepted pictures that may be lost at most
+PARTS = (0.25, 0.5, 0.75, 1.0)  # of that share: losing fewer may be cheaper
 MOST = 3  # gates; each look costs a decode and a review
 LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
 FORMAT = "reliable-ads/gates"
@@ -102,8 +103,9 @@ def fit_gates(draws: Draws, steps: int, share: float = SHARE) -> tuple:
     accepted = int(draws.accepted.sum())
     if accepted < LEAST_ACCEPTED:
         raise GateError(f"{accepted} of {len(draws)} draws were accepted, and {LEAST_ACCEPTED} are needed: profile with more draws.")
-    choices = [gates_at(draws, columns, int(share * accepted)) for count in range(1, MOST + 1) for columns in itertools.combinations(range(len(draws.progress)), count)]
-    return min([(), *choices], key=lambda gates: cost(draws, gates, steps))
+    losses = sorted({int(share * accepted * part) for part in PARTS})
+    places = [columns for count in range(1, MOST + 1) for columns in itertools.combinations(range(len(draws.progress)), count)]
+    return min([(), *(gates_at(draws, columns, most) for columns in places for most in losses)], key=lambda gates: cost(draws, gates, steps))
 
 
 def judge(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dict:
