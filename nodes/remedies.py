@@ -12,12 +12,14 @@ from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
 
 NO_WORDS = "RF Remedies has no CLIP or no words for it"
+NO_NEGATIVE = "there is no negative prompt"
+OPTIONAL = ("avoid",)  # came later: last and optional, so that graphs saved before still run
 NOT_OURS = "the latent's noise mask is not RF Product's inpaint mask"
 
 
 @dataclass(frozen=True)
 class Remedies:
-    """What a graph allows. words: {"contrast", "surface": encoded conditioning}; changes: as a report lists them, to begin there."""
+    """What a graph allows. words: {"contrast", "surface", "avoid": encoded conditioning}; changes: as a report lists them, to begin there."""
 
     allowed: tuple
     words: dict
@@ -44,15 +46,17 @@ class RFRemedies(io.ComfyNode):
                 io.Clip.Input("clip", optional=True, tooltip="The model's CLIP, which encodes the words below once. Without it no words are added."),
                 io.String.Input("contrast_words", default="plain contrasting background, product in focus", multiline=True, tooltip="Added to the prompt when the product is lost in its background."),
                 io.String.Input("surface_words", default="standing firmly on a solid surface, contact shadow", multiline=True, tooltip="Added to the prompt when the product floats or stands on nothing."),
-                *(io.Boolean.Input(remedy.name, default=True, tooltip=f"Answers {remedy.label}: {remedy.about}. From {remedy.neutral:g} to {remedy.bound:g}, {abs(remedy.step):g} at a time.") for remedy in REMEDIES),
+                *(switch(remedy) for remedy in REMEDIES if remedy.name not in OPTIONAL),
                 io.String.Input("begin_at", default="", tooltip="To draw an attempt of a report again: paste its list of remedies here and give the sampler its seed and one attempt."),
+                io.String.Input("avoid_words", default="floating, wrong size, cluttered background, extra parts", multiline=True, optional=True, tooltip="Added to the negative prompt after any rejected picture. Use words that your model knows for what goes wrong."),
+                *(switch(remedy, optional=True) for remedy in REMEDIES if remedy.name in OPTIONAL),
             ],
             outputs=[RemediesSocket.Output("remedies", display_name="remedies", tooltip="For RF Cyclic Sampler.")],
         )
 
     @classmethod
-    def execute(cls, contrast_words, surface_words, begin_at, clip=None, **switches) -> io.NodeOutput:
-        given = {"contrast": contrast_words.strip(), "surface": surface_words.strip()}
+    def execute(cls, contrast_words, surface_words, begin_at, clip=None, avoid_words="", **switches) -> io.NodeOutput:
+        given = {"contrast": contrast_words.strip(), "surface": surface_words.strip(), "avoid": avoid_words.strip()}
         words = {name: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for name, text in given.items() if text and clip is not None}
         try:
             changes = json.loads(begin_at) if begin_at.strip() else []
@@ -62,10 +66,17 @@ class RFRemedies(io.ComfyNode):
         return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes))
 
 
+def switch(remedy, optional: bool = False) -> io.Boolean.Input:
+    tooltip = f"Answers {remedy.label}: {remedy.about}. From {remedy.neutral:g} to {remedy.bound:g}, {abs(remedy.step):g} at a time."
+    return io.Boolean.Input(remedy.name, default=True, optional=optional, tooltip=tooltip)
+
+
 def impossible(draw, words: dict) -> dict:
     """{remedy: why it can't be used on this draw}."""
     canvas, latent = draw.canvas, draw.latent
-    reasons = {name: NO_WORDS for name in ("contrast", "surface") if name not in words}
+    reasons = {name: NO_WORDS for name in ("contrast", "surface", "avoid") if name not in words}
+    if not draw.conditions.get("negative"):
+        reasons["avoid"] = NO_NEGATIVE
     controls = [control for name in draw.conditions for control in controls_of(draw.conditions[name])]
     if not controls:
         reasons["control"] = "no ControlNet is applied"
@@ -116,6 +127,8 @@ class Answered:
         for name in ("contrast", "surface"):
             if values[name]:
                 conditions["positive"] = joined(conditions["positive"], self.words[name])
+        if values["avoid"]:
+            conditions["negative"] = joined(conditions["negative"], self.words["avoid"])
         return self.draw.changed(conditions, values["guidance"], canvas=canvas, latent=latent)
 
     def placed(self, values: dict) -> tuple:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .labels import LABELS
 from .product import Canvas, default_dilation
+
+EVERY = "every defect"
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """One number that answers a defect: it begins at `neutral`, where it changes nothing, and goes by `step` to `bound` at most."""
+    """One number that answers a defect, or every one: it begins at `neutral`, where it changes nothing, and goes by `step` to `bound` at most."""
 
     name: str
     label: str
@@ -21,6 +24,9 @@ class Remedy:
     bound: float
     about: str
 
+    def answers(self, label: str | None) -> bool:
+        return label == self.label or (self.label == EVERY and label in LABELS[1:])
+
     def next(self, value: float) -> float:
         further = round(value + self.step, 4)
         return min(further, self.bound) if self.step > 0 else max(further, self.bound)
@@ -28,12 +34,13 @@ class Remedy:
 
 REMEDIES = (
     Remedy("contrast", "indistinctiveness", 0.0, 1.0, 1.0, "how much of the contrast words is added to the prompt, 0 or 1"),
-    Remedy("guidance", "indistinctiveness", 1.0, 0.25, 1.5, "factor on cfg: the background follows the prompt more closely"),
+    Remedy("guidance", EVERY, 1.0, 0.5, 1.5, "factor on cfg: the background follows the prompt, and keeps off the negative one, more closely"),
     Remedy("control", "shape_hallucination", 1.0, 0.15, 1.45, "factor on the ControlNet's strength: the product's outline is kept more strictly"),
     Remedy("dilation", "shape_hallucination", 0.0, -4.0, -12.0, "change of the dilation box in pixels at 512: the painted area reaches less far under the product's edge"),
     Remedy("surface", "space_mismatch", 0.0, 1.0, 1.0, "how much of the supporting-surface words is added to the prompt, 0 or 1"),
     Remedy("position", "space_mismatch", 0.0, 0.03, 0.09, "share of the canvas's height by which the product moves down, towards what it can stand on"),
     Remedy("scale", "size_mismatch", 1.0, -0.1, 0.7, "factor on the product's size on the canvas"),
+    Remedy("avoid", EVERY, 0.0, 1.0, 1.0, "how much of the words to avoid is added to the negative prompt, 0 or 1"),
 )
 NAMES = tuple(remedy.name for remedy in REMEDIES)
 
@@ -58,7 +65,7 @@ class Policy:
     def answer(self, label: str | None) -> None:
         """One step of every allowed remedy for this defect; a label without remedies changes nothing."""
         for remedy in REMEDIES:
-            if remedy.label == label and remedy.name in self.allowed:
+            if remedy.answers(label) and remedy.name in self.allowed:
                 self.values[remedy.name] = remedy.next(self[remedy.name])
 
     def begin_at(self, changes: list) -> "Policy":

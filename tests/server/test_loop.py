@@ -64,21 +64,22 @@ def test_several_usable_ones_of_one_batch_are_no_more_than_asked_for(client):
 
 def with_remedies(**switches) -> dict:
     graph = ad(sampler__remedies=["remedies", 0])
-    on = {name: name in switches.get("only", "contrast guidance control dilation surface position scale".split()) for name in "contrast guidance control dilation surface position scale".split()}
-    graph["remedies"] = node("RFRemedies", clip=["models", 1], contrast_words="plain background", surface_words="on a table", begin_at=switches.get("begin_at", ""), **on)
+    names = "contrast guidance control dilation surface position scale avoid".split()
+    on = {name: name in switches.get("only", names) for name in names}
+    graph["remedies"] = node("RFRemedies", clip=["models", 1], contrast_words="plain background", surface_words="on a table", avoid_words="floating", begin_at=switches.get("begin_at", ""), **on)
     return graph
 
 
 def test_a_rejected_attempt_is_answered_and_the_answer_changes_the_picture(client):
     plain, answered = client.outputs(ad()), client.outputs(with_remedies())
     report = report_of(answered)
-    assert report["remedies"]["left_out"] == {} and len(report["remedies"]["allowed"]) == 7
+    assert report["remedies"]["left_out"] == {} and len(report["remedies"]["allowed"]) == 8
     assert report["attempts"][0]["remedies"] == [] and report["attempts"][1]["remedies"] and report["attempts"][2]["remedies"]
     assert np.array_equal(pixels(client, plain["sampler"], 0), pixels(client, answered["sampler"], 0))
     assert not np.array_equal(pixels(client, plain["sampler"], 1), pixels(client, answered["sampler"], 1))
 
 
-@pytest.mark.parametrize("name, after", [("contrast", 1), ("guidance", 1.5), ("control", 1.3), ("dilation", -12), ("surface", 1), ("position", 0.09), ("scale", 0.7)])
+@pytest.mark.parametrize("name, after", [("contrast", 1), ("guidance", 1.5), ("control", 1.3), ("dilation", -12), ("surface", 1), ("position", 0.09), ("scale", 0.7), ("avoid", 1)])
 def test_each_remedy_changes_the_draw_and_a_report_draws_it_again(client, name, after):
     changes = [{"remedy": name, "before": 0, "after": after}]
     pictures = []
@@ -99,7 +100,7 @@ def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
     graph["product"]["inputs"]["position"] = "keep"
     graph["sampler"]["inputs"] |= {"positive": ["prompt", 0], "negative": ["negative", 0]}
     left_out = report_of(client.outputs(graph))["remedies"]["left_out"]
-    assert set(left_out) == {"contrast", "surface", "control", "position", "scale"} and "no CLIP" in left_out["surface"] and "no ControlNet" in left_out["control"]
+    assert set(left_out) == {"contrast", "surface", "avoid", "control", "position", "scale"} and "no CLIP" in left_out["surface"] and "no ControlNet" in left_out["control"]
     graph["sampler"]["inputs"]["latent_image"] = ["encode", 0]
     assert "noise mask" in report_of(client.outputs(graph))["remedies"]["left_out"]["dilation"]
 

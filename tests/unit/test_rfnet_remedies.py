@@ -13,9 +13,17 @@ from .test_rfnet_recurrent import drawing
 def test_a_defect_moves_its_own_remedies_one_step():
     policy = Policy()
     policy.answer("shape_hallucination")
-    assert policy.changes == [{"remedy": "control", "before": 1.0, "after": 1.15}, {"remedy": "dilation", "before": 0.0, "after": -4.0}]
+    assert policy.changes == [{"remedy": "guidance", "before": 1.0, "after": 1.5}, {"remedy": "control", "before": 1.0, "after": 1.15}, {"remedy": "dilation", "before": 0.0, "after": -4.0}, {"remedy": "avoid", "before": 0.0, "after": 1.0}]
     policy.answer("space_mismatch")
     assert policy["surface"] == 1 and policy["position"] == 0.03 and policy["control"] == 1.15 and policy["scale"] == 1
+
+
+@pytest.mark.parametrize("label, moved", [("size_mismatch", 1), ("indistinctiveness", 1), ("available", 0), (None, 0)])
+def test_words_to_avoid_and_guidance_answer_every_defect_and_nothing_else(label, moved):
+    policy = Policy(("avoid", "guidance"))
+    policy.answer(label)
+    policy.answer(label)
+    assert policy["avoid"] == moved and policy["guidance"] == 1 + 0.5 * moved
 
 
 def test_what_is_switched_off_stays():
@@ -34,7 +42,7 @@ def test_whatever_happens_the_numbers_stay_within_their_bounds(labels, allowed):
     for remedy in REMEDIES:
         low, high = sorted((remedy.neutral, remedy.bound))
         assert low <= policy[remedy.name] <= high
-        assert policy[remedy.name] == remedy.neutral or (remedy.name in allowed and remedy.label in labels)
+        assert policy[remedy.name] == remedy.neutral or (remedy.name in allowed and any(remedy.answers(label) for label in labels))
     assert Policy().begin_at(policy.changes).changes == policy.changes
 
 
