@@ -1,4 +1,4 @@
-"""`pocket train vae | diffusion | export | roundtrip`: the commands that make the pocket family's weights.
+"""`pocket train vae | diffusion | lora | export | roundtrip`: the commands that make the pocket family's weights.
 
 Each can be stopped at any moment and goes on from its last state (at most two minutes old) when it is run again.
 """
@@ -21,11 +21,12 @@ def _prepare(args) -> None:
     torch.set_num_threads(args.threads)
 
 
-def _scenes(folder: Path, limit: int | None):
+def _scenes(folder: Path, limit: int | None, style: str | None = None):
     from ..rfnet.data import read_scenes
+    from .styles import restyled
     scenes = read_scenes(folder, limit)
-    print(f"{len(scenes.images)} scenes from {folder}", flush=True)
-    return scenes
+    print(f"{len(scenes.images)} scenes from {folder}{f' in the style {style}' if style else ''}", flush=True)
+    return restyled(scenes, style) if style else scenes
 
 
 def _vae(args) -> None:
@@ -37,8 +38,14 @@ def _vae(args) -> None:
 
 def _diffusion(args) -> None:
     from .train_diffusion import train_diffusion
-    scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
-    train_diffusion(scenes, held_out, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 16, args.seed, start=args.start, shares=dict(args.shares))
+    scenes, held_out = _scenes(args.data / "train", args.limit, args.style), _scenes(args.data / "val", 64, args.style)
+    train_diffusion(scenes, held_out, args.work, args.minutes, args.steps, args.lr or 1e-3, args.batch or 16, args.seed, start=args.start, shares=dict(args.shares),
+                    only_unet=args.only == "unet")
+
+
+def _lora(args) -> None:
+    from .train_lora import train_lora
+    print(train_lora(_scenes(args.data / "train", args.limit, args.style), args.style, args.out, args.minutes, args.steps, args.lr, args.batch, args.rank, args.seed, args.checkpoint))
 
 
 def _export(args) -> None:
@@ -58,7 +65,8 @@ def _share(text: str) -> tuple[str, float]:
 
 
 def add_train_parser(commands) -> None:
-    """Adds `train` with its four commands to the subparsers of `pocket`."""
+    """Adds `train` with its five commands to the subparsers of `pocket`."""
+    from .styles import STYLES
     train = commands.add_parser("train", help="train the small SD-style family on rendered scenes")
     stages = train.add_subparsers(dest="stage", required=True)
 
@@ -84,6 +92,21 @@ def add_train_parser(commands) -> None:
         parser.add_argument("--start", type=Path, help="begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported pocket_sd.safetensors")
     parser.add_argument("--shares", nargs="+", type=_share, default=[], metavar="NAME=SHARE",
                         help="how often the steps see a label or a cause, such as available=0.4 no_surface=0.1; what is left goes to all others (default: as often as they occur)")
+    parser.add_argument("--style", choices=STYLES, help="learn from the scenes in this style")
+    parser.add_argument("--only", choices=("unet",), help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result")
+    parser = stage("lora", _lora, "a style as a LoRA of the UNet, in kohya's layout: FILE.safetensors")
+    parser.add_argument("--style", choices=STYLES, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/")
+    parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write; a stopped training's state lies beside it")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=5, help="training time, stops included once (default %(default)s)")
+    budget.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--limit", type=int, help="use only the first scenes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint", type=Path, help="the checkpoint to train it on (default: the exported one)")
     parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder (default: where the pack looks, pocket/weights)")

@@ -22,7 +22,7 @@ from ..rfnet.files import write_safetensors, write_text
 from ..rfnet.labels import LABELS
 from ..rfnet.product import Product, canny_hint, place
 from .family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
-from .ldm import CONTROLNET, from_ldm, key_maps, read_file
+from .ldm import CHECKPOINT, CONTROLNET, from_ldm, key_maps, read_file
 from .pipeline import sample
 from .scenes import described
 from .train_vae import load_vae, save_vae
@@ -200,13 +200,17 @@ def begin_from(file, pocket: Pocket) -> bool:
 
 
 def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps: int | None = None, lr: float = 6e-4, batch: int = 16, seed: int = 0,
-                    sheet_columns: int = 8, start=None, shares: dict | None = None, config: dict = POCKET) -> Path:
+                    sheet_columns: int = 8, start=None, shares: dict | None = None, only_unet: bool = False, config: dict = POCKET) -> Path:
     """Trains on rfnet.data.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the result for `export`.
 
     start: the state file of an earlier training, or an exported checkpoint, that this one begins from; its autoencoder is taken along where WORK has none.
     shares: {label or cause: share of the scenes that the steps draw}, since a small family doesn't paint all defects as often as it sees them.
+    only_unet: the ControlNet of `start` takes part, but stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits both.
     """
     work = Path(work)
+    lonely = ValueError(f"the UNet alone is trained on beside a ControlNet, and {start or 'a new training'} has none: begin with {CHECKPOINT.name} in a folder with its {CONTROLNET.name}")
+    if only_unet and not str(start).endswith(STATE) and (start is None or not Path(start).with_name(CONTROLNET.name).exists()):
+        raise lonely
     if start is not None and not (work / "vae.safetensors").exists() and not str(start).endswith(STATE):
         save_vae(work / "vae.safetensors", *load_vae(start), {})
     vae, trained = load_vae(work / "vae.safetensors")
@@ -220,6 +224,10 @@ def train_diffusion(scenes, held_out, work, minutes: float | None = None, steps:
     if start is not None:
         controlled = begin_from(start, pocket)
         pocket.text_encoder.requires_grad_(False)
+        if only_unet and not controlled:
+            raise lonely
+        if only_unet:
+            pocket.controlnet.requires_grad_(False)
     run = Training(work, "diffusion", {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}, lr, minutes, steps,
                    ema_decay=0.998, weight_decay=0.01, seed=seed, matrices=is_matrix)
     run.extra["config"] = config
