@@ -1,9 +1,11 @@
 """What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only costs judge eye graph page] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The harder half and the
-hardest quarter are the products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them.
+hardest quarter are the products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them. With the same number of attempts a way that
+gives up early also gives up sooner on a product that never succeeds; so early rejection is measured a second time ("equal"), with more attempts,
+until it has paid as many steps as the plain loop may.
 The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `costs` leaves
 sheets of what was accepted in --out, mixed so that nobody sees which way a picture came; labels given by eye go into
 benchmarks/labels/sampler_eye.json and `eye` counts them.
@@ -25,7 +27,7 @@ from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.graph import titled
 from reliable_ads.pocket.briefs import test_briefs
 from reliable_ads.pocket.draw import sheet
-from reliable_ads.pocket.scenes import PRAISE
+from reliable_ads.pocket.scenes import BLAME
 from reliable_ads.rfnet.files import write_bytes, write_text
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.remedies import NAMES, replaced
@@ -33,6 +35,7 @@ from reliable_ads.rfnet.weights import load_reviewer
 
 from .common import RESULTS, ROOT, Figure, publish, share
 from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
+from .table import rows as table_rows
 
 COMMAND = "python -m benchmarks.sampler"
 EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
@@ -40,6 +43,13 @@ JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000   # added to a brief's seed where its difficulty is found out
 DRAWS = 2000              # of the bootstrap
 WAYS = ("plain", "early", "remedies")
+EQUAL = "equal"           # early rejection with as many steps as the plain loop may pay
+MORE = 10                 # times the attempts where only the budget of steps shall end it
+MARKS = "<!-- saved -->", "<!-- /saved -->"
+SHOWN = ("plain_rate", "plain_rate_half", "plain_rate_hard", "steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio", "wall_ratio_half", "wall_ratio_hard",
+         "usable_plain", "usable_early", "steps_ratio_equal", "steps_ratio_equal_hard", "usable_equal", "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_hard",
+         "usable_remedies", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "remedies", "remedies_more")))
+HELPFUL = ("avoid", "guidance")
 COLUMNS = {"steps": 0, "seconds": 1, "usable": 2, "attempts": 3}
 
 
@@ -57,10 +67,10 @@ def ratio(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, flo
 
 
 def with_remedies(session: Session) -> dict:
-    """The sampler's inputs for the third way; the pocket family's own words stand in RF Remedies."""
+    """The sampler's inputs for the third way: the remedies that helped on validation products, with words that the pocket family has learned to call faults by."""
     clip = session.graph[titled(session.graph, PROMPT)]["inputs"]["clip"]
-    words = {"contrast_words": PRAISE["indistinctiveness"], "surface_words": PRAISE["space_mismatch"]}
-    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": {"clip": clip, **words, **dict.fromkeys(NAMES, True), "begin_at": ""}, "_meta": {"title": "Remedies"}}
+    inputs = {"clip": clip, "contrast_words": "", "surface_words": "", "avoid_words": ", ".join(BLAME.values()), **{name: name in HELPFUL for name in NAMES}, "begin_at": ""}
+    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": inputs, "_meta": {"title": "Remedies"}}
     return {"remedies": ["remedies", 0]}
 
 
@@ -72,15 +82,18 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
         ways["remedies"] = {**ways["early"], **with_remedies(session)}
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
-        rows, accepted = {way: [] for way in (*WAYS, "pilot")}, []
+        ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
+        rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
         for number, brief in enumerate(briefs):
-            turns = [*WAYS[number % 3:], *WAYS[:number % 3], "pilot"]
+            turns = [*WAYS[number % 3:], *WAYS[:number % 3], EQUAL, "pilot"]
             for way in turns:
                 sampler.pop("remedies", None)
+                sampler["step_budget"] = 0
                 order = replace(brief, seed=brief.seed + OTHER_SEEDS) if way == "pilot" else brief
-                report, pictures = session.draw(order, options.attempts, **ways.get(way, ways["plain"]))
+                tries = options.attempts * (MORE if way == EQUAL else 1)
+                report, pictures = session.draw(order, tries, **ways.get(way, ways["plain"]))
                 rows[way].append((report["steps"], report["seconds"], int(report["accepted"]), len(report["attempts"])))
-                if report["accepted"] and way != "pilot":
+                if report["accepted"] and way in WAYS:
                     first = report["usable"][0] - 1
                     accepted.append({"way": way, "brief": number, "hash": picture_hash(pictures[first]), "remedies": report["attempts"][first]["remedies"]})
                     pictures[first].save(options.out / f"{way}-{number:03d}.png")
@@ -106,12 +119,13 @@ def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
         "wall_ratio": compared("early", "plain", "seconds", every, None), "wall_ratio_half": compared("early", "plain", "seconds", half, 0.80),
         "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
         "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85),
+        "steps_ratio_equal": compared(EQUAL, "plain", "steps", every, None), "steps_ratio_equal_hard": compared(EQUAL, "plain", "steps", hard, None),
         "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_hard": compared("remedies", "plain", "steps", hard, None),
     }
     for name, rows in (("", every), ("_half", half), ("_hard", hard)):
         usable, attempts = found["plain"][rows][:, [COLUMNS["usable"], COLUMNS["attempts"]]].sum(0)
         figures[f"plain_rate{name}"] = Figure(*share(int(usable), int(attempts)), int(attempts), "share")
-    for way in WAYS:
+    for way in (*WAYS, EQUAL):
         for column in ("steps", "seconds", "attempts"):
             figures[f"{column}_per_usable_{way}"] = Figure(cost(found[way][:, [COLUMNS[column], COLUMNS["usable"]]]), n=len(every), unit="s" if column == "seconds" else column)
         figures[f"usable_{way}"] = Figure(*share(int(found[way][:, COLUMNS["usable"]].sum()), len(every)), n=len(every), unit="share")
@@ -145,12 +159,17 @@ def judge(options) -> tuple[dict[str, Figure], dict]:
         canvas = replaced(place(briefs[row["brief"]].product, 128, 128), {change["remedy"]: change["after"] for change in row["remedies"]})
         image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
         bad[row["way"]].append(not reviewer.review(image[None], canvas).rows()[0]["accepted"])
-    figures = {f"judge_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}
+    return worse("judge", bad), {}
+
+
+def worse(who: str, bad: dict) -> dict[str, Figure]:
+    """The share of each way's accepted pictures that are bad, and how many more that are than the plain loop's; bad: {way: bools}."""
+    figures = {f"{who}_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}
     for way in WAYS[1:]:
+        value = figures[f"{who}_bad_{way}"].value - figures[f"{who}_bad_plain"].value
         low, high = difference(bad[way], bad["plain"])
-        value = figures[f"judge_bad_{way}"].value - figures["judge_bad_plain"].value
-        figures[f"judge_bad_{way}_more"] = Figure(value, low, high, len(bad[way]), "share", "interval reaches 0 or below", low <= 0)
-    return figures, {}
+        figures[f"{who}_bad_{way}_more"] = Figure(value, low, high, len(bad[way]), "share", "interval reaches 0 or below", low <= 0)
+    return figures
 
 
 def difference(one: list, other: list) -> tuple[float, float]:
@@ -166,7 +185,7 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
     bad = {way: [labels[row["hash"]] != "available" for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"] if row["way"] == way and row["hash"] in labels] for way in WAYS}
     if not all(bad.values()):
         raise SystemExit(f"{EYE} has no labels for the pictures of the last `costs` run: label its sheets again")
-    return {f"eye_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}, {}
+    return worse("eye", bad), {}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
@@ -194,13 +213,22 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     return {}, {}
 
 
-PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph}
+def page(options) -> tuple[dict[str, Figure], dict]:
+    """The table of docs/sampler.md, between its marks."""
+    file = ROOT / "docs" / "sampler.md"
+    figures = json.loads((RESULTS / "sampler.json").read_text())["figures"]
+    head, rest = file.read_text(encoding="utf-8").split(MARKS[0])
+    write_text(file, head + "\n".join([MARKS[0], *table_rows(figures, [key for key in SHOWN if key in figures]), MARKS[1]]) + rest.split(MARKS[1])[1])
+    return {}, {}
+
+
+PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph, "page": page}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="six products, nothing written")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph", "page"])
     parser.add_argument("--products", type=int, default=100)
     parser.add_argument("--attempts", type=int, default=5)
     parser.add_argument("--profile", default="auto", help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto")

@@ -31,7 +31,13 @@ WORDS = {
     "plain_rate": "Plain loop: attempts that are accepted", "plain_rate_half": "... for the harder half", "plain_rate_hard": "... for the hardest quarter",
     "attempts_ratio_remedies": "Remedies: attempts per usable picture, against the same loop without", "steps_ratio_remedies": "... steps, against the plain loop", "steps_ratio_remedies_hard": "... on the hardest quarter",
     **{f"{what}_{way}": f"{title} {text}" for what, text in (("steps_per_usable", "steps per usable picture"), ("seconds_per_usable", "seconds per usable picture"), ("attempts_per_usable", "attempts per usable picture"), ("usable", "products with one"))
+       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("remedies", "Remedies:"), ("equal", "Early rejection, as many steps as the plain loop may pay:"))},
+    "steps_ratio_equal": "... with as many steps as the plain loop may pay", "steps_ratio_equal_hard": "... the same, hardest quarter",
+    **{f"{who}_bad_{way}": f"{title} accepted pictures that {whose} calls bad" for who, whose in (("judge", "the independent judge"), ("eye", "the eye, labelling blind,"))
        for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("remedies", "Remedies:"))},
+    **{f"{who}_bad_{way}_more": "... more than of the plain loop" for who in ("judge", "eye") for way in ("early", "remedies")},
+    "overhead": "RF Cyclic Sampler, against stock KSampler and VAE Decode: more time", "extra_mib": "... more resident memory, reviewer included, MiB",
+    "preview_overhead": "Previews: more time",
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
