@@ -1,11 +1,11 @@
 """What RFFT does to the pocket family: how many more pictures are usable, whether they get dull, with which losses, and whether the gain moves along.
 
-    python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets eye graph cost] [--products 200] [--judge WEIGHTS]
+    python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets pairs eye graph cost] [--products 200] [--judge WEIGHTS]
 
 `train` runs benchmarks/tuning.py's trainings (about ten minutes of one core each; a stopped one goes on). `rates` draws test products by each of them and by the
 ControlNet as it was, with the same seeds. `transfer` moves one adapter to other checkpoints and LoRAs (docs/pocket.md says how they are made). `passes` compares the schedule with the paper's
 on validation products. The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that no training looks at. `sheets` mixes
-100 pictures of before with 100 of after for labelling by eye; labels go into benchmarks/labels/rfft_eye.json, and `eye` counts them.
+100 pictures of before with 100 of after for labelling by eye, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft_eye.json, and `eye` counts them.
 `products` is only needed to make benchmarks/products anew, from `pocket render --test 1400`. `cost` is benchmarks/rfft_cost.py.
 """
 
@@ -26,7 +26,8 @@ from .common import ROOT, Figure, mean, publish, share
 from .sampler import JUDGE
 
 COMMAND = "python -m benchmarks.rfft"
-VARIANTS = ROOT / "data" / "variants"
+VARIANTS = ROOT / "data" / "variants"  # where docs/pocket.md's commands leave these
+CHECKPOINTS, LORAS = ("seed", "poster"), ("lora_sepia", "lora_night", "lora_pastel")
 ATTEMPTS = 5
 THRESHOLD = 0.5
 GAIN = 0.15  # points at which schedules are compared
@@ -72,7 +73,7 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         value, low, high = ratio(now.diversity, before.diversity)
         bound, holds = {"none": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
         figures[f"diversity_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
-        details[name] = {**now.evaluation.drift(before.evaluation), "cc": now.evaluation.cc, "probabilities": now.evaluation.probabilities,
+        details[name] = {**now.evaluation.drift(before.evaluation), "probabilities": now.evaluation.probabilities,
                          "diversity_colour": now.evaluation.diversity_colour / before.evaluation.diversity_colour, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
     figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
     for cc, kl in (("cc", "kl"), ("cc_weak", "kl_weak")):
@@ -107,15 +108,16 @@ def passes(options) -> tuple[dict[str, Figure], dict]:
 
 def variants() -> dict[str, dict]:
     """{name: what Studio.draw takes}: the family itself, other checkpoints, LoRAs on the family's own."""
-    files = sorted(VARIANTS.glob("*.safetensors"))
-    return {"pocket": {}} | {file.stem: {"loras": (file,)} if file.stem.startswith("lora_") else {"checkpoint": file} for file in files}
+    files = {name: VARIANTS / f"{name}.safetensors" for name in (*CHECKPOINTS, *LORAS)}
+    if missing := [str(file) for file in files.values() if not file.exists()]:
+        raise SystemExit(f"{', '.join(missing)} missing: docs/pocket.md has the commands that make them")
+    return {"pocket": {}} | {name: {"checkpoint": files[name]} for name in CHECKPOINTS} | {name: {"loras": (files[name],)} for name in LORAS}
 
 
 def transfer(options) -> tuple[dict[str, Figure], dict]:
     """Table 4 in small: the same adapter beside other checkpoints and LoRAs, one picture per product."""
-    studio, figures, gains = tuning.Studio(options.products, 2, options.judge), {}, {}
-    accepted = lambda drawn: of_products(drawn.reviewer >= THRESHOLD, studio.seeds)
-    judged = lambda drawn: of_products(drawn.judge >= THRESHOLD, studio.seeds)
+    studio, figures, gains = tuning.Studio(options.products, 1, options.judge), {}, {}
+    accepted, judged = lambda drawn: 1.0 * (drawn.reviewer >= THRESHOLD), lambda drawn: 1.0 * (drawn.judge >= THRESHOLD)
     for name, models in variants().items():
         before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
         after = studio.draw(tuning.TUNED if name == "pocket" else f"{name}_after", tuning.adapter(tuning.TUNED), **models)
@@ -139,7 +141,7 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
 
     reviewer, briefs, found = load_reviewer(DEFAULT_WEIGHTS), tuning.test_products(options.products), {}
     for name, adapter in (("before", None), ("after", tuning.adapter(tuning.TUNED))):
-        models, _ = tuning.models_with(adapter)
+        models = tuning.models_with(adapter)
         orders = [Order(canvas, prompt, brief.seed) for brief, (canvas, prompt) in zip(briefs, tuning.placed(briefs))]
         drawn, usable, left = np.zeros(len(orders)), np.zeros(len(orders)), list(range(len(orders)))
         for attempt in range(ATTEMPTS):
@@ -182,9 +184,9 @@ def cost(options) -> tuple[dict[str, Figure], dict]:
 PARTS = {
     "products": lambda options: print(tuning.keep_products(options.rendered), "products") or ({}, {}),
     "train": train, "rates": rates, "passes": passes, "transfer": transfer, "attempts": attempts, "cost": cost,
-    "sheets": rfft_pictures.sheets, "eye": rfft_pictures.eye, "graph": rfft_pictures.graph,
+    "sheets": rfft_pictures.sheets, "pairs": rfft_pictures.pairs, "eye": rfft_pictures.eye, "graph": rfft_pictures.graph,
 }
-EVERYTHING = ["train", "rates", "passes", "transfer", "attempts", "sheets", "graph", "cost"]
+EVERYTHING = ["train", "rates", "passes", "transfer", "attempts", "sheets", "pairs", "graph", "cost"]
 
 
 def main() -> int:
@@ -204,7 +206,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)
-        if figures:
+        if figures or details:
             publish("rfft", COMMAND, "of each order: its product's place and number (rfft.evaluate.triples)", figures, options.quick, details)
     return 0
 

@@ -48,10 +48,32 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
     return {}, {"eye_rows": rows}
 
 
+def pairs(options) -> tuple[dict[str, Figure], dict]:
+    """OUT/pairs-000.png ...: the second picture of 100 products before and after, side by side, the sides drawn by lot; OUT/pairs.json says which side is after."""
+    drawn, studio = both(options)
+    rows = [{"product": product, "after": "right" if right else "left"} for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(LABELLED, len(studio.briefs))))]
+    for first in range(0, len(rows), PER_SHEET // 2):
+        pictures, texts = [], []
+        for row in rows[first:first + PER_SHEET // 2]:
+            ways = ("before", "after") if row["after"] == "right" else ("after", "before")
+            pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
+            texts += [f"{row['product']} left: {studio.briefs[row['product']].product.caption}", f"{row['product']} right"]
+        write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
+    write_text(options.out / "pairs.json", json.dumps(rows))
+    return {}, {"eye_pairs": rows}
+
+
+def preferred(found: dict, rows: list) -> np.ndarray:
+    """For each pair 1 where the picture of after is the one to publish, 0 where the other is, and a half for "same"; found: {product: "left", "right" or "same"}."""
+    return np.array([0.5 if (side := found[str(row["product"])]) == "same" else float(side == row["after"]) for row in rows])
+
+
 def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers say, and the difference of the same products."""
-    labels = json.loads(EYE.read_text(encoding="utf-8"))["labels"]
-    rows = json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["eye_rows"]
+    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers say, and the difference of the same products.
+    "pairs", {labeller: {product: side}}: how often the picture of after is preferred."""
+    given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (EYE, RESULTS / "rfft.json"))
+    labels, details = given["labels"], details["details"]
+    rows = details["eye_rows"]
     if missing := [row["hash"] for row in rows if not all(row["hash"] in found for found in labels.values())]:
         raise SystemExit(f"{EYE} has no label for {len(missing)} pictures of the last sheets: label them again")
     votes = {(row["way"], row["product"]): np.mean([found[row["hash"]] == "available" for found in labels.values()]) for row in rows}
@@ -63,13 +85,19 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
     for name, found in labels.items():
         each = {way: np.array([found[row["hash"]] == "available" for row in sorted(rows, key=lambda row: row["product"]) if row["way"] == way], float) for way in usable}
         figures[f"eye_gain_{name}"] = Figure(*mean(each["after"] - each["before"]), len(products), "points")
+    votes = {name: preferred(found, details["eye_pairs"]) for name, found in given["pairs"].items()}
+    value, low, high = mean(sum(votes.values()) / len(votes))
+    figures["eye_prefers"] = Figure(value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5)
+    figures |= {f"eye_prefers_{name}": Figure(*mean(found), len(found), "share") for name, found in votes.items()}
     return figures, {}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
     """docs/pictures: before and after of the same products and seeds, and the front."""
     drawn, studio = both(options)
-    write_picture(GRID, grid(drawn, studio))
+    file = io.BytesIO()
+    grid(drawn, studio).save(file, "JPEG", quality=90)
+    write_bytes(GRID, file.getvalue())
     write_bytes(FRONT, front(json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["history"]))
     return {}, {}
 

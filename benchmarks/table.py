@@ -11,7 +11,7 @@ HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
     "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio_half", "attempts_ratio_remedies"),
-    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "diversity_cc", "diversity_none", "transfer_min_share", "passes_ratio", "memory_ratio"),
+    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
@@ -41,11 +41,13 @@ WORDS = {
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
-RUNS = {"none": "no regulariser", "none_long": "no regulariser, three times as long", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "cc": "consistent condition, beta 0.05", "cc_weak": "consistent condition, beta 0.01",
+RUNS = {"none": "no regulariser", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "cc": "consistent condition, beta 0.05", "cc_weak": "consistent condition, beta 0.01",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
     "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, after minus before",
+    "eye_prefers": "RFFT, consistent condition: of two pictures of a product, after is the one to publish, by eye, blind",
+    **{f"eye_gain_labeller_{name}": f"... labeller {name}" for name in "abc"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
     "gain_cc": "RFFT, consistent condition: accepted by RFNet, after minus before", "judge_gain_cc": "... by the independent judge", "diversity_cc": "... diversity across seeds, of before",
     "diversity_none": "RFFT, no regulariser: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
     "memory_ratio": "RFFT: memory of a step with recomputed activations, of the same without (SD 1.5, 256 px)", "memory_kept_mib": "... without, MiB", "memory_recomputed_mib": "... with, MiB",
@@ -136,9 +138,21 @@ def moved() -> str:
     return "\n".join(lines)
 
 
+def trainings() -> str:
+    """What each training did to the same test products: a line for each."""
+    figures = reports()["rfft"]["figures"]
+    points = lambda figure: f"{100 * figure['value']:+.1f} ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
+    kept = lambda figure: f"{100 * figure['value']:.0f} % ({100 * figure['low']:.0f} to {100 * figure['high']:.0f})"
+    lines = ["| training | accepted | gain, points | gain by the judge, points | diversity left |", "|---|---|---|---|---|", f"| none: the ControlNet as it was | {100 * figures['rate_before']['value']:.1f} % | | | |"]
+    for name in (name for name in RUNS if f"gain_{name}" in figures):
+        of = lambda what: figures[f"{what}_{name}"]
+        lines.append(f"| {RUNS[name]} | {100 * of('rate')['value']:.1f} % | {points(of('gain'))} | {points(of('judge_gain'))} | {kept(of('diversity'))} |")
+    return "\n".join(lines)
+
+
 def filled(text: str) -> str:
     """A page with its tables between their marks, such as <!-- figures --> and <!-- /figures -->."""
-    for name, table in {"figures": headlines, "moved": moved}.items():
+    for name, table in {"figures": headlines, "trainings": trainings, "moved": moved}.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if start in text:
             head, rest = text.split(start)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ from safetensors import safe_open
 from reliable_ads.pocket import tuning
 from reliable_ads.pocket.briefs import TEST_SPLIT, briefs_of, prompt_for
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
-from reliable_ads.rfft.adapter import load_adapter, sha256_of
+from reliable_ads.rfft.adapter import sha256_of
 from reliable_ads.rfft.config import TrainConfig
 from reliable_ads.rfft.evaluate import Evaluation, evaluate, look_of, triples
 from reliable_ads.rfft.lora import fold_loras
+from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.rollout import Sampling, review_logits
 from reliable_ads.rfft.train import Run
 from reliable_ads.rfnet.data import read_scenes, write_shard
@@ -53,7 +55,7 @@ RUNS = {
     "cc_weak": dict(loss="cc", beta=0.01),
     "cc_strong": dict(loss="cc", beta=0.2),
     "cc_again": dict(loss="cc", beta=0.05, seed=1),
-    "paper": dict(loss="cc", beta=0.05, gradient_steps=1, steps=240, evaluate_every=40),  # the paper's schedule: one differentiable step and one update per drawing
+    "paper": dict(loss="cc", beta=0.05, gradient_steps=1, steps=160, evaluate_every=40),  # the paper's schedule: one differentiable step and one update per drawing
 }
 TUNED = "cc"  # what everything else is measured with
 
@@ -64,8 +66,8 @@ def config(name: str, **changes) -> TrainConfig:
 
 
 def adapter(name: str) -> Path:
-    """What a run had become by its end."""
-    return config(name).last
+    """What a run keeps: its evaluation with the highest rate on validation products (rfft.train.Run.best)."""
+    return config(name).result
 
 
 def history(name: str) -> list:
@@ -74,8 +76,8 @@ def history(name: str) -> list:
         return json.loads(file.metadata()["place"])["history"]
 
 
-def learned_briefs() -> list:
-    """(canvas, prompt): every product to learn on with PROMPTS prompts of its own."""
+def learned_products() -> dict:
+    """{its id: Product} to learn on."""
     products = {}
     for shard in sorted(LEARNED.glob("*.zip")):
         with zipfile.ZipFile(shard) as archive:
@@ -83,7 +85,12 @@ def learned_briefs() -> list:
                 if row["product_id"] not in products:
                     rgba = np.asarray(Image.open(io.BytesIO(archive.read(row["product"]))).convert("RGBA"), np.float32) / 255
                     products[row["product_id"]] = Product(rgba, row["caption"])
-    return [(place(product, SIZE, SIZE), prompt_for(f"{name}/{number}")) for name, product in products.items() for number in range(PROMPTS)]
+    return products
+
+
+def learned_briefs() -> list:
+    """(canvas, prompt): each of them with PROMPTS prompts of its own."""
+    return [(place(product, SIZE, SIZE), prompt_for(f"{name}/{number}")) for name, product in learned_products().items() for number in range(PROMPTS)]
 
 
 def placed(briefs: list) -> list:
@@ -122,7 +129,7 @@ def train(name: str, watch=None, **changes) -> dict:
 @dataclass
 class Drawn:
     """What one way draws for P products with S seeds each, N = P * S pictures, product by product: pictures (N, 3, H, W) in [0, 1]; p(available) (N,) of the
-    reviewer that it was tuned for and of the judge (None without one); diversity (P,): mean distance of a product's pictures, as rfft.evaluate has it; evaluation: its figures."""
+    reviewer that it was tuned for and of the judge (None without one); diversity (P,): mean distance of a product's pictures, as rfft.evaluate has it, NaN for single ones; evaluation: its figures."""
 
     evaluation: Evaluation
     pictures: torch.Tensor
@@ -136,7 +143,7 @@ class Studio:
 
     def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
         self.folder, self.seeds, self.briefs = WORK / "drawn", seeds, test_products(products)
-        self.orders = triples(placed(self.briefs), seeds)
+        self.orders = [order for number, order in enumerate(triples(placed(self.briefs), max(2, seeds))) if number % max(2, seeds) < seeds]
         self.reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
         self.judge = load_reviewer(judge).requires_grad_(False) if judge and judge.exists() else None
 
@@ -147,17 +154,17 @@ class Studio:
         kept = self.folder / f"{name}-{len(self.briefs)}x{self.seeds}.npz"
         if not kept.exists() or str(np.load(kept)["made"]) != made:
             print(f"{name}: {len(self.orders)} pictures", flush=True)
-            models, attached = models_with(adapter, checkpoint, loras)
+            models = models_with(adapter, checkpoint, loras)
             with torch.autocast("cpu", torch.bfloat16):  # as the trainings do
-                found, pictures = evaluate(models, self.reviewer, self.orders, SAMPLING, attached, batch=16)
+                found, pictures = evaluate(models, self.reviewer, self.orders, SAMPLING, batch=16)
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole(kept) as partial, open(partial, "wb") as file:
                 np.savez(file, pictures=(pictures.clamp(0, 1) * 255).round().byte().numpy(), found=json.dumps(found.row()), made=made)
         file = np.load(kept)
         pictures = torch.from_numpy(file["pictures"]).float() / 255
         features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)]).view(len(self.briefs), self.seeds, -1)
-        pairs = itertools.combinations(range(self.seeds), 2)
-        diversity = torch.stack([(features[:, i] - features[:, j]).square().mean(1).sqrt() for i, j in pairs]).mean(0)
+        pairs = list(itertools.combinations(range(self.seeds), 2))
+        diversity = sum((features[:, i] - features[:, j]).square().mean(1).sqrt() for i, j in pairs) / len(pairs) if pairs else torch.full((len(self.briefs),), torch.nan)
         return Drawn(Evaluation(**json.loads(str(file["found"]))), pictures, self.available(self.reviewer, pictures),
                      self.available(self.judge, pictures) if self.judge else None, diversity.numpy())
 
@@ -169,6 +176,10 @@ class Studio:
 
 
 def models_with(adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()):
-    """(models, the adapter on their ControlNet or None)."""
-    models = fold_loras(tuning.load(checkpoint, CONTROLNET), [{"file": str(file)} for file in loras]).freeze()
-    return models, load_adapter(models.controlnet, adapter, CONTROLNET) if adapter else None
+    """The models, the adapter merged into their ControlNet as `rfft merge` does it: a drawing then costs no more than before."""
+    with tempfile.TemporaryDirectory() as folder:
+        controlnet = CONTROLNET
+        if adapter:
+            controlnet = Path(folder) / "merged.safetensors"
+            merge_files(CONTROLNET, [adapter], controlnet)
+        return fold_loras(tuning.load(checkpoint, controlnet), [{"file": str(file)} for file in loras]).freeze()

@@ -1,13 +1,15 @@
 """RF Load ControlNet on the real server: what it loads is what stock nodes load, to the last bit, and what doesn't belong is refused in one sentence."""
 
+import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from reliable_ads.pocket.ldm import CONTROLNET as SHIPPED
 from reliable_ads.pocket.ldm import load_pocket
-from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
+from reliable_ads.rfft.adapter import Adapter, read_adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
 from safetensors.torch import load_file, save_file
 
@@ -15,6 +17,7 @@ from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, node
 from .test_bad_input import fails
 from .test_sampler import latent
 
+TUNED = "pocket_canny_reliable.safetensors"
 ATTENTION = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
 
 
@@ -102,6 +105,14 @@ def test_a_pocket_controlnet_is_a_base_as_well(client, base, folder):
     found = drawn(client, base, {"p_base": pocket(CONTROLNET), "p_zero": ours(CONTROLNET, "rf_pocket", 0.0), "p_one": ours(CONTROLNET, "rf_pocket"), "p_full": ours(merged), "p_merged": pocket(merged)})
     same = lambda a, b: np.array_equal(found[a], found[b])
     assert same("p_zero", "p_base") and same("p_one", "p_merged") and same("p_full", "p_merged") and not same("p_one", "p_base")
+
+
+def test_the_adapter_that_ships_belongs_to_the_pocket_controlnet(client):
+    adapters = client.ask("/object_info/RFControlNetLoader")["RFControlNetLoader"]["input"]["required"]["adapter"][1]["options"]
+    assert TUNED in adapters
+    tensors, metadata = read_adapter(SHIPPED.with_name(TUNED), SHIPPED)  # refuses another base
+    rates = json.loads(metadata["rates"])
+    assert rates["after"]["low"] > rates["before"]["high"] and len(tensors) % 3 == 0
 
 
 def test_each_list_holds_what_belongs_there(client, folder):
