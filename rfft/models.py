@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from .schedule import Schedule
 
@@ -83,6 +85,11 @@ class Models:
         """Recompute activations in the backward pass of ControlNet, UNet and VAE; the decode is the largest of the three (arXiv:1604.06174)."""
         for part in (self.controlnet, self.unet, self.vae):
             part.enable_gradient_checkpointing() if on else part.disable_gradient_checkpointing()
+        for layer in self.vae.modules():  # within a block of the decoder, too: three of these at full size are most of what a step holds
+            if type(layer).__name__ == "ResnetBlock2D":
+                layer.__dict__.pop("forward", None)
+                if on:
+                    layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         return self
 
     @property
