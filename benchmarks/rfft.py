@@ -71,15 +71,14 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         if studio.judge:
             figures[f"judge_gain_{name}"] = gain(accepted(now.judge), accepted(before.judge), 0.15 if name == tuning.TUNED else None)
         value, low, high = ratio(now.diversity, before.diversity)
-        bound, holds = {"none": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
+        bound, holds = {"none_long": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
         figures[f"diversity_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
         details[name] = {**now.evaluation.drift(before.evaluation), "probabilities": now.evaluation.probabilities,
                          "diversity_colour": now.evaluation.diversity_colour / before.evaluation.diversity_colour, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
     figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
-    for cc, kl in (("cc", "kl"), ("cc_weak", "kl_weak")):
-        if cc in drawn and kl in drawn:
-            found = gain(accepted(drawn[cc].reviewer), accepted(drawn[kl].reviewer))
-            figures[f"{cc}_above_{kl}"] = Figure(found.value, found.low, found.high, found.n, "points", "> 0, interval too", found.low > 0)
+    if {"cc", "kl"} <= drawn.keys():
+        found = gain(accepted(drawn["cc"].reviewer), accepted(drawn["kl"].reviewer))
+        figures["cc_above_kl"] = Figure(found.value, found.low, found.high, found.n, "points", "> 0, interval too", found.low > 0)
     return figures, {"rates": details, "history": {name: trimmed(tuning.history(name)) for name in options.runs}}
 
 

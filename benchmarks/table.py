@@ -11,7 +11,7 @@ HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
     "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio_half", "attempts_ratio_remedies"),
-    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none", "transfer_min_share", "passes_ratio", "memory_ratio"),
+    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
@@ -41,22 +41,22 @@ WORDS = {
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
-RUNS = {"none": "no regulariser", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "cc": "consistent condition, beta 0.05", "cc_weak": "consistent condition, beta 0.01",
+RUNS = {"none": "no regulariser", "none_long": "no regulariser, twice as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
-    "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, after minus before",
+    "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, points",
     "eye_prefers": "RFFT, consistent condition: of two pictures of a product, after is the one to publish, by eye, blind",
     **{f"eye_gain_labeller_{name}": f"... labeller {name}" for name in "abc"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
-    "gain_cc": "RFFT, consistent condition: accepted by RFNet, after minus before", "judge_gain_cc": "... by the independent judge", "diversity_cc": "... diversity across seeds, of before",
-    "diversity_none": "RFFT, no regulariser: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
+    "gain_cc": "RFFT, consistent condition: accepted by RFNet, points", "judge_gain_cc": "... by the independent judge", "diversity_cc": "RFFT, consistent condition: diversity across seeds, of before",
+    "diversity_none_long": "RFFT, no regulariser, twice as long: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
     "memory_ratio": "RFFT: memory of a step with recomputed activations, of the same without (SD 1.5, 256 px)", "memory_kept_mib": "... without, MiB", "memory_recomputed_mib": "... with, MiB",
     "estimate_512_kept_gib": "... estimated at 512 px in bf16: without, GiB", "estimate_512_recomputed_gib": "... with, GiB", "estimate_512_ratio": "... with, of without",
-    "two_process_gradient_error": "Two processes' gradient against one's, largest difference", "two_process_gradient_error_fp64": "... in float64",
+    "cc_above_kl": "Consistent condition above KL at the same beta, accepted by RFNet", "two_process_gradient_error": "Two processes' gradient against one's, largest difference", "two_process_gradient_error_fp64": "... in float64",
     "attempts_before": "Recurrent generation, attempts per usable picture: before", "attempts_after": "... after", "within_5_before": "... products with one within five, before", "within_5_after": "... after",
     "passes_ours": "... passes, eight updates per drawing", "passes_paper": "... passes, one update per drawing",
 }
-RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, after minus before", "judge_gain_": "accepted by the judge, after minus before", "diversity_": "diversity across seeds, of before"}
+RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_": "diversity across seeds, of before"}
 VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
@@ -86,12 +86,19 @@ def variant(name: str) -> str:
 
 
 def number(figure: dict) -> str:
+    if figure["unit"] == "points":
+        return points(figure)
     scale, unit = (100, " %") if figure["unit"] == "share" else (1, " s") if figure["unit"] == "s" else (1, "")
     digits = 1 if unit else 2
     text = f"{scale * figure['value']:.{digits}f}{unit}"
     if figure["low"] is not None:
         text += f" ({scale * figure['low']:.{digits}f} to {scale * figure['high']:.{digits}f})"
     return text
+
+
+def points(figure: dict) -> str:
+    """A difference of shares, in points."""
+    return f"{100 * figure['value']:+.1f} ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
 
 
 def rows(figures: dict, keys) -> list[str]:
@@ -130,7 +137,6 @@ def moved() -> str:
     figures = reports()["rfft"]["figures"]
     names = [key.removeprefix("transfer_").removesuffix("_before") for key in figures if key.startswith("transfer_") and key.endswith("_before")]
     lines = ["| the same adapter beside | accepted before | after | gain, points | gain by the judge, points |", "|---|---|---|---|---|"]
-    points = lambda figure: f"{100 * figure['value']:+.1f} ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
     percent = lambda figure: f"{100 * figure['value']:.1f} %"
     for name in names:
         of = lambda what: figures[f"transfer_{name}_{what}"]
@@ -141,7 +147,6 @@ def moved() -> str:
 def trainings() -> str:
     """What each training did to the same test products: a line for each."""
     figures = reports()["rfft"]["figures"]
-    points = lambda figure: f"{100 * figure['value']:+.1f} ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
     kept = lambda figure: f"{100 * figure['value']:.0f} % ({100 * figure['low']:.0f} to {100 * figure['high']:.0f})"
     lines = ["| training | accepted | gain, points | gain by the judge, points | diversity left |", "|---|---|---|---|---|", f"| none: the ControlNet as it was | {100 * figures['rate_before']['value']:.1f} % | | | |"]
     for name in (name for name in RUNS if f"gain_{name}" in figures):

@@ -49,10 +49,9 @@ COMMON = dict(
 # diversity_loss 1: no run stops by itself, since the comparison wants to see where each one goes
 RUNS = {
     "none": dict(loss="none", beta=0.0, evaluate_every=5),
+    "none_long": dict(loss="none", beta=0.0, evaluate_every=5, steps=100),
     "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
     "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
-    "kl_weak": dict(loss="kl", beta=0.01),
-    "cc_weak": dict(loss="cc", beta=0.01),
     "cc_strong": dict(loss="cc", beta=0.2),
     "cc_again": dict(loss="cc", beta=0.05, seed=1),
     "paper": dict(loss="cc", beta=0.05, gradient_steps=1, steps=160, evaluate_every=40),  # the paper's schedule: one differentiable step and one update per drawing

@@ -1,6 +1,7 @@
 """What the sampling nodes share: their inputs, and one attempt: sampled as the stock sampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,9 @@ import torch
 from comfy_api.latest import io
 
 from .edge import Product, Reviewer, channels_first, stop_if_cancelled
+
+
+PREVIEW_SECONDS = 0.1  # between two live previews: a small model takes steps faster than anybody looks, and each preview costs milliseconds
 
 
 class SamplingError(ValueError):
@@ -96,11 +100,14 @@ class Draw:
 
     def _watched(self, look, predicted: Callable) -> Callable:
         """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean pictures."""
-        previewer = latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format)
+        previewer, shown = latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format), -PREVIEW_SECONDS
 
         def callback(step, x0, x, total_steps):
+            nonlocal shown
             stop_if_cancelled()
-            self.on_step(step + 1, total_steps, previewer and previewer.decode_latent_to_preview_image("JPEG", x0))
+            due = previewer is not None and time.monotonic() - shown >= PREVIEW_SECONDS
+            shown = time.monotonic() if due else shown
+            self.on_step(step + 1, total_steps, previewer.decode_latent_to_preview_image("JPEG", x0) if due else None)
             look(step + 1, total_steps, lambda *rows: predicted(self.patcher.model.process_latent_out(x0.float()), *rows))
 
         return callback
