@@ -75,7 +75,8 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         figures[f"diversity_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
         details[name] = {**now.evaluation.drift(before.evaluation), "probabilities": now.evaluation.probabilities,
                          "diversity_colour": now.evaluation.diversity_colour / before.evaluation.diversity_colour, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
-    figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
+    if tuning.TUNED in drawn:
+        figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
     if {"cc", "kl"} <= drawn.keys():
         found = gain(accepted(drawn["cc"].reviewer), accepted(drawn["kl"].reviewer))
         figures["cc_above_kl"] = Figure(found.value, found.low, found.high, found.n, "points", "> 0, interval too", found.low > 0)

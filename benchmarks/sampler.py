@@ -1,6 +1,6 @@
 """What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only costs judge eye graph page] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The harder half and the
 hardest quarter are the products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them. With the same number of attempts a way that
@@ -35,7 +35,6 @@ from reliable_ads.rfnet.weights import load_reviewer
 
 from .common import RESULTS, ROOT, Figure, publish, share
 from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
-from .table import rows as table_rows
 
 COMMAND = "python -m benchmarks.sampler"
 EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
@@ -45,10 +44,6 @@ DRAWS = 2000              # of the bootstrap
 WAYS = ("plain", "early", "remedies")
 EQUAL = "equal"           # early rejection with as many steps as the plain loop may pay
 MORE = 10                 # times the attempts where only the budget of steps shall end it
-MARKS = "<!-- saved -->", "<!-- /saved -->"
-SHOWN = ("plain_rate", "plain_rate_half", "plain_rate_hard", "steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio", "wall_ratio_half", "wall_ratio_hard",
-         "usable_plain", "usable_early", "steps_ratio_equal", "steps_ratio_equal_hard", "usable_equal", "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_hard",
-         "usable_remedies", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "remedies", "remedies_more")))
 HELPFUL = ("avoid", "guidance")
 COLUMNS = {"steps": 0, "seconds": 1, "usable": 2, "attempts": 3}
 
@@ -213,22 +208,13 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     return {}, {}
 
 
-def page(options) -> tuple[dict[str, Figure], dict]:
-    """The table of docs/sampler.md, between its marks."""
-    file = ROOT / "docs" / "sampler.md"
-    figures = json.loads((RESULTS / "sampler.json").read_text())["figures"]
-    head, rest = file.read_text(encoding="utf-8").split(MARKS[0])
-    write_text(file, head + "\n".join([MARKS[0], *table_rows(figures, [key for key in SHOWN if key in figures]), MARKS[1]]) + rest.split(MARKS[1])[1])
-    return {}, {}
-
-
-PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph, "page": page}
+PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="six products, nothing written")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph", "page"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
     parser.add_argument("--attempts", type=int, default=5)
     parser.add_argument("--profile", default="auto", help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto")

@@ -1,4 +1,4 @@
-"""Puts all figures of benchmarks/results/*.json into docs/figures.md, and some into README and docs/rfft.md: `python -m benchmarks.table` (`--check` only compares)."""
+"""Puts all figures of benchmarks/results/*.json into docs/figures.md, and some into README, docs/rfft.md and docs/sampler.md: `python -m benchmarks.table` (`--check` only compares)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ HEADLINES = {
     "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio_half", "attempts_ratio_remedies"),
     "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
+SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio", "wall_ratio_half", "wall_ratio_hard",
+         "usable_plain", "usable_early", "steps_ratio_equal", "steps_ratio_equal_hard", "usable_equal", "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_hard",
+         "usable_remedies", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "remedies", "remedies_more")))  # what docs/sampler.md shows
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
     "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
@@ -155,9 +158,15 @@ def trainings() -> str:
     return "\n".join(lines)
 
 
+def saved() -> str:
+    """What early rejection and remedies save."""
+    figures = reports()["sampler"]["figures"]
+    return "\n".join(rows(figures, [key for key in SAVED if key in figures]))
+
+
 def filled(text: str) -> str:
     """A page with its tables between their marks, such as <!-- figures --> and <!-- /figures -->."""
-    for name, table in {"figures": headlines, "trainings": trainings, "moved": moved}.items():
+    for name, table in {"figures": headlines, "trainings": trainings, "moved": moved, "saved": saved}.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if start in text:
             head, rest = text.split(start)
@@ -166,7 +175,7 @@ def filled(text: str) -> str:
 
 
 def main() -> int:
-    pages = [ROOT / "README.md", ROOT / "docs" / "rfft.md"]
+    pages = [ROOT / "README.md", ROOT / "docs" / "rfft.md", ROOT / "docs" / "sampler.md"]
     new = {**{page: filled(page.read_text(encoding="utf-8")) for page in pages}, ROOT / "docs" / "figures.md": everything()}
     if "--check" in sys.argv:
         return int(any(not file.exists() or file.read_text(encoding="utf-8") != content for file, content in new.items()))
