@@ -44,7 +44,7 @@ WORDS = {
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
-RUNS = {"none": "no regulariser", "none_long": "no regulariser, twice as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
+RUNS = {"none": "no regulariser", "none_long": "no regulariser, half as long again", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
@@ -52,7 +52,7 @@ WORDS |= {
     "eye_prefers": "RFFT, consistent condition: of two pictures of a product, after is the one to publish, by eye, blind",
     **{f"eye_gain_labeller_{name}": f"... labeller {name}" for name in "abc"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
     "gain_cc": "RFFT, consistent condition: accepted by RFNet, points", "judge_gain_cc": "... by the independent judge", "diversity_cc": "RFFT, consistent condition: diversity across seeds, of before",
-    "diversity_none_long": "RFFT, no regulariser, twice as long: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
+    "diversity_none_long": "RFFT, no regulariser, half as long again: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
     "memory_ratio": "RFFT: memory of a step with recomputed activations, of the same without (SD 1.5, 256 px)", "memory_kept_mib": "... without, MiB", "memory_recomputed_mib": "... with, MiB",
     "estimate_512_kept_gib": "... estimated at 512 px in bf16: without, GiB", "estimate_512_recomputed_gib": "... with, GiB", "estimate_512_ratio": "... with, of without",
     "cc_above_kl": "Consistent condition above KL at the same beta, accepted by RFNet", "two_process_gradient_error": "Two processes' gradient against one's, largest difference", "two_process_gradient_error_fp64": "... in float64",

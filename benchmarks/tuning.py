@@ -49,7 +49,7 @@ COMMON = dict(
 # diversity_loss 1: no run stops by itself, since the comparison wants to see where each one goes
 RUNS = {
     "none": dict(loss="none", beta=0.0, evaluate_every=5),
-    "none_long": dict(loss="none", beta=0.0, evaluate_every=5, steps=100),
+    "none_long": dict(loss="none", beta=0.0, evaluate_every=5, steps=75),
     "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
     "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
     "cc_strong": dict(loss="cc", beta=0.2),
