@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reliable_ads.pocket.draw import sheet, to_image
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
 
-from . import tuning
+from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
@@ -20,7 +20,6 @@ PER_SHEET, LABELLED = 20, 100  # pictures; products
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
-TITLES = {"none": "no regulariser", "kl": "KL", "cc": "consistent condition"}
 
 
 def both(options) -> dict:
@@ -129,9 +128,7 @@ def front(histories: dict) -> bytes:
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
         kept, risen = ([row["diversity"] / rows[0]["diversity"] for row in rows], [100 * row["rate"]["value"] for row in rows])
-        beta = tuning.RUNS[name]["beta"]
-        label = TITLES[kind] + (f", beta {beta:g}" if beta else "") + (", another seed" if variety == "again" else "")
-        axes.plot(kept, risen, styles[variety], color=COLOURS[kind], label=label, marker="o", markersize=3, linewidth=1.2)
+        axes.plot(kept, risen, styles[variety], color=COLOURS[kind], label=table.RUNS[name], marker="o", markersize=3, linewidth=1.2)
         axes.plot(kept[-1:], risen[-1:], "o", color=COLOURS[kind], markersize=8)
         seen = {"x": 1.0, "y": 100 * rows[0]["rate"]["value"]}
     axes.plot([seen["x"]], [seen["y"]], "D", color="black", markersize=7, label="before")
