@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reliable_ads.pocket.ldm import CHECKPOINT
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
 from . import rfft_pictures, tuning

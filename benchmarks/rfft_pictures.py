@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -22,8 +21,8 @@ COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
 
 
-def both(options) -> dict:
-    """{"before", "after": Drawn} of the tuned adapter's test products."""
+def both(options) -> tuple:
+    """({"before", "after": Drawn} of the tuned adapter's test products, the Studio that drew them)."""
     studio = tuning.Studio(options.products)
     return {"before": studio.draw("before"), "after": studio.draw(tuning.TUNED, tuning.adapter(tuning.TUNED))}, studio
 
@@ -124,14 +123,14 @@ def front(histories: dict) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7.5, 4.6), layout="constrained")
-    styles, seen = {"": "-", "long": "-", "strong": "--", "again": "-."}, {}
+    styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
         kept, risen = ([row["diversity"] / rows[0]["diversity"] for row in rows], [100 * row["rate"]["value"] for row in rows])
         axes.plot(kept, risen, styles[variety], color=COLOURS[kind], label=table.RUNS[name], marker="o", markersize=3, linewidth=1.2)
         axes.plot(kept[-1:], risen[-1:], "o", color=COLOURS[kind], markersize=8)
-        seen = {"x": 1.0, "y": 100 * rows[0]["rate"]["value"]}
-    axes.plot([seen["x"]], [seen["y"]], "D", color="black", markersize=7, label="before")
+    start = next(iter(histories.values()))[0]  # the same for all
+    axes.plot([1.0], [100 * start["rate"]["value"]], "D", color="black", markersize=7, label="before")
     axes.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
     axes.set(xlabel="diversity, of before", ylabel="accepted by the reviewer, %", title="Validation products; large dots are where each training ended")
     axes.spines[["top", "right"]].set_visible(False)
