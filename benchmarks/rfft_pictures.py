@@ -15,7 +15,7 @@ from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, LABELLED = 20, 100  # pictures; products
+PER_SHEET, BLOCK, PAIRED = 20, 100, 100  # pictures; products that are labelled together; products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
@@ -33,10 +33,12 @@ def named(picture) -> str:
 
 
 def sheets(options) -> tuple[dict[str, Figure], dict]:
-    """OUT/blind-000.png ...: the first picture of 100 products before and after, in an order that tells nothing; OUT/blind.json says which is which."""
+    """OUT/blind-000.png ...: the first picture of each product before and after, by hundreds of products, in an order that tells nothing; OUT/blind.json says which is which."""
     drawn, studio = both(options)
-    rows = [{"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])} for way, found in drawn.items() for product in range(min(LABELLED, len(studio.briefs)))]
-    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+    rows = []
+    for first in range(0, len(studio.briefs), BLOCK):
+        block = [{"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])} for way, found in drawn.items() for product in range(first, min(first + BLOCK, len(studio.briefs)))]
+        rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
     for first in range(0, len(rows), PER_SHEET):
         part = rows[first:first + PER_SHEET]
         pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
@@ -49,7 +51,7 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
 def pairs(options) -> tuple[dict[str, Figure], dict]:
     """OUT/pairs-000.png ...: the second picture of 100 products before and after, side by side, the sides drawn by lot; OUT/pairs.json says which side is after."""
     drawn, studio = both(options)
-    rows = [{"product": product, "after": "right" if right else "left"} for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(LABELLED, len(studio.briefs))))]
+    rows = [{"product": product, "after": "right" if right else "left"} for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))]
     for first in range(0, len(rows), PER_SHEET // 2):
         pictures, texts = [], []
         for row in rows[first:first + PER_SHEET // 2]:
@@ -67,22 +69,30 @@ def preferred(found: dict, rows: list) -> np.ndarray:
 
 
 def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers say, and the difference of the same products.
+    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers of a picture say, and the
+    difference of the same products, over all of them and by hundreds.
     "pairs", {labeller: {product: side}}: how often the picture of after is preferred."""
     given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (EYE, RESULTS / "rfft.json"))
     labels, details = given["labels"], details["details"]
     rows = details["eye_rows"]
-    if missing := [row["hash"] for row in rows if not all(row["hash"] in found for found in labels.values())]:
+    if missing := [row["hash"] for row in rows if not any(row["hash"] in found for found in labels.values())]:
         raise SystemExit(f"{EYE} has no label for {len(missing)} pictures of the last sheets: label them again")
-    votes = {(row["way"], row["product"]): np.mean([found[row["hash"]] == "available" for found in labels.values()]) for row in rows}
+    usable = {(row["way"], row["product"]): np.median([found[row["hash"]] == "available" for found in labels.values() if row["hash"] in found]) for row in rows}
     products = sorted({row["product"] for row in rows})
-    usable = {way: np.array([votes[way, product] > 0.5 for product in products], float) for way in ("before", "after")}
-    value, low, high = mean(usable["after"] - usable["before"])
-    figures = {f"eye_{way}": Figure(*share(int(found.sum()), len(found)), len(found), "share") for way, found in usable.items()}
-    figures["eye_gain"] = Figure(value, low, high, len(products), "points", "> 0, interval too", low > 0)
+    figures = {}
+
+    def compared(name: str, usable: dict, products: list, target: str = "") -> None:
+        before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
+        value, low, high = mean(after - before)
+        figures[f"eye_gain{name}"] = Figure(value, low, high, len(products), "points", target, low > 0 if target else None)
+        figures.update({f"eye_{way}{name}": Figure(*share(int(found.sum()), len(found)), len(found), "share") for way, found in (("before", before), ("after", after))})
+
+    compared("", usable, products, "> 0, interval too")
+    for number in range(0, len(products), BLOCK):
+        compared(f"_{number // BLOCK + 1}", usable, products[number:number + BLOCK])
     for name, found in labels.items():
-        each = {way: np.array([found[row["hash"]] == "available" for row in sorted(rows, key=lambda row: row["product"]) if row["way"] == way], float) for way in usable}
-        figures[f"eye_gain_{name}"] = Figure(*mean(each["after"] - each["before"]), len(products), "points")
+        own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
+        compared(f"_{name}", own, sorted({product for _, product in own}))
     votes = {name: preferred(found, details["eye_pairs"]) for name, found in given["pairs"].items()}
     value, low, high = mean(sum(votes.values()) / len(votes))
     figures["eye_prefers"] = Figure(value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5)

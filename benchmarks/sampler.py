@@ -1,4 +1,4 @@
-"""What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, on the same products and seeds.
+"""What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, without and with a tuned ControlNet among them, on the same products and seeds.
 
     python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
@@ -38,13 +38,14 @@ from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
 
 COMMAND = "python -m benchmarks.sampler"
 EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
+MODELS, TUNED = "Models", "pocket_canny_reliable.safetensors"
 JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000   # added to a brief's seed where its difficulty is found out
 DRAWS = 2000              # of the bootstrap
-WAYS = ("plain", "early", "remedies")
+WAYS = ("plain", "early", "words", "remedies")  # words: remedies without the tuned ControlNet
 EQUAL = "equal"           # early rejection with as many steps as the plain loop may pay
 MORE = 10                 # times the attempts where only the budget of steps shall end it
-HELPFUL = ("avoid", "guidance")
+WORDS, HELPFUL = ("avoid", "guidance"), ("avoid", "guidance", "tuned")  # what helped on validation products
 COLUMNS = {"steps": 0, "seconds": 1, "usable": 2, "attempts": 3}
 
 
@@ -62,11 +63,14 @@ def ratio(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, flo
 
 
 def with_remedies(session: Session) -> dict:
-    """The sampler's inputs for the third way: the remedies that helped on validation products, with words that the pocket family has learned to call faults by."""
+    """{way: the sampler's inputs} with words that the pocket family has learned to call faults by, and with the ControlNet that RFFT has tuned (docs/rfft.md)."""
     clip = session.graph[titled(session.graph, PROMPT)]["inputs"]["clip"]
-    inputs = {"clip": clip, "contrast_words": "", "surface_words": "", "avoid_words": ", ".join(BLAME.values()), **{name: name in HELPFUL for name in NAMES}, "begin_at": ""}
-    session.graph["remedies"] = {"class_type": "RFRemedies", "inputs": inputs, "_meta": {"title": "Remedies"}}
-    return {"remedies": ["remedies", 0]}
+    models = session.graph[titled(session.graph, MODELS)]["inputs"]
+    session.graph["tuned"] = {"class_type": "RFControlNetLoader", "inputs": {"control_net_name": models["controlnet"], "adapter": TUNED, "strength": 1.0}, "_meta": {"title": "Tuned"}}
+    for name, allowed in (("words", WORDS), ("remedies", HELPFUL)):
+        inputs = {"clip": clip, "contrast_words": "", "surface_words": "", "avoid_words": ", ".join(BLAME.values()), "tuned_control_net": ["tuned", 0], "begin_at": ""}
+        session.graph[name] = {"class_type": "RFRemedies", "inputs": {**inputs, **{remedy: remedy in allowed for remedy in NAMES}}, "_meta": {"title": name}}
+    return {name: {"remedies": [name, 0]} for name in ("words", "remedies")}
 
 
 def costs(options) -> tuple[dict[str, Figure], dict]:
@@ -75,12 +79,12 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
         session = Session(server)
         ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
-        ways["remedies"] = {**ways["early"], **with_remedies(session)}
+        ways |= {name: {**ways["early"], **inputs} for name, inputs in with_remedies(session).items()}
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
         rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
         for number, brief in enumerate(briefs):
-            turns = [*WAYS[number % 3:], *WAYS[:number % 3], EQUAL, "pilot"]
+            turns = [*WAYS[number % len(WAYS):], *WAYS[:number % len(WAYS)], EQUAL, "pilot"]
             for way in turns:
                 sampler.pop("remedies", None)
                 sampler["step_budget"] = 0
@@ -113,9 +117,12 @@ def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
         "steps_ratio_hard": compared("early", "plain", "steps", hard, 0.60),
         "wall_ratio": compared("early", "plain", "seconds", every, None), "wall_ratio_half": compared("early", "plain", "seconds", half, 0.80),
         "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
-        "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85),
+        "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85), "attempts_ratio_words": compared("words", "early", "attempts", every, None),
         "steps_ratio_equal": compared(EQUAL, "plain", "steps", every, None), "steps_ratio_equal_hard": compared(EQUAL, "plain", "steps", hard, None),
-        "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_hard": compared("remedies", "plain", "steps", hard, None),
+        "steps_ratio_words": compared("words", "plain", "steps", every, None), "steps_ratio_words_hard": compared("words", "plain", "steps", hard, None),
+        "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_half": compared("remedies", "plain", "steps", half, 0.75),
+        "steps_ratio_remedies_hard": compared("remedies", "plain", "steps", hard, 0.60), "wall_ratio_remedies": compared("remedies", "plain", "seconds", every, None),
+        "wall_ratio_remedies_half": compared("remedies", "plain", "seconds", half, 0.80), "wall_ratio_remedies_hard": compared("remedies", "plain", "seconds", hard, 0.65),
     }
     for name, rows in (("", every), ("_half", half), ("_hard", hard)):
         usable, attempts = found["plain"][rows][:, [COLUMNS["usable"], COLUMNS["attempts"]]].sum(0)
@@ -191,14 +198,14 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
     rows = {way: np.array(values) for way, values in json.loads((RESULTS / "sampler.json").read_text())["details"]["costs"]["rows"].items()}
-    names = {"plain": "plain loop", "early": "early rejection", "remedies": "early rejection\n+ remedies"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    names = {"plain": "plain loop", "early": "early rejection", "words": "+ remedies without\ntuned ControlNet", "remedies": "+ all remedies"}
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):
         for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("harder half", hardest(rows["pilot"], 2), "#d0a040"), ("hardest quarter", hardest(rows["pilot"], 4), "#c05040"))):
             values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
-            bars = axis.bar(np.arange(3) + 0.27 * (shift - 1), values, 0.25, label=text, color=colour)
+            bars = axis.bar(np.arange(len(WAYS)) + 0.27 * (shift - 1), values, 0.25, label=text, color=colour)
             axis.bar_label(bars, fmt="%.1f", fontsize=8)
-        axis.set_xticks(range(3), [names[way] for way in WAYS])
+        axis.set_xticks(range(len(WAYS)), [names[way] for way in WAYS], fontsize=8)
         axis.set_ylabel(f"{unit} per usable picture")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)

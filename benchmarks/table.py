@@ -50,7 +50,7 @@ WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
     "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, points",
     "eye_prefers": "RFFT, consistent condition: of two pictures of a product, after is the one to publish, by eye, blind",
-    **{f"eye_gain_labeller_{name}": f"... labeller {name}" for name in "abc"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
+    **{f"eye_gain_labeller_{name}": f"... labeller {name}" for name in "abcfgh"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
     "gain_cc": "RFFT, consistent condition: accepted by RFNet, points", "judge_gain_cc": "... by the independent judge", "diversity_cc": "RFFT, consistent condition: diversity across seeds, of before",
     "diversity_none_long": "RFFT, no regulariser, half as long again: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",
     "memory_ratio": "RFFT: memory of a step with recomputed activations, of the same without (SD 1.5, 256 px)", "memory_kept_mib": "... without, MiB", "memory_recomputed_mib": "... with, MiB",

@@ -47,14 +47,17 @@ COMMON = dict(
     tuning.SAMPLING, family="pocket", products=str(LEARNED), prompts="", checkpoint=str(CHECKPOINT), controlnet=str(CONTROLNET), precision="bf16", checkpointing=False,
     steps=50, batch=4, gradient_steps=8, last_steps=10, lr=1e-3, warm_up=5, ema=0.9, rank=16, evaluate_every=10, evaluation_products=57, evaluation_seeds=SEEDS, diversity_loss=1.0, save_every=5)
 # diversity_loss 1: no run stops by itself, since the comparison wants to see where each one goes
+SCHEDULE_SEEDS = (0, 1, 2)
 RUNS = {
     "none": dict(loss="none", beta=0.0, evaluate_every=5),
-    "none_long": dict(loss="none", beta=0.0, evaluate_every=5, steps=75),
+    "none_long": dict(loss="none", beta=0.0, evaluate_every=25, steps=300),  # where it goes when nothing holds it
     "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
     "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
     "cc_strong": dict(loss="cc", beta=0.2),
     "cc_again": dict(loss="cc", beta=0.05, seed=1),
-    "paper": dict(loss="cc", beta=0.05, gradient_steps=1, steps=160, evaluate_every=40),  # the paper's schedule: one differentiable step and one update per drawing
+    # The schedule against the paper's, which is one differentiable step and one update per drawing: three seeds each
+    **{f"fast_{seed}": dict(loss="cc", beta=0.05, seed=seed, rollout_guidance=False, steps=24, evaluate_every=2) for seed in SCHEDULE_SEEDS},
+    **{f"paper_{seed}": dict(loss="cc", beta=0.05, seed=seed, gradient_steps=1, steps=120, evaluate_every=10) for seed in SCHEDULE_SEEDS},
 }
 TUNED = "cc"  # what everything else is measured with
 

@@ -71,7 +71,7 @@ def draw_until_accepted(
     early = gates.choose(early_rejection, draw.patcher, reviewer, settings)
     draw = replace(draw, preview=early.preview)
     policy, left_out = remedies.policy(draw) if remedies else (Policy(()), {})
-    painter = Painter(Answered(draw, policy, remedies.words if remedies else {}), reviewer, threshold)
+    painter = Painter(Answered(draw, policy, remedies), reviewer, threshold)
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
     try:
         ran = run(painter.one, painter.review, seed, attempts, on_exhausted, screen.show, gates=early.gates, together=painter.several, remedies=policy, **limits)

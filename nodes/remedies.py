@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -13,21 +14,27 @@ from .edge import Remedies as RemediesSocket
 
 NO_WORDS = "RF Remedies has no CLIP or no words for it"
 NO_NEGATIVE = "there is no negative prompt"
-OPTIONAL = ("avoid",)  # came later: last and optional, so that graphs saved before still run
+NO_TUNED = "RF Remedies has no tuned ControlNet"
+NO_PLACE = "no ControlNet of the graph has RF Product's hint"
+OPTIONAL = ("avoid", "tuned")  # came later: last and optional, so that graphs saved before still run
 NOT_OURS = "the latent's noise mask is not RF Product's inpaint mask"
 
 
 @dataclass(frozen=True)
 class Remedies:
-    """What a graph allows. words: {"contrast", "surface", "avoid": encoded conditioning}; changes: as a report lists them, to begin there."""
+    """What a graph allows. words: {"contrast", "surface", "avoid": encoded conditioning}; changes: as a report lists them, to begin there;
+    tuned: a CONTROL_NET to draw with after a rejection, or None."""
 
     allowed: tuple
     words: dict
     changes: list = field(default_factory=list)
+    tuned: Any = None
 
     def policy(self, draw) -> tuple[Policy, dict]:
-        """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}."""
-        left_out = impossible(draw, self.words)
+        """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}. Raises ValueError where the tuned ControlNet is of another family."""
+        left_out = impossible(draw, self.words, self.tuned)
+        if "tuned" not in left_out and "tuned" in self.allowed:
+            check_family(self.tuned, draw)
         for change in self.changes:
             if why := left_out.get(change["remedy"]):
                 raise ValueError(f'begin_at asks for {change["remedy"]}, which this graph does not offer ({why}): draw the attempt again in the graph that the report came from.')
@@ -50,12 +57,13 @@ class RFRemedies(io.ComfyNode):
                 io.String.Input("begin_at", default="", tooltip="To draw an attempt of a report again: paste its list of remedies here and give the sampler its seed and one attempt."),
                 io.String.Input("avoid_words", default="floating, wrong size, cluttered background, extra parts", multiline=True, optional=True, tooltip="Added to the negative prompt after any rejected picture. Use words that your model knows for what goes wrong."),
                 *(switch(remedy, optional=True) for remedy in REMEDIES if remedy.name in OPTIONAL),
+                io.ControlNet.Input("tuned_control_net", optional=True, tooltip="The same kind of ControlNet as the graph's, with what RFFT has learned: from RF Load ControlNet. After a rejected picture it takes the place of the one that holds the product's outline."),
             ],
             outputs=[RemediesSocket.Output("remedies", display_name="remedies", tooltip="For RF Cyclic Sampler.")],
         )
 
     @classmethod
-    def execute(cls, contrast_words, surface_words, begin_at, clip=None, avoid_words="", **switches) -> io.NodeOutput:
+    def execute(cls, contrast_words, surface_words, begin_at, clip=None, avoid_words="", tuned_control_net=None, **switches) -> io.NodeOutput:
         given = {"contrast": contrast_words.strip(), "surface": surface_words.strip(), "avoid": avoid_words.strip()}
         words = {name: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for name, text in given.items() if text and clip is not None}
         try:
@@ -63,7 +71,7 @@ class RFRemedies(io.ComfyNode):
         except ValueError as error:
             raise ValueError(f"begin_at is no list of remedies ({error}): paste the value of \"remedies\" of one attempt in a report, or leave it empty.") from error
         Policy().begin_at(changes)
-        return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes))
+        return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes, tuned_control_net))
 
 
 def switch(remedy, optional: bool = False) -> io.Boolean.Input:
@@ -71,7 +79,7 @@ def switch(remedy, optional: bool = False) -> io.Boolean.Input:
     return io.Boolean.Input(remedy.name, default=True, optional=optional, tooltip=tooltip)
 
 
-def impossible(draw, words: dict) -> dict:
+def impossible(draw, words: dict, tuned) -> dict:
     """{remedy: why it can't be used on this draw}."""
     canvas, latent = draw.canvas, draw.latent
     reasons = {name: NO_WORDS for name in ("contrast", "surface", "avoid") if name not in words}
@@ -80,6 +88,10 @@ def impossible(draw, words: dict) -> dict:
     controls = [control for name in draw.conditions for control in controls_of(draw.conditions[name])]
     if not controls:
         reasons["control"] = "no ControlNet is applied"
+    if tuned is None:
+        reasons["tuned"] = NO_TUNED
+    elif not any(shows(control, canvas) for control in controls):
+        reasons["tuned"] = NO_PLACE
     mask = latent.get("noise_mask")
     if mask is None or mask.shape[-2:] != canvas.inpaint_mask.shape or not torch.equal(mask.reshape(canvas.inpaint_mask.shape).cpu(), canvas.inpaint_mask):
         reasons |= dict.fromkeys(("dilation", "position", "scale"), NOT_OURS)
@@ -108,11 +120,28 @@ def shows(control, canvas) -> bool:
     return hint is not None and hint.shape[-2:] == canvas.hint.shape[-2:] and torch.equal(hint[0].cpu(), canvas.hint)
 
 
-class Answered:
-    """A draw with a policy's present values in it; each set of values is prepared once."""
+def check_family(tuned, draw) -> None:
+    """Raises ValueError, before anything is drawn, where the tuned ControlNet was made for another kind of model than the one whose place it takes: SDXL's for SD 1.5, say."""
+    for control in (control for conds in draw.conditions.values() for control in controls_of(conds) if shows(control, draw.canvas)):
+        given, there = family(tuned), family(control)
+        if given and there and given != there:
+            raise ValueError(f"RF Remedies: the tuned ControlNet is of another model family than the graph's own (width and prompt width {given}, not {there}): connect one of the same family, or none.")
 
-    def __init__(self, draw, policy: Policy, words: dict):
-        self.draw, self.policy, self.words = draw, policy, words
+
+def family(control) -> tuple | None:
+    """(channels of the first layer, width of a prompt's token) of a ControlNet: (320, 768) for SD 1.5, (320, 2048) for SDXL; None where its weights don't tell."""
+    network = getattr(control, "control_model", None)
+    weights = dict(network.named_parameters()) if network is not None else {}
+    prompts = next((weight.shape[1] for name, weight in weights.items() if name.endswith("attn2.to_k.weight")), None)
+    return (weights["input_blocks.0.0.weight"].shape[0], prompts) if prompts and "input_blocks.0.0.weight" in weights else None
+
+
+class Answered:
+    """A draw with a policy's present values in it; each set of values is prepared once. given: the graph's Remedies, or None."""
+
+    def __init__(self, draw, policy: Policy, given: Remedies | None):
+        self.draw, self.policy = draw, policy
+        self.words, self.tuned = (given.words, given.tuned) if given else ({}, None)
         self.prepared = lru_cache(maxsize=4)(self._prepare)
 
     def now(self):
@@ -123,7 +152,8 @@ class Answered:
             return self.draw
         values = {remedy.name: remedy.neutral for remedy in REMEDIES} | dict(values)
         canvas, latent = self.placed(values)
-        conditions = {name: edited(conds, values["control"], canvas if canvas is not self.draw.canvas else None) for name, conds in self.draw.conditions.items()}
+        tuned = self.tuned if values["tuned"] else None
+        conditions = edited(self.draw.conditions, values["control"], self.draw.canvas, canvas, tuned)
         for name in ("contrast", "surface"):
             if values[name]:
                 conditions["positive"] = joined(conditions["positive"], self.words[name])
@@ -143,22 +173,30 @@ class Answered:
         return moved, latent
 
 
-def edited(conds: list, strength: float, canvas) -> list:
-    """The conditioning with its ControlNets' strength times this, and their hints from this canvas, where there is one."""
-    copies = {}
+def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:
+    """The conditioning with its ControlNets' strength times this. Where the canvas was `moved`, they get its hint; where there is a `tuned` one, it takes the place of those that show the canvas."""
+    copies = {}  # of all conditions together: ComfyUI computes the prompt and the negative one at once only where they share a ControlNet
 
     def copied(control):
         if control is None:
             return None
         if id(control) not in copies:
-            new = copies[id(control)] = control.copy()
+            new = copies[id(control)] = in_place_of(control, tuned) if tuned is not None and shows(control, canvas) else control.copy()
             new.strength = control.strength * strength
-            if canvas is not None:
-                new.cond_hint_original = canvas.hint[None]
+            if moved is not canvas:
+                new.cond_hint_original = moved.hint[None]
             new.set_previous_controlnet(copied(control.previous_controlnet))
         return copies[id(control)]
 
-    return [[text, {**values, "control": copied(values["control"])} if values.get("control") is not None else values] for text, values in conds]
+    with_copies = lambda values: {**values, "control": copied(values["control"])} if values.get("control") is not None else values
+    return {name: [[text, with_copies(values)] for text, values in conds] for name, conds in conditions.items()}
+
+
+def in_place_of(control, tuned):
+    """A copy of `tuned` that is applied as `control` is."""
+    new = tuned.copy().set_cond_hint(control.cond_hint_original, control.strength, control.timestep_percent_range, control.vae, control.extra_concat_orig)
+    new.extra_hooks = control.extra_hooks
+    return new
 
 
 def joined(conds: list, words: list) -> list:

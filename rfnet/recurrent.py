@@ -194,7 +194,7 @@ def recurrent(generate: Callable[[int, int, Look], tuple], review: Callable[[tor
     look(step, steps, picture) after each step. review(image) -> a row of Review.rows(). An image with NaN counts as a failed attempt.
     together(index, seeds, looks) -> (images, payloads), of the rows in looks.alive, draws `parallel` attempts from `index` on at once; it calls looks
     after each step, and may raise TooMany. remedies: answers every rejected attempt; the engine draws with its present values. gates: where a
-    draw that will hardly pass is given up. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds` or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
+    draw that will hardly pass is given up, but not while remedies have another network paint, which the gates weren't measured with. It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds` or sampling `steps` are spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop" (nothing),
     or "error" (raises NoneAccepted); where every attempt was given up, the best (last) of them is drawn to its end for that. What generate raises,
     such as the user's cancel, passes through. Raises ValueError on wrong arguments, at once.
     """
@@ -215,7 +215,8 @@ def _events(generate, review, seed, budget, on_exhausted, gates, usable, togethe
         for row, attempt_seed in enumerate(seeds):
             yield Started(first + row, attempts, attempt_seed)
         try:
-            drawn = [_draw(generate, review, first, seeds[0], gates)] if len(seeds) == 1 else _draw_together(together, review, first, seeds, gates)
+            closing = () if remedies.other_painter else gates
+            drawn = [_draw(generate, review, first, seeds[0], closing)] if len(seeds) == 1 else _draw_together(together, review, first, seeds, closing)
         except TooMany as reason:
             parallel = 1
             yield OneAtATime(str(reason))

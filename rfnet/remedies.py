@@ -41,6 +41,7 @@ REMEDIES = (
     Remedy("position", "space_mismatch", 0.0, 0.03, 0.09, "share of the canvas's height by which the product moves down, towards what it can stand on"),
     Remedy("scale", "size_mismatch", 1.0, -0.1, 0.7, "factor on the product's size on the canvas"),
     Remedy("avoid", EVERY, 0.0, 1.0, 1.0, "how much of the words to avoid is added to the negative prompt, 0 or 1"),
+    Remedy("tuned", EVERY, 0.0, 1.0, 1.0, "whether the tuned ControlNet takes the place of the graph's own, 0 or 1"),
 )
 NAMES = tuple(remedy.name for remedy in REMEDIES)
 
@@ -82,6 +83,11 @@ class Policy:
             raise ValueError(f"there is no remedy {', '.join(unknown)}: choose out of {', '.join(NAMES)}.")
         self.values = found
         return self
+
+    @property
+    def other_painter(self) -> bool:
+        """Whether draws now come from another network than the graph's own, of which a profile of early rejection says nothing."""
+        return bool(self["tuned"])
 
     @property
     def changes(self) -> list:

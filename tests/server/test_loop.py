@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from reliable_ads.pocket.family import POCKET, build_pocket
+from reliable_ads.pocket.ldm import save_controlnet
 
 from .ads import ALWAYS, ad, node, pixels, report_of
 from .test_sampler import latent
@@ -64,22 +66,22 @@ def test_several_usable_ones_of_one_batch_are_no_more_than_asked_for(client):
 
 def with_remedies(**switches) -> dict:
     graph = ad(sampler__remedies=["remedies", 0])
-    names = "contrast guidance control dilation surface position scale avoid".split()
+    names = "contrast guidance control dilation surface position scale avoid tuned".split()
     on = {name: name in switches.get("only", names) for name in names}
-    graph["remedies"] = node("RFRemedies", clip=["models", 1], contrast_words="plain background", surface_words="on a table", avoid_words="floating", begin_at=switches.get("begin_at", ""), **on)
+    graph["remedies"] = node("RFRemedies", clip=["models", 1], contrast_words="plain background", surface_words="on a table", avoid_words="floating", begin_at=switches.get("begin_at", ""), tuned_control_net=["models", 3], **on)
     return graph
 
 
 def test_a_rejected_attempt_is_answered_and_the_answer_changes_the_picture(client):
     plain, answered = client.outputs(ad()), client.outputs(with_remedies())
     report = report_of(answered)
-    assert report["remedies"]["left_out"] == {} and len(report["remedies"]["allowed"]) == 8
+    assert report["remedies"]["left_out"] == {} and len(report["remedies"]["allowed"]) == 9
     assert report["attempts"][0]["remedies"] == [] and report["attempts"][1]["remedies"] and report["attempts"][2]["remedies"]
     assert np.array_equal(pixels(client, plain["sampler"], 0), pixels(client, answered["sampler"], 0))
     assert not np.array_equal(pixels(client, plain["sampler"], 1), pixels(client, answered["sampler"], 1))
 
 
-@pytest.mark.parametrize("name, after", [("contrast", 1), ("guidance", 1.5), ("control", 1.3), ("dilation", -12), ("surface", 1), ("position", 0.09), ("scale", 0.7), ("avoid", 1)])
+@pytest.mark.parametrize("name, after", [("contrast", 1), ("guidance", 1.5), ("control", 1.3), ("dilation", -12), ("surface", 1), ("position", 0.09), ("scale", 0.7), ("avoid", 1), ("tuned", 1)])
 def test_each_remedy_changes_the_draw_and_a_report_draws_it_again(client, name, after):
     changes = [{"remedy": name, "before": 0, "after": after}]
     pictures = []
@@ -90,19 +92,53 @@ def test_each_remedy_changes_the_draw_and_a_report_draws_it_again(client, name, 
         pictures.append(pixels(client, found["sampler"]))
         assert [change["after"] for change in report_of(found)["attempts"][0]["remedies"]] == ([after] if begin_at else [])
     assert np.array_equal(pictures[1], pictures[2])
-    if name != "control":  # the tiny ControlNet of the tests ends in zeros: its strength changes nothing
+    if name not in ("control", "tuned"):  # the tiny ControlNet of the tests ends in zeros: its strength changes nothing, and it stands in for itself
         assert not np.array_equal(pictures[0], pictures[1])
 
 
 def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
     graph = with_remedies()
     graph["remedies"]["inputs"].pop("clip")
+    graph["remedies"]["inputs"].pop("tuned_control_net")
     graph["product"]["inputs"]["position"] = "keep"
     graph["sampler"]["inputs"] |= {"positive": ["prompt", 0], "negative": ["negative", 0]}
     left_out = report_of(client.outputs(graph))["remedies"]["left_out"]
-    assert set(left_out) == {"contrast", "surface", "avoid", "control", "position", "scale"} and "no CLIP" in left_out["surface"] and "no ControlNet" in left_out["control"]
+    assert set(left_out) == {"contrast", "surface", "avoid", "control", "position", "scale", "tuned"} and "no CLIP" in left_out["surface"] and "no ControlNet" in left_out["control"] and "no tuned" in left_out["tuned"]
     graph["sampler"]["inputs"]["latent_image"] = ["encode", 0]
     assert "noise mask" in report_of(client.outputs(graph))["remedies"]["left_out"]["dilation"]
+
+
+def test_the_tuned_controlnet_takes_over_after_a_rejection_and_draws_what_it_draws_alone(client, base):
+    """To the last bit what a graph draws whose Apply ControlNet has the tuned one; the first attempt stays the graph's own."""
+    shipped = {"models__checkpoint": "pocket_sd.safetensors", "models__controlnet": "pocket_canny.safetensors"}
+    tuned = node("RFControlNetLoader", control_net_name="pocket_canny.safetensors", adapter="pocket_canny_reliable.safetensors", strength=1.0)
+    found = {}
+    for name in ("plain", "remedied", "applied"):
+        graph = with_remedies(only=["tuned"]) if name == "remedied" else ad()
+        for change, value in shipped.items():
+            where, _, which = change.partition("__")
+            graph[where]["inputs"][which] = value
+        graph["tuned"] = tuned
+        if name == "remedied":
+            graph["remedies"]["inputs"]["tuned_control_net"] = ["tuned", 0]
+        if name == "applied":
+            graph["control"]["inputs"]["control_net"] = ["tuned", 0]
+        graph["control"]["inputs"] |= {"strength": 0.9, "end_percent": 0.8}
+        graph["sampler"]["inputs"]["attempts"] = 2
+        found[name] = client.outputs(graph)
+    pictures = {name: [pixels(client, outputs["sampler"], attempt) for attempt in (0, 1)] for name, outputs in found.items()}
+    assert [row["remedies"] for row in report_of(found["remedied"])["attempts"]] == [[], [{"remedy": "tuned", "before": 0.0, "after": 1.0}]]
+    assert np.array_equal(pictures["remedied"][0], pictures["plain"][0]) and not np.array_equal(pictures["plain"][0], pictures["applied"][0])
+    assert np.array_equal(pictures["remedied"][1], pictures["applied"][1])
+
+
+def test_a_tuned_controlnet_of_another_family_is_refused_before_anything_is_drawn(client, base):
+    save_controlnet(base / "models" / "pocket" / "wide_canny.safetensors", build_pocket({**POCKET, "unet": {**POCKET["unet"], "context": 160}}))
+    graph = with_remedies()
+    graph["other"] = node("RFControlNetLoader", control_net_name="wide_canny.safetensors", adapter="none", strength=1.0)
+    graph["remedies"]["inputs"]["tuned_control_net"] = ["other", 0]
+    with pytest.raises(RuntimeError, match="tuned ControlNet is of another model family .* connect one of the same family"):
+        client.outputs(graph)
 
 
 def test_remedies_that_no_report_lists_are_refused_before_anything_is_drawn(client):

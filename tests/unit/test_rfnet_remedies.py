@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reliable_ads.rfnet.gates import Gate
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.recurrent import run
 from reliable_ads.rfnet.remedies import NAMES, REMEDIES, Policy
@@ -13,7 +14,7 @@ from .test_rfnet_recurrent import drawing
 def test_a_defect_moves_its_own_remedies_one_step():
     policy = Policy()
     policy.answer("shape_hallucination")
-    assert policy.changes == [{"remedy": "guidance", "before": 1.0, "after": 1.5}, {"remedy": "control", "before": 1.0, "after": 1.15}, {"remedy": "dilation", "before": 0.0, "after": -4.0}, {"remedy": "avoid", "before": 0.0, "after": 1.0}]
+    assert policy.changes == [{"remedy": "guidance", "before": 1.0, "after": 1.5}, {"remedy": "control", "before": 1.0, "after": 1.15}, {"remedy": "dilation", "before": 0.0, "after": -4.0}, {"remedy": "avoid", "before": 0.0, "after": 1.0}, {"remedy": "tuned", "before": 0.0, "after": 1.0}]
     policy.answer("space_mismatch")
     assert policy["surface"] == 1 and policy["position"] == 0.03 and policy["control"] == 1.15 and policy["scale"] == 1
 
@@ -64,3 +65,17 @@ def test_the_loop_answers_each_rejection_and_reports_what_each_attempt_was_drawn
     report = run(watched, review, seed=0, attempts=5, remedies=policy).report()
     assert seen == [1.0, 0.9, 0.8]
     assert [[change["after"] for change in row["remedies"]] for row in report["attempts"]] == [[], [0.9], [0.8]]
+
+
+def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
+    """After a rejection the tuned ControlNet paints: its draws go to their end, while other remedies leave the gates as they are."""
+    for allowed, dropped in ((("tuned",), [True, False, False]), (("guidance",), [True, True, True])):
+        generate, review = drawing([0.1, 0.1, 0.1])
+
+        def looked_at(index, seed, look):
+            image, payload = generate(index, seed, look)
+            look(1, 10, lambda: image)
+            return image, payload
+
+        report = run(looked_at, review, seed=0, attempts=3, on_exhausted="stop", gates=(Gate(0.1, 0.5),), remedies=Policy(allowed)).report()
+        assert [row["dropped"] for row in report["attempts"]] == dropped
