@@ -1,11 +1,11 @@
 """What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, without and with a tuned ControlNet among them, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only choice costs judge eye graph] [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The harder half and the
 hardest quarter are the products that needed most steps by the plain loop with other seeds than those that are compared, so that bad luck does not choose them. With the same number of attempts a way that
 gives up early also gives up sooner on a product that never succeeds; so early rejection is measured a second time ("equal"), with more attempts,
-until it has paid as many steps as the plain loop may.
+until it has paid as many steps as the plain loop may. `choice` draws validation products: what was switched on was chosen there.
 The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `costs` leaves
 sheets of what was accepted in --out, mixed so that nobody sees which way a picture came; labels given by eye go into
 benchmarks/labels/sampler_eye.json and `eye` counts them.
@@ -31,7 +31,7 @@ from reliable_ads.pocket.scenes import BLAME
 from reliable_ads.rfnet.files import write_bytes, write_text
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.remedies import NAMES, replaced
-from reliable_ads.rfnet.weights import load_reviewer
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .common import RESULTS, ROOT, Figure, publish, share
 from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
@@ -41,6 +41,7 @@ EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
 MODELS, TUNED = "Models", "pocket_canny_reliable.safetensors"
 JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000   # added to a brief's seed where its difficulty is found out
+FOLLOWED = 4              # draws of a product after which the next one is looked at
 DRAWS = 2000              # of the bootstrap
 WAYS = ("plain", "early", "words", "remedies")  # words: remedies without the tuned ControlNet
 EQUAL = "equal"           # early rejection with as many steps as the plain loop may pay
@@ -98,7 +99,7 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
                     pictures[first].save(options.out / f"{way}-{number:03d}.png")
             print(f"\rproduct {number + 1}/{len(briefs)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    blind_sheets(accepted, options.out)
+    blind_sheets(accepted, briefs, options.out)
     found = {way: np.array(values, float) for way, values in rows.items()}
     return figures_of(found), {"costs": {"attempts": options.attempts, "rows": {way: values.tolist() for way, values in found.items()}}, "accepted": accepted}
 
@@ -139,22 +140,24 @@ def hardest(pilot: np.ndarray, part: int) -> np.ndarray:
     return np.argsort(-pilot[:, COLUMNS["steps"]], kind="stable")[:max(1, len(pilot) // part)]
 
 
-def blind_sheets(accepted: list, out: Path) -> None:
-    """All accepted pictures in an order that tells nothing, 20 a sheet, numbered; blind.json says which is which."""
+def blind_sheets(accepted: list, briefs: list, out: Path) -> None:
+    """Every accepted picture once, whichever ways drew it, in an order that tells nothing, 20 a sheet, numbered; blind.json says which hash is which number."""
     from PIL import Image
-    order = np.random.default_rng(0).permutation(len(accepted))
-    for first in range(0, len(order), 20):
-        part = [accepted[i] for i in order[first:first + 20]]
+    once = list({row["hash"]: row for row in accepted}.values())
+    rows = [once[i] for i in np.random.default_rng(0).permutation(len(once))]
+    for first in range(0, len(rows), 20):
+        part = rows[first:first + 20]
         pictures = [Image.open(out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB") for row in part]
-        sheet(pictures, [str(first + place) for place in range(len(part))], 5, 300).save(out / f"blind-{first:03d}.png")
-    write_text(out / "blind.json", json.dumps([accepted[i] for i in order]))
+        texts = [f"{first + place}: {briefs[row['brief']].product.caption}" for place, row in enumerate(part)]
+        sheet(pictures, texts, 5, 300).save(out / f"blind-{first:03d}.png")
+    write_text(out / "blind.json", json.dumps([row["hash"] for row in rows]))
 
 
 def judge(options) -> tuple[dict[str, Figure], dict]:
     """The share of each way's accepted pictures that the independent judge calls bad, and the judge's own standing."""
     from PIL import Image
     reviewer, briefs, bad = load_reviewer(options.judge), test_briefs(options.products), {way: [] for way in WAYS}
-    for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"] if not options.quick else json.loads((options.out / "blind.json").read_text()):
+    for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
         picture = Image.open(options.out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB")
         if picture_hash(picture) != row["hash"]:
             raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
@@ -182,11 +185,12 @@ def difference(one: list, other: list) -> tuple[float, float]:
 
 
 def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye to accepted pictures (matched by hash), by way."""
+    """Labels given by eye to accepted pictures, {"labels": {labeller: {hash: label}}}: what most labellers say, by way."""
     labels = json.loads(EYE.read_text())["labels"]
-    bad = {way: [labels[row["hash"]] != "available" for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"] if row["way"] == way and row["hash"] in labels] for way in WAYS}
-    if not all(bad.values()):
-        raise SystemExit(f"{EYE} has no labels for the pictures of the last `costs` run: label its sheets again")
+    accepted = json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]
+    if missing := {row["hash"] for row in accepted if not all(row["hash"] in found for found in labels.values())}:
+        raise SystemExit(f"{EYE} lacks labels for {len(missing)} pictures of the last `costs` run: label its sheets again")
+    bad = {way: [bool(np.median([found[row["hash"]] != "available" for found in labels.values()])) for row in accepted if row["way"] == way] for way in WAYS}
     return worse("eye", bad), {}
 
 
@@ -204,7 +208,7 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
         for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("harder half", hardest(rows["pilot"], 2), "#d0a040"), ("hardest quarter", hardest(rows["pilot"], 4), "#c05040"))):
             values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
             bars = axis.bar(np.arange(len(WAYS)) + 0.27 * (shift - 1), values, 0.25, label=text, color=colour)
-            axis.bar_label(bars, fmt="%.1f", fontsize=8)
+            axis.bar_label(bars, fmt="%.2f" if column == "seconds" else "%.1f", fontsize=8)
         axis.set_xticks(range(len(WAYS)), [names[way] for way in WAYS], fontsize=8)
         axis.set_ylabel(f"{unit} per usable picture")
         axis.spines[["top", "right"]].set_visible(False)
@@ -215,7 +219,34 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     return {}, {}
 
 
-PARTS = {"costs": costs, "judge": judge, "eye": eye, "graph": graph}
+@torch.no_grad()
+def choice(options) -> tuple[dict[str, Figure], dict]:
+    """How the remedies were chosen: draws of validation products that follow a rejected one, with the next seed alone and with what may answer it (rfft's own sampler, as workflows/pocket_demo.json draws)."""
+    from reliable_ads.pocket.briefs import briefs_of
+    from reliable_ads.rfft.rollout import Order, draw, prepare, review_logits
+
+    from . import tuning
+    briefs, faults = briefs_of(tuning.VALIDATION)[:6 if options.quick else 57], ", ".join(BLAME.values())
+    reviewer, placed = load_reviewer(DEFAULT_WEIGHTS), tuning.placed(briefs)
+
+    def passed(adapter, sampling) -> np.ndarray:
+        """(products, FOLLOWED + 1) bool."""
+        models, found = tuning.models_with(adapter), []
+        orders = [Order(canvas, prompt, brief.seed + OTHER_SEEDS + seed) for brief, (canvas, prompt) in zip(briefs, placed) for seed in range(FOLLOWED + 1)]
+        for first in range(0, len(orders), 16):
+            batch = prepare(models, orders[first:first + 16], sampling)
+            found.append(review_logits(reviewer, draw(models, batch, sampling), [order.canvas for order in batch.orders]).softmax(1)[:, 0] >= 0.5)
+        return torch.cat(found).view(len(briefs), -1).numpy()
+
+    plain, adapter = tuning.SAMPLING, tuning.adapter(tuning.TUNED)
+    strong = replace(plain, guidance=1.5 * plain.guidance)
+    firsts = passed(None, plain)
+    ways = {"seed": firsts, "words": passed(None, replace(strong, null_prompt=faults)), "tuned": passed(adapter, plain), "all": passed(adapter, replace(strong, null_prompt=faults))}
+    rejected = ~firsts[:, :-1]
+    return {f"after_rejection_{name}": Figure(*share(int(found[:, 1:][rejected].sum()), int(rejected.sum())), int(rejected.sum()), "share") for name, found in ways.items()}, {}
+
+
+PARTS = {"choice": choice, "costs": costs, "judge": judge, "eye": eye, "graph": graph}
 
 
 def main() -> None:

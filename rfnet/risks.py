@@ -1,9 +1,9 @@
 """Accepting at a stated risk: the lowest threshold at which at most that share of the accepted is bad, with 95 % confidence.
 
 What is promised. Scores of labelled pictures can't promise anything about the very pictures they were tuned on, so the data fall
-into two halves by product: `fit` chooses where to begin, `held` certifies. Beginning there, thresholds are tested downwards on
-`held`, each with an exact binomial (Clopper-Pearson) upper bound, up to the first that fails. A sequence fixed before the test needs
-no correction for the number of thresholds (fixed-sequence testing), and each risk is certified for itself.
+into two halves by product: `fit` chooses where to begin, for each risk where the test is likeliest to pass, `held` certifies. Beginning
+there, thresholds are tested downwards on `held`, each with an exact binomial (Clopper-Pearson) upper bound, up to the first that fails. A
+sequence fixed before the test needs no correction for the number of thresholds (fixed-sequence testing), and each risk is certified for itself.
 
 What counts as one draw. Pictures of one product succeed and fail together: five accepted pictures of one mug are no five
 pieces of evidence. So the default unit is the product: its pictures are looked at in random order, as the cyclic sampler
@@ -25,6 +25,7 @@ ACCEPT = {"threshold": None, "5 % risk": 0.05, "10 % risk": 0.10}  # what users 
 RISKS = tuple(risk for risk in ACCEPT.values() if risk)
 UNITS = ("product", "image")
 GRID = np.round(np.arange(0.995, 0.0, -0.005), 3)  # thresholds, descending; fixed, so no data can bend it
+HOPELESS = 0.001  # a chance to certify that is none
 WORTH_STATING = 20_000  # sample sizes above this are no advice
 
 
@@ -79,8 +80,7 @@ def certify(fit, held, risk: float, unit: str = "product", confidence: float = 0
     if not 0 < risk < 1:
         raise ValueError(f"the risk is {risk:g}: it is a share between 0 and 1, such as 0.05.")
     about = {"confidence": confidence, "unit": unit, "products": len(set(held[2])), "images": len(held[0])}
-    accepted, bad = count(*fit, unit, seed)
-    start = int(upper_bound(bad, accepted, confidence).argmin())  # where the other half is most likely to pass
+    start = likeliest(*count(*fit, unit, seed), risk, confidence)
     accepted, bad = (numbers[start:] for numbers in count(*held, unit, seed))
     bounds = upper_bound(bad, accepted, confidence)
     passed = int((bounds > risk).argmax()) if (bounds > risk).any() else len(bounds)
@@ -88,6 +88,15 @@ def certify(fit, held, risk: float, unit: str = "product", confidence: float = 0
         return {"refused": _refusal(risk, confidence, float(GRID[start]), int(accepted[0]), int(bad[0]), float(bounds[0]), unit), **about}
     last = passed - 1
     return {"threshold": float(GRID[start + last]), "accepted": int(accepted[last]), "bad": int(bad[last]), "bound": float(bounds[last]), **about}
+
+
+def likeliest(accepted: np.ndarray, bad: np.ndarray, risk: float, confidence: float = 0.95) -> int:
+    """The row of GRID at which a second half like this one has the best chance to certify the risk; where none has any, the one with the lowest bound."""
+    special = _special()
+    enough = special.bdtr(0, accepted, risk) <= 1 - confidence
+    allowed = np.where(enough, np.floor(special.bdtrik(1 - confidence, np.maximum(accepted, 1), risk)), 0)  # the most bad ones that certify
+    chance = enough * special.bdtr(allowed, accepted, (bad + 0.5) / (accepted + 1))
+    return int(chance.argmax()) if chance.max() > HOPELESS else int(upper_bound(bad, accepted, confidence).argmin())
 
 
 def _refusal(risk: float, confidence: float, threshold: float, accepted: int, bad: int, bound: float, unit: str) -> str:

@@ -15,7 +15,7 @@ from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data import DataError
 from reliable_ads.rfnet.sources import read_shards
 from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
-from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, needed, parse_risks, upper_bound
+from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, likeliest, needed, parse_risks, upper_bound
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import small_networks, write_split
@@ -116,6 +116,19 @@ def test_refusals_say_how_many_would_be_needed():
     assert "no number of pictures certifies 5 %" in certify((p, bad, products), (p, bad, products), 0.05, "image")["refused"]
     nothing = np.zeros(4), np.ones(4, bool), np.arange(4)
     assert "of 0 accepted" in certify(nothing, nothing, 0.05)["refused"]
+
+
+def test_a_loose_risk_does_not_begin_where_too_few_are_accepted_for_it():
+    """The strictest thresholds accept few and none of them bad, which certifies nothing; lower ones accept enough for 10 %, but no longer for 5 %."""
+    def half(seed):
+        bad = np.arange(300) % 25 == 24  # 4 %
+        return np.where((np.arange(300) < 20), 0.97, 0.8), bad & (np.arange(300) >= 20), np.arange(300) + 1000 * seed
+    fit, held = half(1), half(2)
+    accepted, wrong = count(*fit)
+    assert GRID[likeliest(accepted, wrong, 0.10)] == 0.8
+    entry = certify(fit, held, 0.10)
+    assert entry["threshold"] < 0.81 and entry["accepted"] == 300
+    assert "refused" in certify(fit, held, 0.04)
 
 
 def test_wrong_risks_and_units_are_refused():
