@@ -70,11 +70,11 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         figures[f"gain_{name}"] = gain(accepted(now.reviewer), accepted(before.reviewer), 0.20 if name == tuning.TUNED else None)
         if studio.judge:
             figures[f"judge_gain_{name}"] = gain(accepted(now.judge), accepted(before.judge), 0.15 if name == tuning.TUNED else None)
-        value, low, high = ratio(now.diversity, before.diversity)
-        bound, holds = {"none_long": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
-        figures[f"diversity_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
-        details[name] = {**now.evaluation.drift(before.evaluation), "probabilities": now.evaluation.probabilities,
-                         "diversity_colour": now.evaluation.diversity_colour / before.evaluation.diversity_colour, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
+        for key, kind in (("diversity", "diversity"), ("diversity_colour", "colour")):
+            value, low, high = ratio(getattr(now, kind), getattr(before, kind))
+            bound, holds = {"none_long": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(name, ("", None))
+            figures[f"{key}_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
+        details[name] = {**now.evaluation.drift(before.evaluation), "probabilities": now.evaluation.probabilities, "diversity_products": now.evaluation.diversity_products / before.evaluation.diversity_products}
     if tuning.TUNED in drawn:
         figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
     if {"cc", "kl"} <= drawn.keys():

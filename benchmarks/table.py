@@ -11,7 +11,7 @@ HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
     "sampler": ("steps_ratio_half", "steps_ratio_hard", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "attempts_ratio_remedies"),
-    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
+    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none_long", "diversity_colour_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "usable_plain",
          "steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio", "wall_ratio_half", "wall_ratio_hard", "usable_early", "steps_ratio_equal", "steps_ratio_equal_hard", "usable_equal",
@@ -67,7 +67,7 @@ WORDS |= {
     "attempts_before": "Recurrent generation, attempts per usable picture: before", "attempts_after": "... after", "within_5_before": "... products with one within five, before", "within_5_after": "... after",
     "passes_ours": "... passes, eight updates per drawing, drawn without guidance", "passes_paper": "... passes, one update per drawing",
 }
-RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_": "diversity across seeds, of before"}
+RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_colour_": "colours of backgrounds across seeds, of before", "diversity_": "diversity across seeds, of before"}
 VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
@@ -159,10 +159,10 @@ def trainings() -> str:
     """What each training did to the same test products: a line for each."""
     figures = reports()["rfft"]["figures"]
     kept = lambda figure: f"{100 * figure['value']:.0f} % ({100 * figure['low']:.0f} to {100 * figure['high']:.0f})"
-    lines = ["| training | accepted | gain, points | gain by the judge, points | diversity left |", "|---|---|---|---|---|", f"| none: the ControlNet as it was | {100 * figures['rate_before']['value']:.1f} % | | | |"]
+    lines = ["| training | accepted | gain, points | gain by the judge, points | diversity left | of colours |", "|---|---|---|---|---|---|", f"| none: the ControlNet as it was | {100 * figures['rate_before']['value']:.1f} % | | | | |"]
     for name in (name for name in RUNS if f"gain_{name}" in figures):
         of = lambda what: figures[f"{what}_{name}"]
-        lines.append(f"| {RUNS[name]} | {100 * of('rate')['value']:.1f} % | {points(of('gain'))} | {points(of('judge_gain'))} | {kept(of('diversity'))} |")
+        lines.append(f"| {RUNS[name]} | {100 * of('rate')['value']:.1f} % | {points(of('gain'))} | {points(of('judge_gain'))} | {kept(of('diversity'))} | {kept(of('diversity_colour'))} |")
     return "\n".join(lines)
 
 

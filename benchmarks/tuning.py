@@ -24,7 +24,7 @@ from reliable_ads.pocket.briefs import TEST_SPLIT, briefs_of, prompt_for
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfft.adapter import sha256_of
 from reliable_ads.rfft.config import TrainConfig
-from reliable_ads.rfft.evaluate import Evaluation, evaluate, look_of, triples
+from reliable_ads.rfft.evaluate import Evaluation, colour_statistics, evaluate, look_of, triples
 from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.rollout import Sampling, review_logits
@@ -132,13 +132,15 @@ def train(name: str, watch=None, **changes) -> dict:
 @dataclass
 class Drawn:
     """What one way draws for P products with S seeds each, N = P * S pictures, product by product: pictures (N, 3, H, W) in [0, 1]; p(available) (N,) of the
-    reviewer that it was tuned for and of the judge (None without one); diversity (P,): mean distance of a product's pictures, as rfft.evaluate has it, NaN for single ones; evaluation: its figures."""
+    reviewer that it was tuned for and of the judge (None without one); diversity, colour (P,): mean distances of a product's pictures, in the reviewer's features and in their backgrounds'
+    colours, as rfft.evaluate has them, NaN for single ones; evaluation: its figures."""
 
     evaluation: Evaluation
     pictures: torch.Tensor
     reviewer: np.ndarray
     judge: np.ndarray | None
     diversity: np.ndarray
+    colour: np.ndarray
 
 
 class Studio:
@@ -165,11 +167,15 @@ class Studio:
                 np.savez(file, pictures=(pictures.clamp(0, 1) * 255).round().byte().numpy(), found=json.dumps(found.row()), made=made)
         file = np.load(kept)
         pictures = torch.from_numpy(file["pictures"]).float() / 255
-        features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)]).view(len(self.briefs), self.seeds, -1)
-        pairs = list(itertools.combinations(range(self.seeds), 2))
-        diversity = sum((features[:, i] - features[:, j]).square().mean(1).sqrt() for i, j in pairs) / len(pairs) if pairs else torch.full((len(self.briefs),), torch.nan)
-        return Drawn(Evaluation(**json.loads(str(file["found"]))), pictures, self.available(self.reviewer, pictures),
-                     self.available(self.judge, pictures) if self.judge else None, diversity.numpy())
+        features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)])
+        colours = torch.stack([colour_statistics(picture, 1 - order.canvas.alpha) for picture, order in zip(pictures, self.orders)])
+        return Drawn(Evaluation(**json.loads(str(file["found"]))), pictures, self.available(self.reviewer, pictures), self.available(self.judge, pictures) if self.judge else None,
+                     self.across_seeds(features, lambda d: d.square().mean(1).sqrt()), self.across_seeds(colours, lambda d: d.norm(dim=1)))
+
+    def across_seeds(self, values: torch.Tensor, length) -> np.ndarray:
+        """(P,): the mean of length(difference) over all pairs of a product's rows of values (N, D); NaN where there is but one."""
+        values, pairs = values.view(len(self.briefs), self.seeds, -1), list(itertools.combinations(range(self.seeds), 2))
+        return (sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs) if pairs else torch.full((len(self.briefs),), torch.nan)).numpy()
 
     @torch.no_grad()
     def available(self, reviewer, pictures: torch.Tensor, chunk: int = 32) -> np.ndarray:

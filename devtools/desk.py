@@ -98,10 +98,10 @@ class Desk:
                }"""
         )
 
-    def run(self) -> None:
-        """Queues the graph and waits until it has run."""
+    def run(self, patience: int = PATIENCE) -> None:
+        """Queues the graph and waits until it has run, so many milliseconds at most."""
         self.queue()
-        ended = self.page.wait_for_function("window.ended").json_value()
+        ended = self.page.wait_for_function("window.ended", timeout=patience).json_value()
         assert ended[0] == "execution_success", ended
 
     def wait(self, kind: str, condition: str) -> None:

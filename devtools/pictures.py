@@ -43,7 +43,7 @@ def workflow(options: Namespace, browser, address: str) -> None:
     desk = Desk(browser, address, settings, options.width, round(options.width * 9 / 16))
     desk.open_graph(json.loads(options.file.read_text(encoding="utf-8")))
     if options.run_it:
-        desk.run()
+        desk.run(1_200_000)  # one of them trains
     if options.node:
         desk.page.evaluate(SELECT, options.node)
     desk.fit()

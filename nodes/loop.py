@@ -83,6 +83,7 @@ def draw_until_accepted(
     report = {
         **ran.report(),
         "settings": {**settings, "accept": accept},
+        **({"certificate": certificate} if (certificate := reviewer.reviewer.certificate(accept)) else {}),
         "limits": limits,
         "early_rejection": {"profile": early.source, "gates": [gate.at(settings["steps"]) for gate in early.gates]},
         "remedies": {"allowed": list(policy.allowed), "left_out": left_out},

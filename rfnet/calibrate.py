@@ -30,8 +30,8 @@ def halves(products, seed: int = 0):
 
 
 def calibrate(logits: torch.Tensor, labels: np.ndarray, products, risks=RISKS, unit: str = "product", confidence: float = 0.95,
-              before: float = 1.0, seed: int = 0) -> Calibration:
-    """Fit the temperature on half of the products, certify thresholds for each risk on the other half (risks.py says what that promises).
+              before: float = 1.0, seed: int = 0, keep: bool = False) -> Calibration:
+    """Fit the temperature on half of the products (keep: leave it at `before`), certify thresholds for each risk on the other half (risks.py says what that promises).
 
     logits (N, 5) before any temperature; labels (N,) label ids; products: N product ids; before: the temperature used so far. Raises
     DataError where a half holds no available scene or no other, ValueError on a risk or unit that makes no sense.
@@ -41,7 +41,7 @@ def calibrate(logits: torch.Tensor, labels: np.ndarray, products, risks=RISKS, u
     for rows in (fit, held):
         if len(set((labels[rows] == 0).tolist())) < 2:
             raise DataError("half of the products has no available scene, or nothing but available ones: calibration needs both, in the shares that the reviewer will meet.")
-    temperature = fit_temperature(logits[fit], torch.from_numpy(labels[fit]))
+    temperature = before if keep else fit_temperature(logits[fit], torch.from_numpy(labels[fit]))
     p = (logits / temperature).softmax(1)[:, 0].double().numpy()
     bad = labels != 0
     fit_half, held_half = ((p[rows], bad[rows], products[rows].tolist()) for rows in (fit, held))

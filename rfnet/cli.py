@@ -61,6 +61,8 @@ def _commands() -> Commands:
     sub.add_argument("--out", help="weights file to write; by default the same file")
     sub.add_argument("--risk", type=_risk, nargs="+", default=RISKS, help="share of bad ones among the accepted, such as 0.05")
     sub.add_argument("--unit", choices=UNITS, default="product", help="what counts as one independent draw: a product's first accepted picture, or, weaker, every picture")
+    sub.add_argument("--about", default="", metavar="TEXT", help='what the pictures are, such as "photographs of cosmetics by SDXL": a certificate holds for such ones, and says so')
+    sub.add_argument("--keep-temperature", action="store_true", help="certify only, and leave every probability as it is")
     sub.add_argument("--seed", type=int, default=0, help="which products fall into which half, and the order of their pictures")
     sub.add_argument("--json", action="store_true")
 
@@ -125,7 +127,9 @@ def calibrate(args) -> None:
     scenes, logits, metadata = _logits(args)
     if scenes.fingerprint == metadata.get("data_fingerprint"):
         raise DataError(f'"{args.data}" is what these weights were trained on: give labelled pictures of products that they never saw.')
-    calibration = calibrate(logits, scenes.labels, scenes.product_ids, args.risk, args.unit, before=float(metadata["temperature"]), seed=args.seed)
+    calibration = calibrate(logits, scenes.labels, scenes.product_ids, args.risk, args.unit, before=float(metadata["temperature"]), seed=args.seed, keep=args.keep_temperature)
+    for entry in calibration.risks.values():
+        entry["about"] = args.about or Path(args.data).name
     about = {**calibration.about, "data_fingerprint": scenes.fingerprint, "seed": args.seed}
     out = args.out or args.weights
     change_metadata(args.weights, out, {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about})

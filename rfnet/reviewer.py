@@ -100,6 +100,10 @@ class Reviewer(nn.Module):
             raise ReviewError(f"this reviewer could not be certified to accept at {accept} ({self.risks[risk]['refused'].rstrip('.')}): with better weights or more pictures, {remedy}")
         return self.risks[risk]["threshold"]
 
+    def certificate(self, accept: str) -> dict | None:
+        """What the threshold of an `accept` stands on (an entry of risks.certify, with "about": the pictures that it speaks of); None for a plain threshold."""
+        return self.risks.get(ACCEPT[accept])
+
     def logits(self, images: torch.Tensor, product_rgb: torch.Tensor, alpha: torch.Tensor, captions) -> torch.Tensor:
         """Differentiable logits (B, 5), divided by the temperature; images, product_rgb (B, 3, H, W), alpha (B, H, W), B captions."""
         images, tokens = images.to(self._weight), self.rfnet.tokenize(captions).to(self._weight.device)

@@ -156,12 +156,13 @@ def test_accepting_at_a_certified_risk(client, base):
     from reliable_ads.rfnet.weights import change_metadata
 
     folder = base / "models" / "rfnet"
-    risks = {"0.05": {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95}}
+    risks = {"0.05": {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95, "about": "pictures of a test"}}
     change_metadata(folder / REVIEWER, folder / "certified.safetensors", {"risks": risks})
     graph = ad(reviewer__reviewer_name="certified.safetensors", sampler__accept="5 % risk", sampler__threshold=NEVER)
     report = report_of(client.outputs(graph))
     assert report["accepted"] and len(report["attempts"]) == 1
     assert report["settings"]["accept"] == "5 % risk" and report["settings"]["threshold"] == 1e-6
+    assert report["certificate"] == risks["0.05"]
 
 
 def test_the_same_seed_gives_the_same_picture(client):

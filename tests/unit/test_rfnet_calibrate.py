@@ -239,6 +239,12 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
     assert float(metadata["temperature"]) == pytest.approx(printed["temperature"], rel=1e-5) and metadata["created_with"] == "a test"
     assert all("refused" in entry for entry in printed["risks"].values())  # seven products can't certify anything
 
+    assert {entry["about"] for entry in printed["risks"].values()} == {"test"}  # the folder's name, where nothing is said
+
+    kept = tmp_path / "kept.safetensors"
+    assert main(["calibrate", str(out), "--data", str(data), "--out", str(kept), "--keep-temperature", "--about", "mugs", "--json"]) == 0
+    assert read_metadata(kept)["temperature"] == metadata["temperature"] and json.loads(capsys.readouterr().out)["risks"]["0.05"]["about"] == "mugs"
+
     change_metadata(out, out, {"risks": {"0.05": GOOD | {"threshold": 1e-6}, "0.1": {"refused": "too few"}}})
     assert main(["evaluate", str(out), "--data", str(data), "--out", str(tmp_path / "report"), "--json"]) == 0
     printed, written = json.loads(capsys.readouterr().out), json.loads((tmp_path / "report" / "report.json").read_text())
