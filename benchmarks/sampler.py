@@ -33,7 +33,7 @@ from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.remedies import NAMES, replaced
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
-from .common import RESULTS, ROOT, Figure, publish, share
+from .common import RESULTS, ROOT, Figure, mean, publish, share
 from .main_job import PROMPT, SAMPLER, SEEDS, Session, picture_hash
 
 COMMAND = "python -m benchmarks.sampler"
@@ -43,7 +43,7 @@ JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000   # added to a brief's seed where its difficulty is found out
 FOLLOWED = 4              # draws of a product after which the next one is looked at
 DRAWS = 2000              # of the bootstrap
-WAYS = ("plain", "early", "words", "remedies")  # words: remedies without the tuned ControlNet
+WAYS = ("plain", "early", "words", "remedies", "answered")  # words: remedies without the tuned ControlNet; answered: all remedies, and every draw goes to its end
 EQUAL = "equal"           # early rejection with as many steps as the plain loop may pay
 MORE = 10                 # times the attempts where only the budget of steps shall end it
 WORDS, HELPFUL = ("avoid", "guidance"), ("avoid", "guidance", "tuned")  # what helped on validation products
@@ -80,7 +80,8 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
         session = Session(server)
         ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
-        ways |= {name: {**ways["early"], **inputs} for name, inputs in with_remedies(session).items()}
+        answers = with_remedies(session)
+        ways |= {"words": {**ways["early"], **answers["words"]}, "remedies": {**ways["early"], **answers["remedies"]}, "answered": {**ways["plain"], **answers["remedies"]}}
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
         rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
@@ -119,6 +120,8 @@ def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
         "wall_ratio": compared("early", "plain", "seconds", every, None), "wall_ratio_half": compared("early", "plain", "seconds", half, 0.80),
         "wall_ratio_hard": compared("early", "plain", "seconds", hard, 0.65),
         "attempts_ratio_remedies": compared("remedies", "early", "attempts", every, 0.85), "attempts_ratio_words": compared("words", "early", "attempts", every, None),
+        "attempts_ratio_remedies_plain": compared("remedies", "plain", "attempts", every, None), "attempts_ratio_answered": compared("answered", "plain", "attempts", every, 0.85),
+        "steps_ratio_answered": compared("answered", "plain", "steps", every, None), "steps_ratio_answered_hard": compared("answered", "plain", "steps", hard, None),
         "steps_ratio_equal": compared(EQUAL, "plain", "steps", every, None), "steps_ratio_equal_hard": compared(EQUAL, "plain", "steps", hard, None),
         "steps_ratio_words": compared("words", "plain", "steps", every, None), "steps_ratio_words_hard": compared("words", "plain", "steps", hard, None),
         "steps_ratio_remedies": compared("remedies", "plain", "steps", every, None), "steps_ratio_remedies_half": compared("remedies", "plain", "steps", half, 0.75),
@@ -156,32 +159,27 @@ def blind_sheets(accepted: list, briefs: list, out: Path) -> None:
 def judge(options) -> tuple[dict[str, Figure], dict]:
     """The share of each way's accepted pictures that the independent judge calls bad, and the judge's own standing."""
     from PIL import Image
-    reviewer, briefs, bad = load_reviewer(options.judge), test_briefs(options.products), {way: [] for way in WAYS}
+    if options.quick:
+        raise SystemExit("judge looks at the pictures of the last whole `costs` run: leave out --quick")
+    reviewer, briefs, bad = load_reviewer(options.judge), test_briefs(options.products), {way: {} for way in WAYS}
     for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
         picture = Image.open(options.out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB")
         if picture_hash(picture) != row["hash"]:
             raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
         canvas = replaced(place(briefs[row["brief"]].product, 128, 128), {change["remedy"]: change["after"] for change in row["remedies"]})
         image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
-        bad[row["way"]].append(not reviewer.review(image[None], canvas).rows()[0]["accepted"])
+        bad[row["way"]][row["brief"]] = not reviewer.review(image[None], canvas).rows()[0]["accepted"]
     return worse("judge", bad), {}
 
 
 def worse(who: str, bad: dict) -> dict[str, Figure]:
-    """The share of each way's accepted pictures that are bad, and how many more that are than the plain loop's; bad: {way: bools}."""
-    figures = {f"{who}_bad_{way}": Figure(*share(sum(found), len(found)), n=len(found), unit="share") for way, found in bad.items()}
+    """The share of each way's accepted pictures that are bad, and how many more that are than the plain loop's, of the products that both served; bad: {way: {product: bool}}."""
+    figures = {f"{who}_bad_{way}": Figure(*share(sum(found.values()), len(found)), n=len(found), unit="share") for way, found in bad.items()}
     for way in WAYS[1:]:
-        value = figures[f"{who}_bad_{way}"].value - figures[f"{who}_bad_plain"].value
-        low, high = difference(bad[way], bad["plain"])
-        figures[f"{who}_bad_{way}_more"] = Figure(value, low, high, len(bad[way]), "share", "interval reaches 0 or below", low <= 0)
+        both = sorted(bad[way].keys() & bad["plain"].keys())
+        value, low, high = mean(np.array([float(bad[way][product]) - float(bad["plain"][product]) for product in both]))
+        figures[f"{who}_bad_{way}_more"] = Figure(value, low, high, len(both), "share", "interval reaches 0 or below", low <= 0)
     return figures
-
-
-def difference(one: list, other: list) -> tuple[float, float]:
-    """A bootstrap 95 % interval of mean(one) - mean(other)."""
-    random = np.random.default_rng(0)
-    draws = [random.choice(one, len(one)).mean() - random.choice(other, len(other)).mean() for _ in range(DRAWS)]
-    return float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5))
 
 
 def eye(options) -> tuple[dict[str, Figure], dict]:
@@ -190,7 +188,7 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
     accepted = json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]
     if missing := {row["hash"] for row in accepted if not all(row["hash"] in found for found in labels.values())}:
         raise SystemExit(f"{EYE} lacks labels for {len(missing)} pictures of the last `costs` run: label its sheets again")
-    bad = {way: [bool(np.median([found[row["hash"]] != "available" for found in labels.values()])) for row in accepted if row["way"] == way] for way in WAYS}
+    bad = {way: {row["brief"]: sum(found[row["hash"]] != "available" for found in labels.values()) > len(labels) / 2 for row in accepted if row["way"] == way} for way in WAYS}
     return worse("eye", bad), {}
 
 
@@ -202,12 +200,12 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
     rows = {way: np.array(values) for way, values in json.loads((RESULTS / "sampler.json").read_text())["details"]["costs"]["rows"].items()}
-    names = {"plain": "plain loop", "early": "early rejection", "words": "+ remedies without\ntuned ControlNet", "remedies": "+ all remedies"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    names = {"plain": "plain loop", "early": "early rejection", "words": "+ remedies without\ntuned ControlNet", "remedies": "+ all remedies", "answered": "all remedies without\nearly rejection"}
+    figure, axes = pyplot.subplots(1, 2, figsize=(13, 3.6), layout="constrained")
     for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):
         for shift, (text, chosen, colour) in enumerate((("all products", slice(None), "#4878a8"), ("harder half", hardest(rows["pilot"], 2), "#d0a040"), ("hardest quarter", hardest(rows["pilot"], 4), "#c05040"))):
             values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
-            bars = axis.bar(np.arange(len(WAYS)) + 0.27 * (shift - 1), values, 0.25, label=text, color=colour)
+            bars = axis.bar(np.arange(len(WAYS)) + 0.28 * (shift - 1), values, 0.26, label=text, color=colour)
             axis.bar_label(bars, fmt="%.2f" if column == "seconds" else "%.1f", fontsize=8)
         axis.set_xticks(range(len(WAYS)), [names[way] for way in WAYS], fontsize=8)
         axis.set_ylabel(f"{unit} per usable picture")
@@ -243,7 +241,13 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
     firsts = passed(None, plain)
     ways = {"seed": firsts, "words": passed(None, replace(strong, null_prompt=faults)), "tuned": passed(adapter, plain), "all": passed(adapter, replace(strong, null_prompt=faults))}
     rejected = ~firsts[:, :-1]
-    return {f"after_rejection_{name}": Figure(*share(int(found[:, 1:][rejected].sum()), int(rejected.sum())), int(rejected.sum()), "share") for name, found in ways.items()}, {}
+    rows = np.random.default_rng(0).integers(len(briefs), size=(DRAWS, len(briefs)))  # draws of one product go together
+    figures = {}
+    for name, found in ways.items():
+        passed_then = found[:, 1:] & rejected
+        draws = passed_then[rows].sum((1, 2)) / np.maximum(rejected[rows].sum((1, 2)), 1)
+        figures[f"after_rejection_{name}"] = Figure(float(passed_then.sum() / rejected.sum()), *(float(np.percentile(draws, part)) for part in (2.5, 97.5)), int(rejected.sum()), "share")
+    return figures, {}
 
 
 PARTS = {"choice": choice, "costs": costs, "judge": judge, "eye": eye, "graph": graph}

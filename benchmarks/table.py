@@ -10,14 +10,14 @@ from .common import RESULTS, ROOT
 HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
-    "sampler": ("steps_ratio_half", "steps_ratio_hard", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "attempts_ratio_remedies"),
-    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain", "eye_prefers", "diversity_cc", "diversity_none_long", "diversity_colour_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
+    "sampler": ("steps_ratio_half", "steps_ratio_hard", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "attempts_ratio_remedies", "attempts_ratio_answered"),
+    "rfft": ("gain_cc", "judge_gain_cc", "eye_gain_1", "eye_gain_2", "eye_prefers", "diversity_cc", "diversity_none_long", "diversity_colour_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "usable_plain",
          "steps_ratio", "steps_ratio_half", "steps_ratio_hard", "wall_ratio", "wall_ratio_half", "wall_ratio_hard", "usable_early", "steps_ratio_equal", "steps_ratio_equal_hard", "usable_equal",
          "attempts_ratio_words", "steps_ratio_words", "steps_ratio_words_hard", "usable_words",
          "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "wall_ratio_remedies", "wall_ratio_remedies_half", "wall_ratio_remedies_hard",
-         "usable_remedies", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "words", "words_more", "remedies", "remedies_more")))  # what docs/sampler.md shows
+         "usable_remedies", "attempts_ratio_answered", "steps_ratio_answered", "steps_ratio_answered_hard", "usable_answered", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "words", "words_more", "remedies", "remedies_more", "answered", "answered_more")))  # what docs/sampler.md shows
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
     "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
@@ -36,28 +36,31 @@ WORDS = {
     "plain_rate": "Plain loop: attempts that are accepted", "plain_rate_half": "... for the harder half", "plain_rate_hard": "... for the hardest quarter",
     **{f"{key}_{way}": text.format(title) for way, title in (("words", "Remedies without the tuned ControlNet"), ("remedies", "Remedies"))
        for key, text in (("attempts_ratio", "{}: attempts per usable picture, against the same loop without"), ("steps_ratio", "... steps, against the plain loop"))},
+    "attempts_ratio_remedies_plain": "... attempts, against the plain loop, few of which were given up", "attempts_ratio_answered": "Remedies without early rejection: attempts per usable picture, against the plain loop",
+    "steps_ratio_answered": "... steps", "steps_ratio_answered_hard": "... steps, on the hardest quarter",
     "after_rejection_seed": "Validation products, a draw after a rejected one: accepted with the next seed alone", "after_rejection_words": "... with words to avoid and more guidance",
     "after_rejection_tuned": "... with the tuned ControlNet", "after_rejection_all": "... with all three",
     "steps_ratio_words_hard": "... on the hardest quarter", "steps_ratio_remedies_half": "... on the harder half", "steps_ratio_remedies_hard": "... on the hardest quarter",
     "wall_ratio_remedies": "... seconds", "wall_ratio_remedies_half": "... seconds, harder half", "wall_ratio_remedies_hard": "... seconds, hardest quarter",
     **{f"{what}_{way}": f"{title} {text}" for what, text in (("steps_per_usable", "steps per usable picture"), ("seconds_per_usable", "seconds per usable picture"), ("attempts_per_usable", "attempts per usable picture"), ("usable", "products with one"))
-       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("words", "Remedies without the tuned ControlNet:"), ("remedies", "Remedies:"), ("equal", "Early rejection, as many steps as the plain loop may pay:"))},
+       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("words", "Remedies without the tuned ControlNet:"), ("remedies", "Remedies:"), ("answered", "Remedies without early rejection:"), ("equal", "Early rejection, as many steps as the plain loop may pay:"))},
     "steps_ratio_equal": "... with as many steps as the plain loop may pay", "steps_ratio_equal_hard": "... the same, hardest quarter",
     **{f"{who}_bad_{way}": f"{title} accepted pictures that {whose} calls bad" for who, whose in (("judge", "the independent judge"), ("eye", "the eye, labelling blind,"))
-       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("words", "Remedies without the tuned ControlNet:"), ("remedies", "Remedies:"))},
-    **{f"{who}_bad_{way}_more": "... more than of the plain loop" for who in ("judge", "eye") for way in ("early", "words", "remedies")},
+       for way, title in (("plain", "Plain loop:"), ("early", "Early rejection:"), ("words", "Remedies without the tuned ControlNet:"), ("remedies", "Remedies:"), ("answered", "Remedies without early rejection:"))},
+    **{f"{who}_bad_{way}_more": "... more than of the plain loop" for who in ("judge", "eye") for way in ("early", "words", "remedies", "answered")},
     "overhead": "RF Cyclic Sampler, against stock KSampler and VAE Decode: more time", "extra_mib": "... more resident memory, reviewer included, MiB",
     "preview_overhead": "Previews: more time",
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
-RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
+RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "kl_again": "KL, beta 0.05, another seed", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",
     "eye_before": "... by eye, before", "eye_after": "... by eye, after", "eye_gain": "RFFT, consistent condition: usable pictures by eye, labelled blind, points",
     "eye_prefers": "RFFT, consistent condition: of two pictures of a product, after is the one to publish, by eye, blind",
-    **{f"eye_{what}_{number}": f"... {text}, {which} hundred" for what, text in (("gain", "gain"), ("before", "before"), ("after", "after")) for number, which in ((1, "first"), (2, "second, stricter"))},
+    "eye_gain_1": "RFFT, consistent condition: usable pictures by eye, labelled blind, points: first hundred products", "eye_gain_2": "... second hundred, stricter labellers, added because the first missed",
+    **{f"eye_{what}_{number}": f"... {text}, {which}" for what, text in (("before", "before"), ("after", "after")) for number, which in ((1, "first hundred"), (2, "second hundred, stricter labellers"))},
     **{f"eye_{what}_labeller_{name}": f"... {text}, labeller {name}" for what, text in (("gain", "gain"), ("before", "before"), ("after", "after")) for name in "abcfgh"}, **{f"eye_prefers_labeller_{name}": f"... labeller {name}" for name in "de"},
     "gain_cc": "RFFT, consistent condition: accepted by RFNet, points", "judge_gain_cc": "... by the independent judge", "diversity_cc": "RFFT, consistent condition: diversity across seeds, of before",
     "diversity_none_long": "RFFT, no regulariser, six times as long: diversity across seeds, of before", "transfer_min_share": "RFFT, other checkpoints and LoRAs: least gain, of its own", "passes_ratio": "RFFT: UNet passes to +15 points, of the paper's schedule",

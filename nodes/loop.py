@@ -88,6 +88,8 @@ def draw_until_accepted(
         "early_rejection": {"profile": early.source, "gates": [gate.at(settings["steps"]) for gate in early.gates]},
         "remedies": {"allowed": list(policy.allowed), "left_out": left_out},
     }
+    if "certificate" in report and any(change["remedy"] == "tuned" for attempt in ran.results for change in attempt.remedies):
+        screen.notes.append("the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted")
     if screen.notes:
         report["notes"] = screen.notes
     if entry is not None:

@@ -33,7 +33,8 @@ class Remedies:
     def policy(self, draw) -> tuple[Policy, dict]:
         """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}. Raises ValueError where the tuned ControlNet is of another family."""
         left_out = impossible(draw, self.words, self.tuned)
-        if "tuned" not in left_out and "tuned" in self.allowed:
+        asked = {*self.allowed, *(change["remedy"] for change in self.changes)}
+        if "tuned" in asked - left_out.keys():
             check_family(self.tuned, draw)
         for change in self.changes:
             if why := left_out.get(change["remedy"]):
@@ -88,10 +89,15 @@ def impossible(draw, words: dict, tuned) -> dict:
     controls = [control for name in draw.conditions for control in controls_of(draw.conditions[name])]
     if not controls:
         reasons["control"] = "no ControlNet is applied"
+    holding = [control for control in controls if shows(control, canvas)]
     if tuned is None:
         reasons["tuned"] = NO_TUNED
-    elif not any(shows(control, canvas) for control in controls):
+    elif not holding:
         reasons["tuned"] = NO_PLACE
+    elif any(type(control) is not type(tuned) for control in holding):
+        reasons["tuned"] = "the graph's ControlNet is of another kind than the tuned one"
+    elif len({id(getattr(control, "control_model", control)) for control in holding}) > 1:
+        reasons["tuned"] = "several ControlNets have RF Product's hint"
     mask = latent.get("noise_mask")
     if mask is None or mask.shape[-2:] != canvas.inpaint_mask.shape or not torch.equal(mask.reshape(canvas.inpaint_mask.shape).cpu(), canvas.inpaint_mask):
         reasons |= dict.fromkeys(("dilation", "position", "scale"), NOT_OURS)
@@ -174,7 +180,7 @@ class Answered:
 
 
 def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:
-    """The conditioning with its ControlNets' strength times this. Where the canvas was `moved`, they get its hint; where there is a `tuned` one, it takes the place of those that show the canvas."""
+    """The conditioning with its ControlNets' strength times this. Those that show the canvas get the hint of the `moved` one, and where there is a `tuned` one, it takes their place."""
     copies = {}  # of all conditions together: ComfyUI computes the prompt and the negative one at once only where they share a ControlNet
 
     def copied(control):
@@ -183,7 +189,7 @@ def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:
         if id(control) not in copies:
             new = copies[id(control)] = in_place_of(control, tuned) if tuned is not None and shows(control, canvas) else control.copy()
             new.strength = control.strength * strength
-            if moved is not canvas:
+            if moved is not canvas and shows(control, canvas):
                 new.cond_hint_original = moved.hint[None]
             new.set_previous_controlnet(copied(control.previous_controlnet))
         return copies[id(control)]
@@ -195,7 +201,7 @@ def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:
 def in_place_of(control, tuned):
     """A copy of `tuned` that is applied as `control` is."""
     new = tuned.copy().set_cond_hint(control.cond_hint_original, control.strength, control.timestep_percent_range, control.vae, control.extra_concat_orig)
-    new.extra_hooks = control.extra_hooks
+    new.extra_args, new.extra_hooks = {**new.extra_args, **control.extra_args}, control.extra_hooks
     return new
 
 

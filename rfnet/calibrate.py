@@ -51,11 +51,11 @@ def calibrate(logits: torch.Tensor, labels: np.ndarray, products, risks=RISKS, u
     return Calibration(temperature, entries, about)
 
 
-def summary(calibration: Calibration) -> str:
+def summary(calibration: Calibration, kept: bool = False) -> str:
     """The calibration as lines to print."""
     about = calibration.about
     lines = [
-        f"{about['n']} scenes of {about['products']} products: half of the products fitted the temperature, the other half certified",
+        f"{about['n']} scenes of {about['products']} products: half of the products {'chose where to begin' if kept else 'fitted the temperature'}, the other half certified",
         f"temperature {calibration.temperature:.3f}; ECE of p(available) {about['ece_before']:.3f} before, {about['ece_after']:.3f} after",
     ]
     for risk, entry in calibration.risks.items():

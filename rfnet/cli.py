@@ -129,11 +129,11 @@ def calibrate(args) -> None:
         raise DataError(f'"{args.data}" is what these weights were trained on: give labelled pictures of products that they never saw.')
     calibration = calibrate(logits, scenes.labels, scenes.product_ids, args.risk, args.unit, before=float(metadata["temperature"]), seed=args.seed, keep=args.keep_temperature)
     for entry in calibration.risks.values():
-        entry["about"] = args.about or Path(args.data).name
+        entry |= {"about": args.about} if args.about else {}
     about = {**calibration.about, "data_fingerprint": scenes.fingerprint, "seed": args.seed}
     out = args.out or args.weights
     change_metadata(args.weights, out, {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about})
-    print(json.dumps({"temperature": calibration.temperature, "risks": calibration.risks, **about}) if args.json else f"{summary(calibration)}\nwrote {out}")
+    print(json.dumps({"temperature": calibration.temperature, "risks": calibration.risks, **about}) if args.json else f"{summary(calibration, args.keep_temperature)}\nwrote {out}")
 
 
 def _logits(args, limit=None):
