@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
+from reliable_ads.rfnet.product import default_dilation
 
-from .ads import ALWAYS, ad, node, pixels, report_of
+from .ads import ALWAYS, SIZE, ad, node, pixels, report_of
 from .test_sampler import latent
 
 
@@ -108,19 +109,29 @@ def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
     assert "noise mask" in report_of(client.outputs(graph))["remedies"]["left_out"]["dilation"]
 
 
-def test_the_tuned_controlnet_takes_over_after_a_rejection_and_draws_what_it_draws_alone(client, base):
+def shipped(graph: dict) -> dict:
+    """The graph with the pocket family, whose ControlNet has an effect, and its tuned one at "tuned"."""
+    graph["models"]["inputs"] = {"checkpoint": "pocket_sd.safetensors", "controlnet": "pocket_canny.safetensors"}
+    graph["tuned"] = node("RFControlNetLoader", control_net_name="pocket_canny.safetensors", adapter="pocket_canny_reliable.safetensors", strength=1.0)
+    if "remedies" in graph:
+        graph["remedies"]["inputs"]["tuned_control_net"] = ["tuned", 0]
+    return graph
+
+
+def chained(graph: dict, image: list) -> dict:
+    """The graph with a second ControlNet behind the first, which looks at another image."""
+    graph["second"] = node("ControlNetApplyAdvanced", positive=["control", 0], negative=["control", 1], control_net=["models", 3], image=image, strength=0.7, start_percent=0.0, end_percent=1.0)
+    graph["sampler"]["inputs"] |= {"positive": ["second", 0], "negative": ["second", 1]}
+    return graph
+
+
+@pytest.mark.parametrize("chain", [False, True], ids=["alone", "before another"])
+def test_the_tuned_controlnet_takes_over_after_a_rejection_and_draws_what_it_draws_alone(client, chain):
     """To the last bit what a graph draws whose Apply ControlNet has the tuned one; the first attempt stays the graph's own."""
-    shipped = {"models__checkpoint": "pocket_sd.safetensors", "models__controlnet": "pocket_canny.safetensors"}
-    tuned = node("RFControlNetLoader", control_net_name="pocket_canny.safetensors", adapter="pocket_canny_reliable.safetensors", strength=1.0)
     found = {}
     for name in ("plain", "remedied", "applied"):
-        graph = with_remedies(only=["tuned"]) if name == "remedied" else ad()
-        for change, value in shipped.items():
-            where, _, which = change.partition("__")
-            graph[where]["inputs"][which] = value
-        graph["tuned"] = tuned
-        if name == "remedied":
-            graph["remedies"]["inputs"]["tuned_control_net"] = ["tuned", 0]
+        graph = shipped(with_remedies(only=["tuned"]) if name == "remedied" else ad())
+        graph = chained(graph, ["product", 1]) if chain else graph
         if name == "applied":
             graph["control"]["inputs"]["control_net"] = ["tuned", 0]
         graph["control"]["inputs"] |= {"strength": 0.9, "end_percent": 0.8}
@@ -132,9 +143,28 @@ def test_the_tuned_controlnet_takes_over_after_a_rejection_and_draws_what_it_dra
     assert np.array_equal(pictures["remedied"][1], pictures["applied"][1])
 
 
-def test_a_tuned_controlnet_of_another_family_is_refused_before_anything_is_drawn(client, base):
+def test_a_remedy_of_the_mask_leaves_the_hint_of_another_controlnet_alone(client):
+    """Dilation by report draws what RF Product's own smaller mask_dilation draws."""
+    by_remedy = chained(shipped(with_remedies(begin_at=json.dumps([{"remedy": "dilation", "before": 0, "after": -12}]))), ["product", 1])
+    by_hand = chained(shipped(ad()), ["product", 1])
+    by_hand["product"]["inputs"]["mask_dilation"] = max(0, default_dilation(SIZE, SIZE) + round(-12 * SIZE / 512))
+    pictures = []
+    for graph in (by_remedy, by_hand):
+        graph["sampler"]["inputs"]["attempts"] = 1
+        pictures.append(pixels(client, client.outputs(graph)["sampler"]))
+    assert np.array_equal(*pictures)
+
+
+def test_two_networks_on_one_hint_have_no_place_for_a_third(client):
+    graph = chained(shipped(with_remedies()), ["product", 3])
+    graph["second"]["inputs"]["control_net"] = ["tuned", 0]
+    assert "several ControlNets" in report_of(client.outputs(graph))["remedies"]["left_out"]["tuned"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"only": ["avoid"], "begin_at": '[{"remedy": "tuned", "before": 0, "after": 1}]'}], ids=["by its switch", "by a report"])
+def test_a_tuned_controlnet_of_another_family_is_refused_before_anything_is_drawn(client, base, asked):
     save_controlnet(base / "models" / "pocket" / "wide_canny.safetensors", build_pocket({**POCKET, "unet": {**POCKET["unet"], "context": 160}}))
-    graph = with_remedies()
+    graph = with_remedies(**asked)
     graph["other"] = node("RFControlNetLoader", control_net_name="wide_canny.safetensors", adapter="none", strength=1.0)
     graph["remedies"]["inputs"]["tuned_control_net"] = ["other", 0]
     with pytest.raises(RuntimeError, match="tuned ControlNet is of another model family .* connect one of the same family"):
