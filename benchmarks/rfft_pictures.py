@@ -134,7 +134,7 @@ def front(histories: dict) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7.5, 4.6), layout="constrained")
-    styles = {"": "-", "long": "-", "strong": "--", "weak": ":", "again": "-."}
+    styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
         kept, risen = ([row["diversity"] / rows[0]["diversity"] for row in rows], [100 * row["rate"]["value"] for row in rows])

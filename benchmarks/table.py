@@ -53,7 +53,7 @@ WORDS = {
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
     "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
 }
-RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "kl_weak": "KL, beta 0.01", "kl_again": "KL, beta 0.05, another seed", "cc": "consistent condition, beta 0.05",
+RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {
     "rate_before": "RFFT: accepted by RFNet before, one ControlNet as it was", "rate_after": "... after (consistent condition, beta 0.05)", "judge_before": "... by the independent judge, before",

@@ -52,8 +52,6 @@ RUNS = {
     "none": dict(loss="none", beta=0.0, evaluate_every=5),
     "none_long": dict(loss="none", beta=0.0, evaluate_every=25, steps=300),  # where it goes when nothing holds it
     "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
-    "kl_weak": dict(loss="kl", beta=0.01),
-    "kl_again": dict(loss="kl", beta=0.05, seed=1),
     "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
     "cc_strong": dict(loss="cc", beta=0.2),
     "cc_again": dict(loss="cc", beta=0.05, seed=1),
