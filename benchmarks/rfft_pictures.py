@@ -17,6 +17,7 @@ from .common import RESULTS, ROOT, Figure, mean, share
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
 PER_SHEET, BLOCK, EACH, PAIRED = 20, 100, 3, 100  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
+COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
 
@@ -102,11 +103,15 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
-    """docs/pictures: before and after of the same products and seeds, and the front."""
+    """docs/pictures: before and after of the same products and seeds, what becomes of them without a regulariser, and the front."""
     drawn, studio = both(options)
     file = io.BytesIO()
     grid(drawn, studio).save(file, "JPEG", quality=90)
     write_bytes(GRID, file.getvalue())
+    long = studio.draw("none_long", tuning.adapter("none_long"))
+    file = io.BytesIO()
+    collapse({"before": drawn["before"], "no regulariser": long, "consistent condition": drawn["after"]}, studio).save(file, "JPEG", quality=90)
+    write_bytes(COLLAPSE, file.getvalue())
     write_bytes(FRONT, front(json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["history"]))
     return {}, {}
 
@@ -124,6 +129,18 @@ def grid(drawn: dict, studio) -> Image.Image:
             x, y = 4 + number % COLUMNS * (CELL + 4), place * half + 36 + number // COLUMNS * (CELL + 4)
             pen.rectangle((x - 2, y - 2, x + CELL + 1, y + CELL + 1), fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38))
             board.paste(to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1))
+    return board
+
+
+def collapse(drawn: dict, studio) -> Image.Image:
+    """A row for each way: every twentieth product, once."""
+    chosen = [studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))][:COLUMNS]
+    board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
+    pen, font = ImageDraw.Draw(board), ImageFont.load_default(18)
+    for line, (way, found) in enumerate(drawn.items()):
+        pen.text((4, line * (CELL + 28) + 4), way, "black", font)
+        for column, row in enumerate(chosen):
+            board.paste(to_image(found.pictures[row]), (column * CELL, line * (CELL + 28) + 28))
     return board
 
 
