@@ -133,6 +133,7 @@ def gradient(dtype: str, portion: int) -> dict:
     from reliable_ads.rfft.rollout import Order, prepare
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
+    torch.set_num_threads(1)  # as torchrun gives its processes: two threads add in another order
     accelerator, kind = Accelerator(cpu=True), getattr(torch, dtype)
     models, reviewer = tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind), load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind)
     config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=128, sampling_steps=20, guidance=1.5)
