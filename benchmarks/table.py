@@ -10,7 +10,7 @@ from .common import RESULTS, ROOT
 HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
     "reviewer": ("ap", "ece", "composites_ap", "speed_ratio_reward_model"),
-    "sampler": ("steps_ratio_half", "steps_ratio_hard", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "attempts_ratio_remedies", "attempts_ratio_answered"),
+    "sampler": ("steps_ratio", "steps_ratio_half", "steps_ratio_hard", "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "attempts_ratio_answered"),
     "rfft": ("gain_cc", "judge_gain_cc", "eye_gain_1", "eye_gain_2", "eye_prefers", "diversity_cc", "diversity_none_long", "diversity_colour_none_long", "transfer_min_share", "passes_ratio", "memory_ratio"),
 }
 SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "usable_plain",
