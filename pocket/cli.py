@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from .shards import PER_SHARD
+
 
 def _render(args) -> int:
     from .assets import AssetError, Assets
-    from .shards import PER_SHARD, render_split
+    from .shards import render_split
     try:
         import bpy  # noqa: F401
         import OpenEXR  # noqa: F401
@@ -27,9 +29,6 @@ def _render(args) -> int:
     finally:
         if (data / "assets-check").is_dir():
             (data / "assets-check").rmdir()
-    if args.start % PER_SHARD:
-        print(f"--start is {args.start}: it must be a multiple of {PER_SHARD}", file=sys.stderr)
-        return 2
     for split, count, start in (("train", args.train, args.start), ("val", args.val, 0), ("test", args.test, 0)):
         with tqdm(total=max(0, count - start), desc=f"render {split}", unit="scene") as bar:
             render_split(data, split, count, Path(args.assets), args.workers, lambda number, count=count: bar.update(min(PER_SHARD, count - number * PER_SHARD)), start)
@@ -59,9 +58,9 @@ def _compose(args) -> int:
     except AssetError as error:
         print(error, file=sys.stderr)
         return 2
-    for split, count in (("train", args.train), ("val", args.val), ("test", args.test)):
-        with tqdm(total=count, desc=f"compose {split}", unit="scene") as bar:
-            compose_split(Path(args.data), split, count, Path(args.assets), args.size, args.workers, bar.update)
+    for split, count, start in (("train", args.train, args.start), ("val", args.val, 0), ("test", args.test, 0)):
+        with tqdm(total=max(0, count - start), desc=f"compose {split}", unit="scene") as bar:
+            compose_split(Path(args.data), split, count, Path(args.assets), args.size, args.workers, bar.update, start)
     return 0
 
 
@@ -89,8 +88,7 @@ def main(arguments=None) -> int:
         maker.add_argument("--assets", required=True, help="node_modules folder with @pmndrs/assets and @lobehub/fluent-emoji-3d")
         for split, count in zip(("train", "val", "test"), counts):
             maker.add_argument(f"--{split}", type=int, default=count, help="how many scenes (default %(default)s)")
-        if name == "render":
-            maker.add_argument("--start", type=int, default=0, help="leave out so many training scenes, for scenes that another training has not seen")
+        maker.add_argument("--start", type=int, default=0, help="leave out so many training scenes, for scenes that another training has not seen")
         maker.add_argument("--workers", type=int, default=2, help="processes of one thread each")
         maker.set_defaults(run=run)
     maker.add_argument("--size", type=int, default=256, help="side of a square picture; portraits and landscapes have the same area")
@@ -112,6 +110,9 @@ def main(arguments=None) -> int:
     from .train import add_train_parser
     add_train_parser(commands)
     args = parser.parse_args(arguments)
+    if args.command in ("render", "compose") and args.start % PER_SHARD:
+        print(f"--start is {args.start}: it must be a multiple of {PER_SHARD}", file=sys.stderr)
+        return 2
     try:
         return args.run(args)
     except (ValueError, OSError) as error:

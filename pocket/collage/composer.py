@@ -100,7 +100,7 @@ class Composer:
         if plan.cause == "fog":
             stage.picture = fog(stage.picture, product, rng)
         stage.picture = np.clip(stage.picture * np.asarray(lamp.tint, np.float32) * backdrops.pool(view, rng, lamp, rng.uniform(0, 0.5)), 0, 1)
-        aperture = setting.aperture * self.size / 256 * (0.25 if plan.cause in ("camouflage", "busy_pattern", "clutter", "same_kind") else 1)
+        aperture = setting.aperture * self.size / 256 * (0.25 if plan.cause in ("camouflage", "busy_pattern", "clutter", "same_kind", "swarm") else 1)
         return Canvas(stage, plan.away, aperture), stage.shown
 
     def _pattern(self, plan: Plan, product: Cutout, rng):
@@ -210,6 +210,9 @@ class Composer:
         if plan.cause == "clutter":
             things = [self.supply.any(rng, plan.setting.lamp.side) for _ in range(14)]
             wanted += crowd(plan, canvas, things[:8] + [dyed(thing, product, rng) for thing in things[8:]], int(rng.integers(26, 41)), (0.3, 0.8), rng)
+        elif plan.cause == "swarm":
+            one = self.supply.any(rng, plan.setting.lamp.side)
+            wanted += crowd(plan, canvas, [dyed(one, product, rng) for _ in range(3)], int(rng.integers(10, 18)), (0.55, 1.0), rng)
         elif plan.cause == "same_kind":
             wanted += crowd(plan, canvas, close_kin(product, rng, self.assets, self.finishes, plan.setting.lamp.side, THING_PIXELS), int(rng.integers(9, 15)), (0.7, 1.05), rng)
         elif plan.stage != "sweep" and rng.random() < 0.15:

@@ -9,15 +9,15 @@ import numpy as np
 
 from .relief import inflate, noise, over
 
-KINDS = ("legs", "pedestal", "handle", "spout", "lid", "second_body", "strap", "ghost")
+KINDS = ("legs", "pedestal", "handle", "spout", "lid", "second_body", "strap", "ghost", "stretch", "limb")
 RAISED = ("legs", "pedestal")      # these stand between the product and the surface
 SMALLEST = 0.035                   # of the product's area; a thinner growth nobody would see
 
 
 def grow(kind: str, placed: np.ndarray, ground: float, rng, lamp: float) -> np.ndarray:
     """A layer (H, W, 4) to lay under the placed product (H, W, 4): the grown part. ground: row on which legs and pedestals end."""
-    if kind == "ghost":
-        return _ghost(placed, rng)
+    if kind in COPIES:
+        return COPIES[kind](placed, rng)
     solid = placed[..., 3] > 0.5
     for attempt in range(6):
         mask = MAKERS[kind](solid, ground, rng, 1 + 0.25 * attempt)
@@ -187,19 +187,49 @@ def _strap(solid, ground, rng, more):
 
 def _ghost(placed, rng):
     """The product again, mirrored and grown together with itself."""
-    import cv2
     solid = placed[..., 3] > 0.5
     top, bottom, l, r = _box(solid)
     scale, side = rng.uniform(0.65, 1.0), rng.choice([-1, 1])
     shift = side * (r - l) * rng.uniform(0.45, 0.72)
     middle = (l + r) / 2
     # the same base line: x' = middle + shift - scale (x - middle), y' = bottom + scale (y - bottom)
-    matrix = np.float32([[-scale, 0, middle + shift + scale * middle], [0, scale, bottom * (1 - scale)]])
+    return _copy(placed, [[-scale, 0, middle + shift + scale * middle], [0, scale, bottom * (1 - scale)]], rng)
+
+
+def _stretch(placed, rng):
+    """The product drawn out to one side, or upwards, where there is more room: its outline goes on in its own surface."""
+    height, width = placed.shape[:2]
+    top, bottom, l, r = _box(placed[..., 3] > 0.5)
+    scale, middle = rng.uniform(1.2, 1.55), (l + r) / 2
+    if rng.random() < min(0.6, top / height + 0.2):
+        wider = rng.uniform(0.9, 1.15)
+        return _copy(placed, [[wider, 0, middle * (1 - wider)], [0, scale, bottom * (1 - scale)]], rng)
+    fixed = l if rng.random() < (width - r) / max(l + width - r, 1) else r
+    return _copy(placed, [[scale, 0, fixed * (1 - scale)], [0, 1, 0]], rng)
+
+
+def _limb(placed, rng):
+    """The product again, small and turned, growing out of its side or top."""
+    solid = placed[..., 3] > 0.5
+    top, bottom, l, r = _box(solid)
+    side, scale = float(rng.choice([-1, 1])), rng.uniform(0.4, 0.65)
+    x, y = _edge_point(solid, rng.uniform(0.05, 0.7), side)
+    angle = -side * rng.uniform(0.9, 2.2)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    reach = 0.3 * scale * max(bottom - top, r - l)
+    shift = np.array([x + side * reach, y - 0.3 * reach]) - turn @ np.array([(l + r) / 2, (top + bottom) / 2])
+    return _copy(placed, np.column_stack([turn, shift]), rng)
+
+
+def _copy(placed, matrix, rng) -> np.ndarray:
+    """The product moved by a matrix (2, 3) of x and y, a little darker."""
+    import cv2
     flat = np.dstack([placed[..., :3] * placed[..., 3:], placed[..., 3]])
-    flat = cv2.warpAffine(flat, matrix, solid.shape[::-1], flags=cv2.INTER_LINEAR)
+    flat = cv2.warpAffine(flat, np.float32(matrix), placed.shape[1::-1], flags=cv2.INTER_LINEAR)
     alpha = flat[..., 3]
     light = rng.uniform(0.75, 1.0)
     return np.dstack([np.clip(flat[..., :3] / np.maximum(alpha, 1e-3)[..., None] * light, 0, 1), alpha]).astype(np.float32)
 
 
+COPIES = {"ghost": _ghost, "stretch": _stretch, "limb": _limb}
 MAKERS = {"legs": _legs, "pedestal": _pedestal, "handle": _handle, "spout": _spout, "lid": _lid, "second_body": _second_body, "strap": _strap}

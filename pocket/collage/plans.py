@@ -19,11 +19,12 @@ from .growths import KINDS, RAISED
 
 CAUSES = {
     "space_mismatch": ("float", "sink", "over_edge", "tilted", "sky", "on_wall"),
-    "size_mismatch": ("big_beside", "small_beside", "big_in_room", "big_outdoors"),
-    "indistinctiveness": ("clutter", "own_colours", "camouflage", "busy_pattern", "fog", "same_kind"),
+    "size_mismatch": ("big_beside", "small_beside", "big_in_room", "big_outdoors", "small_in_room", "small_outdoors"),
+    "indistinctiveness": ("clutter", "own_colours", "camouflage", "busy_pattern", "fog", "same_kind", "swarm"),
     "shape_hallucination": KINDS,
 }
 HELD_CAUSES = ("on_wall", "big_outdoors", "same_kind", "ghost")
+TRAIN_CAUSES = ("small_in_room", "small_outdoors", "swarm", "stretch", "limb")      # younger than the validation and test splits, which stay as they were
 HELD_SHARE = 0.35          # of the test split's defects and products that were held out of training
 PRODUCTS = {"train": 6000, "val": 2000, "test": 600}
 WRONG_BY = 2.4             # a size is wrong by this factor at least; things that come in all sizes by half as much again
@@ -78,7 +79,7 @@ def causes_of(split: str, label: str, rng) -> tuple[str, ...]:
     held = [c for c in CAUSES[label] if c in HELD_CAUSES]
     if split == "test" and rng.random() < HELD_SHARE:
         return tuple(held)
-    return tuple(c for c in CAUSES[label] if c not in HELD_CAUSES)
+    return tuple(c for c in CAUSES[label] if c not in HELD_CAUSES and (split == "train" or c not in TRAIN_CAUSES))
 
 
 def make_setting(split: str, number: int, size: int) -> Setting:
@@ -124,21 +125,21 @@ class Plan:
 def believed_sizes(cause: str, product: Cutout) -> tuple[float, float] | None:
     """Between which sizes a mismatched product may be shown; None where this cause can't be made with it."""
     wrong = WRONG_BY * (1.5 if product.vague else 1.0)
-    low, high = {"big_beside": (0.25, 1.6), "small_beside": (0.05, 0.6), "big_in_room": (0.9, 2.6), "big_outdoors": (1.2, 8.0)}[cause]
-    if cause == "small_beside":
+    low, high = {"big_beside": (0.25, 1.6), "small_beside": (0.05, 0.6), "big_in_room": (0.9, 2.6), "big_outdoors": (1.2, 8.0), "small_in_room": (0.15, 0.8), "small_outdoors": (0.1, 0.8)}[cause]
+    if cause.startswith("small"):
         low, high = max(low, product.metres / 12), min(high, product.metres / wrong)
     else:
         low, high = max(low, product.metres * wrong), min(high, product.metres * 16)
     return (low, high) if low < high * 0.98 else None
 
 
-def fit_cause(setting: Setting, product: Cutout, rng) -> str:
+def fit_cause(setting: Setting, product: Cutout, split: str, rng) -> str:
     """The setting's cause, or the nearest one that this product can show: no one sees an umbrella tilted, or a car too big by a tree."""
     cause = setting.cause
     if cause in ("tilted", "sink") and not product.upright or cause == "over_edge" and product.metres > 0.7:
         return "float"
     if cause in CAUSES["size_mismatch"] and believed_sizes(cause, product) is None:
-        able = [c for c in CAUSES["size_mismatch"] if (c in HELD_CAUSES) == setting.held_cause and believed_sizes(c, product)]
+        able = [c for c in CAUSES["size_mismatch"] if (c in HELD_CAUSES) == setting.held_cause and (split == "train" or c not in TRAIN_CAUSES) and believed_sizes(c, product)]
         return choose(rng, able) if able else "big_beside" if product.metres < 0.6 else "small_beside"
     solid = product.rgba[product.rgba[..., 3] > 0.7][:, :3]
     if cause == "fog" and solid.std(0).mean() > 0.2:
@@ -149,7 +150,7 @@ def fit_cause(setting: Setting, product: Cutout, rng) -> str:
 def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -> Plan:
     """Places the product and the camera so that all lengths agree with each other, but for a size mismatch's error."""
     rng = np.random.default_rng([setting.seed + 1, attempt])
-    cause = fit_cause(setting, product, rng)
+    cause = fit_cause(setting, product, split, rng)
     believed = product.metres
     if cause in CAUSES["size_mismatch"]:
         low, high = believed_sizes(cause, product) or (product.metres * 2.5, product.metres * 4)
@@ -173,7 +174,7 @@ def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -
 
 
 def _stage(cause: str, believed: float, rng) -> str:
-    forced = {"over_edge": "table", "sky": "outdoors", "on_wall": "room", "big_in_room": "room", "big_outdoors": "outdoors"}
+    forced = {"over_edge": "table", "sky": "outdoors", "on_wall": "room", "big_in_room": "room", "big_outdoors": "outdoors", "small_in_room": "room", "small_outdoors": "outdoors"}
     if cause in forced:
         return forced[cause]
     shares = {"table": 0.55, "outdoors": 0.2, "sweep": 0.15, "room": 0.1} if believed < 0.5 else {"table": 0.0, "outdoors": 0.38, "sweep": 0.12, "room": 0.5}

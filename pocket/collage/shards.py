@@ -34,8 +34,8 @@ def _compose_shard(path: str, split: str, first: int, last: int) -> int:
     return last - first
 
 
-def compose_split(data: Path, split: str, count: int, assets: Path, size: int, workers: int, progress) -> None:
-    """Composes every shard of a split that is not there yet. progress is called with the number of scenes each shard added.
+def compose_split(data: Path, split: str, count: int, assets: Path, size: int, workers: int, progress, start: int = 0) -> None:
+    """Composes every shard of a split that is not there yet, from scene `start` on, a multiple of PER_SHARD. progress is called with the number of scenes each shard added.
 
     A worker's fault ends the run with its error; finished shards are kept, and a last shard of another length is made again.
     """
@@ -43,7 +43,7 @@ def compose_split(data: Path, split: str, count: int, assets: Path, size: int, w
     import tempfile
     from concurrent.futures import ProcessPoolExecutor, as_completed
     (data / split).mkdir(parents=True, exist_ok=True)
-    wanted = [(n * PER_SHARD, min((n + 1) * PER_SHARD, count)) for n in range((count + PER_SHARD - 1) // PER_SHARD)]
+    wanted = [(n * PER_SHARD, min((n + 1) * PER_SHARD, count)) for n in range(start // PER_SHARD, (count + PER_SHARD - 1) // PER_SHARD)]
     wanted = [(first, last) for first, last in wanted if _length(composite_path(data, split, first // PER_SHARD)) != last - first]
     if not wanted:
         return

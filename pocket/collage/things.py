@@ -90,7 +90,7 @@ class Supply:
         where = {"table": ("small",), "room": ("large", "any"), "outdoors": ("out", "any", "large") if plan.believed > 0.5 else ("out", "any"), "sweep": ("small", "large", "any")}[plan.stage]
         if plan.cause == "small_beside" and plan.believed < 0.5:
             where = (*where, "small", "any")
-        low, high = (0.3, 1.8) if plan.cause == "small_beside" else (0.1, 1.3)
+        low, high = (0.3, 1.8) if plan.cause.startswith("small") else (0.1, 1.3)
         names = [n for n, (_, metres, place) in THINGS.items() if place in where and (low < metres / plan.believed < high or (place == "out" and 0.6 < metres / plan.believed < 12))]
         taken, found = placed[..., 3] > 0.5, []
         for attempt in range(90 if names else 0):

@@ -132,7 +132,16 @@ def test_held_out_causes_and_families_are_in_the_test_split_only():
         assert not set(cutouts.families_of(split)) & set(cutouts.HELD_FAMILIES)
     seen = {setting_of("test", n).cause for n in range(1500)}
     assert set(plans.HELD_CAUSES) <= seen
-    assert {c for causes in plans.CAUSES.values() for c in causes} <= seen
+    assert {c for causes in plans.CAUSES.values() for c in causes} == seen - {""} | set(plans.TRAIN_CAUSES)
+
+
+def test_younger_causes_are_in_training_scenes_only_so_that_the_splits_to_score_on_stay_as_they_were():
+    assert set(plans.TRAIN_CAUSES) <= {setting_of("train", n).cause for n in range(800)}
+    for split in ("val", "test"):
+        assert not {setting_of(split, n).cause for n in range(1500)} & set(plans.TRAIN_CAUSES)
+
+
+def test_every_label_has_a_cause_that_is_held_out():
     for label, causes in plans.CAUSES.items():
         assert set(causes) & set(plans.HELD_CAUSES), label
 
