@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -10,8 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 
 from reliable_ads.rfnet.files import write_text
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -54,8 +57,18 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, no GPU"
 
 
-def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, Figure], quick: bool, details: dict | None = None) -> None:
-    """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json."""
+def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
+    """16 hex digits that name a reviewer's tensors; calibrating it anew doesn't change them."""
+    found = hashlib.sha256()
+    with safe_open(file, "np") as tensors:
+        for key in sorted(tensors.keys()):
+            found.update(key.encode() + tensors.get_tensor(key).tobytes())
+    return found.hexdigest()[:16]
+
+
+def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, Figure], quick: bool, details: dict | None = None, reviews: bool = True) -> None:
+    """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day, its machine and, where the reviewer has a part in it
+    (reviews), the reviewer that ships then."""
     print(f"\n{name} on {machine()}")
     for key, f in figures.items():
         interval = f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else ""
@@ -67,7 +80,8 @@ def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, 
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
-    report = {"command": command, "date": datetime.date.today().isoformat(), "machine": machine(), "seeds": seeds,
-              "figures": {**old["figures"], **{k: asdict(f) for k, f in figures.items()}}, "details": {**old.get("details", {}), **(details or {})}}
+    stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    report = {"command": command, **stamp, "seeds": seeds,
+              "figures": {**old["figures"], **{key: {**asdict(figure), **stamp, "reviewer": reviewer_print() if reviews else None} for key, figure in figures.items()}}, "details": {**old.get("details", {}), **(details or {})}}
     write_text(file, json.dumps(report, indent=1) + "\n")
     print(f"  written to {file.relative_to(ROOT)}")

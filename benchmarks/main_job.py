@@ -164,18 +164,18 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     sizes = {"rates": 10, "cyclic": 5, "memory": 15} if options.quick else {"rates": 120, "cyclic": 50, "memory": 100}
 
-    def finish(result):
-        publish("main_job", COMMAND, SEEDS, result[0], options.quick, result[1])
+    def finish(name, result):
+        publish("main_job", COMMAND, SEEDS, result[0], options.quick, result[1], reviews=name != "setup")
 
     served = [name for name in options.only if name in ON_A_SERVER]
     if served:
         with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
             session = Session(server)
             for name in served:
-                finish(ON_A_SERVER[name](session, sizes[name], options.out))
+                finish(name, ON_A_SERVER[name](session, sizes[name], options.out))
     for name in options.only:
         if name in ALONE:
-            finish(ALONE[name](options.out))
+            finish(name, ALONE[name](options.out))
 
 
 if __name__ == "__main__":

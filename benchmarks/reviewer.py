@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.only:
         figures, details = PARTS[name](options)
-        publish("reviewer", COMMAND, "0", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details)
+        publish("reviewer", COMMAND, "0", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details, reviews=name not in ("index", "baselines"))
 
 
 if __name__ == "__main__":

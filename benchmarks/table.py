@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from .common import RESULTS, ROOT
+from .common import RESULTS, ROOT, reviewer_print
 
 HEADLINES = {
     "main_job": ("accepted_within_5", "mean_attempts", "available_rate_rfnet", "available_rate_eye", "eye_agreement"),
@@ -77,6 +77,7 @@ WORDS |= {
 }
 RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_colour_": "colours of backgrounds across seeds, of before", "diversity_": "diversity across seeds, of before"}
 VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
+EARLIER = "¹ With a reviewer that has been replaced since; the one that ships was not measured on this."
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
 
@@ -121,13 +122,15 @@ def points(figure: dict) -> str:
 
 
 def rows(figures: dict, keys) -> list[str]:
-    """The lines of a Markdown table."""
-    lines = ["| what | measured | n | target | holds |", "|---|---|---|---|---|"]
+    """The lines of a Markdown table; what was measured with a reviewer that has been replaced since is marked."""
+    shipped = reviewer_print()
+    lines = ["| what | measured | n | target | holds | on |", "|---|---|---|---|---|---|"]
     for key in keys:
         figure = figures[key]
         holds = {None: "", True: "yes", False: "**no**"}[figure["holds"]]
-        lines.append(f"| {words(key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} |")
-    return lines
+        mark = "" if figure["reviewer"] in (None, shipped) else " ¹"
+        lines.append(f"| {words(key)} | {number(figure)} | {figure['n'] or ''} | {figure['target']} | {holds} | {figure['date']}{mark} |")
+    return lines + (["", EARLIER] if any("¹" in line for line in lines) else [])
 
 
 def reports() -> dict[str, dict]:
@@ -141,7 +144,7 @@ def everything() -> str:
     lines = ["# Figures", "", "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: those that fall short stand here like the others. "
              "Each table comes from the command above it; `python -m benchmarks.table` writes this page from `benchmarks/results/`.", ""]
     for report in reports().values():
-        lines += [f"`{report['command']}`, {report['date']}, {report['machine']}; 95 % intervals in brackets.", "", *rows(report["figures"], report["figures"]), ""]
+        lines += [f"`{report['command']}`, last run on {report['date']} on {report['machine']}; 95 % intervals in brackets.", "", *rows(report["figures"], report["figures"]), ""]
     return "\n".join(lines)
 
 
