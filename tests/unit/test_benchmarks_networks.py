@@ -1,0 +1,43 @@
+"""Table 1's scores: thresholds that no network gains from, and the same numbers as `rfnet evaluate` gives."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from reliable_ads.benchmarks import networks
+from reliable_ads.rfnet.evaluate import score
+
+
+def split(count=400, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 5, count)
+    return SimpleNamespace(labels=labels, product_ids=[str(number // 4) for number in range(count)])
+
+
+def logits_for(scenes, sure, shift=0.0, seed=1):
+    noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(scenes.labels), 5))).float()
+    return noise + sure * torch.nn.functional.one_hot(torch.from_numpy(scenes.labels), 5) + shift * torch.tensor([1.0, 0, 0, 0, 0])
+
+
+def test_a_network_that_accepts_everything_gains_nothing_by_it():
+    scenes = split()
+    modest, generous = logits_for(scenes, 1.0), logits_for(scenes, 1.0, shift=9.0)
+    for logits in (modest, generous):
+        threshold = networks.even_threshold(logits, scenes.labels)
+        assert (logits.softmax(1)[:, 0] >= threshold - 1e-7).sum() == (scenes.labels == 0).sum()
+    assert (generous.softmax(1)[:, 0] >= 0.5).float().mean() > 0.95
+    at_its_own = score(generous, scenes, threshold=networks.even_threshold(generous, scenes.labels), resamples=0)
+    assert at_its_own["recall"]["value"] < 0.9
+
+
+def test_gaps_are_differences_of_what_evaluate_reports():
+    scenes = split()
+    sure, unsure = logits_for(scenes, 2.0), logits_for(scenes, 0.7, seed=2)
+    pairs = [(logits, networks.even_threshold(logits, scenes.labels)) for logits in (sure, unsure)]
+    found = networks.gaps(scenes, *pairs)
+    reports = [score(logits, scenes, threshold=threshold, resamples=0) for logits, threshold in pairs]
+    for kind in networks.KINDS:
+        assert found[kind]["value"] == pytest.approx(reports[0][kind]["value"] - reports[1][kind]["value"], abs=1e-6)
+        assert found[kind]["low"] > 0
+    assert all(gap["value"] == 0 for gap in networks.gaps(scenes, pairs[0], pairs[0]).values())
