@@ -1,4 +1,4 @@
-"""`rfnet train | maps | evaluate | calibrate | review`: one command each, errors as one sentence and exit status 1."""
+"""`rfnet train | maps | evaluate | calibrate | blend | review`: one command each, errors as one sentence and exit status 1."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from .product import Product, place
 from .reviewer import ReviewError
 from .risks import ACCEPT, RISKS, UNITS, parse_risks
 from .sources import open_samples
-from .weights import DEFAULT_WEIGHTS, WeightsError, change_metadata, load_networks, load_reviewer
+from .weights import DEFAULT_WEIGHTS, WeightsError, blend, change_metadata, load_networks, load_reviewer
 
 
 def main(argv=None) -> int:
@@ -66,6 +66,12 @@ def _commands() -> Commands:
     sub.add_argument("--seed", type=int, default=0, help="which products fall into which half, and the order of their pictures")
     sub.add_argument("--json", action="store_true")
 
+    sub = command("blend", blend_two, "A reviewer between one and another that was trained on from it: most of what that one learned, more of what the first knew.")
+    sub.add_argument("before")
+    sub.add_argument("after")
+    sub.add_argument("--share", type=float, default=0.5, help="how far from the first to the second, 0 to 1; choose it on validation data")
+    sub.add_argument("--out", required=True, help="weights file to write, .safetensors")
+
     sub = command("review", review, "Verdicts on generated images of one product, or of an index of them.")
     sub.add_argument("images", nargs="*")
     sub.add_argument("--product", help="product cut-out with transparency")
@@ -91,6 +97,11 @@ def train(args) -> None:
     from .train import Run
 
     Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
+
+
+def blend_two(args) -> None:
+    blend(args.before, args.after, args.share, args.out)
+    print(f"wrote {args.out}; its temperature is 1: `rfnet calibrate` fits it")
 
 
 def maps(args) -> None:

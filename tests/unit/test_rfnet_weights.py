@@ -3,15 +3,17 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from reliable_ads.rfnet import cli
 from reliable_ads.rfnet.architectures import RFNetConfig
 from reliable_ads.rfnet.reviewer import Reviewer
-from reliable_ads.rfnet.weights import WeightsError, load_reviewer, read_metadata, save_reviewer
+from reliable_ads.rfnet.weights import WeightsError, blend, load_networks, load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, small_networks
 
@@ -44,6 +46,29 @@ def test_metadata_says_what_made_it(good):
     metadata = read_metadata(good)
     assert metadata["format"] == "reliable-ads/rfnet" and metadata["format_version"] == "1" and metadata["maps"] == "builtin"
     assert json.loads(metadata["labels"])[0] == "available" and json.loads(metadata["scores"])["n"] == 10
+
+
+def test_a_blend_lies_between_two_reviewers(good, tmp_path):
+    other, out = tmp_path / "other.safetensors", tmp_path / "between.safetensors"
+    save_reviewer(other, *small_networks(seed=3))
+    for share in (0.0, 0.25, 1.0):
+        blend(good, other, share, out)
+        for parts in zip(*(load_networks(path)[:2] for path in (good, other, out))):
+            one, two, between = (part.state_dict() for part in parts)
+            assert all(torch.allclose(between[key], (1 - share) * one[key] + share * two[key], atol=1e-3) for key in one)
+    assert read_metadata(out)["temperature"] == "1.0"
+
+
+def test_a_blend_of_what_does_not_belong_together_is_refused(good, tmp_path):
+    other, out = tmp_path / "other.safetensors", tmp_path / "between.safetensors"
+    save_reviewer(other, *small_networks(config=replace(SMALL, fusion_layers=2)))
+    with pytest.raises(WeightsError, match="different architectures"):
+        blend(good, other, 0.5, out)
+    with pytest.raises(WeightsError, match="share is 1.5"):
+        blend(good, good, 1.5, out)
+    assert not out.exists()
+    assert cli.main(["blend", str(good), str(good), "--share", "2", "--out", str(out)]) == 1
+    assert cli.main(["blend", str(good), str(good), "--out", str(out)]) == 0 and out.exists()
 
 
 def refused(path, message):
