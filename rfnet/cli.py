@@ -133,7 +133,9 @@ def evaluate(args) -> None:
 
 
 def calibrate(args) -> None:
-    from .calibrate import calibrate, summary
+    from .calibrate import calibrate, halves, summary
+    from .evaluate import score
+    from .metrics import without_nan
 
     scenes, logits, metadata = _logits(args)
     if scenes.fingerprint == metadata.get("data_fingerprint"):
@@ -143,7 +145,11 @@ def calibrate(args) -> None:
         entry |= {"about": args.about} if args.about else {}
     about = {**calibration.about, "data_fingerprint": scenes.fingerprint, "seed": args.seed}
     out = args.out or args.weights
-    change_metadata(args.weights, out, {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about})
+    changed = {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about}
+    if "scores" not in metadata:  # a blend: nothing has said yet how good it is
+        rows = halves(scenes.product_ids, args.seed)[1]
+        changed["scores"] = {"split": "the certifying half", **without_nan(score(logits[rows], scenes.select(rows), calibration.temperature))}
+    change_metadata(args.weights, out, changed)
     print(json.dumps({"temperature": calibration.temperature, "risks": calibration.risks, **about}) if args.json else f"{summary(calibration, args.keep_temperature)}\nwrote {out}")
 
 

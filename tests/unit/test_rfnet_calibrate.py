@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from scipy import stats
 
+from reliable_ads.rfft.inputs import check_reviewer
 from reliable_ads.rfnet.calibrate import calibrate, halves, summary
 from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data import DataError
@@ -239,10 +240,14 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
     assert all("refused" in entry for entry in printed["risks"].values())  # seven products can't certify anything
 
     assert all("about" not in entry for entry in printed["risks"].values())
+    scores = json.loads(metadata["scores"])  # these weights did not say how good they are, and RFFT asks
+    assert 0 < scores["n"] < 20 and 0 <= scores["ap"]["value"] <= 1 and check_reviewer(metadata, "calibrated", 0) == scores["ap"]["value"]
+    assert "scores" not in read_metadata(weights) and scores["split"] == "the certifying half"
 
     kept = tmp_path / "kept.safetensors"
     change_metadata(out, out, {"temperature": "2.5"})
     assert main(["calibrate", str(out), "--data", str(data), "--out", str(kept), "--keep-temperature", "--about", "mugs", "--json"]) == 0
+    assert read_metadata(kept)["scores"] == metadata["scores"]
     assert float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"]) and json.loads(capsys.readouterr().out)["risks"]["0.05"]["about"] == "mugs"
 
     change_metadata(out, out, {"risks": {"0.05": GOOD | {"threshold": 1e-6}, "0.1": {"refused": "too few"}}})
