@@ -78,7 +78,7 @@ WORDS |= {
 }
 RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_colour_": "colours of backgrounds across seeds, of before", "diversity_": "diversity across seeds, of before"}
 VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
-EARLIER = "¹ With a reviewer that has been replaced since; the one that ships was not measured on this."
+EARLIER = "¹ Measured with the reviewer that shipped before; the one that ships now was not."
 ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
 
 
@@ -134,6 +134,11 @@ def rows(figures: dict, keys) -> list[str]:
     return lines + (["", EARLIER] if any("¹" in line for line in lines) else [])
 
 
+def told_by_an_earlier_reviewer(figures: dict) -> list[str]:
+    """The line below a table whose figures were measured with a reviewer that has been replaced since; none where they were not."""
+    return [] if {figure["reviewer"] for figure in figures.values()} <= {None, reviewer_print()} else ["", EARLIER.removeprefix("¹ ")]
+
+
 def reports() -> dict[str, dict]:
     """{name: report}; what most readers look for comes first."""
     files = sorted(RESULTS.glob("*.json"), key=lambda file: (file.stem != "main_job", file.stem))
@@ -164,7 +169,7 @@ def moved() -> str:
     for name in names:
         of = lambda what: figures[f"transfer_{name}_{what}"]
         lines.append(f"| {variant(name)} | {percent(of('before'))} | {percent(of('after'))} | {points(of('gain'))} | {points(of('judge_gain'))} |")
-    return "\n".join(lines)
+    return "\n".join(lines + told_by_an_earlier_reviewer(figures))
 
 
 def trainings() -> str:
@@ -175,7 +180,7 @@ def trainings() -> str:
     for name in (name for name in RUNS if f"gain_{name}" in figures):
         of = lambda what: figures[f"{what}_{name}"]
         lines.append(f"| {RUNS[name]} | {100 * of('rate')['value']:.1f} % | {points(of('gain'))} | {points(of('judge_gain'))} | {kept(of('diversity'))} | {kept(of('diversity_colour'))} |")
-    return "\n".join(lines)
+    return "\n".join(lines + told_by_an_earlier_reviewer(figures))
 
 
 def saved() -> str:
