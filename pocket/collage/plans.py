@@ -74,12 +74,17 @@ def choose(rng, options):
     return options[int(rng.integers(len(options)))]
 
 
+def occurs(cause: str, split: str) -> bool:
+    """Whether a split knows this way of making a defect, held out or not."""
+    return split == "train" or cause not in TRAIN_CAUSES
+
+
 def causes_of(split: str, label: str, rng) -> tuple[str, ...]:
     """The ways of making a defect that a split may use; in the test split a share is drawn from the held-out ones alone."""
     held = [c for c in CAUSES[label] if c in HELD_CAUSES]
     if split == "test" and rng.random() < HELD_SHARE:
         return tuple(held)
-    return tuple(c for c in CAUSES[label] if c not in HELD_CAUSES and (split == "train" or c not in TRAIN_CAUSES))
+    return tuple(c for c in CAUSES[label] if c not in HELD_CAUSES and occurs(c, split))
 
 
 def make_setting(split: str, number: int, size: int) -> Setting:
@@ -139,7 +144,7 @@ def fit_cause(setting: Setting, product: Cutout, split: str, rng) -> str:
     if cause in ("tilted", "sink") and not product.upright or cause == "over_edge" and product.metres > 0.7:
         return "float"
     if cause in CAUSES["size_mismatch"] and believed_sizes(cause, product) is None:
-        able = [c for c in CAUSES["size_mismatch"] if (c in HELD_CAUSES) == setting.held_cause and (split == "train" or c not in TRAIN_CAUSES) and believed_sizes(c, product)]
+        able = [c for c in CAUSES["size_mismatch"] if (c in HELD_CAUSES) == setting.held_cause and occurs(c, split) and believed_sizes(c, product)]
         return choose(rng, able) if able else "big_beside" if product.metres < 0.6 else "small_beside"
     solid = product.rgba[product.rgba[..., 3] > 0.7][:, :3]
     if cause == "fog" and solid.std(0).mean() > 0.2:
