@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from .product import over_grey
+from .scale import log_sizes
 
 
 @dataclass
 class Batch:
     """Floats in [0, 1]: image, product_rgb (B, 3, S, S); alpha, depth, saliency (B, S, S), the last two NaN where nobody knows them;
-    labels (B,), captions list of B, aligned (B,) bool: whether the product's own pixels belong on the picture."""
+    labels (B,), captions list of B, aligned (B,) bool: whether the product's own pixels belong on the picture; sizes (B, 2), logs of
+    scale.SIZES, NaN where nobody knows them."""
 
     image: torch.Tensor
     product_rgb: torch.Tensor
@@ -22,6 +24,7 @@ class Batch:
     labels: torch.Tensor
     captions: list
     aligned: torch.Tensor
+    sizes: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,7 +71,8 @@ def collate(samples: list, rows=(), roundtrips=(), augment: bool = False) -> Bat
     share = alpha[:, None] * aligned[:, None, None, None]
     image = share * rgb + (1 - share) * image
     labels = torch.tensor([int(sample["label"]) for sample in samples])
-    return Batch(image, rgb, alpha, depth, saliency, labels, [sample["caption"] for sample in samples], aligned)
+    sizes = torch.tensor([log_sizes(sample) for sample in samples])
+    return Batch(image, rgb, alpha, depth, saliency, labels, [sample["caption"] for sample in samples], aligned, sizes)
 
 
 def degrade(images: torch.Tensor) -> torch.Tensor:

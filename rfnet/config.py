@@ -38,6 +38,7 @@ class TrainConfig:
     smoothing: float = 0.05
     balance: float = 0.0  # 0: labels weigh as they occur, 1: all labels weigh alike; more than 0 makes p(available) too small until it is calibrated
     labels: int = 5  # or 2: the loss only asks whether a picture is available (an ablation of the paper)
+    scale: float = 0.5  # weight of the second task, to read the product's size and the one it is shown at (scale.py), where the data know both; 0: none
     augment: bool = True
     frozen: list = field(default_factory=lambda: ["conv_stem", "blocks.0", "blocks.1", "blocks.2"])  # of the backbone: edges and textures of ImageNet hold here too
     precision: str = "no"
@@ -61,6 +62,8 @@ class TrainConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} is {getattr(self, name)}: it must be more than 0.")
+        if not 0 <= self.scale < float("inf"):
+            raise DataError(f"scale is {self.scale}: it must be 0, for no second task, or more.")
         for name, choices in (("precision", PRECISIONS), ("init", ("imagenet", "random")), ("labels", (2, 5))):
             if getattr(self, name) not in choices:
                 raise DataError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(map(str, choices))}.")

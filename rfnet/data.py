@@ -18,6 +18,7 @@ from .files import whole
 from .labels import LABELS, UNSUITABLE, label_id
 
 INDEX = "index.jsonl"
+SIZES = ("metres", "shown_metres")  # that an index may tell: the product's largest side as it is, and as the scene makes it look
 TEXTS = ("ids", "captions", "prompts", "causes", "product_ids", "room_ids")
 
 

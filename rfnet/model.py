@@ -80,9 +80,16 @@ class RFNet(nn.Module):
 
     def judge(self, maps: dict) -> torch.Tensor:
         """Logits (B, 5) from token_maps; one map may stand for the whole batch."""
+        return self.head(self.verdicts(maps)[-1])
+
+    def verdicts(self, maps: dict) -> list:
+        """The verdict token (B, width) before the fusion's first layer and after each."""
         batch = max(len(features) for features in maps.values())
         tokens = [features.flatten(2).transpose(1, 2).expand(batch, -1, -1) for features in maps.values()]
-        return self.head(self.fusion(torch.cat([self.verdict.expand(batch, -1, -1), *tokens], 1))[:, 0])
+        states = [torch.cat([self.verdict.expand(batch, -1, -1), *tokens], 1)]
+        for layer in self.fusion.layers:
+            states.append(layer(states[-1]))
+        return [self.fusion.norm(state[:, 0]) for state in states]
 
     def _encode(self, images: torch.Tensor, size: int) -> torch.Tensor:
         return self.images(resize(images, size, size).expand(-1, 3, -1, -1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .data import INDEX, DataError
+from .data import INDEX, SIZES, DataError
 from .labels import LABELS, UNSUITABLE
 from .packed import LOOSE, ArchiveError, Files, list_zip
 from .rf1m import read_rf1m
@@ -18,7 +18,7 @@ from .spans import PICTURES, Texts, hash_spans
 COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
 ROLES = ("image", "product", "depth", "saliency")
 TEXTS = ("caption", "prompt")
-SHARD_TEXTS = (*TEXTS, "id", "cause", "room_id", "family")
+SHARD_TEXTS = (*TEXTS, "id", "cause", "room_id", "family", *SIZES)
 
 
 def open_samples(path, size: int = 384) -> Samples:

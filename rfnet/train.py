@@ -26,6 +26,7 @@ from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
 from .pretrained import load_imagenet, load_pretrained
 from .processes import accelerator
+from .scale import ScaleReader, scale_loss
 from .sizes import resize
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
@@ -82,12 +83,13 @@ class Run:
         self.roundtrips = load_roundtrips(config.roundtrip, len(self.train), size)
         torch.manual_seed(config.seed)
         self.mapnet, self.rfnet = MapNet(), build_rfnet(config.architecture)
+        self.reader = ScaleReader(self.rfnet)
         self._begin()
         self.identity = json.dumps([config.identity(), self.train.fingerprint, json.loads(self.rfnet.config.to_json())], default=str)
         self.weights = label_weights(np.bincount(self.train.labels, minlength=len(LABELS)), config.balance).to(self.accelerator.device)
         self.stage, self.step, self.seconds, self.best, self.history = STAGES[0], 0, 0.0, -1.0, []
         self.losses, self.log = [], None
-        self.mapnet.to(self.accelerator.device), self.rfnet.to(self.accelerator.device)
+        self.mapnet.to(self.accelerator.device), self.reader.to(self.accelerator.device)
         self._prepare()
         self._resume()
 
@@ -103,7 +105,7 @@ class Run:
 
     @property
     def network(self):
-        return self.mapnet if self.stage == "maps" else self.rfnet
+        return self.mapnet if self.stage == "maps" else self.reader if self.config.scale else self.rfnet
 
     def _begin(self) -> None:
         """The weights that the run starts from."""
@@ -200,8 +202,11 @@ class Run:
             else:
                 with torch.no_grad():  # RFNet learns from the maps that it will get in use
                     maps = batch.maps if self.train.map_name else self.mapnet(batch.image)
-                logits = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
+                found = self.model(batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device))
+                logits, sizes = found if self.config.scale else (found, None)
                 loss = verdict_loss(logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels)
+                if self.config.scale:
+                    loss = loss + self.config.scale * scale_loss(sizes.float(), batch.sizes)
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * min(1, progress / 0.03 + 0.02) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
         self.optimizer.zero_grad()
@@ -269,6 +274,7 @@ class Run:
             return
         tensors = {f"rfnet.{key}": value for key, value in self.rfnet.state_dict().items()}
         tensors |= {f"maps.{key}": value for key, value in self.mapnet.state_dict().items()}
+        tensors |= {f"sizes.{key}": value for key, value in self.reader.sizes.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
         place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history", "losses")}
@@ -286,6 +292,7 @@ class Run:
         part = lambda prefix: {key[len(prefix):]: value for key, value in tensors.items() if key.startswith(prefix)}
         self.rfnet.load_state_dict(part("rfnet."))
         self.mapnet.load_state_dict(part("maps."))
+        self.reader.sizes.load_state_dict(part("sizes."))
         for key, value in json.loads(metadata["place"]).items():
             setattr(self, key, value)
         if self.stage not in STAGES:

@@ -43,7 +43,7 @@ class Composite:
         setting = self.plan.setting
         return {"id": setting.composite_id, "image": Image.fromarray(self.image), "product": Image.fromarray(self.product), "depth": Image.fromarray(self.depth), "saliency": Image.fromarray(self.saliency),
                 "caption": self.cutout.caption, "prompt": self.plan.prompt, "label": setting.label, "cause": self.plan.cause, "product_id": self.cutout.product_id,
-                "room_id": self.plan.room_id, "metres": round(self.cutout.metres, 3), "family": self.cutout.family,
+                "room_id": self.plan.room_id, "metres": round(self.cutout.metres, 3), "shown_metres": round(self.plan.believed, 3), "family": self.cutout.family,
                 "held_family": self.cutout.family in HELD_FAMILIES, "held_cause": self.plan.cause in HELD_CAUSES}
 
 

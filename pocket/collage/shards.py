@@ -1,7 +1,7 @@
 """Composites on disk: zip shards of a hundred beside the rendered ones, in the same format.
 
 DATA/SPLIT/SPLIT-c00012.zip; the rows carry four more keys than rendered ones: "family" of the product, "held_family" and "held_cause"
-(kept out of training and validation, for the harder split), and "metres".
+(kept out of training and validation, for the harder split), and "shown_metres", the product's largest side as the scene makes it look.
 """
 
 from __future__ import annotations
