@@ -1,22 +1,27 @@
 """The reviewer in figures: how right it is, against which other networks, thanks to which inputs, and what it costs.
 
-    python -m benchmarks.reviewer [--quick] [--only index speed trust baselines ablations]
+    python -m benchmarks.reviewer [--quick] [--only index speed step trust baselines ablations]
 
 `trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, for --minutes each.
 `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
-the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost.
+the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost. `step` times training steps
+in bf16, with and without the fp32 that processes.spare_bf16 leaves to a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 
 from reliable_ads.pocket.briefs import TEST_SPLIT
+from reliable_ads.rfnet import train as training
+from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.data import read_scenes
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
@@ -81,6 +86,31 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     return {"speed_ratio_reward_model": ratio, "second_attempt_cost": cost}, {"speed": details}
 
 
+def step(quick: bool) -> tuple[dict[str, Figure], dict]:
+    """Pictures per second of a training in bf16 on one thread, as it is and all of it in bf16, in turns."""
+    torch.set_num_threads(1)
+    rounds = 2 if quick else 8
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainConfig(train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16")
+        with mock.patch.object(training, "spare_bf16", lambda module: None):
+            whole = training.Run(settings)
+        runs = {"mixed": training.Run(settings), "bf16": whole}
+        samples = [runs["mixed"].train[row] for row in range(settings.batch)]
+        seconds = {name: [] for name in runs}
+        for turn in range(rounds + 1):
+            for name, run in runs.items():
+                run.stage = "rfnet"
+                if turn == 0:
+                    run._prepare()
+                begin = time.perf_counter()
+                run._train_step(range(settings.batch), samples, 0.5)
+                if turn:     # the first one pays for what is allocated then
+                    seconds[name].append(time.perf_counter() - begin)
+    speed = Figure(*mean([settings.batch / took for took in seconds["mixed"]]), n=rounds, unit="pictures/s")
+    gain = Figure(*mean(np.divide(seconds["bf16"], seconds["mixed"])), n=rounds, unit="times")
+    return {"training_speed": speed, "training_speed_gain": gain}, {"step": {"threads": 1, "batch": settings.batch}}
+
+
 def train(options, table) -> tuple[dict[str, Figure], dict]:
     """One table of benchmarks/networks.py."""
     torch.set_num_threads(1)
@@ -91,6 +121,7 @@ def train(options, table) -> tuple[dict[str, Figure], dict]:
 PARTS = {
     "index": lambda options: index(options.quick),
     "speed": lambda options: speed(options.quick),
+    "step": lambda options: step(options.quick),
     "trust": lambda options: (trust.trust(options.weights, options.composites, options.quick, options.sheets), {}),
     "baselines": lambda options: train(options, networks.baselines),
     "ablations": lambda options: train(options, networks.ablations),

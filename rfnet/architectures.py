@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 
 IMAGES = ("product", "generated", "depth", "saliency")
 INPUTS = IMAGES + ("caption",)
+MAPS = ("depth", "saliency")
+VIEW = ("image_size", "map_size", "map_encoder")  # settings in which a reviewer may differ from the one that it was trained on from
 OPEN_CLIP = "open_clip/"  # prefix of the towers that open_clip builds
 
 
@@ -23,7 +25,8 @@ class RFNetConfig:
     backbone: str = "tf_efficientnet_lite0"  # image encoder: a timm name, or open_clip/NAME
     stride: int = 16  # which feature map of the backbone becomes tokens
     image_size: int = 160
-    map_size: int = 64  # depth and saliency are smooth: half the side, a quarter of the cost
+    map_size: int = 64  # of depth and saliency
+    map_encoder: str = "shared"  # "shared": the image encoder reads them, too (the paper); "stem": a few convolutions of their own, whose tokens lie on the generated picture's
     width: int = 128
     heads: int = 8
     filter_layers: int = 1  # N1 of the paper
@@ -41,6 +44,8 @@ class RFNetConfig:
         unknown = set(self.inputs) - set(INPUTS)
         if unknown or not set(self.inputs) & set(IMAGES):
             raise ValueError(f"inputs are {self.inputs}: name at least one image, out of {', '.join(INPUTS)}.")
+        if self.map_encoder not in ("shared", "stem") or self.map_encoder == "stem" and self.map_size != self.image_size:
+            raise ValueError(f'map_encoder is "{self.map_encoder}" and map_size {self.map_size}: choose shared, or stem with map_size={self.image_size}, as large as the picture.')
         if not (self.text in ("small", "roberta") or self.text.startswith(OPEN_CLIP)):
             raise ValueError(f'text is "{self.text}": choose small, roberta or {OPEN_CLIP}NAME.')
 
@@ -63,7 +68,7 @@ class RFNetConfig:
 
 
 ARCHITECTURES = {
-    "compact": RFNetConfig(),
+    "compact": RFNetConfig(map_size=160, map_encoder="stem"),
     # ResNet-50, RoBERTa-base, 384 px, width 384, 8 heads, N1 = 1, N2 = 3: arXiv:2408.00418, as far as it says. Captions of 64 tokens are ours.
     "paper": RFNetConfig(
         backbone="resnet50", stride=32, image_size=384, map_size=384, width=384,

@@ -27,9 +27,11 @@ def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda step
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The temperature T that minimises the cross-entropy of softmax(logits / T), between 0.2 and 5 (Guo et al., arXiv:1706.04599)."""
+    """The temperature T that minimises the cross-entropy of p(available) = softmax(logits / T)[0], between 0.2 and 5 (after Guo et al.,
+    arXiv:1706.04599): thresholds, risks and the calibration error speak of that probability, not of the defects' shares in the rest."""
     temperatures = torch.logspace(-0.7, 0.7, 141)
-    losses = torch.stack([torch.nn.functional.cross_entropy(logits / t, labels.long()) for t in temperatures])
+    odds = torch.stack([logits[:, 0] / t - (logits[:, 1:] / t).logsumexp(1) for t in temperatures])
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(odds, (labels == 0).float().expand_as(odds), reduction="none").mean(1)
     return float(temperatures[losses.argmin()])
 
 

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from .architectures import ARCHITECTURES, IMAGES, RFNetConfig, architecture
+from .architectures import ARCHITECTURES, IMAGES, MAPS, RFNetConfig, architecture
 from .captions import Tokenizer
 from .labels import LABELS
 from .sizes import resize
-from .towers import ImageEncoder, text_encoder
+from .towers import ImageEncoder, MapStem, text_encoder
 
 
 class FeatureFilter(nn.Module):
@@ -37,11 +37,12 @@ class RFNet(nn.Module):
         self.config, self.tokenize = config, Tokenizer(config)
         width = config.width
         self.images = ImageEncoder(config)
+        self.stems = nn.ModuleDict({name: MapStem(config) for name in MAPS if name in config.inputs and config.map_encoder == "stem"})
         self.filters = nn.ModuleList()
         if config.reads_captions:
             self.text = text_encoder(config)
             self.filters.extend(FeatureFilter(width, config.heads, self.text.width) for _ in range(config.filter_layers))
-        self.kinds = nn.ParameterDict({name: nn.Parameter(torch.randn(width, 1, 1) * 0.02) for name in IMAGES if name in config.inputs})
+        self.kinds = nn.ParameterDict({name: nn.Parameter(torch.randn(width, 1, 1) * 0.02) for name in IMAGES if name in config.inputs and name not in self.stems})
         self.verdict = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         layer = nn.TransformerEncoderLayer(width, config.heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
         self.fusion = nn.TransformerEncoder(layer, config.fusion_layers, nn.LayerNorm(width), enable_nested_tensor=False)
@@ -59,24 +60,29 @@ class RFNet(nn.Module):
                 features = layer(features, caption, padding)
         return features
 
-    def forward(self, product, generated, depth, saliency, tokens, product_features=None) -> torch.Tensor:
+    def forward(self, product, generated, depth, saliency, tokens, product_features=None, states: list | None = None) -> torch.Tensor:
         """Logits (B, 5) in the order of LABELS.
 
         product, generated: (B, 3, H, W) in [0, 1]; depth, saliency: (B, 1, H, W) in [0, 1]; tokens: (B, L).
-        product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at.
+        product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at. states: a list
+        that verdicts' tokens are added to, for what else is to be read off them.
         """
-        return self.judge(self.token_maps(product, generated, depth, saliency, tokens, product_features))
+        found = self.verdicts(self.token_maps(product, generated, depth, saliency, tokens, product_features))
+        if states is not None:
+            states += found
+        return self.head(found[-1])
 
     def token_maps(self, product, generated, depth, saliency, tokens, product_features=None) -> dict:
         """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in forward."""
-        size, map_size = self.config.image_size, self.config.map_size
+        size = self.config.image_size
         encoders = {
             "product": lambda: self.encode_product(product, tokens) if product_features is None else product_features,
             "generated": lambda: self._encode(generated, size),
-            "depth": lambda: self._encode(depth, map_size),
-            "saliency": lambda: self._encode(saliency, map_size),
+            "depth": lambda: self._encode_map("depth", depth),
+            "saliency": lambda: self._encode_map("saliency", saliency),
         }
-        return {name: encoders[name]() + self.kinds[name] for name in self.kinds}
+        maps = {name: encoders[name]() for name in IMAGES if name in self.config.inputs}
+        return {name: features + self.kinds[name] if name in self.kinds else features for name, features in maps.items()}
 
     def judge(self, maps: dict) -> torch.Tensor:
         """Logits (B, 5) from token_maps; one map may stand for the whole batch."""
@@ -85,11 +91,18 @@ class RFNet(nn.Module):
     def verdicts(self, maps: dict) -> list:
         """The verdict token (B, width) before the fusion's first layer and after each."""
         batch = max(len(features) for features in maps.values())
+        if self.stems:  # what they give lies on the generated picture, place by place
+            over = sum(features for name, features in maps.items() if name != "product")
+            maps = {name: features for name, features in maps.items() if name == "product"} | {"generated": over}
         tokens = [features.flatten(2).transpose(1, 2).expand(batch, -1, -1) for features in maps.values()]
         states = [torch.cat([self.verdict.expand(batch, -1, -1), *tokens], 1)]
         for layer in self.fusion.layers:
             states.append(layer(states[-1]))
         return [self.fusion.norm(state[:, 0]) for state in states]
+
+    def _encode_map(self, name: str, image: torch.Tensor) -> torch.Tensor:
+        size = self.config.map_size
+        return self.stems[name](resize(image, size, size)) if name in self.stems else self._encode(image, size)
 
     def _encode(self, images: torch.Tensor, size: int) -> torch.Tensor:
         return self.images(resize(images, size, size).expand(-1, 3, -1, -1))

@@ -36,8 +36,9 @@ class ScaleReader(nn.Module):
         self.rfnet, self.sizes = rfnet, nn.Linear(rfnet.config.width, len(SIZES))
 
     def forward(self, *inputs):
-        states = self.rfnet.verdicts(self.rfnet.token_maps(*inputs))
-        return self.rfnet.head(states[-1]), self.sizes(states[max(1, len(states) - 2)])
+        states = []
+        logits = self.rfnet(*inputs, states=states)  # a call, so that hooks on RFNet see it
+        return logits, self.sizes(states[max(1, len(states) - 2)])
 
 
 def scale_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """RFNet's image and text encoders, from timm, open_clip and transformers; each package is imported when its tower is built."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -29,6 +31,24 @@ class ImageEncoder(nn.Module):
         images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features = self.project(self.backbone(images)[0])
         return features + resize(self.position, *features.shape[-2:])
+
+
+class MapStem(nn.Sequential):
+    """A map (B, 1, S, S) in [0, 1] -> tokens (B, width, S/stride, S/stride), all 0 before training.
+
+    What a map shows, outlines and slopes, needs no network that has learned to see, but all of its resolution. Raises ArchitectureError.
+    """
+
+    def __init__(self, config: RFNetConfig):
+        halvings = int(math.log2(config.stride)) - 2
+        if halvings < 0 or 4 * 2 ** halvings != config.stride:
+            raise ArchitectureError(f'map_encoder "stem" halves a map to the picture\'s tokens and can\'t meet stride {config.stride}: choose 4, 8, 16 or 32, or map_encoder "shared".')
+        layers, channels = [nn.Conv2d(1, 32, 7, 4, 3)], 32
+        for _ in range(halvings):
+            layers += [nn.GELU(), nn.Conv2d(channels, 2 * channels, 3, 2, 1)]
+            channels *= 2
+        super().__init__(*layers, nn.GELU(), nn.Conv2d(channels, config.width, 1))
+        nn.init.zeros_(self[-1].weight), nn.init.zeros_(self[-1].bias)
 
 
 def timm_backbone(config: RFNetConfig, file=None):

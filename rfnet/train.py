@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from .architectures import VIEW
 from .augment import Batch, collate
 from .config import TrainConfig
 from .data import DataError
@@ -25,7 +26,7 @@ from .metrics import table
 from .model import build_rfnet
 from .pool import Pool, Reading, load_roundtrips
 from .pretrained import load_imagenet, load_pretrained
-from .processes import accelerator
+from .processes import accelerator, spare_bf16
 from .scale import ScaleReader, scale_loss
 from .sizes import resize
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
@@ -85,6 +86,8 @@ class Run:
         self.mapnet, self.rfnet = MapNet(), build_rfnet(config.architecture)
         self.reader = ScaleReader(self.rfnet)
         self._begin()
+        if config.precision == "bf16" and self.accelerator.device.type == "cpu":
+            spare_bf16(self.rfnet), spare_bf16(self.mapnet)
         self.identity = json.dumps([config.identity(), self.train.fingerprint, json.loads(self.rfnet.config.to_json())], default=str)
         self.weights = label_weights(np.bincount(self.train.labels, minlength=len(LABELS)), config.balance).to(self.accelerator.device)
         self.stage, self.step, self.seconds, self.best, self.history = STAGES[0], 0, 0.0, -1.0, []
@@ -124,10 +127,11 @@ class Run:
             mine, theirs = self.rfnet.state_dict(), rfnet.state_dict()
             theirs["images.position"] = resize(theirs["images.position"], *mine["images.position"].shape[-2:])  # it may have seen pictures of another size
             kept = {name: value for name, value in theirs.items() if name in mine}  # or more inputs than this one: an ablation of it
-            same = replace(rfnet.config, **{name: getattr(self.rfnet.config, name) for name in ("inputs", "image_size", "map_size")}) == self.rfnet.config
-            if not same or len(kept) < len(mine) or any(value.shape != mine[name].shape for name, value in kept.items()):
+            lacks = [name for name in mine.keys() - kept.keys() if not name.startswith("stems.")]  # or another encoder of maps: this one's begins anew
+            same = replace(rfnet.config, **{name: getattr(self.rfnet.config, name) for name in ("inputs", *VIEW)}) == self.rfnet.config
+            if not same or lacks or any(value.shape != mine[name].shape for name, value in kept.items()):
                 raise DataError(f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config {rfnet.config.to_json()}.')
-            self.rfnet.load_state_dict(kept)
+            self.rfnet.load_state_dict(mine | kept)
             self.mapnet.load_state_dict(mapnet.state_dict())
         if config.init == "imagenet" or config.weights:
             modules = dict(self.rfnet.images.backbone.named_modules())

@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from .architectures import ArchitectureError, RFNetConfig
+from .architectures import VIEW, ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import write_safetensors
 from .labels import LABELS
@@ -126,19 +127,21 @@ def load_networks(path):
 
 def blend(before, after, share: float, out) -> None:
     """Write the reviewer whose weights lie at `share` of the way from one to another that was trained on from it (WiSE-FT, arXiv:2109.01903):
-    most of what the second has learned, and more of what the first knew. Its temperature is 1: calibrate it.
+    most of what the second has learned, and more of what the first knew. What only the second has, another encoder of maps, is taken from it
+    as it is. Its temperature is 1: calibrate it.
 
     Raises WeightsError where the two are not of one architecture, or for a share outside of 0 to 1.
     """
     if not 0 <= share <= 1:
         raise WeightsError(f"share is {share}: give 0 for the first reviewer, 1 for the second, or what lies between.")
     (rfnet, mapnet, first), (later, later_maps, second) = load_networks(before), load_networks(after)
-    if first["config"] != second["config"] or first["maps"] != second["maps"]:
+    like = replace(rfnet.config, **{name: getattr(later.config, name) for name in VIEW})
+    if like != later.config or first["maps"] != second["maps"] or rfnet.config.image_size != later.config.image_size:
         raise WeightsError(f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with different maps: blend a reviewer with one that was trained on from it.')
     for one, other in ((rfnet, later), (mapnet, later_maps)):
-        theirs = other.state_dict()
-        one.load_state_dict({name: torch.lerp(value, theirs[name], share) for name, value in one.state_dict().items()})
-    save_reviewer(out, rfnet, mapnet, {"created_with": "rfnet blend", "maps": first["maps"]})
+        mine = one.state_dict()
+        other.load_state_dict({name: torch.lerp(mine[name], value, share) if name in mine else value for name, value in other.state_dict().items()})
+    save_reviewer(out, later, later_maps, {"created_with": "rfnet blend", "maps": first["maps"]})
 
 
 def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=None):

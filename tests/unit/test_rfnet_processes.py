@@ -5,9 +5,12 @@ import subprocess
 import sys
 from dataclasses import asdict
 
+import torch
 from safetensors.torch import load_file
 
 from reliable_ads.rfnet.config import TrainConfig
+from reliable_ads.rfnet.maps import MapNet
+from reliable_ads.rfnet.processes import spare_bf16
 from reliable_ads.rfnet.train import Run
 
 from .rfnet_examples import SMALL, write_split
@@ -30,3 +33,28 @@ def test_two_processes_train_what_one_trains(tmp_path):
     difference = max(float((one[key].float() - two[key].float()).abs().max()) for key in one)
     assert one.keys() == two.keys() and difference < 2e-3, difference      # half precision rounds at about 1e-3; sums run in another order
     assert "2 process(es)" in done.stdout and done.stdout.count("temperature") == 1      # one process speaks
+
+
+def test_depthwise_convolutions_are_spared_bf16_where_they_are_trained():
+    torch.manual_seed(0)
+    mapnet, images = MapNet(), torch.rand(2, 3, 128, 128)
+    depthwise = [part for part in mapnet.modules() if isinstance(part, torch.nn.Conv2d) and part.groups == part.in_channels > 1]
+    depthwise[0].weight.requires_grad_(False), depthwise[0].bias.requires_grad_(False)
+    spare_bf16(mapnet)
+    kinds = {}
+    for part in depthwise[:2]:
+        part.register_forward_hook(lambda part, _, found: kinds.update({part: found.dtype}))
+
+    def gradient(autocast: bool):
+        mapnet.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            depth, saliency = mapnet(images)
+        (depth.float() * saliency.float()).mean().backward()
+        return depthwise[-1].weight.grad.clone()
+
+    exact, mixed = gradient(False), gradient(True)
+    assert [kinds[part] for part in depthwise[:2]] == [torch.bfloat16, torch.float32]
+    assert torch.nn.functional.cosine_similarity(exact.flatten(), mixed.flatten(), 0) > 0.98
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mapnet(images)
+    assert kinds[depthwise[1]] == torch.bfloat16

@@ -75,6 +75,13 @@ def test_the_reader_gives_the_verdicts_that_rfnet_gives():
             assert torch.equal(reader(*inputs)[0], reader.rfnet(*inputs))
 
 
+def test_hooks_on_rfnet_see_its_training():
+    reader, seen = ScaleReader(RFNet(SMALL)), []
+    reader.rfnet.register_forward_hook(lambda *_: seen.append(1))  # RF Adapt Reviewer tells its progress and cancels so
+    reader(*images(), reader.rfnet.tokenize(["a cup", "a car"]))
+    assert seen == [1]
+
+
 def test_training_learns_the_sizes_and_leaves_their_head_out_of_the_weights(tmp_path):
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 10)):
