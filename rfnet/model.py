@@ -64,13 +64,10 @@ class RFNet(nn.Module):
         """Logits (B, 5) in the order of LABELS.
 
         product, generated: (B, 3, H, W) in [0, 1]; depth, saliency: (B, 1, H, W) in [0, 1]; tokens: (B, L).
-        product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at. states: a list
-        that verdicts' tokens are added to, for what else is to be read off them.
+        product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at.
+        states: a list to which the tokens of `verdicts` are added, for what else is to be read off them.
         """
-        found = self.verdicts(self.token_maps(product, generated, depth, saliency, tokens, product_features))
-        if states is not None:
-            states += found
-        return self.head(found[-1])
+        return self.judge(self.token_maps(product, generated, depth, saliency, tokens, product_features), states)
 
     def token_maps(self, product, generated, depth, saliency, tokens, product_features=None) -> dict:
         """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in forward."""
@@ -84,9 +81,12 @@ class RFNet(nn.Module):
         maps = {name: encoders[name]() for name in IMAGES if name in self.config.inputs}
         return {name: features + self.kinds[name] if name in self.kinds else features for name, features in maps.items()}
 
-    def judge(self, maps: dict) -> torch.Tensor:
-        """Logits (B, 5) from token_maps; one map may stand for the whole batch."""
-        return self.head(self.verdicts(maps)[-1])
+    def judge(self, maps: dict, states: list | None = None) -> torch.Tensor:
+        """Logits (B, 5) from token_maps; one map may stand for the whole batch. states: as in forward."""
+        found = self.verdicts(maps)
+        if states is not None:
+            states += found
+        return self.head(found[-1])
 
     def verdicts(self, maps: dict) -> list:
         """The verdict token (B, width) before the fusion's first layer and after each."""

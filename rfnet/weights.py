@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .architectures import VIEW, ArchitectureError, RFNetConfig
+from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import write_safetensors
 from .labels import LABELS
@@ -135,8 +135,8 @@ def blend(before, after, share: float, out) -> None:
     if not 0 <= share <= 1:
         raise WeightsError(f"share is {share}: give 0 for the first reviewer, 1 for the second, or what lies between.")
     (rfnet, mapnet, first), (later, later_maps, second) = load_networks(before), load_networks(after)
-    like = replace(rfnet.config, **{name: getattr(later.config, name) for name in VIEW})
-    if like != later.config or first["maps"] != second["maps"] or rfnet.config.image_size != later.config.image_size:
+    like = replace(rfnet.config, map_size=later.config.map_size, map_encoder=later.config.map_encoder)
+    if like != later.config or first["maps"] != second["maps"]:
         raise WeightsError(f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with different maps: blend a reviewer with one that was trained on from it.')
     for one, other in ((rfnet, later), (mapnet, later_maps)):
         mine = one.state_dict()
