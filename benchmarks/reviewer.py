@@ -2,7 +2,7 @@
 
     python -m benchmarks.reviewer [--quick] [--only index speed step trust baselines ablations]
 
-`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, for --minutes each.
+`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, for --passes over the scenes each, on the GPU where there is one.
 `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
 the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost. `step` times training steps
 in bf16, with and without the fp32 that processes.spare_bf16 leaves to a CPU.
@@ -23,6 +23,7 @@ from reliable_ads.pocket.briefs import TEST_SPLIT
 from reliable_ads.rfnet import train as training
 from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.data import read_scenes
+from reliable_ads.rfnet.pool import Batches
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
@@ -95,7 +96,7 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
         with mock.patch.object(training, "spare_bf16", lambda module: None):
             whole = training.Run(settings)
         runs = {"mixed": training.Run(settings), "bf16": whole}
-        samples = [runs["mixed"].train[row] for row in range(settings.batch)]
+        batches = Batches([runs["mixed"].train[row] for row in range(settings.batch)], augment=True)
         seconds = {name: [] for name in runs}
         for turn in range(rounds + 1):
             for name, run in runs.items():
@@ -103,7 +104,7 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
                 if turn == 0:
                     run._prepare()
                 begin = time.perf_counter()
-                run._train_step(range(settings.batch), samples, 0.5)
+                run._train_step(batches[0, range(settings.batch)], 0.5)
                 if turn:     # the first one pays for what is allocated then
                     seconds[name].append(time.perf_counter() - begin)
     speed = Figure(*mean([settings.batch / took for took in seconds["mixed"]]), n=rounds, unit="pictures/s")
@@ -113,9 +114,9 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
 
 def train(options, table) -> tuple[dict[str, Figure], dict]:
     """One table of benchmarks/networks.py."""
-    torch.set_num_threads(1)
-    minutes, work = (0.1, options.work / "quick") if options.quick else (options.minutes, options.work)
-    return table(minutes, options.data, work, read_scenes(TEST_SPLIT, limit=200 if options.quick else None)), {table.__name__: {"minutes": minutes, "threads": 1}}
+    passes, work = (0.2, options.work / "quick") if options.quick else (options.passes, options.work)
+    training = networks.Training(options.data, work, passes, options.workers)
+    return table(training, read_scenes(TEST_SPLIT, limit=200 if options.quick else None)), {table.__name__: training.describe()}
 
 
 PARTS = {
@@ -137,7 +138,8 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path, help="for trust: a folder for the pictures that it gets most wrong")
     parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for training: folder with the rendered train/ and val/")
     parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
-    parser.add_argument("--minutes", type=float, default=8, help="for training: of one thread, for each network")
+    parser.add_argument("--passes", type=float, default=10, help="for training: over the scenes; 10 as in the paper")
+    parser.add_argument("--workers", type=int, default=0, help="for training: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:
         figures, details = PARTS[name](options)

@@ -28,8 +28,9 @@ class TrainConfig:
     train_maps: list = field(default_factory=list)  # folders of `rfnet maps`, one per entry of train: RFNet learns from these and not from its own estimator's
     val_maps: list = field(default_factory=list)
     roundtrip: list = field(default_factory=list)  # .npy of the first training images after a VAE; half of the pictures that have one take it
+    estimator: str | None = None  # a reviewer whose estimator of depth and saliency is taken over
     epochs: float = 6
-    map_epochs: float = 3  # of the depth and saliency estimator, which is trained first; 0 leaves the one that `weights` brought
+    map_epochs: float = 3  # of the depth and saliency estimator, which is trained first; 0 leaves the one that `weights` or `estimator` brought
     minutes: float | None = None  # end by the clock instead of by epochs, a quarter of it for the maps
     batch: int = 32  # pictures per step, over all processes together
     lr: float = 1e-3  # of what starts from nothing
@@ -42,7 +43,7 @@ class TrainConfig:
     augment: bool = True
     frozen: list = field(default_factory=lambda: ["conv_stem", "blocks.0", "blocks.1", "blocks.2"])  # of the backbone: edges and textures of ImageNet hold here too
     precision: str = "no"
-    workers: int = 0  # processes that read pictures
+    workers: int = 0  # processes that read pictures and augment them
     limit: int | None = None  # use only so many samples of each list, for a look
     save_every: int = 100  # steps
     tensorboard: bool = False
@@ -71,7 +72,7 @@ class TrainConfig:
     def identity(self) -> dict:
         """What a state must agree with to be gone on from: everything but where files lie and how often they are written."""
         values = {name: value for name, value in asdict(self).items() if name not in (*PATHS, "out", "save_every", "workers", "tensorboard")}
-        return {**values, "weights": [Path(path).name for path in self.weights]}
+        return {**values, "weights": [Path(path).name for path in self.weights], "estimator": self.estimator and Path(self.estimator).name}
 
 
 def changes(pairs: list) -> dict:
@@ -113,8 +114,7 @@ def read_config(path, **changes) -> TrainConfig:
     for name in PATHS:
         if name in values:
             values[name] = [beside(value) for value in ([values[name]] if isinstance(values[name], str) else values[name])]
-    if "out" in values:
-        values["out"] = beside(values["out"])
+    values |= {name: beside(values[name]) for name in ("out", "estimator") if name in values}
     if unknown := sorted(set(changes) - known):
         raise DataError(f"there is no key {', '.join(unknown)} to set. Known are {', '.join(sorted(known))}.")
     values |= {name: value for name, value in changes.items() if value is not None}

@@ -1,9 +1,11 @@
 """Verdicts of a network over whole splits: logits, temperature, scores."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
 from .augment import make_batch
 from .data import Scenes
@@ -12,14 +14,13 @@ from .metrics import at_threshold, classification_report, precision_recall, reli
 
 
 @torch.no_grad()
-def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda steps: steps) -> torch.Tensor:
+def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda steps: steps, workers: int = 0) -> torch.Tensor:
     """Logits (N, 5) of every scene, seen as in use: maps by mapnet, or those that were computed beforehand (Samples.with_maps), product over
-    grey. progress wraps the iterator of batches."""
+    grey. progress wraps the iterator of batches; workers: processes that read pictures."""
     rfnet.eval(), mapnet.eval()
     device = next(rfnet.parameters()).device
-    logits = []
-    for start in progress(range(0, len(scenes), batch)):
-        part = make_batch(scenes, range(start, min(start + batch, len(scenes))))
+    logits, parts = [], [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
+    for part in progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers)):
         image = part.image.to(device)
         maps = (found.to(device) for found in part.maps) if getattr(scenes, "map_name", None) else mapnet(image)
         logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())

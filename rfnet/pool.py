@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from .augment import Batch, collate
 from .data import DataError, count_labels
 from .samples import BrokenSample
 from .sources import open_samples
@@ -75,28 +77,30 @@ class Pool:
         return "\n".join(lines)
 
 
-class Reading:
-    """A torch Dataset over a Pool for DataLoader's workers: (row, sample), the sample None where it can't be read."""
+class Batches:
+    """A torch Dataset of whole batches, so that DataLoader's workers read and augment them: (seed, rows) -> augment.Batch of those samples that
+    can be read, in every process the same. Raises DataError where none can."""
 
-    def __init__(self, pool: Pool):
-        self.pool = pool
+    def __init__(self, pool: Pool, roundtrips: list = (), augment: bool = False):
+        self.pool, self.roundtrips, self.augment = pool, roundtrips, augment
 
     def __len__(self) -> int:
         return len(self.pool)
 
-    def __getitem__(self, row: int):
-        try:
-            return row, self.pool[row]
-        except BrokenSample:
-            return row, None
+    def __getitem__(self, step: tuple) -> Batch:
+        seed, rows = step
+        read = [(row, sample) for row, sample in ((row, self._read(row)) for row in rows) if sample is not None]
+        if not read:
+            raise DataError(f"none of the samples {', '.join(map(str, rows[:5]))} ... can be read: check the data's folder; is its disk still there?")
+        kept, samples = zip(*read)
+        torch.manual_seed(seed)
+        return collate(list(samples), kept, self.roundtrips, self.augment)
 
-    @staticmethod
-    def together(items: list):
-        """(rows, samples) of those that could be read. Raises DataError where none could."""
-        kept = [(row, sample) for row, sample in items if sample is not None]
-        if not kept:
-            raise DataError(f"none of the samples {', '.join(str(row) for row, _ in items[:5])} ... can be read: check the data's folder; is its disk still there?")
-        return [row for row, _ in kept], [sample for _, sample in kept]
+    def _read(self, row: int) -> dict | None:
+        try:
+            return self.pool[row]
+        except BrokenSample:
+            return None
 
 
 def load_roundtrips(paths: list, count: int, size: int) -> list:

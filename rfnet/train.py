@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from .architectures import VIEW
-from .augment import Batch, collate
+from .augment import Batch
 from .config import TrainConfig
 from .data import DataError
 from .evaluate import fit_temperature, predict, score
 from .files import write_bytes, write_safetensors
 from .labels import LABELS
+from .losses import label_weights, map_loss, verdict_loss
 from .map_sources import BUILTIN
 from .maps import BACKBONE, MapNet
 from .metrics import table
 from .model import build_rfnet
-from .pool import Pool, Reading, load_roundtrips
+from .pool import Batches, Pool, load_roundtrips
 from .pretrained import load_imagenet, load_pretrained
 from .processes import accelerator, spare_bf16
 from .scale import ScaleReader, scale_loss
@@ -33,29 +33,6 @@ from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
 STAGES = ("maps", "rfnet")
 HISTORY = ("step", "loss", "ap", "accuracy")
-
-
-def map_loss(mapnet, batch: Batch) -> torch.Tensor:
-    """L1 on inverse depth plus cross-entropy on what should stand out: the saliency that came with the data, else the product's silhouette."""
-    depth, saliency = mapnet(batch.image)
-    known = batch.depth.isfinite()
-    truth = torch.where(batch.saliency.isfinite(), batch.saliency, batch.alpha)
-    error = (depth[:, 0] - batch.depth.nan_to_num()).abs() * known
-    return error.sum() / known.sum().clamp(min=1) + 0.3 * F.binary_cross_entropy(saliency[:, 0].clamp(1e-5, 1 - 1e-5).float(), truth)
-
-
-def verdict_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, smoothing: float, count: int = len(LABELS)) -> torch.Tensor:
-    """Cross-entropy of (B, 5) logits on the five labels; count = 2: only on available against the other four together."""
-    if count == 2:
-        logits, labels = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1), (labels > 0).long()
-        weights = torch.stack([weights[0], weights[1:].mean()])
-    return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
-
-
-def label_weights(counts: np.ndarray, balance: float) -> torch.Tensor:
-    """(5,) float: counts^-balance, scaled so that a sample weighs 1 on average."""
-    weights = np.maximum(counts, 1).astype(float) ** -balance
-    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
 
 
 class Run:
@@ -133,6 +110,8 @@ class Run:
                 raise DataError(f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config {rfnet.config.to_json()}.')
             self.rfnet.load_state_dict(mine | kept)
             self.mapnet.load_state_dict(mapnet.state_dict())
+        if config.estimator:
+            self.mapnet.load_state_dict(load_networks(config.estimator)[1].state_dict())
         if config.init == "imagenet" or config.weights:
             modules = dict(self.rfnet.images.backbone.named_modules())
             for name in config.frozen:
@@ -167,8 +146,7 @@ class Run:
         while (progress := self._progress(total)) < 1:
             batches = batches or self._batches(per_epoch)
             start = self.clock()
-            rows, samples = next(batches)
-            loss = self._train_step(rows, samples, progress)
+            loss = self._train_step(next(batches), progress)
             self.step += 1
             self.losses.append(loss)
             took = self.clock() - start
@@ -182,23 +160,27 @@ class Run:
         bar.close()
 
     def _batches(self, per_epoch: int):
-        """(rows, samples) of every step from the present one on, this process's share of them."""
+        """This process's share of the batch of every step from the present one on."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
 
-        def all_rows():
+        def steps():
             step = self.step
             while True:
                 epoch, place = divmod(step, per_epoch)
                 order = np.random.default_rng((self.config.seed, STAGES.index(self.stage), epoch)).permutation(len(self.train))
-                yield order[place * self.config.batch:(place + 1) * self.config.batch][rank::world].tolist()
+                yield self._seed(step), order[place * self.config.batch:(place + 1) * self.config.batch][rank::world].tolist()
                 step += 1
 
-        yield from DataLoader(Reading(self.train), batch_sampler=all_rows(), num_workers=self.config.workers, collate_fn=Reading.together)
+        yield from DataLoader(Batches(self.train, self.roundtrips, self.config.augment), sampler=steps(), batch_size=None, num_workers=self.config.workers)
 
-    def _train_step(self, rows: list, samples: list, progress: float) -> float:
-        seed = ((self.config.seed + 1) * len(STAGES) + STAGES.index(self.stage)) * 10_000_019 + self.step
-        torch.manual_seed(seed * self.accelerator.num_processes + self.accelerator.process_index)
-        batch = collate(samples, rows, self.roundtrips, self.config.augment).to(self.accelerator.device)
+    def _seed(self, step: int) -> int:
+        """What this process's random choices in a step begin from."""
+        seed = ((self.config.seed + 1) * len(STAGES) + STAGES.index(self.stage)) * 10_000_019 + step
+        return seed * self.accelerator.num_processes + self.accelerator.process_index
+
+    def _train_step(self, batch: Batch, progress: float) -> float:
+        batch = batch.to(self.accelerator.device)
+        torch.manual_seed(self._seed(self.step))
         self.model.train()
         with self.accelerator.autocast():
             if self.stage == "maps":
@@ -221,7 +203,7 @@ class Run:
 
     def _validate(self) -> None:
         """Scores on the validation data, in every process alike; keeps the best weights and the last."""
-        report = score(predict(self.rfnet, self.mapnet, self.val), self.val, resamples=0)
+        report = score(predict(self.rfnet, self.mapnet, self.val, workers=self.config.workers), self.val, resamples=0)
         row = {"step": self.step, "loss": float(np.mean(self.losses)), "ap": report["ap"]["value"], "accuracy": report["accuracy"]["value"],
                **{f"ap_{name}": value["value"] for name, value in report["defects"].items()}}
         self.losses = []
@@ -254,7 +236,7 @@ class Run:
     def _finish(self) -> dict:
         self.accelerator.wait_for_everyone()
         rfnet, mapnet, _ = load_networks(self.out)
-        logits = predict(rfnet, mapnet, self.val)
+        logits = predict(rfnet, mapnet, self.val, workers=self.config.workers)
         temperature = fit_temperature(logits, torch.from_numpy(self.val.labels))
         report = score(logits, self.val, temperature)
         if not self.first:

@@ -128,20 +128,19 @@ def load_networks(path):
 def blend(before, after, share: float, out) -> None:
     """Write the reviewer whose weights lie at `share` of the way from one to another that was trained on from it (WiSE-FT, arXiv:2109.01903):
     most of what the second has learned, and more of what the first knew. What only the second has, another encoder of maps, is taken from it
-    as it is. Its temperature is 1: calibrate it.
+    as it is, and so is its estimator of depth and saliency. Its temperature is 1: calibrate it.
 
     Raises WeightsError where the two are not of one architecture, or for a share outside of 0 to 1.
     """
     if not 0 <= share <= 1:
         raise WeightsError(f"share is {share}: give 0 for the first reviewer, 1 for the second, or what lies between.")
-    (rfnet, mapnet, first), (later, later_maps, second) = load_networks(before), load_networks(after)
+    (rfnet, _, first), (later, estimator, second) = load_networks(before), load_networks(after)
     like = replace(rfnet.config, map_size=later.config.map_size, map_encoder=later.config.map_encoder)
     if like != later.config or first["maps"] != second["maps"]:
         raise WeightsError(f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with different maps: blend a reviewer with one that was trained on from it.')
-    for one, other in ((rfnet, later), (mapnet, later_maps)):
-        mine = one.state_dict()
-        other.load_state_dict({name: torch.lerp(mine[name], value, share) if name in mine else value for name, value in other.state_dict().items()})
-    save_reviewer(out, later, later_maps, {"created_with": "rfnet blend", "maps": first["maps"]})
+    mine = rfnet.state_dict()
+    later.load_state_dict({name: torch.lerp(mine[name], value, share) if name in mine else value for name, value in later.state_dict().items()})
+    save_reviewer(out, later, estimator, {"created_with": "rfnet blend", "maps": first["maps"]})
 
 
 def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=None):

@@ -31,13 +31,25 @@ def test_a_network_that_accepts_everything_gains_nothing_by_it():
     assert at_its_own["recall"]["value"] < 0.9
 
 
+def judged(scenes, *trainings):
+    return [networks.Judged(logits, networks.even_threshold(logits, scenes.labels)) for logits in trainings]
+
+
 def test_gaps_are_differences_of_what_evaluate_reports():
     scenes = split()
-    sure, unsure = logits_for(scenes, 2.0), logits_for(scenes, 0.7, seed=2)
-    pairs = [(logits, networks.even_threshold(logits, scenes.labels)) for logits in (sure, unsure)]
-    found = networks.gaps(scenes, *pairs)
-    reports = [score(logits, scenes, threshold=threshold, resamples=0) for logits, threshold in pairs]
+    one, other = judged(scenes, logits_for(scenes, 2.0)), judged(scenes, logits_for(scenes, 0.7, seed=2))
+    found = networks.gaps(scenes, one, other)
+    reports = [score(part.logits, scenes, threshold=part.threshold, resamples=0) for part in one + other]
     for kind in networks.KINDS:
         assert found[kind]["value"] == pytest.approx(reports[0][kind]["value"] - reports[1][kind]["value"], abs=1e-6)
         assert found[kind]["low"] > 0
-    assert all(gap["value"] == 0 for gap in networks.gaps(scenes, pairs[0], pairs[0]).values())
+    assert all(gap["value"] == 0 for gap in networks.gaps(scenes, one, one).values())
+
+
+def test_several_trainings_of_one_network_count_with_their_mean():
+    scenes = split()
+    trainings = judged(scenes, *(logits_for(scenes, 1.0, seed=seed) for seed in range(3)))
+    alone = [networks.scores(scenes, [training])["ap"] for training in trainings]
+    together = networks.scores(scenes, trainings)["ap"]
+    assert together["value"] == pytest.approx(np.mean([score["value"] for score in alone]))
+    assert together["high"] - together["low"] < max(score["high"] - score["low"] for score in alone)

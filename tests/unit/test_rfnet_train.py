@@ -15,10 +15,12 @@ from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
 from reliable_ads.rfnet.architectures import ARCHITECTURES
 from reliable_ads.rfnet.config import TrainConfig, changes, read_config
-from reliable_ads.rfnet.pool import Pool, Reading, load_roundtrips
+from reliable_ads.rfnet.losses import edge_loss, label_weights, verdict_loss
+from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips
+from reliable_ads.rfnet.samples import BrokenSample
 from reliable_ads.rfnet.sources import read_shards
-from reliable_ads.rfnet.train import Run, label_weights, verdict_loss
-from reliable_ads.rfnet.weights import read_metadata, save_reviewer
+from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
 
@@ -246,11 +248,43 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
 def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
     pool = Pool.open([folder / "train", folder / "val"], 64, name="both")
     assert len(pool) == 34 and pool[30]["image"].shape == (64, 64, 3) and len(pool.product_ids) == 34
-    assert Reading(pool)[30][1]["label"] == pool.labels[30]
-    rows, samples = Reading.together([(3, None), (4, pool[4])])
-    assert rows == [4] and samples[0]["label"] == pool.labels[4]
+    samples = [pool[row] for row in range(5)]
+
+    class Damaged:
+        def __getitem__(self, row):
+            if row == 3:
+                raise BrokenSample("torn")
+            return samples[row]
+
+    assert Batches(Damaged())[0, [3, 4]].labels.tolist() == [pool.labels[4]]
     with pytest.raises(DataError, match="none of the samples 3"):
-        Reading.together([(3, None)])
+        Batches(Damaged())[0, [3]]
+
+
+def test_workers_read_and_augment_as_the_main_process_does(folder, tmp_path):
+    for workers in (0, 2):
+        Run(config(folder, tmp_path / f"{workers}.safetensors", epochs=1, workers=workers))()
+    alone, helped = (load_file(tmp_path / f"{workers}.safetensors") for workers in (0, 2))
+    assert all(torch.equal(alone[key], helped[key]) for key in alone)
+
+
+def test_a_map_that_is_off_by_the_same_everywhere_keeps_its_edges():
+    known = torch.ones(1, 16, 16, dtype=torch.bool)
+    assert edge_loss(torch.full((1, 16, 16), 0.3), known) == 0
+    torn = torch.zeros(1, 16, 16)
+    torn[:, 8:] = 0.3
+    assert edge_loss(torn, known) > 0
+    known[:, 8:] = False  # what nobody knows is no error
+    assert edge_loss(torn * known, known) == 0
+
+
+def test_an_estimator_comes_from_a_reviewer_of_another_architecture(folder, tmp_path):
+    save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
+    _, eyes, _ = load_networks(tmp_path / "eyes.safetensors")
+    changes = dict(estimator=tmp_path / "eyes.safetensors", map_epochs=0, epochs=1)
+    Run(config(folder, tmp_path / "w.safetensors", architecture=replace(SMALL, width=64, inputs=("generated", "depth")), **changes))()
+    _, mapnet, _ = load_networks(tmp_path / "w.safetensors")
+    assert all(torch.equal(value, mapnet.state_dict()[key]) for key, value in eyes.state_dict().items())
 
 
 def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys):

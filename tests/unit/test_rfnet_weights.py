@@ -53,9 +53,9 @@ def test_a_blend_lies_between_two_reviewers(good, tmp_path):
     save_reviewer(other, *small_networks(seed=3))
     for share in (0.0, 0.25, 1.0):
         blend(good, other, share, out)
-        for parts in zip(*(load_networks(path)[:2] for path in (good, other, out))):
-            one, two, between = (part.state_dict() for part in parts)
-            assert all(torch.allclose(between[key], (1 - share) * one[key] + share * two[key], atol=1e-3) for key in one)
+        (one, _), (two, estimator), (between, taken) = ([network.state_dict() for network in load_networks(path)[:2]] for path in (good, other, out))
+        assert all(torch.allclose(between[key], (1 - share) * one[key] + share * two[key], atol=1e-3) for key in one)
+        assert all(torch.equal(taken[key], value) for key, value in estimator.items())
     assert read_metadata(out)["temperature"] == "1.0"
 
 
