@@ -1,24 +1,28 @@
 """The paper's tables 1 and 2 in small: RFNet against single-image networks, and RFNet without each of its inputs (arXiv:2408.00418).
 
-Every network is trained here, by `rfnet train`'s own code, on the rendered training split, for as many passes over it, and judged on
+Every network is trained here, by `rfnet train`'s own code, on the rendered training split, for as many passes over it or for as many minutes of the processor, and judged on
 the shipped test split, whose products and rooms no training scene shows. Each accepts, at a threshold of its own, as
 many validation scenes as are available, so that none gets its recall from accepting everything. A pass costs RFNet more than a single-image network; its backbone
-alone, the strongest of them, is therefore trained once more for LONGER times as many. RFNet's estimator of depth and saliency is trained on the same scenes in
-table 1. In table 2, as in the paper, it comes from outside: it is the shipped one, the same for every network, and so are the SEEDS.
-Weights stay in the work folder: a run that was stopped goes on.
+alone, the strongest of them, is therefore trained once more for LONGER times as many passes. RFNet's estimator of depth and saliency is trained on the same scenes in
+table 1. In table 2, as in the paper, it comes from outside: it is the shipped one, the same for every network. There the gaps are small beside what two trainings of
+one network differ by, so that several of each count with their mean.
+Weights and verdicts stay in the work folder: a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
 from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS
 from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.evaluate import predict
+from reliable_ads.rfnet.files import write_safetensors
 from reliable_ads.rfnet.metrics import average_precision, intervals
 from reliable_ads.rfnet.sources import open_samples
 from reliable_ads.rfnet.train import Run
@@ -30,7 +34,6 @@ COMPACT = ARCHITECTURES["compact"]
 ALONE = replace(COMPACT, inputs=("generated",))
 LONGER = 3
 RESAMPLES = 1000
-SEEDS = (0, 1, 2)  # of table 2, whose gaps are small beside what two trainings of one network differ by
 ANEW = dict(init="random", frozen=[], backbone_lr=1e-3)
 # ImageNet weights come as a package for EfficientNet-Lite0 alone; what has to start from random numbers is compared with an RFNet that does so, too
 BASELINES = {
@@ -52,42 +55,62 @@ ABLATIONS["two_labels"] = dict(architecture=COMPACT, labels=2)
 
 @dataclass
 class Training:
-    """How the networks of both tables are trained. data: folder with train/ and val/; work: where the weights are kept."""
+    """How the networks of both tables are trained. data: folder with train/ and val/; work: where weights and verdicts are kept."""
 
     data: Path
     work: Path
     passes: float
+    minutes: float | None = None  # of the processor, RFNet's maps included, in the place of passes
+    seeds: int = 3  # trainings of each network of table 2
     workers: int = 0
 
-    def __call__(self, name: str, changes: dict, seed: int = 0) -> Path:
-        """The weights of one network, trained now unless they lie in the work folder."""
-        out = self.work / f"{name}-{seed}.safetensors"
-        if not out.exists() or Path(f"{out}.state").exists():
-            settings = {"map_epochs": 0, "batch": 64, "precision": "bf16", **changes, "epochs": self.passes * changes.get("longer", 1)}
-            settings.pop("longer", None)
-            print(f"\n{name}, seed {seed}: {settings['epochs']:g} passes", flush=True)
-            Run(TrainConfig(train=self.data / "train", val=self.data / "val", out=out, workers=self.workers, seed=seed, **settings))()
-        return out
+    def __call__(self, name: str, changes: dict, seed: int, scenes) -> Judged:
+        """One network's verdicts on these scenes, trained and judged now unless they lie in the work folder."""
+        file = self.work / f"{name}-{seed}.verdicts.safetensors"
+        if not file.exists() or len((found := Judged.read(file)).logits) != len(scenes):
+            found = Judged.of(self.train(name, changes, seed), self.data, scenes)
+            found.write(file)
+        return found
 
-    def describe(self) -> dict:
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-        return {"passes": self.passes, "scenes": len(open_samples(self.data / "train")), "device": device}
+    def train(self, name: str, changes: dict, seed: int) -> Path:
+        settings = self.settings(name, changes, seed)
+        if not Path(settings.out).exists() or Path(f"{settings.out}.state").exists():
+            print(f"\n{name}, seed {seed}: " + (f"{self.minutes:g} minutes" if self.minutes else f"{settings.epochs:g} passes"), flush=True)
+            Run(settings, time.process_time)()
+        return Path(settings.out)
+
+    def settings(self, name: str, changes: dict, seed: int) -> TrainConfig:
+        changes = {"map_epochs": 0, "batch": 64, "precision": "bf16", "longer": 1, **changes}
+        changes["epochs"] = self.passes * changes.pop("longer")
+        if self.minutes:
+            changes["minutes"] = self.minutes / (1 if changes["map_epochs"] else 0.75)  # a run by the clock keeps a quarter for the maps
+        return TrainConfig(train=self.data / "train", val=self.data / "val", out=self.work / f"{name}-{seed}.safetensors", workers=self.workers, seed=seed, **changes)
 
 
 @dataclass
 class Judged:
-    """One trained network on the test split: logits (N, 5), and the p(available) from which on it accepts."""
+    """One trained network on the test split: logits (N, 5), the p(available) from which on it accepts, and what it was trained on and by."""
 
     logits: torch.Tensor
     threshold: float
+    about: dict = field(default_factory=dict)
 
     @classmethod
     def of(cls, weights: Path, data: Path, scenes) -> "Judged":
-        rfnet, mapnet, _ = load_networks(weights)
+        rfnet, mapnet, metadata = load_networks(weights)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rfnet.to(device), mapnet.to(device)
-        val = open_samples(data / "val", rfnet.config.image_size)
-        return cls(predict(rfnet, mapnet, scenes), even_threshold(predict(rfnet, mapnet, val), val.labels))
+        val, train = open_samples(data / "val", rfnet.config.image_size), open_samples(data / "train")
+        about = {"scenes": str(len(train)), "data": train.fingerprint, "device": torch.cuda.get_device_name() if device == "cuda" else "CPU"}
+        return cls(predict(rfnet, mapnet, scenes), even_threshold(predict(rfnet, mapnet, val), val.labels), about)
+
+    def write(self, file: Path) -> None:
+        write_safetensors(file, {"logits": self.logits, "threshold": torch.tensor([self.threshold], dtype=torch.float64)}, self.about)
+
+    @classmethod
+    def read(cls, file: Path) -> "Judged":
+        with safe_open(file, "pt") as found:
+            return cls(found.get_tensor("logits"), float(found.get_tensor("threshold")), found.metadata())
 
 
 def even_threshold(logits: torch.Tensor, labels: np.ndarray) -> float:
@@ -123,33 +146,39 @@ def ahead(scenes, one: list, other: list) -> dict[str, Figure]:
     return {kind: Figure(**gap, n=len(scenes), target="> 0, interval too", holds=gap["low"] > 0) for kind, gap in gaps(scenes, one, other).items()}
 
 
-def judge(part: dict, training: Training, scenes, seeds: tuple, **common) -> dict[str, list]:
+def judge(part: dict, training: Training, scenes, seeds, **common) -> dict[str, list]:
     """{name: what its trainings say on the test split} of every network of one table, trained where they aren't yet."""
     found = {}
     for name, changes in part.items():
-        found[name] = [Judged.of(training(name, {**common, **changes}, seed), training.data, scenes) for seed in seeds]
+        found[name] = [training(name, {**common, **changes}, seed, scenes) for seed in seeds]
         print(f"{name}: " + ", ".join(f"{kind} {value:.3f}" for kind, value in zip(KINDS, four_mean(scenes, found[name], np.ones(len(scenes))))), flush=True)
     return found
 
 
-def baselines(training: Training, scenes) -> dict[str, Figure]:
+def about(found: dict[str, list]) -> dict:
+    """What all trainings of one table were trained on and by."""
+    return {key: sorted({judged.about[key] for trainings in found.values() for judged in trainings}) for key in ("scenes", "data", "device")}
+
+
+def baselines(training: Training, scenes) -> tuple[dict[str, Figure], dict]:
     """Table 1: every network's four scores, and how far RFNet is ahead of each, those that begin with ImageNet's weights and the others apart."""
-    found = judge(BASELINES, training, scenes, seeds=(0,))
-    figures = {f"table1_{name}_{kind}": Figure(**value, n=len(scenes)) for name, trainings in found.items() for kind, value in scores(scenes, trainings).items()}
-    for name, rfnet in RIVALS.items():
-        figures |= {f"table1_ahead_of_{name}" + ("" if kind == "ap" else f"_{kind}"): gap for kind, gap in ahead(scenes, found[rfnet], found[name]).items()}
-    for kind in ("ap", "f1"):
-        figures[f"{kind}_best_baseline"] = figures[max((f"table1_{name}_{kind}" for name in RIVALS), key=lambda key: figures[key].value)]
-    return figures
+    table, part = "table1", BASELINES
+    if training.minutes:
+        table, part = "table1_minutes", {name: changes for name, changes in BASELINES.items() if "longer" not in changes}
+    found = judge(part, replace(training, work=training.work / table), scenes, seeds=(0,))
+    figures = {f"{table}_{name}_{kind}": Figure(**value, n=len(scenes)) for name, trainings in found.items() for kind, value in scores(scenes, trainings).items()}
+    for name in found.keys() & RIVALS.keys():
+        figures |= {f"{table}_ahead_of_{name}" + ("" if kind == "ap" else f"_{kind}"): gap for kind, gap in ahead(scenes, found[RIVALS[name]], found[name]).items()}
+    return figures, about(found)
 
 
-def ablations(training: Training, scenes) -> dict[str, Figure]:
+def ablations(training: Training, scenes) -> tuple[dict[str, Figure], dict]:
     """Table 2: AP without each input and with two labels, and how much the whole is ahead."""
     training = replace(training, work=training.work / reviewer_print())
-    found = judge(ABLATIONS, training, scenes, SEEDS, estimator=str(DEFAULT_WEIGHTS))
+    found = judge(ABLATIONS, training, scenes, range(training.seeds), estimator=str(DEFAULT_WEIGHTS))
     figures = {}
     for name, trainings in found.items():
         figures["table2_whole" if name == "whole" else f"ap_{name}"] = Figure(**scores(scenes, trainings)["ap"], n=len(scenes))
         if name != "whole":
             figures[f"whole_ahead_of_{name}"] = ahead(scenes, found["whole"], trainings)["ap"]
-    return figures
+    return figures, {**about(found), "trainings": training.seeds}

@@ -115,8 +115,9 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
 def train(options, table) -> tuple[dict[str, Figure], dict]:
     """One table of benchmarks/networks.py."""
     passes, work = (0.2, options.work / "quick") if options.quick else (options.passes, options.work)
-    training = networks.Training(options.data, work, passes, options.workers)
-    return table(training, read_scenes(TEST_SPLIT, limit=200 if options.quick else None)), {table.__name__: training.describe()}
+    minutes = None if options.quick else options.minutes
+    figures, about = table(networks.Training(options.data, work, passes, minutes, options.seeds, options.workers), read_scenes(TEST_SPLIT, limit=200 if options.quick else None))
+    return figures, {table.__name__: {"minutes": minutes, **about} if minutes else {"passes": passes, **about}}
 
 
 PARTS = {
@@ -139,6 +140,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for training: folder with the rendered train/ and val/")
     parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
     parser.add_argument("--passes", type=float, default=10, help="for training: over the scenes; 10 as in the paper")
+    parser.add_argument("--minutes", type=float, help="for training: of the processor, for each network, in the place of passes")
+    parser.add_argument("--seeds", type=int, default=3, help="for training: trainings of each network of table 2")
     parser.add_argument("--workers", type=int, default=0, help="for training: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:

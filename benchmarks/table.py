@@ -20,7 +20,8 @@ SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "usable_plain",
          "usable_remedies", "attempts_ratio_answered", "steps_ratio_answered", "steps_ratio_answered_hard", "usable_answered", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "words", "words_more", "remedies", "remedies_more", "answered", "answered_more")))  # what docs/sampler.md shows
 TABLE1 = {"rfnet": "RFNet from ImageNet's weights", "lite0": "its backbone alone, from ImageNet's weights", "rfnet_anew": "RFNet from random weights", "resnet50": "ResNet-50 from random weights",
           "resnext50": "ResNeXt-50 from random weights", "hrnet_w18_small": "HRNet-W18-small from random weights", "vit_tiny": "ViT-tiny from random weights",
-          "rfnet_passes": "RFNet from ImageNet's weights, ten passes", "lite0_passes": "its backbone alone, from ImageNet's weights, ten passes"}
+          "lite0_longer": "its backbone alone, three times as many passes"}
+TABLES1 = {"table1": "Table 1, ten passes", "table1_minutes": "Table 1, by the clock"}
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
     "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
@@ -54,10 +55,9 @@ WORDS = {
     "overhead": "RF Cyclic Sampler, against stock KSampler and VAE Decode: more time", "extra_mib": "... more resident memory, reviewer included, MiB",
     "preview_overhead": "Previews: more time",
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
-    **{f"table1_{name}_{kind}": f"Table 1, {text}: {kind}" for name, text in TABLE1.items() for kind in ("ap", "precision", "recall", "f1")},
-    **{f"table1_ahead_of_{name}{end}": f"... {kind}, RFNet ahead of {text}" for name, text in TABLE1.items() for end, kind in (("", "AP"), ("_precision", "precision"), ("_recall", "recall"), ("_f1", "F1"))},
-    "ap_best_baseline": "... the best baseline's AP", "f1_best_baseline": "... F1",
-    "table2_whole": "AP after two more minutes of training, all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
+    **{f"{table}_{name}_{kind}": f"{title}, {text}: {kind}" for table, title in TABLES1.items() for name, text in TABLE1.items() for kind in ("ap", "precision", "recall", "f1")},
+    **{f"{table}_ahead_of_{name}{end}": f"... {kind}, RFNet ahead of {text}" for table in TABLES1 for name, text in TABLE1.items() for end, kind in (("", "AP"), ("_precision", "precision"), ("_recall", "recall"), ("_f1", "F1"))},
+    "table2_whole": "Table 2: AP with all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
     "training_speed": "Training in bf16, pictures per second of one thread", "training_speed_gain": "... times what it would be with all of it in bf16",
 }
 RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",

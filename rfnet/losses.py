@@ -14,7 +14,9 @@ def map_loss(mapnet, batch: Batch) -> torch.Tensor:
     known = batch.depth.isfinite()
     truth = torch.where(batch.saliency.isfinite(), batch.saliency, batch.alpha)
     error = (depth[:, 0].float() - batch.depth.nan_to_num()) * known
-    return mean_of(error.abs(), known) + edge_loss(error, known) + 0.3 * F.binary_cross_entropy(saliency[:, 0].clamp(1e-5, 1 - 1e-5).float(), truth)
+    with torch.autocast(truth.device.type, enabled=False):  # PyTorch refuses this loss in half precision on a GPU
+        standing = F.binary_cross_entropy(saliency[:, 0].float().clamp(1e-5, 1 - 1e-5), truth)
+    return mean_of(error.abs(), known) + edge_loss(error, known) + 0.3 * standing
 
 
 def mean_of(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

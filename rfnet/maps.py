@@ -9,7 +9,7 @@ from .towers import timm_pyramid
 
 BACKBONE = "tf_efficientnet_lite0"
 STRIDES = (4, 8, 16)  # of the backbone's features
-WORKING = 128  # maps steer a verdict about the whole picture; this is fine enough and cheap
+WORKING = 160  # as large as compact's picture
 
 
 class Block(nn.Sequential):

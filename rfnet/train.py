@@ -236,6 +236,7 @@ class Run:
     def _finish(self) -> dict:
         self.accelerator.wait_for_everyone()
         rfnet, mapnet, _ = load_networks(self.out)
+        rfnet.to(self.accelerator.device), mapnet.to(self.accelerator.device)
         logits = predict(rfnet, mapnet, self.val, workers=self.config.workers)
         temperature = fit_temperature(logits, torch.from_numpy(self.val.labels))
         report = score(logits, self.val, temperature)
