@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the same code on 8 scenes; writes no results")
     parser.add_argument("--sheet", type=Path, help="write a picture of twelve verdicts and their heat")
     options = parser.parse_args()
-    figures, details, shown = measure(2 if options.quick else 15)
+    figures, details, shown = measure(2 if options.quick else 40)
     publish("explanation", COMMAND, [SEED], figures, options.quick, details)
     print(f"  drops per defect {details['drops_per_label']}\n  mean share of inputs {details['mean_share_of_inputs']}")
     if options.sheet:
