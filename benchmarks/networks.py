@@ -67,7 +67,7 @@ class Training:
     def __call__(self, name: str, changes: dict, seed: int, scenes) -> Judged:
         """One network's verdicts on these scenes, trained and judged now unless they lie in the work folder."""
         file = self.work / f"{name}-{seed}.verdicts.safetensors"
-        if not file.exists() or len((found := Judged.read(file)).logits) != len(scenes):
+        if not file.exists() or len((found := Judged.read(file)).logits) != len(scenes.labels):
             found = Judged.of(self.train(name, changes, seed), self.data, scenes)
             found.write(file)
         return found
@@ -110,7 +110,7 @@ class Judged:
     @classmethod
     def read(cls, file: Path) -> "Judged":
         with safe_open(file, "pt") as found:
-            return cls(found.get_tensor("logits"), float(found.get_tensor("threshold")), found.metadata())
+            return cls(found.get_tensor("logits"), float(found.get_tensor("threshold")), found.metadata() or {})
 
 
 def even_threshold(logits: torch.Tensor, labels: np.ndarray) -> float:

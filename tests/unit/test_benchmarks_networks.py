@@ -53,3 +53,14 @@ def test_several_trainings_of_one_network_count_with_their_mean():
     together = networks.scores(scenes, trainings)["ap"]
     assert together["value"] == pytest.approx(np.mean([score["value"] for score in alone]))
     assert together["high"] - together["low"] < max(score["high"] - score["low"] for score in alone)
+
+
+def test_verdicts_in_the_work_folder_are_not_made_again(tmp_path):
+    scenes = split()
+    (made,) = judged(scenes, logits_for(scenes, 1.0))
+    made.write(tmp_path / "whole-1.verdicts.safetensors")
+    training = networks.Training(data=tmp_path / "nowhere", work=tmp_path, passes=1)
+    found = training("whole", {}, 1, scenes)
+    assert torch.equal(found.logits, made.logits) and found.threshold == made.threshold
+    with pytest.raises(ValueError, match="nowhere"):  # of other scenes: it would have to train
+        training("whole", {}, 1, split(300))
