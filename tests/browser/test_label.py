@@ -206,7 +206,9 @@ def test_two_hundred_labels_and_a_server_that_stops_between(browser, tmp_path):
         buttons.click("wrong size")
         assert folder.read().labels[key] == "size_mismatch"
         buttons.hover()
-        for number in range(109):
+        for number in range(115):  # on a busy machine the page may miss a key; no label may be lost, though
+            if buttons.progress.startswith("200 labelled"):
+                break
             buttons.key(str(1 + number % 5))
         assert len(folder.read().labels) == 200 and buttons.progress.startswith("200 labelled, 0 to go")
         page.close()
