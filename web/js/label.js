@@ -143,12 +143,13 @@ class Labels {
   }
 
   refresh() {
-    return this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {})
+    return (this.refreshed = this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {}))
   }
 
   async label(label) {
     const key = this.state?.item?.key
-    if (!key || this.unseen) return
+    await this.refreshed // the page's own question, as after a reconnection, swallows no press
+    if (!key || this.unseen || this.state?.item?.key !== key) return
     if (await this.ask('/label', { key, label, blind: this.blind })) this.mine.push(key)
   }
 
