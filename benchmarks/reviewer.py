@@ -2,17 +2,22 @@
 
     python -m benchmarks.reviewer [--quick] [--only index speed step trust baselines ablations]
 
-`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, for --passes over the scenes each, on the GPU where there is one.
+`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, on the GPU where there is one: --minutes on the scenes of --data each,
+and --passes over those of --few.
 `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
 the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost. `step` times training steps
-in bf16, with and without the fp32 that processes.spare_bf16 leaves to a CPU.
+in bf16 on a CPU, with and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that processes.keep_memory keeps.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
@@ -24,6 +29,7 @@ from reliable_ads.rfnet import train as training
 from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.data import read_scenes
 from reliable_ads.rfnet.pool import Batches
+from reliable_ads.rfnet.processes import keep_memory
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
@@ -87,37 +93,45 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     return {"speed_ratio_reward_model": ratio, "second_attempt_cost": cost}, {"speed": details}
 
 
-def step(quick: bool) -> tuple[dict[str, Figure], dict]:
-    """Pictures per second of a training in bf16 on one thread, as it is and all of it in bf16, in turns."""
+STEPS = {"step": {}, "bf16": {"spare": False}, "fresh": {"keep": False}}
+
+
+def step_seconds(folder: str, spare: bool = True, keep: bool = True) -> float:
+    """Seconds of a training step in bf16 on one thread of a CPU; without spare_bf16, without keep_memory."""
     torch.set_num_threads(1)
-    rounds = 2 if quick else 8
-    with tempfile.TemporaryDirectory() as folder:
-        settings = TrainConfig(train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16")
-        with mock.patch.object(training, "spare_bf16", lambda module: None):
-            whole = training.Run(settings)
-        runs = {"mixed": training.Run(settings), "bf16": whole}
-        batches = Batches([runs["mixed"].train[row] for row in range(settings.batch)], augment=True)
-        seconds = {name: [] for name in runs}
-        for turn in range(rounds + 1):
-            for name, run in runs.items():
-                run.stage = "rfnet"
-                if turn == 0:
-                    run._prepare()
-                begin = time.perf_counter()
-                run._train_step(batches[0, range(settings.batch)], 0.5)
-                if turn:     # the first one pays for what is allocated then
-                    seconds[name].append(time.perf_counter() - begin)
-    speed = Figure(*mean([settings.batch / took for took in seconds["mixed"]]), n=rounds, unit="pictures/s")
-    gain = Figure(*mean(np.divide(seconds["bf16"], seconds["mixed"])), n=rounds, unit="times")
-    return {"training_speed": speed, "training_speed_gain": gain}, {"step": {"threads": 1, "batch": settings.batch}}
+    if keep:
+        keep_memory()
+    settings = TrainConfig(train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16")
+    with nullcontext() if spare else mock.patch.object(training, "spare_bf16", lambda module: None):
+        run = training.Run(settings)
+    run.stage = "rfnet"
+    run._prepare()
+    batches = Batches([run.train[row] for row in range(settings.batch)], augment=True)
+    seconds = []
+    for _ in range(4):
+        begin = time.perf_counter()
+        run._train_step(batches[0, range(settings.batch)], 0.5)
+        seconds.append(time.perf_counter() - begin)
+    return float(np.mean(seconds[1:]))     # the first one pays for what is allocated then
 
 
-def train(options, table) -> tuple[dict[str, Figure], dict]:
+def step(quick: bool) -> tuple[dict[str, Figure], dict]:
+    """Pictures per second of a training, and what it owes to spare_bf16 and to keep_memory: in turns, each in a process of its own."""
+    rounds, batch, spawn = 2 if quick else 8, TrainConfig.batch, get_context("spawn")
+    seconds = {name: [] for name in STEPS}
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"CUDA_VISIBLE_DEVICES": ""}):
+        for _ in range(rounds):
+            for name, options in STEPS.items():
+                with ProcessPoolExecutor(1, mp_context=spawn) as process:
+                    seconds[name].append(process.submit(step_seconds, folder, **options).result())
+    of = lambda name: Figure(*mean(np.divide(seconds[name], seconds["step"])), n=rounds, unit="times")
+    figures = {"training_speed": Figure(*mean(np.divide(batch, seconds["step"])), n=rounds, unit="pictures/s"), "training_speed_gain": of("bf16"), "training_speed_memory": of("fresh")}
+    return figures, {"step": {"threads": 1, "batch": batch}}
+
+
+def train(table, training: networks.Training, quick: bool) -> tuple[dict[str, Figure], dict]:
     """One table of benchmarks/networks.py."""
-    passes, work = (0.2, options.work / "quick") if options.quick else (options.passes, options.work)
-    minutes = None if options.quick else options.minutes
-    figures, about = table(networks.Training(options.data, work, passes, minutes, options.seeds, options.workers), read_scenes(TEST_SPLIT, limit=200 if options.quick else None))
-    return figures, {table.__name__: {"minutes": minutes, **about} if minutes else {"passes": passes, **about}}
+    return table(training, read_scenes(TEST_SPLIT, limit=200 if quick else None))
 
 
 PARTS = {
@@ -125,8 +139,8 @@ PARTS = {
     "speed": lambda options: speed(options.quick),
     "step": lambda options: step(options.quick),
     "trust": lambda options: (trust.trust(options.weights, options.composites, options.quick, options.sheets), {}),
-    "baselines": lambda options: train(options, networks.baselines),
-    "ablations": lambda options: train(options, networks.ablations),
+    "baselines": lambda options: train(networks.baselines, networks.Training(options.data, options.work, minutes=0.2 if options.quick else options.minutes), options.quick),
+    "ablations": lambda options: train(networks.ablations, networks.Training(options.few, options.work, 0.2 if options.quick else options.passes, seeds=options.seeds, workers=options.workers), options.quick),
 }
 
 
@@ -137,16 +151,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="for trust: other weights, nothing is written")
     parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for trust")
     parser.add_argument("--sheets", type=Path, help="for trust: a folder for the pictures that it gets most wrong")
-    parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for training: folder with the rendered train/ and val/")
+    parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for baselines: folder with train/ and val/, as of `pocket render --train 12000 --val 1000`")
+    parser.add_argument("--few", type=Path, default=Path("data/few"), help="for ablations: the same, as of `pocket render --data data/few --train 1000 --val 300`")
     parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
-    parser.add_argument("--passes", type=float, default=10, help="for training: over the scenes; 10 as in the paper")
-    parser.add_argument("--minutes", type=float, help="for training: of the processor, for each network, in the place of passes")
-    parser.add_argument("--seeds", type=int, default=3, help="for training: trainings of each network of table 2")
-    parser.add_argument("--workers", type=int, default=0, help="for training: processes that read pictures")
+    parser.add_argument("--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network")
+    parser.add_argument("--passes", type=float, default=10, help="for ablations: over the scenes; 10 as in the paper")
+    parser.add_argument("--seeds", type=int, default=3, help="for ablations: trainings of each network")
+    parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:
         figures, details = PARTS[name](options)
-        publish("reviewer", COMMAND, "0", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details, reviews=name not in ("index", "baselines"))
+        publish("reviewer", COMMAND, "0, and where several trainings count also 1, 2, ...", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details, reviews=name not in ("index", "baselines"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets pairs eye graph cost] [--products 200] [--judge WEIGHTS]
 
-`train` runs benchmarks/tuning.py's trainings (about ten minutes of one core each; a stopped one goes on). `rates` draws test products by each of them and by the
+`train` runs benchmarks/tuning.py's trainings (six to ten minutes of one core each, the long one three quarters of an hour; a stopped one goes on). `rates` draws test products by each of them and by the
 ControlNet as it was, with the same seeds. `transfer` moves one adapter to other checkpoints and LoRAs (docs/pocket.md says how they are made). `passes` compares the schedule with the paper's
 on validation products. The judge is a reviewer of another architecture, trained on other scenes (benchmarks/judge.toml), that no training looks at. `sheets` mixes
 100 pictures of before with 100 of after for labelling by eye, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft_eye.json, and `eye` counts them.

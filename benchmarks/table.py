@@ -19,14 +19,13 @@ SAVED = ("plain_rate", "plain_rate_half", "plain_rate_hard", "usable_plain",
          "attempts_ratio_remedies", "steps_ratio_remedies", "steps_ratio_remedies_half", "steps_ratio_remedies_hard", "wall_ratio_remedies", "wall_ratio_remedies_half", "wall_ratio_remedies_hard",
          "usable_remedies", "attempts_ratio_answered", "steps_ratio_answered", "steps_ratio_answered_hard", "usable_answered", *(f"{who}_bad_{what}" for who in ("judge", "eye") for what in ("plain", "early", "early_more", "words", "words_more", "remedies", "remedies_more", "answered", "answered_more")))  # what docs/sampler.md shows
 TABLE1 = {"rfnet": "RFNet from ImageNet's weights", "lite0": "its backbone alone, from ImageNet's weights", "rfnet_anew": "RFNet from random weights", "resnet50": "ResNet-50 from random weights",
-          "resnext50": "ResNeXt-50 from random weights", "hrnet_w18_small": "HRNet-W18-small from random weights", "vit_tiny": "ViT-tiny from random weights",
-          "lite0_longer": "its backbone alone, three times as many passes"}
-TABLES1 = {"table1": "Table 1, ten passes", "table1_minutes": "Table 1, by the clock"}
+          "resnext50": "ResNeXt-50 from random weights", "hrnet_w18_small": "HRNet-W18-small from random weights", "vit_tiny": "ViT-tiny from random weights"}
+ABLATIONS = {f"without_{name}": f"without {text}" for name, text in (("product", "the product"), ("generated", "the generated picture"), ("depth", "depth"), ("saliency", "saliency"), ("caption", "the caption"))} | {"two_labels": "with two labels only"}
 WORDS = {
     "setup_seconds": "Set-up from nothing, wheels cached", "demo_seconds": "`python dev.py demo` after set-up",
-    "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "The same pictures: usable, by eye, labelled blind",
-    "eye_agreement": "RFNet and the eye agree", "accepted_within_5": "Accepted within five attempts", "mean_attempts": "Attempts per product (at most five)",
-    "ap": "Compact RFNet, average precision of \"available\"", "memory_growth": "Server memory, attempt 100 against attempt 10",
+    "available_rate_rfnet": "One sample per unseen product: usable, says RFNet", "available_rate_eye": "... those of them that were labelled by eye, blind: usable",
+    "eye_agreement": "... RFNet and the eye agree on them", "accepted_within_5": "Accepted within five attempts", "mean_attempts": "Attempts per product (at most five)",
+    "ap": "Compact RFNet, average precision of \"available\"", "memory_growth": "Server memory, the last attempt against attempt 10",
     "drop_hottest": "Log-odds of the defect lost when the hottest 15 % are painted over", "drop_random": "... when random places are",
     "drop_elsewhere": "... when another scene's hot places are", "hottest_over_random": "Hottest more than random", "hottest_over_elsewhere": "Hottest more than another scene's",
     "cost": "Cost of a heat map, in reviews", "seconds": "Seconds per heat map",
@@ -55,10 +54,12 @@ WORDS = {
     "overhead": "RF Cyclic Sampler, against stock KSampler and VAE Decode: more time", "extra_mib": "... more resident memory, reviewer included, MiB",
     "preview_overhead": "Previews: more time",
     "start_ms": "What the pack adds to ComfyUI's start, milliseconds", "javascript_bytes": "JavaScript that the page loads, bytes",
-    **{f"{table}_{name}_{kind}": f"{title}, {text}: {kind}" for table, title in TABLES1.items() for name, text in TABLE1.items() for kind in ("ap", "precision", "recall", "f1")},
-    **{f"{table}_ahead_of_{name}{end}": f"... {kind}, RFNet ahead of {text}" for table in TABLES1 for name, text in TABLE1.items() for end, kind in (("", "AP"), ("_precision", "precision"), ("_recall", "recall"), ("_f1", "F1"))},
-    "table2_whole": "Table 2: AP with all inputs", "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
-    "training_speed": "Training in bf16, pictures per second of one thread", "training_speed_gain": "... times what it would be with all of it in bf16",
+    **{f"table1_{name}_{kind}": f"Table 1, {text}: {kind}" for name, text in TABLE1.items() for kind in ("ap", "precision", "recall", "f1")},
+    **{f"table1_ahead_of_{name}{end}": f"Table 1, {kind}: RFNet ahead of {text}" for name, text in TABLE1.items() for end, kind in (("", "AP"), ("_precision", "precision"), ("_recall", "recall"), ("_f1", "F1"))},
+    "table2_whole": "Table 2: AP with all inputs", **{f"{key}_{name}": f"{words} {text}" for name, text in ABLATIONS.items() for key, words in (("ap", "..."), ("whole_ahead_of", "... AP lost"))},
+    "speed_ratio_reward_model": "Reviews per second, against a reward model of BLIP-large's size", "second_attempt_cost": "Review of a product's second attempt, against its first",
+    **{f"bad_at_risk_{risk}": f"Bad among what is accepted at {risk} % risk" for risk in (5, 10)},
+    "training_speed": "Training in bf16, pictures per second of one thread", "training_speed_gain": "... times what it would be with all of it in bf16", "training_speed_memory": "... times what it would be if freed memory went back to the system",
 }
 RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
@@ -80,7 +81,12 @@ WORDS |= {
 RFFT = {"rate_": "accepted by RFNet", "gain_": "accepted by RFNet, points", "judge_gain_": "accepted by the judge, points", "diversity_colour_": "colours of backgrounds across seeds, of before", "diversity_": "diversity across seeds, of before"}
 VARIANT_ROWS = {"_before": "accepted before", "_after": "accepted after", "_judge_gain": "gain by the judge", "_gain": "gain"}
 EARLIER = "¹ Measured with the reviewer that shipped before; the one that ships now was not."
-ABLATIONS = {f"without_{name}": f"without the {name}" for name in ("product", "generated", "depth", "saliency", "caption")} | {"two_labels": "with two labels only"}
+
+
+def place_of(key: str) -> int:
+    """Where a figure stands in its table: below the one that its words refer to."""
+    order = {known: place for place, known in reversed([*enumerate((*SAVED, *WORDS))])}
+    return order.get(key, len(order))
 
 
 def words(key: str) -> str:
@@ -89,9 +95,6 @@ def words(key: str) -> str:
         if key not in WORDS and key.startswith(prefix) and key.removeprefix(prefix) in WORDS:
             own = WORDS[key.removeprefix(prefix)]
             return f"{text}: {own.removeprefix('... ').removeprefix('Shipped test split: ').removeprefix('Compact RFNet, ')}"
-    for prefix, text in (("whole_ahead_of_", "... AP lost"), ("ap_", "...")):
-        if key.startswith(prefix) and key.removeprefix(prefix) in ABLATIONS:
-            return f"{text} {ABLATIONS[key.removeprefix(prefix)]}"
     if key not in WORDS:
         for prefix, text in RFFT.items():
             if key.removeprefix(prefix) in RUNS:
@@ -149,10 +152,17 @@ def reports() -> dict[str, dict]:
 def everything() -> str:
     """docs/figures.md."""
     lines = ["# Figures", "", "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: those that fall short stand here like the others. "
-             "Each table comes from the command above it; `python -m benchmarks.table` writes this page from `benchmarks/results/`.", ""]
+             "Each table comes from the command above it, some rows from its `--only`, as docs/reviewer.md, rfft.md and sampler.md say; `python -m benchmarks.table` writes this page from `benchmarks/results/`.", ""]
     for report in reports().values():
-        lines += [f"`{report['command']}`, last run on {report['date']} on {report['machine']}; 95 % intervals in brackets.", "", *rows(report["figures"], report["figures"]), ""]
+        lines += [f"`{report['command']}`, last run on {report['date']} on {report['machine']}; 95 % intervals in brackets.", *conditions(report.get("details", {})), ""]
+        lines += [*rows(report["figures"], sorted(report["figures"], key=place_of)), ""]
     return "\n".join(lines)
+
+
+def conditions(details: dict) -> list[str]:
+    """What a report's tables 1 and 2 were trained on, and for how long."""
+    told = lambda how: ", ".join(f"{' '.join(map(str, value)) if isinstance(value, list) else value} {name}" for name, value in how.items() if name not in ("data", "device"))
+    return [f"{title}: {told(details[key])}." for key, title in (("table1", "Table 1"), ("table2", "Table 2")) if key in details]
 
 
 def headlines() -> str:

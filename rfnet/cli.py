@@ -94,8 +94,10 @@ def _risk(text: str) -> float:
 
 def train(args) -> None:
     from .config import changes, read_config
+    from .processes import keep_memory
     from .train import Run
 
+    keep_memory()
     Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
 
 

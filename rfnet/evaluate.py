@@ -11,6 +11,7 @@ from .augment import make_batch
 from .data import Scenes
 from .files import write_bytes
 from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
+from .pool import plainly
 
 
 @torch.no_grad()
@@ -20,7 +21,7 @@ def predict(rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda step
     rfnet.eval(), mapnet.eval()
     device = next(rfnet.parameters()).device
     logits, parts = [], [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
-    for part in progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers)):
+    for part in plainly(progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers))):
         image = part.image.to(device)
         maps = (found.to(device) for found in part.maps) if getattr(scenes, "map_name", None) else mapnet(image)
         logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())

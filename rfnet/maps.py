@@ -44,5 +44,5 @@ class MapNet(nn.Module):
             x = up(narrow(finer) + x)
             if finer is not features[0]:
                 x = F.interpolate(x, scale_factor=2)
-        maps = resize(self.head(x).sigmoid().to(images.dtype), *images.shape[-2:])  # a CPU can't shrink in autocast's bf16
+        maps = resize(self.head(x).sigmoid().to(images.dtype), *images.shape[-2:])  # theirs, under autocast too
         return maps[:, :1], maps[:, 1:]

@@ -87,6 +87,13 @@ class Batches:
     def __len__(self) -> int:
         return len(self.pool)
 
+    def __getstate__(self) -> dict:
+        # what a worker that isn't forked gets: files to open itself, for a memory-mapped array is pickled with all it maps
+        return self.__dict__ | {"roundtrips": [getattr(array, "filename", None) or array for array in self.roundtrips]}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ = state | {"roundtrips": [np.load(found, mmap_mode="r", allow_pickle=False) if isinstance(found, (str, Path)) else found for found in state["roundtrips"]]}
+
     def __getitem__(self, step: tuple) -> Batch:
         seed, rows = step
         read = [(row, sample) for row, sample in ((row, self._read(row)) for row in rows) if sample is not None]
@@ -101,6 +108,16 @@ class Batches:
             return self.pool[row]
         except BrokenSample:
             return None
+
+
+def plainly(loader):
+    """The batches of a DataLoader. What its workers say of broken data is raised as they said it, without the tale of where."""
+    try:
+        yield from loader
+    except DataError as error:
+        if not str(error).startswith("Caught "):
+            raise
+        raise type(error)(str(error).strip().splitlines()[-1].partition(": ")[2]) from error
 
 
 def load_roundtrips(paths: list, count: int, size: int) -> list:

@@ -9,4 +9,6 @@ def resize(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
     if images.shape[-2:] == (height, width):
         return images
     shrinks = height < images.shape[-2] or width < images.shape[-1]
+    if shrinks and images.device.type == "cpu" and images.dtype in (torch.bfloat16, torch.float16):  # which a CPU has no shrinking in
+        return F.interpolate(images.float(), (height, width), mode="bilinear", align_corners=False, antialias=True).to(images.dtype)
     return F.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=shrinks)

@@ -24,7 +24,7 @@ from .map_sources import BUILTIN
 from .maps import BACKBONE, MapNet
 from .metrics import table
 from .model import build_rfnet
-from .pool import Batches, Pool, load_roundtrips
+from .pool import Batches, Pool, load_roundtrips, plainly
 from .pretrained import load_imagenet, load_pretrained
 from .processes import accelerator, spare_bf16
 from .scale import ScaleReader, scale_loss
@@ -171,7 +171,7 @@ class Run:
                 yield self._seed(step), order[place * self.config.batch:(place + 1) * self.config.batch][rank::world].tolist()
                 step += 1
 
-        yield from DataLoader(Batches(self.train, self.roundtrips, self.config.augment), sampler=steps(), batch_size=None, num_workers=self.config.workers)
+        yield from plainly(DataLoader(Batches(self.train, self.roundtrips, self.config.augment), sampler=steps(), batch_size=None, num_workers=self.config.workers))
 
     def _seed(self, step: int) -> int:
         """What this process's random choices in a step begin from."""

@@ -133,7 +133,7 @@ def blend(before, after, share: float, out) -> None:
     Raises WeightsError where the two are not of one architecture, or for a share outside of 0 to 1.
     """
     if not 0 <= share <= 1:
-        raise WeightsError(f"share is {share}: give 0 for the first reviewer, 1 for the second, or what lies between.")
+        raise WeightsError(f"share is {share}: give 1 for the second reviewer, 0 for the first one with the second's estimator, or what lies between.")
     (rfnet, _, first), (later, estimator, second) = load_networks(before), load_networks(after)
     like = replace(rfnet.config, map_size=later.config.map_size, map_encoder=later.config.map_encoder)
     if like != later.config or first["maps"] != second["maps"]:

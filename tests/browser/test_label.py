@@ -194,7 +194,7 @@ def test_a_key_while_the_page_asks_by_itself_counts(desk, folder):
     buttons = Buttons(desk(), folder)
     buttons.hover()
     shown = buttons.shown
-    buttons.page.evaluate("() => { app.graph._nodes[0].rfLabels.refresh(); document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true })) }")
+    buttons.page.evaluate("() => { app.graph._nodes[0].rfLabels.refresh(); app.graph._nodes[0].rfLabels.refresh(); document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true })) }")
     buttons.page.wait_for_function("() => document.querySelector('.rf-label-progress').innerText.startsWith('1 labelled')")
     assert folder.read().labels == {shown: "space_mismatch"}
 

@@ -7,9 +7,10 @@ import time
 
 import pytest
 from PIL import Image
-from reliable_ads.devtools import demo
+from reliable_ads.devtools import demo, profile
 from reliable_ads.devtools.arguments import parse
-from reliable_ads.devtools.comfy import ROOT
+from reliable_ads.devtools.client import ComfyClient
+from reliable_ads.devtools.comfy import ROOT, ComfyServer
 
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER, cut_out
 
@@ -53,6 +54,15 @@ def test_the_demo_command(tmp_path):
     report = json.loads(finished.stdout)
     assert (finished.returncode == 0) is report["accepted"]
     assert (tmp_path / "advert.png").is_file() and (tmp_path / "attempts.png").is_file() and (tmp_path / "server.log").is_file()
+
+
+def test_the_profile_command_sees_the_models_that_it_is_lent(tmp_path):
+    base, models = tmp_path / "base", tmp_path / "models"
+    base.mkdir(), (models / "checkpoints").mkdir(parents=True)
+    (models / "checkpoints" / "mine.safetensors").touch()
+    with ComfyServer(base, tmp_path / "server.log", profile.lent(models, base)) as server:
+        known = ComfyClient(server.address).ask("/object_info/CheckpointLoaderSimple")
+    assert "mine.safetensors" in str(known) and profile.lent(None, base) == ()
 
 
 def test_the_profile_command_adds_up_over_products_and_runs(tmp_path):

@@ -8,6 +8,8 @@ import torch
 from reliable_ads.benchmarks import networks
 from reliable_ads.rfnet.evaluate import score
 
+from .rfnet_examples import write_split
+
 
 def split(count=400, seed=0):
     random = np.random.default_rng(seed)
@@ -64,3 +66,12 @@ def test_verdicts_in_the_work_folder_are_not_made_again(tmp_path):
     assert torch.equal(found.logits, made.logits) and found.threshold == made.threshold
     with pytest.raises(ValueError, match="nowhere"):  # of other scenes: it would have to train
         training("whole", {"precision": "no"}, 1, split(300))
+
+
+def test_trainings_on_other_scenes_or_of_another_length_are_kept_apart(tmp_path):
+    for name, count in (("few", 8), ("many", 16)):
+        write_split(tmp_path / name / "train", count)
+    trainings = [networks.Training(tmp_path / name, tmp_path, **length) for name in ("few", "many") for length in ({"passes": 10}, {"passes": 20}, {"minutes": 10})]
+    folders = {training.below("table1").work for training in trainings}
+    assert len(folders) == 6 and {folder.parent for folder in folders} == {tmp_path / "table1"}
+    assert networks.Training(tmp_path / "few", tmp_path, passes=10).below("table1").work in folders

@@ -40,6 +40,14 @@ def test_a_batch_is_reviewed_as_its_images_one_by_one(reviewer, canvas):
     assert torch.allclose(reviewer.review(images.flip(0), canvas).probabilities, together.flip(0), atol=1e-5)
 
 
+@pytest.mark.parametrize("side", (96, 128, 512))  # smaller than the estimator's picture, and larger
+def test_half_precision_says_the_same_on_a_cpu(side):
+    torch.manual_seed(0)
+    images, product = torch.rand(2, 3, side, side), place(bottle(), side, side)
+    whole, half = (Reviewer(*small_networks(), {"temperature": "1", "threshold": "0.5"}).to(dtype=dtype).review(images, product).probabilities for dtype in (torch.float32, torch.bfloat16))
+    assert torch.allclose(whole, half.float(), atol=0.05)
+
+
 def test_the_threshold_decides(reviewer, canvas, images):
     assert reviewer.review(images, canvas, threshold=0.0).accepted.all()
     assert not reviewer.review(images, canvas, threshold=1.1).accepted.any()

@@ -1,6 +1,7 @@
 """Training: it runs, it resumes to the same weights, it refuses data it can't learn from; and the commands around it."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch.utils.data import DataLoader
 
 from reliable_ads.rfnet.augment import degrade, make_batch
 from reliable_ads.rfnet.cli import main
@@ -16,7 +18,8 @@ from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
 from reliable_ads.rfnet.architectures import ARCHITECTURES
 from reliable_ads.rfnet.config import TrainConfig, changes, read_config
 from reliable_ads.rfnet.losses import edge_loss, label_weights, verdict_loss
-from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips
+from reliable_ads.rfnet.evaluate import predict
+from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips, plainly
 from reliable_ads.rfnet.samples import BrokenSample
 from reliable_ads.rfnet.sources import read_shards
 from reliable_ads.rfnet.train import Run
@@ -259,6 +262,28 @@ def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
     assert Batches(Damaged())[0, [3, 4]].labels.tolist() == [pool.labels[4]]
     with pytest.raises(DataError, match="none of the samples 3"):
         Batches(Damaged())[0, [3]]
+
+
+@pytest.mark.parametrize("workers", (0, 1))
+def test_broken_pictures_are_told_in_one_sentence_by_workers_too(folder, tmp_path, workers):
+    class Torn(Pool):
+        def __getitem__(self, row):
+            raise BrokenSample(f"the image {row}.png can't be read: leave it out")
+
+    torn = Torn("val", Pool.open([folder / "val"], 128, name="val").parts)
+    with pytest.raises(DataError, match=r"^none of the samples 3 \.\.\. can be read"):
+        list(plainly(DataLoader(Batches(torn), sampler=[(0, [3])], batch_size=None, num_workers=workers)))
+    with pytest.raises(BrokenSample, match=r"^the image 0\.png can't be read: leave it out$"):
+        predict(*small_networks()[:2], torn, workers=workers)
+
+
+def test_a_worker_that_is_not_forked_opens_the_roundtrips_itself(folder, tmp_path):
+    pool = Pool.open([folder / "train"], 128)
+    np.save(tmp_path / "black.npy", np.zeros((24, 128, 128, 3), np.uint8))
+    batches = Batches(pool, load_roundtrips([tmp_path], 24, 128), augment=True)
+    sent = pickle.dumps(batches)
+    assert len(sent) < 24 * 128 * 128 and isinstance(pickle.loads(sent).roundtrips[0], np.memmap)
+    assert torch.equal(pickle.loads(sent)[5, range(8)].image, batches[5, range(8)].image)
 
 
 def test_workers_read_and_augment_as_the_main_process_does(folder, tmp_path):

@@ -142,25 +142,28 @@ class Labels {
     return kept
   }
 
+  /** The page's own question, as after a reconnection: what is pressed while it is under way waits for its answer. */
   refresh() {
-    return (this.refreshed = this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {}))
+    return this.busy ? this.refreshed : (this.refreshed = this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {}))
   }
 
   async label(label) {
     const key = this.state?.item?.key
-    await this.refreshed // the page's own question, as after a reconnection, swallows no press
+    await this.refreshed
     if (!key || this.unseen || this.state?.item?.key !== key) return
     if (await this.ask('/label', { key, label, blind: this.blind })) this.mine.push(key)
   }
 
   async undo() {
+    await this.refreshed
     const key = this.mine.at(-1) ?? this.state?.last
     if (key && (await this.ask('/undo', { key }))) this.mine = this.mine.filter((other) => other !== key)
   }
 
-  skip() {
+  async skip() {
     const key = this.state?.item?.key
-    if (key) return this.ask('', undefined, { after: key })
+    await this.refreshed
+    if (key && this.state?.item?.key === key) await this.ask('', undefined, { after: key })
   }
 
   wait(busy) {
