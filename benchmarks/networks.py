@@ -192,4 +192,5 @@ def ablations(training: Training, scenes) -> tuple[dict[str, Figure], dict]:
         figures["table2_whole" if name == "whole" else f"ap_{name}"] = Figure(**scores(scenes, trainings)["ap"], n=len(scenes))
         if name != "whole":
             figures[f"whole_ahead_of_{name}"] = ahead(scenes, found["whole"], trainings)["ap"]
-    return figures, {"table2": about(training, found)}
+    each = {name: [round(four(scenes.labels == 0, judged, np.ones(len(scenes)))[0], 4) for judged in trainings] for name, trainings in found.items()}
+    return figures, {"table2": {**about(training, found), "ap_of_each": each}}

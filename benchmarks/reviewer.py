@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
     parser.add_argument("--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network")
     parser.add_argument("--passes", type=float, default=10, help="for ablations: over the scenes; 10 as in the paper")
-    parser.add_argument("--seeds", type=int, default=3, help="for ablations: trainings of each network")
+    parser.add_argument("--seeds", type=int, default=2, help="for ablations: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:

@@ -161,7 +161,7 @@ def everything() -> str:
 
 def conditions(details: dict) -> list[str]:
     """What a report's tables 1 and 2 were trained on, and for how long."""
-    told = lambda how: ", ".join(f"{' '.join(map(str, value)) if isinstance(value, list) else value} {name}" for name, value in how.items() if name not in ("data", "device"))
+    told = lambda how: ", ".join(f"{' '.join(map(str, value)) if isinstance(value, list) else value} {name}" for name, value in how.items() if name in ("minutes", "passes", "trainings", "scenes"))
     return [f"{title}: {told(details[key])}." for key, title in (("table1", "Table 1"), ("table2", "Table 2")) if key in details]
 
 
