@@ -69,7 +69,7 @@ class RFAdaptReviewer(io.ComfyNode):
         comfy.model_management.unload_all_models()  # training needs the room
         # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not training's to change.
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
-            found = adapt(reviewer.path, LabelFolder(dataset_folder(dataset)), out, epochs, learning_rate, seed, mixed, Watch(cls.hidden.unique_id))
+            found = adapt(reviewer.path, LabelFolder(dataset_folder(dataset)), out, epochs, learning_rate, seed, mixed, Watch(cls.hidden.unique_id), comfy.model_management.cpu_mode())
         report = json.dumps(found.report, ensure_ascii=False, indent=2)
         return io.NodeOutput(LoadedReviewer(str(found.path)) if found.path else reviewer, found.path is not None, report, ui={**ui.PreviewText(found.report["reason"]).as_dict(), "report": [report]})
 

@@ -241,4 +241,5 @@ def words(config, answer: dict) -> str:
                   f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} then. These are the pictures that the best step was chosen by: measure on other products, and look at them."]
     else:
         lines += [f"No step was better than the start ({rate(before)}), so there is no {config.result.name}: more steps, more products or a smaller beta may help. {config.last.name} holds the last step."]
-    return "\n".join([*lines, f"Queue again with more steps to go on. Folder: {config.folder}"])
+    more = [] if answer["stopped"] else ["Queue again with more steps to go on."]
+    return "\n".join([*lines, *more, f"Folder: {config.folder}"])

@@ -115,7 +115,7 @@ def main(arguments=None) -> int:
         return 2
     try:
         return args.run(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 2
 

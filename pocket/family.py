@@ -107,7 +107,7 @@ class Pocket:
 
     def encode_prompts(self, prompts: list[str]) -> torch.Tensor:
         """Prompts → context (B, 77, C)."""
-        return self.text_encoder(tokenize(prompts)).last_hidden_state
+        return self.text_encoder(tokenize(prompts).to(self.text_encoder.device)).last_hidden_state
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] → the model's latents (B, 4, H/8, W/8)."""

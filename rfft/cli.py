@@ -2,6 +2,8 @@
 
 import json
 
+import torch
+
 from ..rfnet.commands import Commands
 from ..rfnet.config import changes
 from ..rfnet.data import DataError
@@ -75,13 +77,19 @@ def estimate(args) -> None:
 def evaluate_command(args) -> None:
     from tqdm import tqdm
 
+    from ..rfnet.processes import accelerator
     from .evaluate import evaluate, triples
+    from .train import autocast, spread
 
     config, found, reviewer, models = _open(args)
+    device = accelerator().device
+    if config.half_base:
+        models.to(torch.bfloat16)
+    models, reviewer = models.freeze().to(device), reviewer.to(device)
     adapter = load_adapter(models.controlnet, args.adapter, config.controlnet, args.strength) if args.adapter else None
-    count = min(config.evaluation_products, len(found))
-    orders = triples([found[i * len(found) // count] for i in range(count)], config.evaluation_seeds)
-    report, _ = evaluate(models.freeze(), reviewer, orders, config.sampling, adapter, config.batch, progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json))
+    orders = triples(spread(found, config.evaluation_products), config.evaluation_seeds)
+    with autocast(device, config):
+        report, _ = evaluate(models, reviewer, orders, config.sampling, adapter, config.batch, progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json))
     print(json.dumps(report.row()) if args.json else report)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..rfnet.config import toml_reader
 from ..rfnet.weights import DEFAULT_WEIGHTS
+from .files import print_of
 from .rollout import Sampling
 
 LOSSES = ("cc", "kl", "none")
@@ -121,11 +122,16 @@ class TrainConfig:
     def training_sampling(self) -> Sampling:
         return Sampling(self.sampling_steps, self.guidance if self.rollout_guidance else 1.0, self.strength, self.null_prompt)
 
-    def identity(self) -> dict:
-        """What a state must agree with to be gone on from: everything but where files lie, how often they are written and how long the run is."""
+    def settings(self) -> dict:
+        """Everything but where files lie, how often they are written and how long the run is."""
         left_out = (*PATHS, "name", "steps", "save_every", "checkpointing", "force", "minimum_ap", "diversity_loss")
         values = {name: value for name, value in asdict(self).items() if name not in left_out}
         return {**values, "loras": [{**lora, "file": Path(lora["file"]).name} for lora in self.loras]}
+
+    def identity(self) -> dict:
+        """What a state must agree with to be gone on from: the settings, but for those that a run is told to change where it can't go on; and the files."""
+        files = {name: print_of(getattr(self, name)) for name in ("checkpoint", "reviewer")} | {f"lora {i}": print_of(lora["file"]) for i, lora in enumerate(self.loras)}
+        return {**{name: value for name, value in self.settings().items() if name not in ("lr", "precision", "half_base")}, **files}
 
 
 def read_config(path, **changes) -> TrainConfig:

@@ -17,12 +17,12 @@ from .losses import consistent_condition
 from .models import Models, Passes
 from .rollout import Order, Sampling, prepare, reference, review_logits, rollout
 
-EVALUATION_SEEDS = 2 ** 40  # from here on; training seeds stay below
+EVALUATION_SEEDS = 2 ** 31  # from here on; training seeds stay below. torch's generator on the CPU takes 32 bits of a seed
 
 
 @dataclass
 class Evaluation:
-    """rate: share with p(available) >= threshold, {"value", "low", "high", "n"} (Wilson, 95 %). probabilities: mean per label.
+    """rate: share with p(available) >= threshold, {"value", "low", "high", "n"} (Wilson, 95 %, as if pictures of one product had nothing in common: a little narrow). probabilities: mean per label.
 
     diversity: mean distance between pictures of one product and prompt with different seeds, in the features of the reviewer's image encoder (root mean
     square over its token map); diversity_colour: the same in colour_statistics of the backgrounds; diversity_products: in colour_statistics between different

@@ -25,7 +25,10 @@ def read_products(folder) -> list:
     products = []
     for file in files:
         beside = file.with_suffix(".txt")
-        caption = beside.read_text(encoding="utf-8") if beside.is_file() else file.stem.replace("_", " ").replace("-", " ")
+        try:
+            caption = beside.read_text(encoding="utf-8-sig") if beside.is_file() else file.stem.replace("_", " ").replace("-", " ")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f'the caption "{beside}" can\'t be read ({error}): save it as UTF-8.') from error
         try:
             products.append(Product.from_picture(file, caption))
         except PictureError as error:
@@ -36,7 +39,7 @@ def read_products(folder) -> list:
 def read_prompts(path) -> list:
     """The lines of a text file that hold a prompt; empty lines and those that begin with # don't. Raises ConfigError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, ValueError) as error:
         raise ConfigError(f'the prompts "{path}" can\'t be read ({error}): give a text file in UTF-8 with one prompt per line.') from error
     return prompts_of(lines, f'the prompts "{path}"')

@@ -18,6 +18,8 @@ from .tokens import tokenize
 
 CONFIGS = Path(__file__).parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
+KNOWN_NOISE = {"prediction_type": ("epsilon", "v_prediction"), "beta_schedule": ("scaled_linear",), "beta_start": (0.00085,), "beta_end": (0.012,), "rescale_betas_zero_snr": (False, None), "sigma_data": (None,)}
+UNION = ("task_embedding", "control_add_embedding.linear_1.weight")  # one file for several kinds of hints, of which the graph says which it is
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def shapes(path) -> dict:
 
 def check_models(checkpoint, controlnet, configs=None) -> tuple:
     """(Kind, prediction) of a checkpoint and a ControlNet that fit each other, from their headers. Raises ModelError."""
-    kind, prediction = check_folder(checkpoint) if Path(checkpoint).is_dir() else check_checkpoint(checkpoint)
+    kind, prediction = check_folder(checkpoint, configs) if Path(checkpoint).is_dir() else check_checkpoint(checkpoint)
     check_controlnet(controlnet, kind, configs)
     return kind, prediction
 
@@ -113,18 +115,28 @@ def check_checkpoint(path) -> tuple:
     return kind, "v_prediction" if "v_pred" in found else "epsilon"
 
 
-def check_folder(folder) -> tuple:
+def check_folder(folder, configs=None) -> tuple:
     """The same of a diffusers folder."""
     folder = Path(folder)
     kind = SDXL if (folder / "text_encoder_2").is_dir() else SD15
     for part in ("unet", "vae", *kind.texts):
         if not (folder / part).is_dir():
             raise ModelError(f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single .safetensors file.')
-    channels = _json(folder, "unet").get("in_channels", 4)
+    try:
+        unet = _json(folder, "unet")
+        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8")) if (folder / "scheduler").is_dir() else {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f'the checkpoint folder "{folder}" has a config that can\'t be read ({error}): copy or download it again.') from error
+    channels = unet.get("in_channels", 4)
     if channels != 4:
         raise ModelError(f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal checkpoint.')
-    scheduler = folder / "scheduler" / "scheduler_config.json"
-    return kind, json.loads(scheduler.read_text(encoding="utf-8")).get("prediction_type", "epsilon") if scheduler.is_file() else "epsilon"
+    wanted, width = _json(configs or CONFIGS / kind.folder, "unet")["cross_attention_dim"], unet.get("cross_attention_dim")
+    if width not in (None, wanted):
+        raise ModelError(f'"{folder}" is no {kind.name} checkpoint (its context is {width} wide, not {wanted}): this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these.')
+    for name, known in KNOWN_NOISE.items():
+        if scheduler.get(name, known[0]) not in known:
+            raise ModelError(f'"{folder}" was trained with a noise schedule of its own ({name} is {scheduler[name]}), which RFFT doesn\'t know: choose another checkpoint.')
+    return kind, scheduler.get("prediction_type", "epsilon")
 
 
 def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
@@ -137,6 +149,8 @@ def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
         weight_names(found, name)
     except AdapterError as error:
         raise ModelError(str(error)) from error
+    if found.keys() & set(UNION):
+        raise ModelError(f'"{name}" is a union ControlNet, of which this version would tune only a part: choose one for canny alone, such as {kind.example}.')
     wanted = _json(configs or CONFIGS / kind.folder, "controlnet")["cross_attention_dim"]
     widths = {shape[1] for key, shape in found.items() if key.endswith("attn2.to_k.weight")}
     if widths != {wanted}:
@@ -152,7 +166,7 @@ def _from_folder(folder: Path, kind: Kind) -> dict:
 
     types = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, **{name: _text_class(name) for name in kind.texts}}
     try:
-        return {name: type.from_pretrained(folder / name, local_files_only=True, use_safetensors=True) for name, type in types.items()}
+        return {name: type.from_pretrained(folder / name, local_files_only=True, use_safetensors=True).float() for name, type in types.items()}
     except (OSError, ValueError) as error:
         raise ModelError(f'the checkpoint folder "{folder}" can\'t be read ({error}): save it again with diffusers, as safetensors.') from error
 

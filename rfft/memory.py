@@ -64,8 +64,8 @@ class Climber:
 
     def _climb(self, step: int, said: str) -> None:
         if self.place + 1 == len(self.rungs):
-            raise ConfigError(f"memory ran out at step {step} with every saving in use ({self.rung}; {said}): lower size, set precision to bf16 and half_base to true, "
-                              "close other programs, or use a larger device; what was trained is safe and goes on from there.")
+            raise ConfigError(f"memory ran out at step {step} with every saving in use ({self.rung}; {said}): set precision to bf16 and half_base to true, "
+                              "close other programs, or use a larger device; what was trained is safe and goes on from there. A smaller size begins anew, under another name.")
         self.place += 1
         self.climbed.append({"step": step, "rung": str(self.rung)})
         self._apply()

@@ -55,12 +55,12 @@ class Run:
         self.parameters = list(self.adapter.parameters())
         self.optimizer = optimizer_of(config, self.parameters)
         self.ema = [p.detach().clone() for p in self.parameters]
-        chosen = evaluation or [briefs[i * len(briefs) // config.evaluation_products] for i in range(min(config.evaluation_products, len(briefs)))]
-        self.orders = triples(chosen[:config.evaluation_products], config.evaluation_seeds)
+        chosen = (evaluation or spread(briefs, config.evaluation_products))[:config.evaluation_products]
+        self.orders = triples(chosen, config.evaluation_seeds)
         self.step, self.updates, self.broken, self.passes, self.seconds = 0, 0, 0, Passes(), 0.0
         self.history, self.losses, self.stopped = [], [], ""
         shown = [canvas.fingerprint + prompt for canvas, prompt in (*briefs, *chosen)]
-        self.identity = json.dumps([config.identity(), self.base_sha256, hashlib.sha256("\n".join(shown).encode()).hexdigest()])
+        self.identity = json.dumps([config.identity(), self.base_sha256, EVALUATION_SEEDS, hashlib.sha256("\n".join(shown).encode()).hexdigest()])
         self.pictures_before = None
         try:
             check_space(config.folder, 2 * 18 * sum(p.numel() for p in self.parameters))  # weights, average, two moments in fp32, a result in fp16; old and new side by side
@@ -152,7 +152,7 @@ class Run:
 
     def _draw(self, orders: list, chosen: list, rung) -> tuple:
         """(a batch, {step: its x_t}), drawn as many pictures at a time as the rung says."""
-        with self._autocast():
+        with autocast(self.accelerator.device, self.config):
             parts = [prepare(self.models, orders[rows], self.config.training_sampling) for rows in rung.slices(len(orders))]
             kept = [rollout(self.models, part, self.config.training_sampling, keep=chosen, to_the_end=False)[1] for part in parts]
         return Batch.join(parts), {i: torch.cat([drawings[i] for drawings in kept]) for i in chosen}
@@ -163,17 +163,13 @@ class Run:
         for batch, kept in drawn:
             for rows in rung.slices(len(batch)):
                 part = batch.rows(rows)
-                with self._autocast():
+                with autocast(self.accelerator.device, self.config):
                     losses = self.loss(part, i, kept[i][rows])
                 share = len(part) / count
                 (losses["total"] * share).backward()
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + share * float(value.detach())
         return sums
-
-    def _autocast(self):
-        """bfloat16 where the config asks for it. Not accelerate's own, whose precision is set once per process: two runs in one program may differ."""
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def loss(self, batch: Batch, i: int, x: torch.Tensor) -> dict:
         return objective(self.models, self.reviewer, self.adapter, self.config, batch, i, x)
@@ -229,16 +225,13 @@ class Run:
     def _measure(self) -> dict:
         """Measure the averaged adapter, write it if it is the best so far, decide whether to stop."""
         start = not self.history
-        with self.adapter.off() if start else self.averaged(), self._autocast():
+        with self.adapter.off() if start else self.averaged(), autocast(self.accelerator.device, self.config):
             found, pictures = self.climb(lambda rung: evaluate(self.models, self.reviewer, self.orders, self.config.sampling, self.adapter, rung.pictures), self.step)
         row = {"step": self.step, "updates": self.updates, "passes": self.passes.total, "seconds": round(self.seconds, 1), **found.row()}
         row |= {name: sum(values[name] for values in self.losses) / len(self.losses) for name in (self.losses[0] if self.losses else ())}
         self.losses = []
         self.history.append(row)
-        before, floor = self.history[0], (1 - self.config.diversity_loss) * self.history[0]["diversity"]
-        if row["diversity"] < floor and row["rate"]["value"] > before["rate"]["value"]:
-            self.stopped = (f"stopped at step {self.step}: the rate rose from {before['rate']['value']:.1%} to {row['rate']['value']:.1%}, but diversity fell "
-                            f"to {row['diversity'] / before['diversity']:.0%} of the start's; raise beta to go further.")
+        self.stopped = self._dull() if self._anywhere(bool(self._dull())) else ""
         grid = None
         if self.first:
             grid = self._grid(pictures)
@@ -249,6 +242,14 @@ class Run:
                         self._write(self.config.result)
                 self._write_last()
         return {"evaluation": found, "grid": grid, **row}
+
+    def _dull(self) -> str:
+        """Why to stop: the last evaluation's rate has risen, and too much of the diversity is gone; else nothing."""
+        before, now = self.history[0], self.history[-1]
+        if now["diversity"] >= (1 - self.config.diversity_loss) * before["diversity"] or now["rate"]["value"] <= before["rate"]["value"]:
+            return ""
+        return (f"stopped at step {now['step']}: the rate rose from {before['rate']['value']:.1%} to {now['rate']['value']:.1%}, but diversity fell "
+                f"to {now['diversity'] / before['diversity']:.0%} of the start's; raise diversity_loss to go on, or begin anew with a larger beta.")
 
     def _write_last(self) -> None:
         with self.averaged():
@@ -273,7 +274,7 @@ class Run:
             "rates": {"before": before["rate"], "after": after["rate"]}, "diversity": {"before": before["diversity"], "after": after["diversity"]},
             "history": [{key: value for key, value in row.items() if key != "accepted"} for row in self.history],
             "memory": {"rung": str(self.climb.rung), "climbed": self.climb.climbed},
-            "config": {key: value for key, value in asdict(c).items() if key in c.identity()}, "created_with": "rfft train"})
+            "config": c.settings(), "created_with": "rfft train"})
 
     def _grid(self, pictures: torch.Tensor, columns: int = 8):
         """The first evaluation's pictures above those of now, as a Pillow picture."""
@@ -288,16 +289,19 @@ class Run:
 
     def _tell(self, kind: str, **event) -> bool:
         """Whether the first process's watcher wants an end; every process learns its answer."""
-        wants = bool(self.watch({"kind": kind, **event})) if self.first else False
+        return self._anywhere(bool(self.watch({"kind": kind, **event})) if self.first else False)
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether it is so in any process: what decides how a run goes on must be the same in all."""
         if self.accelerator.num_processes > 1:
-            wants = bool(self.accelerator.reduce(torch.tensor(float(wants), device=self.accelerator.device), "sum"))
-        return wants
+            return bool(self.accelerator.reduce(torch.tensor(float(here), device=self.accelerator.device), "sum"))
+        return here
 
     def _finish(self) -> dict:
         self.accelerator.wait_for_everyone()
         best = self.best()
         answer = {"best": best, "steps": self.step, "stopped": self.stopped, "before": self.history[0], "after": self.history[best], "history": self.history,
-                  "passes": self.passes.total, "seconds": self.seconds, "result": str(self.config.result) if best else ""}
+                  "passes": self.passes.total, "seconds": self.seconds, "result": str(self.config.result) if best and self.config.result.exists() else ""}
         self._tell("end", **answer)
         return answer
 
@@ -338,7 +342,9 @@ class Run:
 
     def _resume(self) -> None:
         state_file = self.config.state
-        if not state_file.exists():
+        if self._anywhere(not state_file.exists()):
+            if state_file.exists():
+                raise ConfigError(f'"{state_file}" is not at hand for every process: copy it to the other machines, or delete it to start anew.')
             return
         from safetensors import SafetensorError, safe_open
 
@@ -350,6 +356,22 @@ class Run:
         if metadata.get("identity") != self.identity:
             raise ConfigError(f'"{state_file}" belongs to a run with other settings, products or models: delete it to start anew, or choose another name.')
         self._restore(tensors, metadata["place"])
+        if self.stopped and not self._dull():  # diversity_loss was raised: what was too dull to keep may be the best
+            self.stopped = ""
+            if self.first and self.best() == len(self.history) - 1:
+                with self.averaged():
+                    self._write(self.config.result)
+
+
+def autocast(device: torch.device, config: TrainConfig):
+    """bfloat16 where the config asks for it. Not accelerate's own, whose precision is set once per process: two runs in one program may differ."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def spread(briefs: list, count: int) -> list:
+    """At most `count` of the briefs, evenly over them."""
+    count = min(count, len(briefs))
+    return [briefs[i * len(briefs) // count] for i in range(count)]
 
 
 def optimizer_of(config: TrainConfig, parameters: list):

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .architectures import ARCHITECTURES
 from .config import TrainConfig
 from .data import DataError
 from .evaluate import predict, score
@@ -60,13 +61,13 @@ def divide(rows: list) -> Parts:
     return Parts(**_dealt((DEAL[number % len(DEAL)], row) for kind in ordered for number, row in enumerate(kind)), by="picture")
 
 
-def adapt(weights, labels: LabelFolder, out, epochs: float = 4, lr: float = 2e-4, seed: int = 0, mixed: dict | None = None, watch=lambda network, steps: None) -> Adapted:
+def adapt(weights, labels: LabelFolder, out, epochs: float = 4, lr: float = 2e-4, seed: int = 0, mixed: dict | None = None, watch=lambda network, steps: None, cpu: bool = False) -> Adapted:
     """Trains on from a reviewer file with the labels of a folder, and writes `out` if it is no worse on those that were held back.
 
     mixed: {"train", "val": folders or tables as sources.open_samples reads them}, labelled pictures from elsewhere, so that it forgets less and
     sees labels that are missing here. watch(network, steps): called once with each network that will look at pictures, steps being the training
     steps to come (0 for scoring); what it raises from a hook there, such as a cancel, ends everything with nothing written to `out`. Raises
-    DataError, weights.WeightsError, OSError.
+    DataError, weights.WeightsError, OSError. cpu: stay off the accelerator that is there.
     """
     from .train import Run
 
@@ -86,7 +87,8 @@ def adapt(weights, labels: LabelFolder, out, epochs: float = 4, lr: float = 2e-4
         run = Run(TrainConfig(
             train=[tables["train"]] * times + ([mixed["train"]] if other else []), val=[tables["val"], *([mixed["val"]] if "val" in mixed else [])], out=str(trained),
             architecture=config, weights=[weights], epochs=epochs, map_epochs=0, batch=batch, lr=lr, backbone_lr=lr * 0.4, seed=seed,
-        ))  # fmt: skip
+            **({} if config.backbone == ARCHITECTURES["compact"].backbone else {"frozen": []}),
+        ), cpu=cpu)  # fmt: skip
         steps = max(1, round(max(1, len(run.train) // batch) * epochs))
         for network in (run.rfnet, run.mapnet):
             watch(network, steps)

@@ -42,13 +42,15 @@ class Run:
     one that was not, bit for bit on one CPU. Only the first process writes files.
     """
 
-    def __init__(self, config: TrainConfig, clock=time.monotonic):
-        """clock: what config.minutes are counted by; time.process_time gives runs on a busy machine the same computing."""
+    def __init__(self, config: TrainConfig, clock=time.monotonic, cpu: bool = False):
+        """clock: what config.minutes are counted by; time.process_time gives runs on a busy machine the same computing. cpu: stay off the accelerator that is there."""
         self.clock = clock
         self.config, self.out = config, Path(config.out)
         self.state_file = self.out.with_name(self.out.name + ".state")
-        self.accelerator = accelerator(mixed_precision=config.precision)
+        self.accelerator = accelerator(cpu=cpu, mixed_precision=config.precision)
         self.first = self.accelerator.is_main_process
+        if config.minutes and self.accelerator.num_processes > 1:
+            raise DataError(f"minutes is {config.minutes:g}, and each of {self.accelerator.num_processes} processes would end by a clock of its own: give epochs.")
         if config.batch % self.accelerator.num_processes:
             raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")
         size = config.architecture.image_size
@@ -101,6 +103,8 @@ class Run:
                 load_pretrained(self.rfnet, path)
                 continue
             rfnet, mapnet, _ = load_networks(path)
+            if rfnet.tokenize.vocabulary:
+                self.rfnet.tokenize.use(rfnet.tokenize.vocabulary)
             mine, theirs = self.rfnet.state_dict(), rfnet.state_dict()
             theirs["images.position"] = resize(theirs["images.position"], *mine["images.position"].shape[-2:])  # it may have seen pictures of another size
             kept = {name: value for name, value in theirs.items() if name in mine}  # or more inputs than this one: an ablation of it
@@ -270,11 +274,14 @@ class Run:
     def _resume(self) -> None:
         if not self.state_file.exists():
             return
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(self.state_file, "pt") as file:
-            metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
-        if metadata["identity"] != self.identity:
+        try:
+            with safe_open(self.state_file, "pt") as file:
+                metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
+        except SafetensorError as error:
+            raise DataError(f'"{self.state_file}" is no state of a training ({error}): delete it to start anew.') from error
+        if metadata.get("identity") != self.identity:
             raise DataError(f'"{self.state_file}" belongs to a run with other settings or data: delete it to start anew, or give another --out.')
         part = lambda prefix: {key[len(prefix):]: value for key, value in tensors.items() if key.startswith(prefix)}
         self.rfnet.load_state_dict(part("rfnet."))

@@ -1,5 +1,7 @@
 """The pocket family: files and modules say the same, broken files are refused, training goes on exactly where it was."""
 
+import copy
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -80,6 +82,11 @@ def test_labels_and_causes_are_drawn_as_often_as_asked():
 def test_shares_that_cannot_be_are_refused(shares, says):
     with pytest.raises(ValueError, match=says):
         mix(np.array([0, 1, 1]), ["", "float", "sink"], shares)
+
+
+def test_prompts_go_where_the_text_encoder_is(pocket):
+    elsewhere = dataclasses.replace(pocket, text_encoder=copy.deepcopy(pocket.text_encoder).to("meta"))
+    assert elsewhere.encode_prompts(["a cube"]).device.type == "meta"
 
 
 def test_tokens_are_clips():

@@ -8,7 +8,7 @@ import torch
 from reliable_ads.rfft.adapter import Adapter
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, colour_statistics, evaluate, front, mean_distance, shade, triples, wilson
 from reliable_ads.rfft.models import Passes
-from reliable_ads.rfft.rollout import Sampling
+from reliable_ads.rfft.rollout import Sampling, start_noise
 
 from .test_rfft_rollout import models_of, orders, small_reviewer, tiny_pocket
 
@@ -53,6 +53,8 @@ def test_triples_are_fixed_and_never_trained_on():
     found = asked(3, 2)
     assert len({o.seed for o in found}) == 6 and min(o.seed for o in found) >= EVALUATION_SEEDS
     assert [(o.seed, o.prompt) for o in found] == [(o.seed, o.prompt) for o in asked(3, 2)]
+    first, trained = start_noise([found[0].seed], (4, 8, 8)), start_noise(range(4), (4, 8, 8))
+    assert not any(torch.equal(first[0], noise) for noise in trained)  # a generator that cuts seeds off would make these the same
     with pytest.raises(ValueError, match="1 seeds per product.*at least 2"):
         asked(3, 1)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket.ldm import key_maps, save_controlnet, to_ldm
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
-from reliable_ads.rfft.loading import CONFIGS, FAMILIES, SD15, Family, check_checkpoint, check_controlnet, load, tokenize
+from reliable_ads.rfft.loading import CONFIGS, FAMILIES, SD15, SDXL, Family, check_checkpoint, check_controlnet, check_folder, load, tokenize
 from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfnet.weights import save_reviewer
@@ -128,6 +128,26 @@ def test_controlnets_that_do_not_fit(tmp_path, files):
     save_file({"lora_controlnet": torch.zeros(1)}, tmp_path / "lora.safetensors")
     with pytest.raises(ModelError, match="is a control-LoRA"):
         check_controlnet(tmp_path / "lora.safetensors")
+    save_file({"zero_convs.0.0.weight": torch.zeros(1), "a.attn2.to_k.weight": torch.zeros(1, 2048), "task_embedding": torch.zeros(6, 320)}, tmp_path / "union.safetensors")
+    with pytest.raises(ModelError, match='"union.safetensors" is a union ControlNet'):
+        check_controlnet(tmp_path / "union.safetensors", SDXL)
+
+
+@pytest.mark.parametrize("unet, scheduler, words", [
+    ({}, {"rescale_betas_zero_snr": True}, "noise schedule of its own .rescale_betas_zero_snr is True"), ({}, {"sigma_data": 0.5}, "noise schedule of its own .sigma_data"),
+    ({}, {"prediction_type": "sample"}, "prediction_type is sample"), ({"cross_attention_dim": 1024}, {}, "is no SD 1.5 checkpoint .its context is 1024 wide, not 768"),
+    ({}, None, "has a config that can't be read")])
+def test_folders_that_do_not_fit(tmp_path, unet, scheduler, words):
+    usual = {"prediction_type": "v_prediction", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    for part in ("unet", "vae", "text_encoder", "scheduler"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({"in_channels": 4, "cross_attention_dim": 768}))
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(usual))
+    assert check_folder(tmp_path) == (SD15, "v_prediction")
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({"in_channels": 4, "cross_attention_dim": 768, **unet}))
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text("{" if scheduler is None else json.dumps({**usual, **scheduler}))
+    with pytest.raises(ModelError, match=words):
+        check_folder(tmp_path)
 
 
 # The commands

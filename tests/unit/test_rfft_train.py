@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfft import inputs, train
@@ -125,7 +125,25 @@ def test_a_watcher_can_end_a_run_and_nothing_is_lost(world):
     assert answer["steps"] == 1 and seen == ["evaluation", "step", "end"]
     assert world(steps=50).step == 1
     with pytest.raises(ConfigError, match="belongs to a run with other settings.*delete it to start anew"):
-        world(steps=50, lr=0.5)
+        world(steps=50, rank=4)
+
+
+def test_what_a_run_is_told_to_change_where_it_fails_it_goes_on_with(world):
+    world(steps=1)()
+    assert world(steps=2, lr=1e-5, precision="bf16", half_base=True).step == 1
+    assert "lr" in json.loads(read_adapter(world(steps=1).config.last)[1]["config"])
+
+
+@pytest.mark.parametrize("part", ("checkpoint", "reviewer", "lora"))
+def test_a_run_does_not_go_on_with_other_models_of_the_same_name(world, tmp_path, part):
+    file = tmp_path / f"{part}.safetensors"
+    save_file({"w": torch.zeros(100_000)}, file)
+    changes = {"loras": [{"file": str(file)}]} if part == "lora" else {part: str(file)}
+    world(steps=1, **changes)()
+    assert world(steps=1, **changes).step == 1
+    save_file({"w": torch.ones(100_000)}, file)  # as large, with the same header
+    with pytest.raises(ConfigError, match="other settings, products or models"):
+        world(steps=1, **changes)
 
 
 def fake_evaluations(monkeypatch, rows):
@@ -143,7 +161,7 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     fake_evaluations(monkeypatch, [(5, 1.0), (7, 0.95), (8, 0.9), (6, 0.92), (10, 0.5), (10, 0.1)])
     run = world(steps=9, evaluate_every=1, diversity_loss=0.3)
     answer = run()
-    assert answer["steps"] == 4 and "diversity fell to 50% of the start's; raise beta" in answer["stopped"]
+    assert answer["steps"] == 4 and "diversity fell to 50% of the start's; raise diversity_loss to go on" in answer["stopped"]
     assert answer["best"] == 2 and answer["after"]["rate"]["value"] == 0.8
     assert [row["step"] for row in run.front()] == [0, 1, 2, 4]
     _, metadata = read_adapter(run.config.result, run.config.controlnet)
@@ -151,6 +169,23 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     assert rates["before"] == wilson(5, 10) and rates["after"] == wilson(8, 10) and metadata["steps"] == "2"
     assert json.loads(metadata["reviewer"])["ap"] == 0.9 and json.loads(metadata["losses"])["loss"] == "cc"
     assert not equal(load_file(run.config.result), load_file(run.config.result.with_name("tuned.last.safetensors")))
+
+
+def test_a_run_that_stopped_goes_on_where_more_diversity_may_be_lost(world, monkeypatch):
+    fake_evaluations(monkeypatch, [(5, 1.0), (9, 0.6), (10, 0.5)])
+    stopped = world(steps=9, evaluate_every=1, diversity_loss=0.3)()
+    assert stopped["stopped"] and stopped["result"] == ""
+    assert world(steps=9, evaluate_every=1, diversity_loss=0.3)()["stopped"] == stopped["stopped"]
+    again = world(steps=1, evaluate_every=1, diversity_loss=0.5)
+    answer = again()
+    assert not answer["stopped"] and answer["result"] == str(again.config.result) and read_adapter(again.config.result)[1]["steps"] == "1"
+    assert world(steps=2, evaluate_every=1, diversity_loss=0.5)()["after"]["step"] == 2
+
+
+@pytest.mark.parametrize("briefs, count", [(8, 4), (8, 32), (20, 32), (12, 8)])
+def test_pictures_to_measure_on_are_spread_over_all_briefs_and_none_comes_twice(briefs, count):
+    chosen = train.spread(list(range(briefs)), count)
+    assert len(set(chosen)) == len(chosen) == min(briefs, count) and chosen[0] == 0 and chosen[-1] >= briefs - briefs / len(chosen) - 1
 
 
 def test_losing_diversity_and_rate_is_no_collapse_and_no_gain_keeps_nothing(world, monkeypatch):
@@ -235,6 +270,12 @@ def test_products_and_prompts_are_looked_at_first(folder):
         read_prompts(folder / "empty.txt")
     with pytest.raises(ConfigError, match="can't be read"):
         read_prompts(folder / "none.txt")
+    (folder / "marked.txt").write_text("\ufeff# places\non sand\n", encoding="utf-8")
+    assert read_prompts(folder / "marked.txt") == ["on sand"]
+    (folder / "products" / "flat.jpg").unlink()
+    (folder / "products" / "blue_bottle.txt").write_bytes("eine Flasche aus Weißglas".encode("latin-1"))
+    with pytest.raises(ConfigError, match='the caption ".*blue_bottle.txt" can\'t be read .*save it as UTF-8'):
+        read_products(folder / "products")
 
 
 def test_results_reviewers_and_disks_are_looked_at_first(world, folder):

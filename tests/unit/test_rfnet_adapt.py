@@ -1,6 +1,7 @@
 """Adapting a reviewer to one's own labels: how they are divided, that it is kept only where it is no worse, and that a cancel leaves nothing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
-from .rfnet_examples import bottle_rgba, scene, small_networks, write_split
+from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
 
 
 def rows(count: int, products: int, labels=LABELS) -> list:
@@ -90,6 +91,11 @@ def test_a_better_reviewer_is_kept_and_says_what_made_it(good):
     assert "average precision" in good.report["reason"] and json.loads(json.dumps(good.report, allow_nan=False))
     assert read_metadata(good.path)["created_with"] == "RF Adapt Reviewer" and load_reviewer(good.path)
     assert [path.name for path in good.path.parent.iterdir()] == ["mine.safetensors"]
+
+
+def test_a_reviewer_of_another_backbone_is_adapted_too(labels, tmp_path):
+    save_reviewer(tmp_path / "other.safetensors", *small_networks(config=replace(SMALL, backbone="resnet18")))
+    assert adapt(tmp_path / "other.safetensors", labels, tmp_path / "mine.safetensors", epochs=0.1).report["steps"] >= 1
 
 
 def test_a_worse_reviewer_is_not(good, labels, tmp_path):

@@ -13,13 +13,15 @@ from safetensors.torch import save_file
 
 from reliable_ads.rfnet import model as model_module
 from reliable_ads.rfnet.captions import RobertaVocabulary
+from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.model import build_rfnet
 from reliable_ads.rfnet.pretrained import load_pretrained
+from reliable_ads.rfnet.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, read_metadata, save_reviewer
 
-from .rfnet_examples import SMALL
+from .rfnet_examples import SMALL, write_split
 
 TINY_CLIP = {
     "embed_dim": 24,
@@ -177,6 +179,13 @@ def test_a_saved_reviewer_needs_no_other_file(rfnet, tmp_path):
     expected = {key: value.half().float() for key, value in rfnet.state_dict().items()}
     assert all(torch.equal(value, expected[key]) for key, value in loaded.state_dict().items())
     assert ("vocabulary" in metadata) == (rfnet.config.text == "roberta")
+
+
+def test_training_goes_on_from_a_reviewer_of_every_architecture(rfnet, tmp_path):
+    save_reviewer(tmp_path / "before.safetensors", rfnet, MapNet())
+    data = {name: str(write_split(tmp_path / name, 10)) for name in ("train", "val")}
+    Run(TrainConfig(**data, out=str(tmp_path / "after.safetensors"), architecture=rfnet.config, weights=[tmp_path / "before.safetensors"], frozen=[], epochs=1, map_epochs=0, batch=8))()
+    assert read_metadata(tmp_path / "after.safetensors").get("vocabulary") == read_metadata(tmp_path / "before.safetensors").get("vocabulary")
 
 
 def test_roberta_without_its_vocabulary_says_what_to_do(tmp_path):
