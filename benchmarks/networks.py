@@ -23,12 +23,11 @@ from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.evaluate import predict
 from reliable_ads.rfnet.files import write_safetensors
 from reliable_ads.rfnet.metrics import average_precision, intervals
-from reliable_ads.rfnet.processes import keep_memory
 from reliable_ads.rfnet.sources import open_samples
 from reliable_ads.rfnet.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 
-from .common import Figure, reviewer_print
+from .common import Figure, keep_memory, reviewer_print
 
 COMPACT = ARCHITECTURES["compact"]
 ALONE = replace(COMPACT, inputs=("generated",))

@@ -6,7 +6,7 @@
 and --passes over those of --few.
 `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
 the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost. `step` times training steps
-in bf16 on a CPU, with and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that processes.keep_memory keeps.
+in bf16 on a CPU, with and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ from reliable_ads.rfnet import train as training
 from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.data import read_scenes
 from reliable_ads.rfnet.pool import Batches
-from reliable_ads.rfnet.processes import keep_memory
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from . import indexing, networks, trust
-from .common import Figure, mean, publish
+from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
 SIDE, BATCH = 512, 4     # pixels of a picture as SD 1.5 draws it; pictures per call

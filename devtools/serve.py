@@ -1,5 +1,6 @@
 """`python dev.py serve [ComfyUI arguments]`: ComfyUI with this pack, for a person with a browser, until Ctrl+C."""
 
+import argparse
 import signal
 import sys
 
@@ -8,10 +9,13 @@ from .comfy import ROOT, ComfyServer, ServerFailed
 
 def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--port", type=int)
+    mine, arguments = parser.parse_known_args(arguments)
     folder = ROOT / "out"
     print("starting ComfyUI ...", file=sys.stderr, flush=True)
     try:
-        with ComfyServer(folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments)) as server:
+        with ComfyServer(folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments), port=mine.port) as server:
             print(f"ComfyUI with Reliable Ads: http://{server.address}  (Ctrl+C ends it; log: {server.log})", flush=True)
             server.process.wait()
             print(f"ComfyUI ended by itself:\n{server.last_words()}", file=sys.stderr)

@@ -15,10 +15,26 @@ ENDING = ".gates.json"
 SAMPLES = 24  # tensors of a module that its fingerprint looks at
 
 
-def fingerprint(module: torch.nn.Module) -> str:
-    """16 hex digits that name a network's weights: all names and shapes, and the first values of some tensors as bfloat16, so that the same
-    weights in another precision keep their name."""
-    state = module.state_dict()
+def fingerprint_of(model) -> str:
+    """The fingerprint of a ModelPatcher's network with its LoRAs, whether or not ComfyUI has just written them, or another graph's, into the weights."""
+    original = {key.removeprefix("diffusion_model."): kept.weight for key, kept in model.backup.items()}
+    found = fingerprint(model.model.diffusion_model, original)
+    if not model.patches:
+        return found
+    digest = hashlib.sha256(found.encode())
+    for key in sorted(model.patches):
+        for strength, patch, of_model, *_ in model.patches[key]:
+            digest.update(f"{key} {strength} {of_model}".encode())
+            for part in getattr(patch, "weights", patch[1] if isinstance(patch, tuple) else ()):
+                if torch.is_tensor(part):
+                    digest.update(part.flatten()[:64].detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(module: torch.nn.Module, original: dict | None = None) -> str:
+    """16 hex digits that name a network's weights: all names and shapes, and the first values of some tensors as bfloat16, so that a copy in
+    bfloat16 keeps its name. original: {name: weight} of those that aren't as they were loaded."""
+    state = module.state_dict() | (original or {})
     names = sorted(state)
     digest = hashlib.sha256("\n".join(f"{name} {tuple(state[name].shape)}" for name in names).encode())
     for name in names[:: max(1, len(names) // SAMPLES)]:
@@ -39,7 +55,7 @@ def read(path: Path):
     """Raises rfnet.gates.GateError, OSError."""
     from ..rfnet.gates import Profile
 
-    return Profile.from_json(path.read_text(encoding="utf-8"), path.name)
+    return Profile.from_json(path.read_bytes(), path.name)
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
     if name != AUTO and name not in there:
         raise FileNotFoundError(f"there is no profile {name}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {', '.join(there) or 'none'})")
     candidates = [*there] if name == AUTO else [name]
-    about = (fingerprint(model.model.diffusion_model), fingerprint(reviewer.reviewer), settings) if candidates else ()
+    about = (fingerprint_of(model), fingerprint(reviewer.reviewer), settings) if candidates else ()
     for candidate in candidates:
         try:
             profile = read(there[candidate])

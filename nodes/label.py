@@ -38,17 +38,20 @@ class RFLabel(io.ComfyNode):
     @classmethod
     def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
         from ..rfnet.labelling import LabelFolder
+        from ..rfnet.remedies import replaced
         from ..rfnet.reviewer import check
 
         labels, pictures = LabelFolder(dataset_folder(dataset)), channels_first(images)
         check(pictures, product)
-        verdicts, notes = verdicts_of(report, len(pictures))
+        rows, notes = rows_in(report, len(pictures))
         added = there = 0
-        for picture, verdict in zip(pictures, verdicts):
+        for picture, row in zip(pictures, rows):
             stop_if_cancelled()
-            if verdict is LEFT_OUT:
+            if left_out(row):
                 continue
-            is_new = labels.add(to_picture(picture), cut_out(product), product.product.fingerprint, product.product.caption, prompt, verdict)
+            verdict = {"label": row["label"], "probability": row["probabilities"][row["label"]]} if row else None
+            placed = replaced(product, {change["remedy"]: change["after"] for change in row.get("remedies", ())})  # where RF Remedies had moved it
+            is_new = labels.add(to_picture(picture), cut_out(placed), product.product.fingerprint, product.product.caption, prompt, verdict)
             added, there = added + is_new, there + (not is_new)
         contents = labels.read()
         if contents.labels:
@@ -74,22 +77,26 @@ def cut_out(canvas):
     return Image.fromarray((planes * 255 + 0.5).byte().movedim(0, -1).cpu().numpy(), "RGBA")
 
 
-LEFT_OUT = object()
-
-
-def verdicts_of(report: str, count: int) -> tuple[list, list]:
-    """([a verdict as labelling.Item has it, None or LEFT_OUT for each of count pictures], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
+def rows_in(report: str, count: int) -> tuple[list, list]:
+    """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
     if not report.strip():
-        return [None] * count, []
+        return [{}] * count, []
     try:
         rows = rows_of(json.loads(report), count)
         if rows is None:
-            return [None] * count, ["the report speaks of other pictures and was not used"]
-        verdicts = [LEFT_OUT if row.get("dropped") or row.get("error") else {"label": row["label"], "probability": row["probabilities"][row["label"]]} for row in rows]
+            return [{}] * count, ["the report speaks of other pictures and was not used"]
+        given_up = sum(left_out(row) for row in rows)
+        for row in rows:
+            if not left_out(row):
+                row["probabilities"][row["label"]]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return [None] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
-    given_up = verdicts.count(LEFT_OUT)
-    return verdicts, [f"{given_up} given up early or broken were left out"] * bool(given_up)
+        return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
+    return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)
+
+
+def left_out(row: dict) -> bool:
+    """Whether an attempt shows no finished picture."""
+    return bool(row.get("dropped") or row.get("error"))
 
 
 def rows_of(report, count: int):

@@ -43,11 +43,15 @@ class RFProduct(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, mask_marks, caption, width, height, image_scale, alpha_threshold, position, mask_dilation, mask=None) -> io.NodeOutput:
+        from ..rfnet.pictures import PictureError
         from ..rfnet.product import Product as ProductPicture
         from ..rfnet.product import place
 
         product = ProductPicture.from_arrays(first(image).numpy(), product_mask(image, mask, mask_marks), caption)
-        canvas = place(product, width, height, image_scale, alpha_threshold, position, None if mask_dilation < 0 else mask_dilation)
+        try:
+            canvas = place(product, width, height, image_scale, alpha_threshold, position, None if mask_dilation < 0 else mask_dilation)
+        except PictureError as error:  # which of a folder's products it is
+            raise PictureError(f'the product "{caption}" can\'t be placed: {error}') from error
         return io.NodeOutput(canvas, channels_last(canvas.rgb[None]), canvas.inpaint_mask[None], channels_last(canvas.hint[None]))
 
 

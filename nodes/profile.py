@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from . import gates
 from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
-from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs
+from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs, single
 
 PREVIEW, VAE = "preview", "vae"  # what unfinished pictures are looked at through
 
@@ -79,14 +79,15 @@ def fitted(draw: Draw, seed: int):
     from ..rfnet.preview import Preview
 
     latent = draw.sample(seed, lambda step, steps, picture: None)
-    return Preview.fit(latent.cpu().float(), channels_first(draw.vae.decode(latent)).cpu().float())
+    decoded = draw.vae.decode(latent)
+    return Preview.fit(single(latent).cpu().float(), channels_first(decoded.reshape(-1, *decoded.shape[-3:])).cpu().float())
 
 
 def begun(path, model, reviewer, settings: dict):
     """The profile at this path, to be added to, or a new one. Raises GateError where it is one of something else."""
     from ..rfnet.gates import GateError, Profile
 
-    about = gates.fingerprint(model.model.diffusion_model), gates.fingerprint(reviewer.reviewer)
+    about = gates.fingerprint_of(model), gates.fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
     profile = gates.read(path)

@@ -1,6 +1,7 @@
 """RFRemedies: what the sampler may change after a rejected draw; and how a draw is changed."""
 
 import json
+import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -8,15 +9,20 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..rfnet.pictures import PictureError
 from ..rfnet.remedies import REMEDIES, Policy, replaced
 from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
 
 NO_WORDS = "RF Remedies has no CLIP or no words for it"
 NO_NEGATIVE = "there is no negative prompt"
+NO_GUIDANCE = "cfg is 1: the graph draws without guidance"
+OWN_GUIDANCE = "the guider guides in a way of its own"
+OTHER_WORDS = "the CLIP of RF Remedies is of another model family than the graph's prompts"
 NO_TUNED = "RF Remedies has no tuned ControlNet"
 NO_PLACE = "no ControlNet of the graph has RF Product's hint"
 OPTIONAL = ("avoid", "tuned")  # came later: last and optional, so that graphs saved before still run
+OFF = ("position", "scale")  # did not help where they were measured, and move the product away from where RF Product put it
 NOT_OURS = "the latent's noise mask is not RF Product's inpaint mask"
 
 
@@ -77,15 +83,22 @@ class RFRemedies(io.ComfyNode):
 
 def switch(remedy, optional: bool = False) -> io.Boolean.Input:
     tooltip = f"Answers {remedy.label}: {remedy.about}. From {remedy.neutral:g} to {remedy.bound:g}, {abs(remedy.step):g} at a time."
-    return io.Boolean.Input(remedy.name, default=True, optional=optional, tooltip=tooltip)
+    return io.Boolean.Input(remedy.name, default=remedy.name not in OFF, optional=optional, tooltip=tooltip)
 
 
 def impossible(draw, words: dict, tuned) -> dict:
     """{remedy: why it can't be used on this draw}."""
     canvas, latent = draw.canvas, draw.latent
     reasons = {name: NO_WORDS for name in ("contrast", "surface", "avoid") if name not in words}
+    for name, conds in (("contrast", "positive"), ("surface", "positive"), ("avoid", "negative")):
+        if name in words and any(text is not None and text.shape[-1] != words[name][0][0].shape[-1] for text, _ in draw.conditions.get(conds, ())):
+            reasons[name] = OTHER_WORDS
     if not draw.conditions.get("negative"):
-        reasons["avoid"] = NO_NEGATIVE
+        reasons |= dict.fromkeys(("avoid", "guidance"), NO_NEGATIVE)  # without one, more guidance would only make the model's prediction larger
+    elif draw.conditions.keys() - {"positive", "negative"}:
+        reasons["guidance"] = OWN_GUIDANCE
+    elif draw.settings(0)["cfg"] == 1:
+        reasons["guidance"] = NO_GUIDANCE
     controls = [control for name in draw.conditions for control in controls_of(draw.conditions[name])]
     if not controls:
         reasons["control"] = "no ControlNet is applied"
@@ -99,7 +112,7 @@ def impossible(draw, words: dict, tuned) -> dict:
     elif len({id(getattr(control, "control_model", control)) for control in holding}) > 1:
         reasons["tuned"] = "several ControlNets have RF Product's hint"
     mask = latent.get("noise_mask")
-    if mask is None or mask.shape[-2:] != canvas.inpaint_mask.shape or not torch.equal(mask.reshape(canvas.inpaint_mask.shape).cpu(), canvas.inpaint_mask):
+    if mask is None or mask.shape[-2:] != canvas.inpaint_mask.shape or mask.numel() != canvas.inpaint_mask.numel() or not torch.equal(mask.reshape(canvas.inpaint_mask.shape).cpu(), canvas.inpaint_mask):
         reasons |= dict.fromkeys(("dilation", "position", "scale"), NOT_OURS)
     elif any("concat_latent_image" in values for conds in draw.conditions.values() for _, values in conds):
         reasons |= dict.fromkeys(("dilation", "position", "scale"), "an inpainting model's own conditioning holds the product where it is")
@@ -170,7 +183,11 @@ class Answered:
     def placed(self, values: dict) -> tuple:
         """(canvas, latent) with the product moved, scaled and masked as the values say; those of the graph where they say nothing."""
         canvas, latent = self.draw.canvas, self.draw.latent
-        moved = replaced(canvas, values)
+        try:
+            moved = replaced(canvas, values)
+        except PictureError as error:  # a fine product that is too fine when it is smaller
+            logging.warning("RF Remedies: the product stays where it is: %s", error)
+            return canvas, latent
         if moved is canvas:
             return canvas, latent
         latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}

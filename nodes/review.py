@@ -33,15 +33,18 @@ class LoadedReviewer:
     def review(self, images: torch.Tensor, canvas, threshold: float, depth=None, saliency=None):
         """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own; depth, saliency (B, 1, H, W) or None for its own.
         Returns an rfnet.reviewer.Review."""
-        comfy.model_management.load_models_gpu([self.patcher])
-        return self.reviewer.review(images.to(self.patcher.load_device), canvas, threshold or None, depth, saliency)
+        self._load()
+        return self.reviewer.review(images, canvas, threshold or None, depth, saliency)  # which takes them to the device a few at a time
 
     def explain(self, images: torch.Tensor, canvas, review):
         """Why these reviewed images (B, 3, H, W) got their verdicts. Returns an rfnet.explain.Explanation."""
         from ..rfnet.explain import explain
 
-        comfy.model_management.load_models_gpu([self.patcher])
-        return explain(self.reviewer, images.to(self.patcher.load_device), canvas, review=review)
+        self._load()
+        return explain(self.reviewer, images, canvas, review=review)
+
+    def _load(self) -> None:
+        comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)  # in part it could not run: parameters that are no layer's would stay behind
 
 
 class RFLoadReviewer(io.ComfyNode):

@@ -54,7 +54,7 @@ class Draw:
         if (width, height) != (self.canvas.width, self.canvas.height):
             raise SamplingError(
                 f"the latent is for a picture of {width}x{height} but the product was placed on {self.canvas.width}x{self.canvas.height}: "
-                "encode the image that comes out of the same RF Product"
+                f"encode the image that comes out of the same RF Product, whose width and height must be multiples of {scale} for this VAE"
             )
 
     def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,7 +92,7 @@ class Draw:
         """As decode, of predicted clean latents, for a look."""
         if self.preview is None:
             return self.decode(samples)
-        return self.canvas.paste(self.preview(samples, self.canvas.height, self.canvas.width)).cpu()
+        return self.canvas.paste(self.preview(single(samples), self.canvas.height, self.canvas.width)).cpu()
 
     def sample(self, seed: int, look: Callable) -> torch.Tensor:
         """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to the last bit."""
@@ -209,6 +209,11 @@ class GuidedDraw(Draw):
         guider.model_patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
         guider.model_options = guider.model_patcher.model_options
         return replace(self, guider=guider)
+
+
+def single(samples: torch.Tensor) -> torch.Tensor:
+    """Latents of pictures (N, C, h, w), also out of those of a model that counts frames (N, C, 1, h, w)."""
+    return samples.movedim(2, 1).flatten(0, 1) if samples.ndim == 5 else samples
 
 
 def picture_inputs() -> list:

@@ -94,10 +94,8 @@ def _risk(text: str) -> float:
 
 def train(args) -> None:
     from .config import changes, read_config
-    from .processes import keep_memory
     from .train import Run
 
-    keep_memory()
     Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
 
 
@@ -211,7 +209,7 @@ def _lines(args):
     if not args.index:
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
-        images = [image for given in args.images for image in sorted(glob(given)) or [given]]  # Windows' shell leaves *.png as it is
+        images = [image for given in args.images for image in ([given] if Path(given).exists() else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
     base = Path(args.index).parent

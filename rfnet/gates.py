@@ -19,6 +19,7 @@ PARTS = (0.25, 0.5, 0.75, 1.0)  # of that share: losing fewer may be cheaper
 MOST = 3  # gates; each look costs a decode and a review
 LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
 FORMAT = "reliable-ads/gates"
+SETTINGS = {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"}  # of the sampler, that a profile holds for
 
 
 class GateError(ValueError):
@@ -198,7 +199,7 @@ class Profile:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str, name: str = "the profile") -> "Profile":
+    def from_json(cls, text: str | bytes, name: str = "the profile") -> "Profile":
         """Raises GateError on anything but what to_json wrote."""
         try:
             values = json.loads(text)
@@ -207,6 +208,8 @@ class Profile:
             values["gates"] = tuple(Gate(float(gate["progress"]), float(gate["threshold"])) for gate in values["gates"])
             profile = cls(**values)
             profile.draws
+            if lacking := sorted(SETTINGS - profile.settings.keys()):
+                raise ValueError(f"its settings lack {', '.join(lacking)}")
             return profile
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise GateError(f'"{name}" is no profile of early rejection ({error}): delete it, and profile again.') from error

@@ -31,16 +31,3 @@ def _in_fp32(forward):
             return forward(*map(full, inputs), **{name: full(value) for name, value in options.items()})
 
     return run
-
-
-def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library is glibc. A training step on a CPU frees and takes the same hundreds of megabytes
-    every time, and having the kernel hand out fresh pages for them costs a tenth of it (`benchmarks.reviewer --only step`). For processes that do nothing but train."""
-    import ctypes
-
-    trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(trim_threshold, -1), mallopt(mmap_max, 0)  # never; none

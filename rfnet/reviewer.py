@@ -80,10 +80,10 @@ class Reviewer(nn.Module):
             chunk, *given = (values if values is None else values[start:start + CHUNK].to(self._weight).clamp(0, 1) for values in (images, *outside))
             depth, saliency = self._look(chunk, *given)
             logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features))
-            depths.append(depth)
-            saliencies.append(saliency)
+            depths.append(depth.float().cpu())
+            saliencies.append(saliency.float().cpu())
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
-        return Review(probabilities, probabilities[:, 0] >= threshold, probabilities.argmax(1), torch.cat(depths).float().cpu(), torch.cat(saliencies).float().cpu(), notes)
+        return Review(probabilities, probabilities[:, 0] >= threshold, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes)
 
     def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:
         """The least p(available) to accept when `accept`, one of ACCEPT, decides: the given threshold (None: the weights' own), or

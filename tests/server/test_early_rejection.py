@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from reliable_ads.pocket.ldm import load_pocket
+from reliable_ads.pocket.train_lora import low_rank_updates, save_lora
 
-from .ads import ALWAYS, NEVER, ad, node, pixels, report_of
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, node, pixels, report_of
 
 STEPS = 10
 
@@ -84,6 +87,22 @@ def test_other_settings_are_not_profiled(client, strict):
     assert "not profiled" in report["early_rejection"]["profile"] and not report["attempts"][0]["dropped"]
     with pytest.raises(RuntimeError, match="does not fit this graph: it was made with another sampler_name"):
         client.outputs(ad(sampler__steps=STEPS, sampler__attempts=1, sampler__sampler_name="euler", sampler__threshold=ALWAYS, sampler__early_rejection="strict"))
+
+
+def test_a_profile_speaks_of_a_model_with_its_loras_whatever_comfyui_has_loaded(client, base, strict):
+    pockets, loras = base / "models" / "pocket", base / "models" / "loras"
+    loras.mkdir(exist_ok=True)
+    updates = low_rank_updates(load_pocket(pockets / CHECKPOINT, pockets / CONTROLNET).unet, 4)
+    with torch.no_grad():
+        for update in updates.values():
+            update.up.fill_(0.01)
+    save_lora(loras / "profiled.safetensors", updates)
+    for number, (lora, found) in enumerate(((0.7, False), (0.0, True), (0.7, False), (None, True))):  # so that each meets the other's weights in memory
+        graph = ad(sampler__steps=STEPS, sampler__attempts=1, sampler__threshold=ALWAYS, sampler__seed=100 + number)
+        if lora is not None:
+            graph["lora"] = node("LoraLoaderModelOnly", model=["models", 0], lora_name="profiled.safetensors", strength_model=lora)
+            graph["sampler"]["inputs"]["model"] = ["lora", 0]
+        assert (report_of(client.outputs(graph))["early_rejection"]["profile"] == "strict") is found, lora
 
 
 def test_off_draws_to_the_end(client, strict):

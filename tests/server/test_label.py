@@ -301,3 +301,15 @@ def log_after(server, size: int) -> str:
     with open(server.log, "rb") as file:
         file.seek(size)
         return file.read().decode()
+
+
+def test_a_product_that_a_remedy_moved_is_kept_where_it_was_painted(client, folder):
+    made = graph(folder)
+    made["sampler"]["inputs"] |= {"remedies": ["remedies", 0], "attempts": 1}
+    made["remedies"] = node("RFRemedies", contrast_words="", surface_words="", begin_at='[{"remedy": "scale", "before": 1, "after": 0.7}]', scale=True,
+                            **dict.fromkeys(("contrast", "guidance", "control", "dilation", "surface", "position", "avoid", "tuned"), False))  # fmt: skip
+    client.outputs(made)
+    client.outputs(without_sampler(folder))
+    boxes = [Image.open(path).getchannel("A").getbbox() for path in (folder.folder / "products").iterdir()]
+    smaller, placed = sorted(right - left for left, _, right, _ in boxes)
+    assert smaller < 0.8 * placed

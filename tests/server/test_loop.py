@@ -97,6 +97,18 @@ def test_each_remedy_changes_the_draw_and_a_report_draws_it_again(client, name, 
         assert not np.array_equal(pictures[0], pictures[1])
 
 
+def test_guidance_is_left_out_where_more_of_it_would_spoil_the_picture(client):
+    graph = advanced(remedies=["remedies", 0])
+    graph["remedies"] = with_remedies()["remedies"]
+    graph["guider"] = node("BasicGuider", model=["models", 0], conditioning=["control", 0])
+    report = report_of(client.outputs(graph))
+    assert "no negative prompt" in report["remedies"]["left_out"]["guidance"]
+    assert all(change["remedy"] != "guidance" for attempt in report["attempts"] for change in attempt["remedies"])
+    graph = with_remedies()
+    graph["sampler"]["inputs"]["cfg"] = 1.0
+    assert "cfg is 1" in report_of(client.outputs(graph))["remedies"]["left_out"]["guidance"]
+
+
 def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
     graph = with_remedies()
     graph["remedies"]["inputs"].pop("clip")

@@ -158,7 +158,7 @@ def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, mon
         step()
 
     run._step = failing
-    with pytest.raises(ConfigError, match="memory ran out at step 1 with every saving in use .*1 picture at a time; Tried to allocate 2.00 GiB.*lower size"):
+    with pytest.raises(ConfigError, match="memory ran out at step 1 with every saving in use .*1 picture at a time; Tried to allocate 2.00 GiB.*set precision to bf16.*goes on from there"):
         run()
     assert world(steps=3, batch=2, evaluate_every=10).step == 1
 

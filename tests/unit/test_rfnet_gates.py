@@ -1,5 +1,7 @@
 """Early rejection: thresholds lose no more than the stated share, cheap gates are found, and profiles know what they speak of."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,10 +82,17 @@ def test_a_profile_survives_its_file_and_takes_more_draws():
     assert again.fit().about["draws"] == 300
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "reliable-ads/gates"}', '{"format": "x"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "3", '"x"', b"\xff\xfe", '{"format": "reliable-ads/gates"}', '{"format": "x"}'])
 def test_other_files_are_refused(text):
     with pytest.raises(GateError, match="profile again"):
         Profile.from_json(text)
+
+
+def test_a_profile_without_all_settings_is_refused():
+    values = json.loads(profile().to_json())
+    values["settings"].pop("sampler_name")
+    with pytest.raises(GateError, match="its settings lack sampler_name.*profile again"):
+        Profile.from_json(json.dumps(values))
 
 
 def test_too_few_accepted_draws_are_refused():
