@@ -86,9 +86,7 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
         if rows is None:
             return [{}] * count, ["the report speaks of other pictures and was not used"]
         given_up = sum(left_out(row) for row in rows)
-        for row in rows:
-            if not left_out(row):
-                row["probabilities"][row["label"]]
+        [row["probabilities"][row["label"]] for row in rows if not left_out(row)]  # which another kind of report has not
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
     return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)

@@ -1,7 +1,6 @@
 """RFRemedies: what the sampler may change after a rejected draw; and how a draw is changed."""
 
 import json
-import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..rfnet.pictures import PictureError
 from ..rfnet.remedies import REMEDIES, Policy, replaced
 from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
@@ -183,11 +181,7 @@ class Answered:
     def placed(self, values: dict) -> tuple:
         """(canvas, latent) with the product moved, scaled and masked as the values say; those of the graph where they say nothing."""
         canvas, latent = self.draw.canvas, self.draw.latent
-        try:
-            moved = replaced(canvas, values)
-        except PictureError as error:  # a fine product that is too fine when it is smaller
-            logging.warning("RF Remedies: the product stays where it is: %s", error)
-            return canvas, latent
+        moved = replaced(canvas, values)
         if moved is canvas:
             return canvas, latent
         latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}

@@ -5,9 +5,11 @@ Each remedy is one number that starts where the graph has it, goes one step furt
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from .labels import LABELS
+from .pictures import PictureError
 from .product import Canvas, default_dilation
 
 EVERY = "every defect"
@@ -96,10 +98,15 @@ class Policy:
 
 
 def replaced(canvas: Canvas, values: dict) -> Canvas:
-    """The canvas with its product moved, scaled and masked as these values of "dilation", "position" and "scale" say; itself where they say nothing."""
+    """The canvas with its product moved, scaled and masked as these values of "dilation", "position" and "scale" say; itself where they say nothing, or where
+    the product can't be placed so: a fine one may be too fine when it is smaller."""
     dilation, down, scale = (values.get(name, neutral) for name, neutral in (("dilation", 0), ("position", 0), ("scale", 1)))
     if (dilation, down, scale) == (0, 0, 1):
         return canvas
     given, side = canvas.placing, min(canvas.width, canvas.height)
     reach = default_dilation(canvas.width, canvas.height) if given["mask_dilation"] is None else given["mask_dilation"]
-    return canvas.again(image_scale=given["image_scale"] * scale, down=given["down"] + down, mask_dilation=max(0, reach + round(dilation * side / 512)))
+    try:
+        return canvas.again(image_scale=given["image_scale"] * scale, down=given["down"] + down, mask_dilation=max(0, reach + round(dilation * side / 512)))
+    except PictureError as error:
+        logging.warning("the product stays where it is: %s", error)
+        return canvas
