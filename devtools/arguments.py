@@ -12,6 +12,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
     commands.add_parser("serve", help="leave ComfyUI running for a browser; further arguments go to ComfyUI")
+    for command in commands.choices.values():
+        command.add_argument("--comfyui", type=comfyui, metavar="DIR", help="a ComfyUI of yours, the folder of its main.py (default: one from PyPI)")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command in ("demo", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -46,6 +48,13 @@ def picture(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"there is no file {path}: give the path of a picture with transparency")
     return path.resolve()
+
+
+def comfyui(text: str) -> Path:
+    path = folder(text)
+    if not ((path / "main.py").is_file() and (path / "comfy_api" / "latest").is_dir() and (path / "requirements.txt").is_file()):
+        raise argparse.ArgumentTypeError(f"{path} holds no ComfyUI from 0.3.75 on: give the folder in which its main.py lies")
+    return path
 
 
 def folder(text: str) -> Path:

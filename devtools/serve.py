@@ -11,6 +11,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--comfyui")  # dev.py has read it
     mine, arguments = parser.parse_known_args(arguments)
     folder = ROOT / "out"
     print("starting ComfyUI ...", file=sys.stderr, flush=True)

@@ -112,9 +112,9 @@ def dev(monkeypatch, tmp_path):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "dev_under_test", module)
     spec.loader.exec_module(module)
+    monkeypatch.setitem(module.os.environ, "RELIABLE_ADS_COMFYUI", "")
     monkeypatch.setattr(module, "VENV", tmp_path)
-    monkeypatch.setattr(module, "LOG", tmp_path / "setup.log")
-    monkeypatch.setattr(module, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(module, "PYTHON_IN_VENV", sys.executable)
     return module
 
 
@@ -140,6 +140,20 @@ def test_a_failed_step_says_which_and_what_to_do(dev):
 @pytest.mark.parametrize("line, name", [("kornia>=0.7.1", "kornia"), ("pydantic~=2.0", "pydantic"), ("torch", "torch"), ('PyYAML==6 ; sys_platform == "x"', "pyyaml")])
 def test_requirement_names(dev, line, name):
     assert dev.requirement_name(line) == name
+
+
+def test_a_comfyui_that_was_brought_along_gets_an_environment_of_its_own(dev, tmp_path):
+    comfyui = tmp_path / "ComfyUI"
+    (comfyui / "comfy_api" / "latest").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        arguments.parse(["serve", "--comfyui", str(comfyui)])
+    (comfyui / "main.py").touch()
+    (comfyui / "requirements.txt").write_text("comfyui-frontend-package==1.49.6\ntorch\ncomfyui-embedded-docs==0.5.10\n# a comment\naiohttp>=3.11.8")
+    options, rest = arguments.parse(["test", "--comfyui", str(comfyui), "-k", "seeds"])
+    assert options.comfyui == comfyui and rest == ["-k", "seeds"]
+    dev.use(options.comfyui)
+    assert dev.VENV.name.startswith(".venv-ComfyUI-") and dev.VENV.parent == ROOT
+    assert dev.steps_for(comfyui)[1].arguments() == ["requests", "comfyui-frontend-package==1.49.6", "aiohttp>=3.11.8"]
 
 
 def test_the_manager_and_pip_install_the_same():
