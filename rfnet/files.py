@@ -1,8 +1,61 @@
-"""Files written whole or not at all: a killed process or a full disk leaves the old file or the new one, never half of one."""
+"""Files read only where they are files, and written whole or not at all: a killed process or a full disk leaves the old file or the new one."""
 
+import errno
 import os
+import stat
 from contextlib import contextmanager
 from pathlib import Path
+
+REASONS = {  # in words for the person who named the file
+    errno.ENOENT: "it does not exist: check the path",
+    errno.ENOTDIR: "it does not exist: check the path",
+    errno.EISDIR: "it is a folder: give the path of a file",
+    errno.EACCES: "the system forbids reading it: change its permissions",
+    errno.EPERM: "the system forbids reading it: change its permissions",
+    errno.ELOOP: "it is a link that leads to itself: give the file itself",
+    errno.ENAMETOOLONG: "its name is too long: check the path",
+}
+
+
+class NotAFile(OSError):
+    """A path names a pipe, a device or a socket, which might never end."""
+
+
+def quoted(value, most: int = 100) -> str:
+    """A path, name or value in quotes, as text of one line; from a long one the end is shown, which says more of a path."""
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+    return f'"{text if len(text) <= most else "…" + text[-most + 1:]}"'
+
+
+def reason(error: Exception) -> str:
+    """What an OSError or ValueError of opening a file means, and what to do, as the second half of a sentence without its full stop."""
+    if isinstance(error, NotAFile):
+        return "it is a pipe or a device: give the path of a file"
+    text = REASONS.get(getattr(error, "errno", None)) or getattr(error, "strerror", None) or str(error)
+    return f"{text[:1].lower()}{text[1:]}"
+
+
+def open_file(path):
+    """A regular file, opened to read its bytes; closes as any other. Raises OSError: NotAFile for pipes and devices, IsADirectoryError for folders."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        _check_regular(os.stat(path).st_mode)  # before it is opened: to open a device may do something
+        descriptor = os.open(path, flags)  # without waiting for a pipe's other end, should it be one by now
+    except ValueError as error:  # a NUL in the path
+        raise OSError(errno.ENOENT, str(error)) from None
+    try:
+        _check_regular(os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise NotAFile(errno.EINVAL, "it is a pipe or a device")
 
 
 @contextmanager
