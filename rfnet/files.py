@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REASONS = {  # in words for the person who named the file
-    errno.ENOENT: "it does not exist: check the path",
-    errno.ENOTDIR: "it does not exist: check the path",
-    errno.EISDIR: "it is a folder: give the path of a file",
-    errno.EACCES: "the system forbids reading it: change its permissions",
-    errno.EPERM: "the system forbids reading it: change its permissions",
-    errno.ELOOP: "it is a link that leads to itself: give the file itself",
-    errno.ENAMETOOLONG: "its name is too long: check the path",
+    errno.ENOENT: "does not exist: check the path",
+    errno.ENOTDIR: "does not exist: check the path",
+    errno.EISDIR: "is a folder: give the path of a file",
+    errno.EACCES: "may not be read: change its permissions",
+    errno.EPERM: "may not be read: change its permissions",
+    errno.ELOOP: "is a link that leads to itself: give the file itself",
+    errno.ENAMETOOLONG: "is too long for a name: check the path",
 }
 
 
@@ -27,12 +27,12 @@ def quoted(value, most: int = 100) -> str:
     return f'"{text if len(text) <= most else "…" + text[-most + 1:]}"'
 
 
-def reason(error: Exception) -> str:
-    """What an OSError or ValueError of opening a file means, and what to do, as the second half of a sentence without its full stop."""
+def refusal(path, error: OSError) -> str:
+    """One sentence about a file that could not be opened or read: which, why, and what to do."""
+    what = REASONS.get(error.errno)
     if isinstance(error, NotAFile):
-        return "it is a pipe or a device: give the path of a file"
-    text = REASONS.get(getattr(error, "errno", None)) or getattr(error, "strerror", None) or str(error)
-    return f"{text[:1].lower()}{text[1:]}"
+        what = "is a pipe or a device: give the path of a file"
+    return f"{quoted(path)} {what}." if what else f"{quoted(path)} can't be read ({error.strerror or error}): check the file and its disk."
 
 
 def open_file(path):
@@ -55,7 +55,7 @@ def _check_regular(mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
-        raise NotAFile(errno.EINVAL, "it is a pipe or a device")
+        raise NotAFile(errno.EINVAL, "a pipe or a device")
 
 
 @contextmanager

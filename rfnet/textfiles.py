@@ -5,7 +5,7 @@ import io
 from contextlib import contextmanager
 from pathlib import Path
 
-from .files import open_file, quoted, reason
+from .files import open_file, quoted, refusal
 
 LIMIT = 64 << 20  # bytes of a text that is held in memory as a whole
 TOML_LIMIT = 1 << 20
@@ -28,7 +28,7 @@ def read_text(path, limit: int = LIMIT) -> str:
         with open_file(path) as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise TextError(f"{quoted(path)} can't be read: {reason(error)}.") from error
+        raise TextError(refusal(path, error)) from error
     if len(content) > limit:
         raise TextError(f"{quoted(path)} is larger than {_size(limit)}: it can't be the text that is needed; check the path.")
     text = decoded(content, path)
@@ -56,7 +56,7 @@ def open_text(path):
     try:
         file = open_file(path)
     except OSError as error:
-        raise TextError(f"{quoted(path)} can't be read: {reason(error)}.") from error
+        raise TextError(refusal(path, error)) from error
     with file:
         try:
             head = file.read(4096)
@@ -72,16 +72,21 @@ def open_text(path):
 
 def read_toml(path) -> dict:
     """The table of a TOML file. Raises TextError, which says how a Windows path is written where one may be at fault."""
-    toml, text = toml_reader(), read_text(path, TOML_LIMIT)
+    return parse_toml(read_text(path, TOML_LIMIT), quoted(path))
+
+
+def parse_toml(text: str, name: str) -> dict:
+    """The table of a TOML text, which errors call `name`. Raises TextError."""
+    toml = toml_reader()
     try:
         values = toml.loads(text)
     except (ValueError, RecursionError) as error:
         fault = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:150]
-        raise TextError(f"{quoted(path)} is no TOML ({fault}){_slashes(text)}.") from error
-    for name, value in _texts(values):
+        raise TextError(f"{name} is no TOML ({fault}){_slashes(text)}.") from error
+    for key, value in _texts(values):
         if any(sign < " " for sign in value) and value not in text:  # they came out of escapes such as \t or \n
             raise TextError(
-                f"{quoted(path)} has a tab, a line break or the like in {quoted(name, 40)} ({value[:60]!r}), which backslashes"
+                f"{name} has a tab, a line break or the like in {quoted(key, 40)} ({value[:60]!r}), which backslashes"
                 " make out of a Windows path: write paths with / or in single quotes."
             )
     return values
