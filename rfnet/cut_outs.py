@@ -1,7 +1,6 @@
 """A folder of product pictures: which files count, what their captions are, and what is left out, which is never silent."""
 
 import os
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from .colours import PictureError
-from .files import quoted, refusal
+from .files import quoted, same_name
 from .textfiles import TextError, read_text
 
 KEEPING_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF", "GIF", "HEIF")  # formats that keep transparency
@@ -71,7 +70,7 @@ def read_folder(folder) -> CutOuts:
         try:
             found.items.append((folder / name, _caption(folder / name, texts)))
         except TextError as error:
-            found.broken[name] = f"its caption {error}"
+            found.broken[name] = "its caption " + str(error).replace(quoted(folder), "").replace(f"{folder}{os.sep}", "")
     if not found.items and not found.broken:
         left = f"; left out: {found.left_out}" if found.left_out else ""
         raise PictureError(f"{quoted(folder)} holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency{left}.")
@@ -101,7 +100,7 @@ def _hidden(name: str) -> bool:
 
 def _plain(name: str) -> str:
     """A file's name without ending, so that names in one and in the other Unicode form are the same, as macOS and others write them."""
-    return unicodedata.normalize("NFC", os.path.splitext(name)[0])
+    return same_name(os.path.splitext(name)[0])
 
 
 def _caption(path: Path, texts: dict) -> str:

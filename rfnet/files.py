@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from contextlib import contextmanager
+import unicodedata
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REASONS = {  # in words for the person who named the file
@@ -21,6 +22,20 @@ class NotAFile(OSError):
     """A path names a pipe, a device or a socket, which might never end."""
 
 
+class NotWritten(OSError):
+    """A file can't be written. errno and strerror are the system's; the message is one sentence that names the folder and what is left of the file."""
+
+    def __init__(self, error: OSError, path: Path):
+        super().__init__(error.errno, error.strerror or str(error))
+        full = self.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+        way = "free some disk space, or choose another folder" if full else "choose another folder, or change its permissions"
+        left = "is as it was before" if path.is_file() else "was not written"
+        self.sentence = f"the folder {quoted(path.parent)} can't be written ({self.strerror}): {way}; {quoted(path.name, 60)} {left}."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 def quoted(value, most: int = 100) -> str:
     """A path, name or value in quotes, as text of one line; from a long one the end is shown, which says more of a path."""
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
@@ -35,8 +50,35 @@ def refusal(path, error: OSError) -> str:
     return f"{quoted(path)} {what}." if what else f"{quoted(path)} can't be read ({error.strerror or error}): check the file and its disk."
 
 
+def same_name(name: str) -> str:
+    """What two names have in common that look the same: macOS writes letters with accents in two signs, others in one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def on_disk(path) -> Path:
+    """The path as the disk spells it, where nothing else differs than how Unicode writes its letters; else the path as it is."""
+    path = Path(path)
+    if os.fspath(path).isascii() or path == path.parent or os.path.lexists(path):
+        return path
+    parent, wanted = on_disk(path.parent), same_name(path.name)
+    try:
+        found = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
+    except (OSError, ValueError):
+        found = path.name
+    return parent / found
+
+
 def open_file(path):
     """A regular file, opened to read its bytes; closes as any other. Raises OSError: NotAFile for pipes and devices, IsADirectoryError for folders."""
+    try:
+        return _opened(path)
+    except FileNotFoundError:
+        if (other := on_disk(path)) == Path(path):
+            raise
+        return _opened(other)
+
+
+def _opened(path):
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         _check_regular(os.stat(path).st_mode)  # before it is opened: to open a device may do something
@@ -62,18 +104,23 @@ def _check_regular(mode: int) -> None:
 def whole(path):
     """`with whole(path) as partial:` write to `partial`; it becomes `path` when the block ends well, and is removed when it doesn't. Makes the folder.
 
-    Raises OSError when the disk refuses; a file that was there before is then untouched.
+    Raises NotWritten, an OSError, when the disk refuses; a file that was there before is then untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except NotWritten:
+        raise
+    except OSError as error:
+        raise NotWritten(error, path) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def plain(name: str) -> bool:

@@ -5,15 +5,17 @@ import io
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .data import DataError, count_labels
-from .pictures import PictureError, to_rgba
+from .packed import ArchiveError
+from .pictures import PictureError, decode
 from .product import Product, place
 from .spans import Texts, hash_text, mix
 
 SHOWN = 5  # sentences kept per kind of finding
 SAME, MOST = 32, 0.85  # on one canvas, this share of the product's pixels differs by less than so many of 255: scaling and compression change less
+LONGEST = 65535  # pixels on a side of a picture, LARGEST squared in all
 PLACED = 512  # a product that has to be placed first is placed on a canvas of at most this many pixels a side
 
 
@@ -166,16 +168,13 @@ class Samples:
         """A picture as RGBA, at least `size` large where it is stored larger, and the (width, height) that it is stored with."""
         files = self.files[role]
         try:
-            with Image.open(io.BytesIO(files.read(row))) as image:
-                width, height = image.size
-                image.draft(None, (2 * self.size, 2 * self.size))  # a JPEG is decoded at the smallest scale that is still twice as fine
-                image.load()
-                picture = to_rgba(ImageOps.exif_transpose(image), "the file")
-                turned = (width > height) != (picture.width > picture.height)
-                return picture, (height, width) if turned else (width, height)
-        except Exception as error:  # on damaged bytes Pillow's readers raise anything
-            reason = "no picture that Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
-            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({reason}): replace the file, or take out its line.') from error
+            content = io.BytesIO(files.read(row))
+        except (ArchiveError, OSError) as error:
+            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({error}): replace the file, or take out its line.') from error
+        try:  # a JPEG is decoded at the smallest scale that is still twice as fine
+            return decode(content, f'the {role} "{files.name(row)}"', smallest=1, largest=LONGEST, fit=2 * self.size)
+        except PictureError as error:
+            raise BrokenSample(str(error)) from error
 
     def _placed(self, product: Image.Image, shape: tuple, row: int) -> Image.Image:
         shrink = min(1, PLACED / max(shape))

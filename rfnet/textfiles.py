@@ -24,6 +24,12 @@ class TextError(ValueError):
 
 def read_text(path, limit: int = LIMIT) -> str:
     """A whole text file, lines ending in "\\n". limit: the most bytes that it may have. Raises TextError."""
+    text = decoded(read_bytes(path, limit), path)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path, limit: int = 1 << 32) -> bytes:
+    """The bytes of a regular file, at most `limit` of them. Raises TextError."""
     try:
         with open_file(path) as file:
             content = file.read(limit + 1)
@@ -31,8 +37,7 @@ def read_text(path, limit: int = LIMIT) -> str:
         raise TextError(refusal(path, error)) from error
     if len(content) > limit:
         raise TextError(f"{quoted(path)} is larger than {_size(limit)}: it can't be the text that is needed; check the path.")
-    text = decoded(content, path)
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return content
 
 
 def decoded(content: bytes, path) -> str:

@@ -260,7 +260,7 @@ def test_products_and_prompts_are_looked_at_first(folder):
     (folder / "none").mkdir()
     with pytest.raises(ConfigError, match='the product folder ".*none" holds no product pictures .*: give a folder of cut-outs'):
         read_products(folder / "none")
-    with pytest.raises(ConfigError, match='nowhere" can.t be read \(No such file'):
+    with pytest.raises(ConfigError, match='nowhere" can.t be read .No such file'):
         read_products(folder / "nowhere")
     Image.new("RGB", (40, 40), "red").save(folder / "none" / "flat.png")
     with pytest.raises(ConfigError, match='no product can be used, first "flat.png": .* give cut-outs with a transparent background'):
@@ -268,13 +268,15 @@ def test_products_and_prompts_are_looked_at_first(folder):
     (folder / "empty.txt").write_text("\n  \n# only this\n")
     with pytest.raises(ConfigError, match="hold no line with a prompt: write one prompt per line"):
         read_prompts(folder / "empty.txt")
-    with pytest.raises(ConfigError, match="can't be read"):
+    with pytest.raises(ConfigError, match="none.txt\" does not exist"):
         read_prompts(folder / "none.txt")
     (folder / "marked.txt").write_text("\ufeff# places\non sand\n", encoding="utf-8")
     assert read_prompts(folder / "marked.txt") == ["on sand"]
 
 
 def test_a_damaged_product_is_named_and_the_others_go_on(folder):
+    (folder / "products" / "red.png").write_bytes((folder / "products" / "blue_bottle.png").read_bytes())
+    (folder / "products" / "red.txt").write_text("a red thing\n")
     (folder / "products" / "blue_bottle.txt").write_bytes("eine Flasche aus Weißglas".encode("latin-1"))
     (folder / "products" / "cut.png").write_bytes(b"\x89PNG\r\n")
     (folder / "products" / "._cut.png").write_bytes(b"what macOS leaves")
