@@ -51,7 +51,7 @@ def test_json_without_a_name_prints_one_object_per_line(folder, capsys):
     ({"image": "nowhere.png"}, '"nowhere.png" does not exist: check the path'), ({"image": "text.png"}, '"text.png" is not a picture that can be read'),
     ({"product": "nowhere.png"}, '"nowhere.png" does not exist'), ({"product": "no_alpha.jpg"}, '"no_alpha.jpg": the product fills its whole picture'),
     ({"weights": "broken.safetensors"}, '"broken.safetensors" '), ({"json": "ad1.png"}, 'ad1.png" after --json is no name of a .json file'),
-    ({"image": "."}, "is a folder: give the path of a picture file"), ({"json": "text.png/out.json"}, "text.png"),
+    ({"image": "."}, "is a folder: give the path of a file"), ({"json": "text.png/out.json"}, "text.png"),
 ])
 def test_bad_input_is_one_sentence(folder, capsys, changes, message):
     given = {"image": "ad0.png", "product": "product.png", "weights": str(DEFAULT_WEIGHTS), "json": str(folder / "never.json"), **changes}
