@@ -99,7 +99,9 @@ def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
+    run = Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))
+    run()
+    args.status = 1 if run.damaged else 0
 
 
 def blend_two(args) -> None:
@@ -118,6 +120,9 @@ def maps(args) -> None:
     summary = precompute_maps(samples, estimator, args.out, args.size, progress=lambda chunks: tqdm(chunks, desc="maps", unit="chunk"), name=estimator.name, workers=args.workers)
     for sentence in summary["broken"]:
         print(f"no maps: {sentence}", file=sys.stderr)
+    if samples.findings.counts:
+        print(samples.findings, file=sys.stderr)
+    args.status = 1 if summary["broken"] or samples.findings.damaged else 0
     print(f"maps of {summary['samples']} samples by {estimator.name} in {args.out}")
 
 
@@ -171,14 +176,14 @@ def _logits(args, limit=None):
         print(f"rfnet: these weights were trained with {trained} maps and look at {scenes.map_name or BUILTIN} ones.", file=sys.stderr)
     if scenes.findings.counts:
         print(scenes.findings, file=sys.stderr)
+    args.status = 1 if scenes.findings.damaged else 0
     return scenes, predict(rfnet, mapnet, scenes, progress=lambda steps: tqdm(steps, desc="review", disable=args.json)), metadata
 
 
 def review(args) -> None:
     if isinstance(args.json, str) and not args.json.endswith(".json"):
         raise PictureError(f'"{args.json}" after --json is no name of a .json file: give one, or put --json last.')
-    lines, rows = list(_lines(args)), []
-    reviewer = load_reviewer(args.weights)
+    reviewer, lines, rows = load_reviewer(args.weights), list(_lines(args)), []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
     say = (lambda text: None) if args.json is True else lambda text: print(text, flush=True)

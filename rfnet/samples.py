@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image
 
 from .data import DataError, count_labels
+from .labels import UNSUITABLE
 from .packed import ArchiveError
 from .pictures import PictureError, decode
 from .product import Product, place
 from .spans import Texts, hash_text, mix
 
 SHOWN = 5  # sentences kept per kind of finding
+HARMLESS = (UNSUITABLE, "unlabelled_images", "duplicate_lines")  # findings that a data set may well have
 SAME, MOST = 32, 0.85  # on one canvas, this share of the product's pixels differs by less than so many of 255: scaling and compression change less
 LONGEST = 65535  # pixels on a side of a picture, LARGEST squared in all
 PLACED = 512  # a product that has to be placed first is placed on a canvas of at most this many pixels a side
@@ -39,6 +41,11 @@ class Findings:
             self.counts[kind] = self.counts.get(kind, 0) + count
             kept = self.sentences.setdefault(kind, [])
             kept += sentences[:SHOWN - len(kept)]
+
+    @property
+    def damaged(self) -> int:
+        """How many findings mean that something is wrong, and not only that it wasn't asked for or came twice."""
+        return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)
 
     def __str__(self) -> str:
         lines = list(self.notes)
@@ -155,13 +162,16 @@ class Samples:
         return samples, broken
 
     def without_broken(self, progress=iter) -> "Samples":
-        """The samples that can be read, the others counted in the findings. Opens every picture; progress wraps the rows, as tqdm does."""
+        """The samples that can be read, the others counted in the findings. Opens every picture; progress wraps the rows, as tqdm does. Raises
+        DataError where none can be read."""
         findings = Findings(dict(self.findings.counts), {kind: list(kept) for kind, kept in self.findings.sentences.items()}, list(self.findings.notes))
         kept = np.ones(len(self), bool)
         for row in progress(range(len(self))):
             for _, sentence in self.read_many([row])[1]:
                 kept[row] = False
                 findings.add("broken_files", sentence)
+        if len(self) and not kept.any():
+            raise DataError(f"none of {len(self)} samples can be read, first: {findings.sentences['broken_files'][0]}")
         return replace(self.select(kept), findings=findings)
 
     def _open(self, role: str, row: int) -> tuple:
