@@ -298,3 +298,9 @@ def test_32_bit_greys_of_unknown_scale_are_refused(tmp_path):
 def test_broken_exif_is_no_reason_to_refuse(tmp_path):
     for number, exif in enumerate((b"Exif\0\0II*\0" + b"\xff" * 40, b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x05\0\0\0\0")):
         assert open_picture(save(tmp_path, Image.new("RGB", (40, 20)), f"{number}.jpg", exif=exif)).shape == (20, 40, 4)
+
+
+def test_deep_greys_whose_zero_is_white_are_turned(tmp_path):
+    picture = Image.fromarray(np.full((32, 32), 60000, np.uint16))
+    read = open_picture(save(tmp_path, picture, "negative.tif", tiffinfo={262: 0}))
+    assert read[5, 5, :3].tolist() == pytest.approx([1 - 60000 / 65535] * 3, abs=1 / 255)
