@@ -123,12 +123,16 @@ def _stored(image: Image.Image) -> str:
 
 
 def _check_work(image: Image.Image, file, name: str) -> None:
-    """Refuse a progressive JPEG with so many scans that it is made to keep a machine busy."""
+    """Refuse files that are made to keep a machine busy: TIFFs of huge tiles, progressive JPEGs of many scans."""
+    if image.format == "TIFF":
+        width, height = (image.tag_v2.get(tag, 0) for tag in (322, 323))  # of a tile
+        if width * height > LARGEST**2:
+            raise PictureError(f"{name} is stored in tiles of {width}x{height} pixels: save it again as PNG or WebP.")
     if not image.info.get("progressive"):
         return
     place = file.tell()
     file.seek(0)
-    scans = file.read().count(b"\xff\xda")
+    scans = sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(1 << 20), b""))
     file.seek(place)
     if scans * image.width * image.height > MOST_WORK:
         raise PictureError(
