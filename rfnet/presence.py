@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .cutout import OPAQUE, PURE
+from .parts import OPAQUE, PURE
 from .product import Canvas
 
 ALIKE = 0.2  # largest difference of a channel at which two pixels can be the same thing in another light

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .cutout import VISIBLE, Parts, take_apart
+from .parts import VISIBLE, Parts, take_apart
 from .painting import canny_hint, default_dilation, inpaint_mask
 from .pictures import PictureError, check_size, open_picture
 

@@ -7,7 +7,7 @@ from reliable_ads.rfnet.presence import missing
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.reviewer import MISSING, Reviewer, annotate
 
-from .cut_outs import GREEN, RED, as_bytes, bottle_shapes, mug, painted
+from .drawn_products import GREEN, RED, as_bytes, bottle_shapes, mug, painted
 from .rfnet_examples import small_networks
 
 

@@ -8,7 +8,7 @@ import torch
 from reliable_ads.rfnet.pictures import PictureError
 from reliable_ads.rfnet.product import Product, place
 
-from .cut_outs import (
+from .drawn_products import (
     BLACK, DARK, GREEN, RED, WHITE, as_bytes, bottle_shapes, cut_from, glass_bottle, mug, mug_with_shadow, over, painted, premultiplied, ring,
 )  # fmt: skip
 
