@@ -104,6 +104,6 @@ def product_mask(image: torch.Tensor, mask: torch.Tensor | None, marks: str):
             return None
         raise PictureError(
             "the product picture has no transparency, so nothing says which pixels are the product: "
-            "use a PNG with a transparent background, or connect a mask"
+            "use a PNG with a transparent background, or connect a mask, or save it again with an alpha channel (32-bit PNG), or use RF Product Folder"
         )
     return 1 - mask.cpu().float().numpy()

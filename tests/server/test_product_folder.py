@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from reliable_ads.rfnet.album import Album, entries
+from reliable_ads.rfnet.cut_outs import endings
 from reliable_ads.rfnet.pictures import cut_outs
 
 from .ads import ad, cut_out, node, pixels
@@ -131,6 +132,18 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
     assert "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]  # and not an error, where the rest is done
 
 
+def test_what_is_no_product_picture_is_named_and_hidden_files_are_passed_over(client, folder):
+    for name in ("photo.jpg", "other.JPG", "list.heic", "._tin.png", "Thumbs.db"):
+        (folder / name).write_bytes(b"not looked at")
+    (folder / "bottles").mkdir()
+    (folder / "tin.txt").write_bytes("罐".encode("gbk"))
+    Image.fromarray(np.asarray(cut_out())).save(folder / "wide.avif" if ".avif" in endings() else folder / "wide.gif")
+    outputs = client.outputs(listing(folder))
+    lines = outputs["summary"]["text"][0].splitlines()
+    assert "Left out: 3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)." in lines and len(outputs["placed"]["images"]) == 6
+    assert any(line.startswith('Left out: tin.png: its caption "tin.txt" is not in UTF-8, line 1: save it as UTF-8') for line in lines)
+
+
 def test_a_folder_of_nothing_but_broken_files(client, folder):
     for path in folder.glob("*.png"):
         path.write_bytes(b"nothing")
@@ -153,7 +166,7 @@ def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
     [
         ({"folder": ""}, "has no folder: write into"),
         ({"folder": "not_there"}, "can't be read (No such file or directory): give the path of a folder"),
-        ({"folder": "."}, "holds no product pictures (.png, .webp, .tif, .tiff): give a folder of cut-outs with transparency"),
+        ({"folder": "."}, "holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency"),
         ({"prompts": " \n\n"}, "has no prompt: write one per line"),
         ({"album": ""}, "can't name an album"),
         ({"album": "../elsewhere"}, "can't name an album"),
