@@ -7,11 +7,18 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
+from .checked import checked
 from .edge import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
+from .inputs import quoted
 
 NAME = re.compile(r"[\w-]{1,64}")
 
 
+@checked(
+    checks={"dataset": lambda name: dataset_folder(name)},
+    advanced=("blind",),
+    aliases=("annotate", "rate images", "label dataset", "quality check"),
+)
 class RFLabel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -64,7 +71,7 @@ class RFLabel(io.ComfyNode):
 def dataset_folder(name: str) -> Path:
     """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
     if not NAME.fullmatch(name):
-        raise ValueError(f'"{name}" can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
+        raise ValueError(f'{quoted(name)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_output_directory()) / "labels" / name
 
 
@@ -87,7 +94,7 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
             return [{}] * count, ["the report speaks of other pictures and was not used"]
         given_up = sum(left_out(row) for row in rows)
         [row["probabilities"][row["label"]] for row in rows if not left_out(row)]  # which another kind of report has not
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
     return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)
 

@@ -5,9 +5,14 @@ import logging
 import torch
 from comfy_api.latest import io
 
+from .checked import checked
 from .edge import CATEGORY, Product, channels_last
 
 
+@checked(
+    advanced=("alpha_threshold", "position", "mask_dilation"),
+    aliases=("product ad", "product photo", "cut-out", "background", "inpaint product", "canny hint"),
+)
 class RFProduct(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

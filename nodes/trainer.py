@@ -18,6 +18,7 @@ from server import PromptServer
 
 from ..rfft.curves import curves, glance
 from . import controlnet_loader, pocket_models
+from .checked import checked
 from .edge import CATEGORY, from_pictures, stop_if_cancelled
 from .folders import path_of
 from .product_folder import product_folder
@@ -28,6 +29,17 @@ OWN = ("checkpoint", "controlnet", "products", "prompts", "folder", "name", "rev
 PREVIEW = 768  # pixels
 
 
+@checked(
+    checks={
+        "checkpoint": lambda name: checkpoint_path(name),
+        "control_net_name": lambda name: path_of(controlnet_loader.folder_of(name), name),
+        "reviewer_name": lambda name: path_of("rfnet", name),
+        "folder": lambda name: product_folder(name, "RF Train ControlNet"),
+        "advanced": lambda text: table(text),
+    },
+    advanced=("learning_rate", "loss", "beta", "training_seed", "advanced"),
+    aliases=("train controlnet", "fine-tune controlnet", "RFFT", "reward training"),
+)
 class RFTrainer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -90,6 +102,15 @@ def checkpoints() -> list[str]:
     return own + [name for name in pocket_models.pocket_files(pocket_models.CHECKPOINT_KEY) if name not in own]
 
 
+def is_pocket(checkpoint: str) -> bool:
+    return folder_paths.get_full_path("checkpoints", checkpoint) is None and folder_paths.get_full_path("pocket", checkpoint) is not None
+
+
+def checkpoint_path(name: str) -> str:
+    """Raises FileNotFoundError naming file and folder."""
+    return path_of("pocket" if is_pocket(name) else "checkpoints", name)
+
+
 def check_packages() -> None:
     """Raises ImportError with one sentence that names what to install."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
@@ -104,9 +125,9 @@ class Job:
         from ..rfft.config import config_of
         from ..rfft.loading import FAMILIES, check_models
 
-        self.pocket = folder_paths.get_full_path("checkpoints", checkpoint) is None and folder_paths.get_full_path("pocket", checkpoint) is not None
+        self.pocket = is_pocket(checkpoint)
         self.family = tuning.FAMILY["pocket"] if self.pocket else FAMILIES["diffusers"]
-        self.checkpoint = path_of("pocket" if self.pocket else "checkpoints", checkpoint)
+        self.checkpoint = checkpoint_path(checkpoint)
         self.controlnet = path_of(controlnet_loader.folder_of(controlnet), controlnet)
         usual = tuning.SAMPLING if self.pocket else usual_for(check_models(self.checkpoint, self.controlnet)[0])
         files = {"checkpoint": self.checkpoint, "controlnet": self.controlnet, "reviewer": path_of("rfnet", reviewer), "products": "", "prompts": "", "family": "pocket" if self.pocket else "diffusers"}
