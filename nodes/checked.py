@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from functools import wraps
 
-from .inputs import check_link, value_of
+from .inputs import WIDGETS, check_link, value_of
 
 PACK = __name__.rpartition(".nodes.")[0]
 
@@ -72,6 +72,8 @@ def converted(cls, checks: dict, values: dict) -> dict:
     for name, kind, about, required in inputs_of(cls):
         if name in values and (required or values[name] is not None):
             found[name] = checked_value(name, kind, about, values[name], checks.get(name), linked=True)
+        elif values.get(name, 0) is None and kind in WIDGETS:
+            del found[name]  # an optional one that is left empty keeps its default
     return found
 
 
