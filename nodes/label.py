@@ -7,6 +7,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
+from ..rfnet.labelling import JOURNAL, TABLE
 from .checked import checked
 from .edge import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 from .inputs import quoted
@@ -69,10 +70,14 @@ class RFLabel(io.ComfyNode):
 
 
 def dataset_folder(name: str) -> Path:
-    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
+    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere, and on links that do."""
     if not NAME.fullmatch(name):
         raise ValueError(f'{quoted(name)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
-    return Path(folder_paths.get_output_directory()) / "labels" / name
+    folder = Path(folder_paths.get_output_directory()) / "labels" / name
+    for path in (folder, *(folder / part for part in (JOURNAL, TABLE, "pictures", "products"))):
+        if path.is_symlink():
+            raise ValueError(f'"{path}" is a symbolic link, which RF Label does not follow: put the folder or file itself there.')
+    return folder
 
 
 def cut_out(canvas):
