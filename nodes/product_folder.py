@@ -68,7 +68,7 @@ class RFProductFolder(io.ComfyNode):
             category=CATEGORY,
             description="A folder of products with a list of prompts in one queue entry. Pictures, verdicts and costs go into an album with a page to look at; a stopped run goes on where it was.",
             inputs=[
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency (PNG, WebP, TIFF), anywhere, or below ComfyUI's input folder. A caption stands in a .txt of the same name, or is the file's name."),
+                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency (PNG, WebP, TIFF), below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists. A caption stands in a .txt of the same name, or is the file's name."),
                 io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line. Every product is painted with every prompt; {caption} stands for the product's caption."),
                 io.String.Input("album", default="my_products", tooltip="Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not drawn again: use another album for other models or settings, or delete a picture to have it drawn anew."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Each product and prompt gets a seed of its own from this one, whatever else is in the folder. The page names it."),

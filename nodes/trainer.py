@@ -52,7 +52,7 @@ class RFTrainer(io.ComfyNode):
                 io.Combo.Input("checkpoint", options=checkpoints(), tooltip="The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints, or a pocket checkpoint. It is not changed."),
                 io.Combo.Input("control_net_name", options=controlnet_loader.base_files(), tooltip="The canny ControlNet to tune, of the same kind as the checkpoint. It is not changed: what is learned goes into a file of its own."),
                 io.Combo.Input("reviewer_name", options=folder_paths.get_filename_list("rfnet"), tooltip="The reviewer to learn from, from models/rfnet. It teaches its mistakes, too: take one that was trained on pictures like yours."),
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency, anywhere, or below ComfyUI's input folder; the more the better. demo_products holds four to try."),
+                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency, below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists; the more the better. demo_products holds four to try."),
                 io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line, as you will use them. Every product is drawn with every prompt; {caption} stands for the product's caption."),
                 io.String.Input("result_name", default="my_reliable_canny", tooltip="Name of the file in models/controlnet. Letters, digits, - and _."),
                 io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Steps of training. Each draws a batch and makes four small updates. Queue again with more steps and it goes on."),
