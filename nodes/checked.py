@@ -57,8 +57,11 @@ def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), ali
 
 
 def check(cls, checks: dict, linked: dict, values: dict) -> None:
-    """While queueing: linked is {input: the type of the output}, values are what is written. Raises a sentence; ComfyUI's own checks, which differ
-    between its versions, are left out for a node with a validate_inputs that takes all inputs and input_types."""
+    """While queueing: linked is {input: the type of the output}, values are what is written.
+
+    ComfyUI leaves its own checks, which differ between its versions, to a validate_inputs that takes all inputs and input_types. The sentence is
+    raised: one that is returned would be repeated for every input, and left out where newer pages show it first.
+    """
     for name, kind, about, required in inputs_of(cls):
         if name in linked:
             check_link(name, kind, about, linked[name])

@@ -91,6 +91,8 @@ def cut_out(canvas):
 
 def rows_in(report: str, count: int) -> tuple[list, list]:
     """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
+    from ..rfnet.remedies import Policy
+
     if not report.strip():
         return [{}] * count, []
     try:
@@ -98,7 +100,10 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
         if rows is None:
             return [{}] * count, ["the report speaks of other pictures and was not used"]
         given_up = sum(left_out(row) for row in rows)
-        [row["probabilities"][row["label"]] for row in rows if not left_out(row)]  # which another kind of report has not
+        for row in rows:  # another kind of report has none of this
+            if not left_out(row):
+                float(row["probabilities"][row["label"]])
+                Policy().begin_at(row.get("remedies", []))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
     return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)

@@ -84,9 +84,10 @@ def changes_of(begin_at: str) -> list:
     """The remedies of one attempt in a report, none where the text is empty. Raises ValueError on what is no such list."""
     try:
         changes = json.loads(begin_at) if begin_at.strip() else []
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'begin_at is no list of remedies ({error}): paste the value of "remedies" of one attempt in a report, or leave it empty.') from error
-    Policy().begin_at(changes)
+        Policy().begin_at(changes)
+    except (ValueError, RecursionError, AttributeError) as error:
+        found = str(error)[:200]
+        raise ValueError(f'begin_at is no list of remedies ({found}): paste the value of "remedies" of one attempt in a report, or leave it empty.') from error
     return changes
 
 

@@ -176,8 +176,8 @@ def table(advanced: str) -> dict:
 
     try:
         values = toml_reader().loads(advanced)
-    except ValueError as error:
-        raise ConfigError(f'"advanced" is no TOML ({error}): write one key = value per line, such as size = 768.') from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f'"advanced" is no TOML ({str(error)[:200]}): write one key = value per line, such as size = 768.') from error
     if taken := sorted(set(values) & set(OWN)):
         raise ConfigError(f'"advanced" sets {", ".join(taken)}: use the node\'s own inputs for that, or `rfft train` on the command line.')
     return values
