@@ -7,8 +7,9 @@
 from collections.abc import Callable
 from functools import wraps
 
-from .inputs import WIDGETS, check_link, value_of
+from .inputs import WIDGETS, check_link, shown, value_of
 
+LONGEST = 400  # characters of a sentence
 PACK = __name__.rpartition(".nodes.")[0]
 
 
@@ -103,5 +104,5 @@ def with_sentences(work: Callable):
         return work()
     except Exception as error:
         if type(error).__module__.startswith(PACK + "."):
-            raise Sentence(str(error)) from error
+            raise Sentence(shown(str(error), LONGEST)) from error
         raise

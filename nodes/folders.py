@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from .inputs import few, quoted
+from .inputs import few, quoted, shown
 
 BUILT_IN = "built-in"
 DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")             # below models/, where people keep them
@@ -41,11 +41,11 @@ def offer_examples() -> None:
 
 def path_of(folder: str, name: str) -> str:
     """The full path of a weights file. Raises FileNotFoundError naming file, folders and remedy."""
-    path = folder_paths.get_full_path(folder, name)
+    path = folder_paths.get_full_path(folder, name) if isinstance(name, str) and "\0" not in name else None
     if path is None:
         there = few(folder_paths.get_filename_list(folder))
         raise FileNotFoundError(
-            f"there is no file {name[:80]} in models/{folder}, nor among the files that ship with the pack: put it there, or choose another (found: {there})"
+            f"there is no file {shown(str(name), 80)} in models/{folder}, nor among the files that ship with the pack: put it there, or choose another (found: {there})"
         )
     return path
 

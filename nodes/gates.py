@@ -10,7 +10,7 @@ from typing import Any
 import folder_paths
 import torch
 
-from .inputs import few, quoted
+from .inputs import few, quoted, shown
 
 AUTO, OFF = "auto", "off"
 ENDING = ".gates.json"
@@ -74,7 +74,7 @@ def named(name: str) -> None:
     there = profiles()
     if name not in (AUTO, OFF, *there):
         found = few(there) if there else "none"
-        raise FileNotFoundError(f"there is no profile {name[:60]}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {found})")
+        raise FileNotFoundError(f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {found})")
 
 
 def choose(name: str, model, reviewer, settings: dict) -> Early:

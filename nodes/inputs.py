@@ -22,10 +22,15 @@ class Refused(ValueError):
 
 
 def quoted(value, longest: int = 60) -> str:
-    """A value as a sentence names it, shortened."""
-    text = f'"{value[:longest]}"' if isinstance(value, str) else repr(value)[: longest + 1]
-    cut = len(value) > longest if isinstance(value, str) else len(text) > longest
-    return "".join(sign if sign.isprintable() else "?" for sign in text) + "..." * cut
+    """A value as a sentence names it, shortened; a text stands in quotes."""
+    return f'"{shown(value, longest)}"' if isinstance(value, str) else shown(repr(value), longest)
+
+
+def shown(text: str, longest: int = 60) -> str:
+    """A text on one line without signs that turn, hide or break what stands around it, shortened."""
+    line = " ".join(text[: 2 * longest].split())
+    cut = line[:longest] + "..." * (len(line) > longest or len(text) > 2 * longest)
+    return "".join(sign if sign.isprintable() else "?" for sign in cut)
 
 
 def check_link(name: str, kind, about: dict, received) -> None:
@@ -37,7 +42,7 @@ def check_link(name: str, kind, about: dict, received) -> None:
             return
         raise Refused(f"{name} can't take the names that are linked to it ({few(received)}): it takes {takes(wanted, options)}.")
     also = NAMES if wanted == "COMBO" else ALSO.get(wanted, ())
-    if not (validate_node_input(received, wanted) or any(validate_node_input(received, other) for other in also)):
+    if str(received) != "*" and not (validate_node_input(received, wanted) or any(validate_node_input(received, other) for other in also)):
         raise Refused(f"{name} can't take a link of type {few([received])}: connect {' or '.join(dict.fromkeys([wanted.replace(',', ' or '), *also]))} to it.")
 
 
@@ -149,6 +154,6 @@ def takes(wanted: str, options: list) -> str:
 
 def few(names, most: int = 6, longest: int = 40) -> str:
     """The first names of a list, and how many more there are."""
-    names = [str(name)[:longest] for name in names]
+    names = [shown(str(name), longest) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + more

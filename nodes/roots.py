@@ -9,6 +9,8 @@ from pathlib import Path
 
 import folder_paths
 
+from .inputs import quoted
+
 LIST = "reliable_ads_folders.txt"
 LARGEST = 65536  # bytes of the list
 NETWORK = re.compile(r"[\\/]{2}")  # \\server\share: Windows sends the user's password hash to whatever server is named
@@ -29,9 +31,8 @@ def folder_in_reach(name: str, node: str) -> Path:
                 return found
     except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long for the disk
         pass
-    shown = name if len(name) <= 120 else name[:117] + "..."
     raise ValueError(
-        f"{node} may not read \"{shown}\": it reads below ComfyUI's input, output and models folders. To let it, write the folder's path on a line of "
+        f"{node} may not read {quoted(name, 100)}: it reads below ComfyUI's input, output and models folders. To let it, write the folder's path on a line of "
         f"its own into the text file {LIST} in the folder {folder_paths.base_path}."
     )
 

@@ -21,6 +21,7 @@ from . import controlnet_loader, pocket_models
 from .checked import checked
 from .edge import CATEGORY, from_pictures, stop_if_cancelled
 from .folders import path_of
+from .inputs import quoted
 from .product_folder import product_folder
 
 LOSSES = {"consistent condition": "cc", "KL": "kl", "plain": "none"}
@@ -35,6 +36,7 @@ PREVIEW = 768  # pixels
         "control_net_name": lambda name: path_of(controlnet_loader.folder_of(name), name),
         "reviewer_name": lambda name: path_of("rfnet", name),
         "folder": lambda name: product_folder(name, "RF Train ControlNet"),
+        "result_name": lambda name: check_name(name),
         "advanced": lambda text: table(text),
     },
     advanced=("learning_rate", "loss", "beta", "training_seed", "advanced"),
@@ -100,6 +102,13 @@ def checkpoints() -> list[str]:
     """The .safetensors in models/checkpoints, and the pocket checkpoints whose names aren't taken there."""
     own = [name for name in folder_paths.get_filename_list("checkpoints") if name.endswith(".safetensors")]
     return own + [name for name in pocket_models.pocket_files(pocket_models.CHECKPOINT_KEY) if name not in own]
+
+
+def check_name(name: str) -> None:
+    from ..rfft.config import NAME
+
+    if not NAME.fullmatch(name):
+        raise ValueError(f"the result's name is {quoted(name)}: use letters, digits, - and _ only, without folder and ending.")
 
 
 def is_pocket(checkpoint: str) -> bool:
