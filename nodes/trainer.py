@@ -21,7 +21,7 @@ from . import controlnet_loader, pocket_models
 from .checked import checked
 from .edge import CATEGORY, from_pictures, stop_if_cancelled
 from .folders import path_of
-from .inputs import quoted
+from .inputs import quoted, shown
 from .product_folder import product_folder
 
 LOSSES = {"consistent condition": "cc", "KL": "kl", "plain": "none"}
@@ -186,7 +186,7 @@ def table(advanced: str) -> dict:
     try:
         values = toml_reader().loads(advanced)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f'"advanced" is no TOML ({str(error)[:200]}): write one key = value per line, such as size = 768.') from error
+        raise ConfigError(f'"advanced" is no TOML ({shown(str(error), 200)}): write one key = value per line, such as size = 768.') from error
     if taken := sorted(set(values) & set(OWN)):
         raise ConfigError(f'"advanced" sets {", ".join(taken)}: use the node\'s own inputs for that, or `rfft train` on the command line.')
     return values
