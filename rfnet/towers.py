@@ -1,5 +1,6 @@
 """RFNet's image and text encoders, from timm, open_clip and transformers; each package is imported when its tower is built."""
 
+import inspect
 import math
 from collections import OrderedDict
 
@@ -86,7 +87,7 @@ def _timm_features(name: str, strides, options: dict):
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArchitectureError):
             raise
-        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({error}): take another, or update timm.') from error
+        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({error}): take another, or a newer timm (vision transformers need 1.0.3).') from error
     if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:  # timm keeps the stages behind the last map that it returns
         backbone.blocks = backbone.blocks[:info[levels[-1]]["stage"]]
     fold_batch_norm(backbone)
@@ -157,6 +158,8 @@ def clip_text_tower(config: RFNetConfig) -> nn.Module:
 def clip_config(name: str):
     """-> (the package open_clip, its own description of the model with this name). Raises ArchitectureError."""
     open_clip = need("open_clip", f'"{name}"', "open_clip_torch")
+    if "final_ln_after_pool" not in inspect.signature(open_clip.transformer.VisionTransformer).parameters:
+        raise ArchitectureError(f'"{name}" needs open_clip_torch 2.23 or newer, whose image tower gives other numbers than older ones: update it, or use "compact", which needs none of its towers.')
     short = name.removeprefix(OPEN_CLIP)
     described = open_clip.get_model_config(short)
     if described is None:
@@ -251,6 +254,8 @@ class RobertaEncoder(nn.Module):
             pad_token_id=ROBERTA_PAD, bos_token_id=ROBERTA_BEGIN, eos_token_id=ROBERTA_END,
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # as everywhere in RFNet: a repeated step gives the same step
         ), add_pooling_layer=False)
+        embeddings = self.transformer.embeddings
+        embeddings.register_buffer("position_ids", embeddings.position_ids, persistent=False)  # transformers 4.30 would write them into weights files
 
     def forward(self, tokens: torch.Tensor):
         padding = tokens == ROBERTA_PAD
