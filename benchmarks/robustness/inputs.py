@@ -1,0 +1,84 @@
+"""What a bad input is, who makes them, and in which order: the same seed makes the same inputs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARES = {  # of 1,000
+    "pictures": 200, "reviewers": 150, "adapters": 60, "loras": 50, "pocket files": 50, "profiles": 60, "albums": 40, "label folders": 40,
+    "label files": 30, "configs of rfnet": 70, "configs of rfft": 70, "tables": 60, "commands": 60,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One bad input. target: the name of what reads it (targets.TARGETS); arguments: of that target, JSON-able; names: one of them has to
+    stand in the sentence, in any case; like: the arguments of a good input, if an accepted one has to come out like it."""
+
+    target: str
+    arguments: dict
+    names: tuple
+    like: dict | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a maker works with. folder: its own, empty; goods: good files, made once (goods.py); random: seeded by kind and number."""
+
+    random: random.Random
+    folder: Path
+    goods: Path
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        return path
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The number-th input of a kind; `make(bench)` writes its files and says what reads them."""
+
+    kind: str
+    number: int
+    way: str
+    make: Callable[[Bench], Bad]
+    seed: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.number}: {self.way}"
+
+    def bench(self, folder: Path, goods: Path) -> Bench:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Bench(random.Random(self.seed), folder, goods)
+
+
+MAKERS: dict[str, list] = {}
+
+
+def maker(kind: str):
+    """`@maker("pictures") def cut_short(bench) -> Bad`: its name, with blanks, is the way in which the input is bad."""
+
+    def keep(function):
+        MAKERS.setdefault(kind, []).append(function)
+        return function
+
+    return keep
+
+
+def plan(count: int = 1000, seed: int = 0, only: str | None = None) -> Iterator[Planned]:
+    """`count` inputs over all kinds by their SHARES, or all of the kinds whose name holds `only`; a kind's makers take turns."""
+    from . import commands, pictures, server, texts, weights  # noqa: F401: they register their makers
+
+    for kind, share in SHARES.items():
+        if only and only not in kind:
+            continue
+        makers = MAKERS[kind]
+        for number in range(max(1, round(share * count / sum(SHARES.values())))):
+            function = makers[number % len(makers)]
+            yield Planned(kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}")
