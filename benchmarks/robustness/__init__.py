@@ -2,7 +2,7 @@
 
     inputs.py                                    what a bad input is, and in which order they are made
     pictures.py weights.py texts.py commands.py  makers of bad inputs, one family of kinds each
-    server.py                                    the same for nodes and routes of a real ComfyUI server
+    nodes.py server.py                           the same for nodes and routes of a real ComfyUI server
     targets.py worker.py                         what reads an input, in a process of its own
     watch.py                                     that process, its time and its memory
     sentences.py accepted.py                     what a clear sentence is; what may be accepted, and why

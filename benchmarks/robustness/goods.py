@@ -24,7 +24,7 @@ from reliable_ads.rfnet.weights import save_reviewer
 
 from ..common import ROOT
 
-SMALL = {**POCKET, "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4}, "vae": {**POCKET["vae"], "channels": 16},
+SMALL = {**POCKET, "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4},
          "clip": {**POCKET["clip"], "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1, "projection_dim": 32}}
 REVIEWER = RFNetConfig(image_size=64, map_size=64, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2)
 

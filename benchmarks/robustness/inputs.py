@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SHARES = {  # of 1,000
     "pictures": 200, "reviewers": 150, "adapters": 60, "loras": 50, "pocket files": 50, "profiles": 60, "albums": 40, "label folders": 40,
-    "label files": 30, "configs of rfnet": 70, "configs of rfft": 70, "tables": 60, "commands": 60,
+    "label files": 30, "configs of rfnet": 70, "configs of rfft": 70, "tables": 60, "commands": 60, "nodes": 60,
 }  # fmt: skip
 
 
@@ -26,11 +26,19 @@ class Bad:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a maker works with. folder: its own, empty; goods: good files, made once (goods.py); random: seeded by kind and number."""
+    """What a maker works with. folder: its own, empty; goods: good files, made once (goods.py); random: seeded by kind and number; picked: what
+    was chosen so far, for people."""
 
     random: random.Random
     folder: Path
     goods: Path
+    picked: list = field(default_factory=list)
+
+    def pick(self, options):
+        """One of them by chance."""
+        found = self.random.choice(options)
+        self.picked += [] if callable(found) else [repr(found)[:60]]
+        return found
 
     def write(self, name: str, content: bytes | str) -> Path:
         path = self.folder / name
@@ -73,7 +81,7 @@ def maker(kind: str):
 
 def plan(count: int = 1000, seed: int = 0, only: str | None = None) -> Iterator[Planned]:
     """`count` inputs over all kinds by their SHARES, or all of the kinds whose name holds `only`; a kind's makers take turns."""
-    from . import commands, pictures, server, texts, weights  # noqa: F401: they register their makers
+    from . import commands, nodes, pictures, texts, weights  # noqa: F401: they register their makers
 
     for kind, share in SHARES.items():
         if only and only not in kind:

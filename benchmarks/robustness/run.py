@@ -6,13 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import goods
 from .accepted import reason
 from .inputs import Bad, Planned
 from .sentences import unclear
+from .server import Server
 from .watch import Worker
 
 CLEAR, UNCLEAR, TRACEBACK, HANG, MEMORY, SAME, HARMLESS, MATTERS = "clear", "unclear", "traceback", "hang", "over memory", "as the good one", "harmless", "matters"
@@ -21,21 +22,21 @@ BAD = (UNCLEAR, TRACEBACK, HANG, MEMORY, MATTERS)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one input made of us. verdict: one of the words above; message: what was said; why: what is wrong with that, or why it is not."""
+    """What one input made of us. verdict: one of the words above; message: what was said; why: what is wrong with that, or why it is not; picked: what exactly was bad."""
 
     planned: Planned
     verdict: str
     message: str
     why: str = ""
     seconds: float = 0.0
+    picked: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verdict:16s} {self.planned.name}  [{self.seconds:.1f} s]\n    {self.message[:600]}" + (f"\n    ({self.why})" if self.why else "")
+        return f"{self.verdict:16s} {self.planned.name}{f' ({self.picked})' if self.picked else ''}  [{self.seconds:.1f} s]\n    {self.message[:600]}" + (f"\n    ({self.why})" if self.why else "")
 
 
-def outcomes(planned, keep: Path | None = None, serve=None) -> Iterator[Outcome]:
-    """One after the other, in their order. keep: a folder that takes the files of those with a bad verdict; serve: a context manager of a
-    server's reader, for inputs of nodes."""
+def outcomes(planned, keep: Path | None = None) -> Iterator[Outcome]:
+    """One after the other, in their order. keep: a folder that takes the files of those with a bad verdict."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rf-bad-")))
         made = scratch / "goods"
@@ -44,12 +45,14 @@ def outcomes(planned, keep: Path | None = None, serve=None) -> Iterator[Outcome]
         worker, server = stack.enter_context(Worker(warm=("warm_up", {"goods": str(made)}))), None
         for one in planned:
             folder = scratch / "input"
-            bad = one.make(one.bench(folder, made))
-            if bad.target == "graph" or bad.target == "request":
-                server = server or stack.enter_context(serve(made))
+            bench = one.bench(folder, made)
+            bad = one.make(bench)
+            if bad.target in ("graph", "request"):
+                server = server or stack.enter_context(Server(scratch / "comfyui", made))
                 outcome = sort_out(one, bad, server.ask)
             else:
                 outcome = sort_out(one, bad, worker.ask)
+            outcome = replace(outcome, picked=", ".join(bench.picked))
             if keep and outcome.verdict in BAD:
                 _keep(folder, keep / one.name.replace(" ", "_").replace(":", ""), outcome)
             shutil.rmtree(folder, ignore_errors=True)

@@ -48,7 +48,7 @@ def arguments(bench: Bench, target: str, path: Path, of: str) -> dict:
 
 def changed(bench: Bench, targets: tuple, change) -> Bad:
     """A good file after `change(header, data)` -> bytes of the bad one."""
-    target = bench.random.choice(targets)
+    target = bench.pick(targets)
     good = source(bench, target)
     name = f"bad_{bench.random.randint(0, 99)}.safetensors"
     path = bench.write(name, change(*head_of(good)))
@@ -73,7 +73,7 @@ def tensors_of(header: dict) -> list:
 def a_broken_header(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         text = json.dumps(header).encode()
-        return bench.random.choice((
+        return bench.pick((
             lambda: b"", lambda: bytes(7), lambda: built(header, data, 2**63), lambda: built(header, data, 0), lambda: built(header, data, len(text) - 1), lambda: built(header, data, 10**8),
             lambda: built(b"{" * 1000, data), lambda: built(b"[" * 200_000, data), lambda: built(b"[]", data), lambda: built(b"null", data), lambda: built(b"\xff\xfe" * 50, data), lambda: built(text.replace(b'"dtype"', b'"typ"'), data),
             lambda: b"\x80\x04\x95" + bytes(200), lambda: b"PK\x03\x04" + bytes(200), lambda: b"GGUF" + bytes(200), lambda: b"hello, I am no model", lambda: bench.random.randbytes(4000),
@@ -86,24 +86,24 @@ def a_broken_header(bench: Bench, targets: tuple) -> Bad:
 def cut_short(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = built(header, data)
-        return content[:bench.random.choice((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))] + bench.random.choice((b"", b""))
+        return content[:bench.pick((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))] + bench.pick((b"", b""))
 
     return changed(bench, targets, change)
 
 
 @for_each_kind
 def bytes_added_at_the_end(bench: Bench, targets: tuple) -> Bad:
-    return changed(bench, targets, lambda header, data: built(header, data + bench.random.randbytes(bench.random.choice((1, 8, 4000)))))
+    return changed(bench, targets, lambda header, data: built(header, data + bench.random.randbytes(bench.pick((1, 8, 4000)))))
 
 
 @for_each_kind
 def a_tensor_of_another_kind(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
-        key = bench.random.choice(tensors_of(header))
+        key = bench.pick(tensors_of(header))
         entry = header[key]
         start, end = entry["data_offsets"]
         size = end - start
-        bench.random.choice((
+        bench.pick((
             lambda: entry.update(dtype="I64", shape=[size // 8]), lambda: entry.update(dtype="I16"), lambda: entry.update(dtype="BOOL", shape=[size]), lambda: entry.update(dtype="U8", shape=[size]), lambda: entry.update(dtype="F128"),
             lambda: entry.update(dtype="F8_E4M3", shape=[size]), lambda: entry.update(dtype="F64", shape=[size // 8]), lambda: entry.update(dtype=7), lambda: entry.update(dtype="C64", shape=[size // 8]), lambda: entry.update(dtype="BF16"), lambda: entry.update(dtype="U16"),
             lambda: entry.update(shape=[10**12, 10**12]), lambda: entry.update(shape=[-1, *entry["shape"]]), lambda: entry.update(shape=[2**64]), lambda: entry.update(shape=[1, *entry["shape"], 1]), lambda: entry.update(shape=entry["shape"][::-1]),
@@ -120,7 +120,7 @@ def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         key, other = bench.random.sample(tensors_of(header), 2)
         end, scalar = len(data), {"dtype": "F32", "shape": [2]}
-        bench.random.choice((
+        bench.pick((
             lambda: header.update({f"{key}x": header.pop(key)}), lambda: header.update({"a.weight": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({key.rsplit(".", 1)[0] + ".w_norm": {**scalar, "data_offsets": [end, end + 8]}}),
             lambda: header.update({key: header[other], other: header[key]}), lambda: header.update({"": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({"k" * 5000: {**scalar, "data_offsets": [end, end + 8]}}),
             lambda: header.update({key.rsplit(".", 1)[0] + ".diff_b": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({"a\nb": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({f"lora_unet_{key}.lora_up.weight": {**scalar, "data_offsets": [end, end + 8]}}),
@@ -133,7 +133,7 @@ def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
 @for_each_kind
 def keys_that_come_twice(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
-        key = bench.random.choice([*tensors_of(header), "__metadata__"] if "__metadata__" in header else tensors_of(header))
+        key = bench.pick([*tensors_of(header), "__metadata__"] if "__metadata__" in header else tensors_of(header))
         text = json.dumps(header)
         return built((text[:-1] + f", {json.dumps(key)}: {json.dumps(header[key])}" + "}").encode(), data)
 
@@ -144,8 +144,8 @@ def keys_that_come_twice(bench: Bench, targets: tuple) -> Bad:
 def values_that_are_no_numbers(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = bytearray(data)
-        value = bench.random.choice((np.nan, np.inf, -np.inf, np.nan))
-        for key in bench.random.sample(tensors_of(header), bench.random.choice((1, 1, 3))):
+        value = bench.pick((np.nan, np.inf, -np.inf, np.nan))
+        for key in bench.random.sample(tensors_of(header), bench.pick((1, 1, 3))):
             start, end = header[key]["data_offsets"]
             kind = {"F16": "<f2", "F32": "<f4"}[header[key]["dtype"]]
             width = np.dtype(kind).itemsize
@@ -161,8 +161,8 @@ def finite_values_changed(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = bytearray(data)
         keys = [key for key in tensors_of(header) if header[key]["dtype"] == "F16"] or tensors_of(header)
-        start, end = header[bench.random.choice(keys)]["data_offsets"]
-        for _ in range(bench.random.choice((1, 5))):
+        start, end = header[bench.pick(keys)]["data_offsets"]
+        for _ in range(bench.pick((1, 5))):
             content[bench.random.randrange(start, end)] ^= 1 << bench.random.randrange(4)  # too low to reach an infinity or NaN by the exponent's last bits
         return built(header, bytes(content))
 
@@ -173,8 +173,8 @@ def finite_values_changed(bench: Bench, targets: tuple) -> Bad:
 def metadata_of_another_shape(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         about = header.get("__metadata__", {})
-        key = bench.random.choice(sorted(about) or ["format"])
-        bench.random.choice((
+        key = bench.pick(sorted(about) or ["format"])
+        bench.pick((
             lambda: header.pop("__metadata__", None), lambda: header.update(__metadata__=[]), lambda: header.update(__metadata__=None), lambda: header.update(__metadata__="text"), lambda: header.update(__metadata__={**about, key: 7}),
             lambda: header.update(__metadata__={**about, key: None}), lambda: header.update(__metadata__={**about, key: {"a": "b"}}), lambda: header.update(__metadata__={**about, key: ["a"]}), lambda: header.update(__metadata__={"a" * 9: "b"}),
             lambda: header.update(__metadata__={name: text for name, text in about.items() if name != key}), lambda: header.update(__metadata__={**about, "format": "pt"}), lambda: header.update(__metadata__={}),
@@ -188,8 +188,8 @@ def metadata_of_another_shape(bench: Bench, targets: tuple) -> Bad:
 def metadata_with_odd_texts(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         about = header.setdefault("__metadata__", {})
-        key = bench.random.choice(sorted(about) or ["ss_network_args"])
-        about[key] = bench.random.choice((*NOT_JSON, *TEXTS))
+        key = bench.pick(sorted(about) or ["ss_network_args"])
+        about[key] = bench.pick((*NOT_JSON, *TEXTS))
         return built(header, data)
 
     return changed(bench, targets, change)
@@ -197,8 +197,8 @@ def metadata_with_odd_texts(bench: Bench, targets: tuple) -> Bad:
 
 @for_each_kind
 def no_regular_file(bench: Bench, targets: tuple) -> Bad:
-    target = bench.random.choice(targets)
-    name, kind = f"odd_{bench.random.randint(0, 99)}.safetensors", bench.random.choice(("pipe", "folder", "missing", "circle", "zeros", "random"))
+    target = bench.pick(targets)
+    name, kind = f"odd_{bench.random.randint(0, 99)}.safetensors", bench.pick(("pipe", "folder", "missing", "circle", "zeros", "random"))
     path = bench.folder / name
     if kind == "pipe":
         os.mkfifo(path)
@@ -211,10 +211,10 @@ def no_regular_file(bench: Bench, targets: tuple) -> Bad:
 
 @for_each_kind
 def another_kind_of_weights(bench: Bench, targets: tuple) -> Bad:
-    target = bench.random.choice(targets)
+    target = bench.pick(targets)
     good = source(bench, target)
     others = [path for path in sorted(bench.goods.glob("*.safetensors")) if path.stem != good.stem]
-    other = bench.random.choice(others)
+    other = bench.pick(others)
     name = f"other_{bench.random.randint(0, 99)}.safetensors"
     path = bench.write(name, other.read_bytes())
     return Bad(target, arguments(bench, target, path, good.name), (name,))
@@ -241,32 +241,33 @@ def with_json(bench: Bench, targets: tuple, key: str, edit) -> Bad:
 
 @maker("reviewers")
 def config_with_odd_numbers(bench: Bench) -> Bad:
-    name = bench.random.choice(("stride", "image_size", "map_size", "width", "heads", "filter_layers", "fusion_layers", "text_width", "text_layers", "text_heads", "vocabulary", "context"))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.random.choice(NUMBERS)}))
+    name = bench.pick(("stride", "image_size", "map_size", "width", "heads", "filter_layers", "fusion_layers", "text_width", "text_layers", "text_heads", "vocabulary", "context"))
+    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.pick(NUMBERS)}))
 
 
 @maker("reviewers")
 def config_with_odd_names(bench: Bench) -> Bad:
-    name = bench.random.choice(("backbone", "backbone", "text", "text", "map_encoder"))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.random.choice((*NAMES, 7, None, ["small"]))}))
+    name = bench.pick(("backbone", "backbone", "text", "text", "map_encoder"))
+    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.pick((*NAMES, 7, None, ["small"]))}))
 
 
 @maker("reviewers")
 def config_with_other_inputs(bench: Bench) -> Bad:
-    inputs = bench.random.choice(([], ["caption"], ["product", "product"], [["product"]], "product", None, {"product": 1}, ["generated"], [7], ["product", "generated", "depth", "saliency", "caption"] * 1000, ["image"], ["depth"]))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({bench.random.choice(("inputs", "inputs", "unknown")): inputs}))
+    inputs = bench.pick(([], ["caption"], ["product", "product"], [["product"]], "product", None, {"product": 1}, ["generated"], [7], ["product", "generated", "depth", "saliency", "caption"] * 1000, ["image"], ["depth"]))
+    return with_json(bench, ("reviewer",), "config", lambda config: config.update({bench.pick(("inputs", "inputs", "unknown")): inputs}))
 
 
 @maker("reviewers")
 def odd_thresholds_and_temperatures(bench: Bench) -> Bad:
-    return with_metadata(bench, ("reviewer",), bench.random.choice(("temperature", "threshold")), bench.random.choice(TEXTS + ("1e-30", "1e30", "1.0000001", "7")))
+    key = bench.pick(("temperature", "threshold"))
+    return with_metadata(bench, ("reviewer",), key, bench.pick(TEXTS + {"temperature": ("1e-30", "1e30"), "threshold": ("1.0000001", "7", "1e30")}[key]))
 
 
 @maker("reviewers")
 def odd_risks_maps_labels_and_scores(bench: Bench) -> Bad:
-    key = bench.random.choice(("risks", "maps", "labels", "scores"))
-    entry = {"threshold": bench.random.choice((0.5, "x", None, 2, -1, [], 10**400)), "accepted": bench.random.choice((100, -1, "x", None)), "bad": 0, "bound": 0.04, "confidence": 0.95, "unit": "product"}
-    text = bench.random.choice({
+    key = bench.pick(("risks", "maps", "labels", "scores"))
+    entry = {"threshold": bench.pick((0.5, "x", None, 2, -1, [], 10**400)), "accepted": bench.pick((100, -1, "x", None)), "bad": 0, "bound": 0.04, "confidence": 0.95, "unit": "product"}
+    text = bench.pick({
         "risks": (json.dumps({"0.05": entry}), json.dumps({"nan": entry}), json.dumps({"x": entry}), json.dumps({"5": entry}), json.dumps([entry]), json.dumps({DIGITS: entry}), '{"0.05": []}', '{"0.05": {}}', '{"0.05": {"refused": 7}}'),
         "maps": ("", "{}", '{"depth": 1, "saliency": 2}', '{"depth": "a"}', "../../etc", "{" * 100_000, '{"depth": "builtin", "saliency": "' + "x" * 9000 + '"}', "[1]"),
         "labels": ("[]", "null", "{}", '["available"]', '["available", "space_mismatch", "size_mismatch", "shape_hallucination", "indistinctiveness"]', '"available"', json.dumps(["x" * 3000] * 5), "7"),
@@ -277,8 +278,8 @@ def odd_risks_maps_labels_and_scores(bench: Bench) -> Bad:
 
 @maker("adapters")
 def odd_facts_about_the_base(bench: Bench) -> Bad:
-    key = bench.random.choice(("base_sha256", "base_name", "rank", "format_version", "format"))
-    text = bench.random.choice({"base_sha256": ("", "0" * 64, "x", "0" * 5000, "A" * 64), "base_name": ("", "../../x", "n" * 5000, "a\nb"), "rank": TEXTS, "format_version": TEXTS, "format": ("", "x" * 3000, "reliable-ads/rfnet")}[key])
+    key = bench.pick(("base_sha256", "base_name", "rank", "format_version", "format"))
+    text = bench.pick({"base_sha256": ("", "0" * 64, "x", "0" * 5000, "A" * 64), "base_name": ("", "../../x", "n" * 5000, "a\nb"), "rank": TEXTS, "format_version": TEXTS, "format": ("", "x" * 3000, "reliable-ads/rfnet")}[key])
     return with_metadata(bench, ("adapter", "merged"), key, text)
 
 
@@ -298,9 +299,9 @@ def an_alpha_of_a_lora_that_cannot_be(bench: Bench) -> Bad:
 def alphas(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = bytearray(data)
-        key = bench.random.choice([key for key in tensors_of(header) if key.endswith(".alpha")])
+        key = bench.pick([key for key in tensors_of(header) if key.endswith(".alpha")])
         start, _ = header[key]["data_offsets"]
-        content[start:start + 4] = np.array([bench.random.choice(ALPHAS)], "<f4").tobytes()
+        content[start:start + 4] = np.array([bench.pick(ALPHAS)], "<f4").tobytes()
         return built(header, bytes(content))
 
     return changed(bench, targets, change)
@@ -308,9 +309,9 @@ def alphas(bench: Bench, targets: tuple) -> Bad:
 
 @maker("pocket files")
 def family_of_odd_sizes(bench: Bench) -> Bad:
-    where = bench.random.choice(("unet", "vae", "clip"))
-    name = bench.random.choice({"unet": ("channels", "attention", "layers", "context", "heads"), "vae": ("latent_channels", "channels", "encoder_blocks"), "clip": ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "hidden_act", "vocab_size", "max_position_embeddings", "layer_norm_eps")}[where])
-    value = bench.random.choice((*NUMBERS, [10**9] * 3, [32] * 50, [True] * 9, "eval", "__import__", [[]]))
+    where = bench.pick(("unet", "vae", "clip"))
+    name = bench.pick({"unet": ("channels", "attention", "layers", "context", "heads"), "vae": ("latent_channels", "channels", "encoder_blocks"), "clip": ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "hidden_act", "vocab_size", "max_position_embeddings", "layer_norm_eps")}[where])
+    value = bench.pick((*NUMBERS, [10**9] * 3, [32] * 50, [True] * 9, "eval", "__import__", [[]]))
     return with_json(bench, ("pocket",), "pocket", lambda config: config[where].update({name: value}))
 
 
@@ -318,4 +319,4 @@ def family_of_odd_sizes(bench: Bench) -> Bad:
 def family_of_another_shape(bench: Bench) -> Bad:
     edits = (lambda c: c.pop("unet"), lambda c: c.update(unet=None), lambda c: c.update(unet=[]), lambda c: c["unet"].pop("channels"), lambda c: c.update(format_version="2"), lambda c: c.update(format_version=2), lambda c: c.update(format_version=None), lambda c: c.update(format_version=[1]),
              lambda c: c.update(more={"a": 1}), lambda c: c["unet"].update(more=1), lambda c: c["clip"].update(more=1), lambda c: c["clip"].update(_name_or_path="/etc"), lambda c: c.update(clip={}), lambda c: c.update(vae=7), lambda c: c.update(format_version=10**400))
-    return with_json(bench, ("pocket",), "pocket", bench.random.choice(edits))
+    return with_json(bench, ("pocket",), "pocket", bench.pick(edits))
