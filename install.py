@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parent
-NEEDED = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "timm": "timm", "open_clip": "open_clip_torch", "cv2": "opencv-python-headless", "torch": "torch"}
+NEEDED = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "timm": "timm", "open_clip": "open_clip_torch", "cv2": "opencv-python-headless", "msgspec": "msgspec", "torch": "torch"}
 WEIGHTS = ("rfnet/weights/rfnet_compact.safetensors", "pocket/weights/pocket_sd.safetensors", "pocket/weights/pocket_canny.safetensors")
 
 

@@ -3,9 +3,13 @@
 import logging
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
+from server import PromptServer
 
 from .edge import CATEGORY, Product, channels_last
+
+CLEAN, AS_CUT, COMPARE = EDGES = ("clean", "as cut", "clean, show before and after")
+GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))  # light and dark, on which a rim shows
 
 
 class RFProduct(io.ComfyNode):
@@ -29,30 +33,53 @@ class RFProduct(io.ComfyNode):
                 io.Int.Input("width", default=512, min=64, max=4096, step=8, tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128)."),
                 io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),
                 io.Float.Input("image_scale", default=0.72, min=0.05, max=1.0, step=0.01, tooltip="Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves room for a scene."),
-                io.Float.Input("alpha_threshold", default=0.5, min=0.01, max=1.0, step=0.01, tooltip="Pixels at least this opaque count as product when it is cut out and when the mask is made."),
+                io.Float.Input("alpha_threshold", default=0.5, min=0.01, max=1.0, step=0.01, tooltip="The least opaque that solid product is, in its size, its place and the mask. What is visible but less opaque, such as glass, is seen through. Lower it when the product is see-through everywhere."),
                 io.Combo.Input("position", options=["centre", "keep"], default="centre", tooltip="centre: crop to the product, scale and centre it. keep: leave it where it stands in its own picture."),
-                io.Int.Input("mask_dilation", default=-1, min=-1, max=256, tooltip="Side in pixels of the box by which the painted area grows, half of it under the product's edge, so that no outline shows. -1: 20 at 512 pixels, in proportion at other sizes."),
+                io.Int.Input("mask_dilation", default=-1, min=-1, max=256, tooltip="Side in pixels of the box by which the painted area grows, half of it under the product's edge, so that no outline shows; into thin parts at most a quarter of their thickness. -1: 20 at 512 pixels, in proportion at other sizes."),
+                io.Combo.Input("edges", options=list(EDGES), default=CLEAN, optional=True, tooltip="clean: edges take the colours of the product beside them, so that no rim of an old background stays. as cut: they stay as they are in the file. The third shows both in the node, on light and on dark."),
             ],
             outputs=[
                 Product.Output("product", display_name="product", tooltip="The placed product, for the cyclic sampler and the review."),
-                io.Image.Output("placed", display_name="image to encode", tooltip="The product on grey: connect to VAE Encode."),
+                io.Image.Output("placed", display_name="image to encode", tooltip="The product over grey: connect to VAE Encode."),
                 io.Mask.Output("inpaint_mask", display_name="inpaint mask", tooltip="White where the model paints: connect to Set Latent Noise Mask."),
                 io.Image.Output("hint", display_name="canny hint", tooltip="The product's outlines: connect to Apply ControlNet, canny."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, image, mask_marks, caption, width, height, image_scale, alpha_threshold, position, mask_dilation, mask=None) -> io.NodeOutput:
+    def execute(
+        cls, image, mask_marks, caption, width, height, image_scale, alpha_threshold, position, mask_dilation, mask=None, edges=CLEAN
+    ) -> io.NodeOutput:
         from ..rfnet.pictures import PictureError
         from ..rfnet.product import Product as ProductPicture
         from ..rfnet.product import place
 
         product = ProductPicture.from_arrays(first(image).numpy(), product_mask(image, mask, mask_marks), caption)
         try:
-            canvas = place(product, width, height, image_scale, alpha_threshold, position, None if mask_dilation < 0 else mask_dilation)
+            dilation = None if mask_dilation < 0 else mask_dilation
+            canvas = place(product, width, height, image_scale, alpha_threshold, position, dilation, clean_edges=edges != AS_CUT)
         except PictureError as error:  # which of a folder's products it is
             raise PictureError(f'the product "{caption}" can\'t be placed: {error}') from error
-        return io.NodeOutput(canvas, channels_last(canvas.rgb[None]), canvas.inpaint_mask[None], channels_last(canvas.hint[None]))
+        tell(canvas.notes, cls.hidden.unique_id)
+        shown = ui.PreviewImage(before_and_after(canvas), cls=cls) if edges == COMPARE else None
+        return io.NodeOutput(canvas, channels_last(canvas.shown[None]), canvas.inpaint_mask[None], channels_last(canvas.hint[None]), ui=shown)
+
+
+def tell(notes: tuple, node_id: str) -> None:
+    """Says what was found in the cut-out, in the log and below the node."""
+    for note in notes:
+        logging.info("RF Product: %s", note)
+    if notes:
+        PromptServer.instance.send_progress_text("\n".join(notes), node_id, PromptServer.instance.client_id)
+
+
+def before_and_after(canvas) -> torch.Tensor:
+    """(2, H, W, 3): the product with its edges as cut, then clean, its left half on a light ground and its right half on a dark one."""
+    ground = torch.empty(1, 3, canvas.height, canvas.width)
+    for colour, half in zip(GROUNDS, (slice(None, canvas.width // 2), slice(canvas.width // 2, None))):
+        ground[..., half] = torch.tensor(colour).view(1, 3, 1, 1)
+    return channels_last(torch.cat([canvas.again(clean_edges=False).paste(ground), canvas.paste(ground)]))
 
 
 def first(images: torch.Tensor) -> torch.Tensor:

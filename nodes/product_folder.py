@@ -16,8 +16,9 @@ from server import PromptServer
 from ..rfnet.album import Album
 from ..rfnet.album import Entry as AlbumEntry
 from ..rfnet.album import entries as entries_of
+from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import plain
-from ..rfnet.pictures import PictureError, cut_outs, open_picture
+from ..rfnet.pictures import PictureError, open_picture
 from .edge import CATEGORY, Entry, stop_if_cancelled
 
 LARGEST = 768  # pixels of a product on its longer side: what RF Product puts on a canvas of 1024
@@ -88,7 +89,9 @@ class RFProductFolder(io.ComfyNode):
         texts = [line.strip() for line in prompts.splitlines() if line.strip()]
         if not texts:
             raise ValueError('RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table, soft daylight')
-        wanted, broken = entries_of(cut_outs(product_folder(folder)), texts, seed)
+        found = read_folder(product_folder(folder))
+        wanted, broken = entries_of(found.items, texts, seed)
+        broken = {**found.broken, **broken}
         ready, broken = load([entry for entry in wanted if not kept.done(entry)], at_most, broken)
         wanted = [entry for entry in wanted if entry.file not in broken or kept.done(entry)]
         if not wanted:
@@ -97,15 +100,15 @@ class RFProductFolder(io.ComfyNode):
 
         done = len(wanted) - len(kept.to_do)
         listed = [Listed(kept, entry, done + number, len(wanted)) for number, (entry, _, _) in enumerate(ready, 1)]
-        summary = words(kept, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id))
+        summary = words(kept, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id), found.left_out)
         PromptServer.instance.send_progress_text(summary, cls.hidden.unique_id, PromptServer.instance.client_id)
         shown = ui.PreviewText(summary).as_dict()
         if not ready:  # ComfyUI ends with "list index out of range" behind an empty list, and quietly behind a blocked one
             return io.NodeOutput(*[[ExecutionBlocker(None)]] * 6, summary, ui=shown)
-        found = [entry for entry, _, _ in ready]
+        drawn = [entry for entry, _, _ in ready]
         return io.NodeOutput(
-            [image for _, image, _ in ready], [mask for _, _, mask in ready], [entry.caption for entry in found], [entry.prompt for entry in found],
-            [entry.seed for entry in found], listed, summary, ui=shown,
+            [image for _, image, _ in ready], [mask for _, _, mask in ready], [entry.caption for entry in drawn], [entry.prompt for entry in drawn],
+            [entry.seed for entry in drawn], listed, summary, ui=shown,
         )  # fmt: skip
 
 
@@ -179,8 +182,8 @@ def connected(prompt: dict | None, node_id: str) -> bool:
     return any(link == [node_id, ENTRY_OUTPUT] for link in links)
 
 
-def words(album: Album, count: int, now: int, keeping: bool) -> str:
-    """The run in a few lines for the user."""
+def words(album: Album, count: int, now: int, keeping: bool, left_out: str = "") -> str:
+    """The run in a few lines for the user. left_out: what of the folder is no product picture."""
     left = len(album.to_do) - now
     lines = [f"{count - len(album.to_do)} of {count} are in the album, {now} to draw in this run."]
     if not now:
@@ -190,4 +193,5 @@ def words(album: Album, count: int, now: int, keeping: bool) -> str:
     if now and not keeping:
         lines.append("Nothing will be kept: connect the entry output to RF Cyclic Sampler.")
     lines += [f"Left out: {file}: {reason}" for file, reason in album.broken.items()]
+    lines += [f"Left out: {left_out}."] if left_out else []
     return "\n".join([*lines, f"Page: {album.folder / 'index.html'}"])

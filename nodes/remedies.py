@@ -186,7 +186,7 @@ class Answered:
             return canvas, latent
         latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}
         if not torch.equal(moved.rgb, canvas.rgb):
-            latent["samples"] = self.draw.vae.encode(channels_last(moved.rgb[None]))
+            latent["samples"] = self.draw.vae.encode(channels_last(moved.shown[None]))
         return moved, latent
 
 

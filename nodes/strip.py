@@ -49,7 +49,8 @@ def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
 
 def verdict(number: int, row: dict) -> dict:
     """What a strip says of a row of Review.rows(); number counts from 1. A picture with nothing to review has no label."""
-    return {"number": number, "label": row["label"], "probability": row["probabilities"].get(row["label"]), "accepted": row["accepted"]}
+    label = "missing" if row.get("missing") else row["label"]
+    return {"number": number, "label": label, "probability": row["probabilities"].get(label), "accepted": row["accepted"]}
 
 
 def jpeg(picture) -> bytes:

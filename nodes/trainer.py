@@ -117,7 +117,7 @@ class Job:
 
     def __call__(self, folder: str, prompts: str, watch) -> dict:
         """Train; returns train.Run's answer."""
-        from ..rfft.inputs import check_result, check_reviewer, pairs, prompts_of, read_products
+        from ..rfft.inputs import check_result, check_reviewer, open_products, pairs, products_of, prompts_of
         from ..rfft.lora import fold_loras
         from ..rfft.train import Run
         from ..rfnet.weights import load_reviewer, read_metadata
@@ -126,7 +126,9 @@ class Job:
         check_result(config)
         check_reviewer(read_metadata(config.reviewer), Path(config.reviewer).name, config.minimum_ap, config.force)
         texts = prompts_of(prompts.splitlines(), "the prompts of RF Train ControlNet")
-        found = pairs(read_products(product_folder(folder, "RF Train ControlNet")), texts, config)
+        listed = open_products(product_folder(folder, "RF Train ControlNet"))
+        found = pairs(products_of(listed), texts, config)
+        self.left_out = listed.sentences
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()
         models, reviewer = fold_loras(self.family.load(config.checkpoint, config.controlnet), config.loras), load_reviewer(config.reviewer)
@@ -151,12 +153,12 @@ def usual_for(kind) -> dict:
 def table(advanced: str) -> dict:
     """The node's TOML text. Raises ConfigError on what is no TOML, and on keys that the node's own inputs decide."""
     from ..rfft.config import ConfigError
-    from ..rfnet.config import toml_reader
+    from ..rfnet.textfiles import TextError, parse_toml
 
     try:
-        values = toml_reader().loads(advanced)
-    except ValueError as error:
-        raise ConfigError(f'"advanced" is no TOML ({error}): write one key = value per line, such as size = 768.') from error
+        values = parse_toml(advanced, '"advanced"')
+    except TextError as error:
+        raise ConfigError(f"{str(error).rstrip('.')}; write one key = value per line, such as size = 768.") from error
     if taken := sorted(set(values) & set(OWN)):
         raise ConfigError(f'"advanced" sets {", ".join(taken)}: use the node\'s own inputs for that, or `rfft train` on the command line.')
     return values
@@ -223,7 +225,7 @@ def output(job: Job, answer: dict, watch: Watch) -> io.NodeOutput:
     """The node's outputs, and what it shows."""
     config, better = job.config, bool(answer["result"])
     control_net = controlnet_loader.load(job.controlnet, [(config.result, 1.0)] if better else [])
-    report = words(config, answer)
+    report = "\n".join([words(config, answer), *job.left_out])
     watch.show(report)
     with Image.open(config.result.with_suffix(".png")) as grid:
         samples = from_pictures([grid])

@@ -34,7 +34,7 @@ def sample_latents(pocket: Pocket, canvases: list, prompts: list[str], seeds: li
     """
     if not len(canvases) == len(prompts) == len(seeds):
         raise ValueError(f"{len(canvases)} canvases, {len(prompts)} prompts and {len(seeds)} seeds: give one prompt and one seed per canvas")
-    product = pocket.encode(torch.stack([c.rgb for c in canvases]))
+    product = pocket.encode(torch.stack([c.shown for c in canvases]))
     mask = F.interpolate(torch.stack([c.inpaint_mask for c in canvases])[:, None], size=product.shape[-2:], mode="bilinear")
     hints = torch.stack([c.hint for c in canvases])
     context = torch.cat([pocket.encode_prompts(prompts), pocket.encode_prompts([negative]).expand(len(prompts), -1, -1)])

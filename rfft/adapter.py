@@ -26,6 +26,7 @@ from .names import ldm_name
 
 FORMAT = "reliable-ads/rfft-adapter"
 VERSION = 1
+LARGEST_ALPHA = 1e6  # usual ones are between 1 and the rank
 PREFIX, UP, DOWN, ALPHA = "rfft.", ".lora_up.weight", ".lora_down.weight", ".alpha"
 
 
@@ -133,9 +134,22 @@ def updates_of(tensors: dict, file: str) -> dict:
         raise AdapterError(f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was changed by another program; take the original.')
     found = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
     for name, (up, down, alpha) in found.items():
-        if up.ndim != down.ndim or up.shape[1] != down.shape[0] or alpha.numel() != 1 or not all(torch.isfinite(value).all() for value in (up, down, alpha)):
-            raise AdapterError(f'"{file}" has an update of {name} that can\'t be used (shapes {tuple(up.shape)}, {tuple(down.shape)}, or values that aren\'t finite): copy or train it again.')
+        if fault := fault_of(up, down, alpha):
+            raise AdapterError(f'"{file}" has an update of {name[:100]} that can\'t be used ({fault}): copy or train it again.')
     return found
+
+
+def fault_of(up: torch.Tensor, down: torch.Tensor, alpha) -> str:
+    """What is wrong with a low-rank update by itself; "" where nothing is. alpha: a number, or a tensor of one."""
+    if min(up.ndim, down.ndim) < 2 or up.ndim != down.ndim or not len(down) or up[0].numel() != len(down):
+        return f"shapes {tuple(up.shape)} and {tuple(down.shape)}"
+    if not (up.is_floating_point() and down.is_floating_point()):
+        return f"whole numbers, {up.dtype} and {down.dtype}".replace("torch.", "")
+    if not all(torch.isfinite(value.float()).all() for value in (up, down)):
+        return "values that aren't finite"
+    if isinstance(alpha, torch.Tensor) and (alpha.numel() != 1 or alpha.is_complex()):
+        return f"an alpha of shape {tuple(alpha.shape)}"
+    return "" if 0 < float(alpha) <= LARGEST_ALPHA else f"an alpha of {float(alpha):g}"
 
 
 def delta(up: torch.Tensor, down: torch.Tensor, alpha) -> torch.Tensor:
@@ -190,7 +204,7 @@ def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Ad
     except AdapterError:
         adapter.remove()
         raise
-    adapter.rank = int(metadata["rank"])
+    adapter.rank = max(len(update.down) for update in adapter.updates)
     return adapter.requires_grad_(False)
 
 

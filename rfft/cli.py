@@ -1,6 +1,7 @@
 """`rfft train | estimate | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
 
 import json
+import sys
 
 import torch
 
@@ -11,7 +12,7 @@ from ..rfnet.pictures import PictureError
 from ..rfnet.weights import WeightsError, load_reviewer, read_metadata
 from .adapter import AdapterError, load_adapter
 from .config import ConfigError, TrainConfig, read_config
-from .inputs import briefs, check_result, check_reviewer
+from .inputs import briefs, check_result, check_reviewer, open_products
 from .loading import FAMILIES
 from .lora import fold_loras
 from .merge import merge_files
@@ -105,7 +106,12 @@ def _checked(args, check=lambda config: None) -> tuple:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)
     check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
-    return config, args.families[config.family], briefs(config)
+    found = open_products(config.products)
+    orders = briefs(config, found)
+    for sentence in found.sentences:
+        print(f"rfft: {sentence}", file=sys.stderr)
+    args.status = 1 if found.broken else 0
+    return config, args.families[config.family], orders
 
 
 def _open(args, check=lambda config: None) -> tuple:

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ..rfnet.config import toml_reader
+from ..rfnet.textfiles import TextError, read_toml
 from ..rfnet.weights import DEFAULT_WEIGHTS
 from .files import print_of
 from .rollout import Sampling
@@ -138,9 +138,9 @@ def read_config(path, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises ConfigError, which names what is wrong."""
     path = Path(path)
     try:
-        values = toml_reader().loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'the config "{path}" can\'t be read ({error}): give a TOML file.') from error
+        values = read_toml(path)
+    except TextError as error:
+        raise ConfigError(f"the config {error}") from error
     values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
     if isinstance(values.get("loras"), list):
         values["loras"] = [{**lora, "file": str(path.parent / lora["file"])} if isinstance(lora, dict) and isinstance(lora.get("file"), str) else lora for lora in values["loras"]]

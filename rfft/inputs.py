@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
+from ..rfnet.cut_outs import CutOuts, read_folder
 from ..rfnet.pictures import PictureError
 from ..rfnet.product import Product, place
+from ..rfnet.textfiles import TextError, read_text
 from .config import ConfigError, TrainConfig
 
-PICTURES = (".png", ".webp", ".tif", ".tiff", ".avif")
-NO_ALPHA = (".jpg", ".jpeg", ".bmp")
+PROMPTS_LIMIT = 16 << 20  # bytes
+
+
+
+def open_products(folder) -> CutOuts:
+    """What a folder of cut-outs holds. Raises ConfigError where it can't be read, or holds no cut-outs."""
+    try:
+        return read_folder(folder)
+    except PictureError as error:
+        raise ConfigError(f"the product folder {error}") from error
+
+
+def products_of(found: CutOuts) -> list:
+    """Every cut-out of a folder, by name -> list of Product. A product's caption is NAME.txt beside it, else its name. One that can't be used is put
+    among found.broken, and the others go on without it. Raises ConfigError where none can be used."""
+    products = []
+    for path, caption in found.items:
+        try:
+            products.append(Product.from_picture(path, caption))
+        except PictureError as error:
+            found.broken[path.name] = str(error).removeprefix(f'"{path.name}": ')
+    if not products:
+        file, why = next(iter(found.broken.items()))
+        raise ConfigError(f'no product can be used, first "{file}": {why.rstrip(".")}; give cut-outs with a transparent background.')
+    return products
 
 
 def read_products(folder) -> list:
-    """Every cut-out of a folder, sorted by name -> list of Product. A product's caption is NAME.txt beside it, else its name. Raises ConfigError."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ConfigError(f'the product folder "{folder}" does not exist: give a folder of cut-outs with transparency.')
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (*PICTURES, *NO_ALPHA))
-    if not files:
-        raise ConfigError(f'the product folder "{folder}" holds no pictures: put cut-outs with transparency there ({", ".join(PICTURES)}).')
-    products = []
-    for file in files:
-        beside = file.with_suffix(".txt")
-        try:
-            caption = beside.read_text(encoding="utf-8-sig") if beside.is_file() else file.stem.replace("_", " ").replace("-", " ")
-        except (OSError, ValueError) as error:
-            raise ConfigError(f'the caption "{beside}" can\'t be read ({error}): save it as UTF-8.') from error
-        try:
-            products.append(Product.from_picture(file, caption))
-        except PictureError as error:
-            raise ConfigError(f'the product "{file}" can\'t be used ({str(error).rstrip(".")}): give it a transparent background, or take it out of the folder.') from error
+    """The products of a folder; a warning names each that can't be used. Raises ConfigError."""
+    found = open_products(folder)
+    products = products_of(found)
+    for sentence in found.sentences:
+        logging.warning(sentence)
     return products
 
 
 def read_prompts(path) -> list:
     """The lines of a text file that hold a prompt; empty lines and those that begin with # don't. Raises ConfigError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'the prompts "{path}" can\'t be read ({error}): give a text file in UTF-8 with one prompt per line.') from error
+        lines = read_text(path, PROMPTS_LIMIT).split("\n")
+    except TextError as error:
+        raise ConfigError(f"the prompts {error}") from error
     return prompts_of(lines, f'the prompts "{path}"')
 
 
@@ -53,9 +66,10 @@ def prompts_of(lines: list, source: str = "the prompts") -> list:
     return prompts
 
 
-def briefs(config: TrainConfig) -> list:
-    """(canvas, prompt) of every product of a config with every prompt. Raises ConfigError."""
-    return pairs(read_products(config.products), read_prompts(config.prompts), config)
+def briefs(config: TrainConfig, found: CutOuts | None = None) -> list:
+    """(canvas, prompt) of every product of a config with every prompt. found: its opened folder, which then says what is left out. Raises ConfigError."""
+    prompts = read_prompts(config.prompts)
+    return pairs(products_of(found) if found else read_products(config.products), prompts, config)
 
 
 def pairs(products: list, prompts: list, config: TrainConfig) -> list:

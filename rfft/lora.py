@@ -9,13 +9,17 @@ from pathlib import Path
 
 import torch
 
-from .adapter import delta
+from .adapter import delta, fault_of
 from .files import opened
 from .models import ModelError, Models
 from .names import attention_of, unet_name
 
 UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
-OTHER = {".hada_w1_a": "a LoHa", ".lokr_w1": "a LoKr", ".lokr_w1_a": "a LoKr", ".dora_scale": "a DoRA", ".lora_mid.weight": "a LoCon with middle weights", ".diff": "a difference of weights"}
+OTHER = {
+    ".hada_": "a LoHa", ".lokr_": "a LoKr", ".dora_scale": "a DoRA", ".lora_mid.weight": "a LoCon with middle weights", ".diff": "a difference of weights", ".diff_b": "a difference of biases",
+    ".w_norm": "trained norms", ".b_norm": "trained norms", ".a1.weight": "a GLoRA", ".a2.weight": "a GLoRA", ".b1.weight": "a GLoRA", ".b2.weight": "a GLoRA",
+    ".oft_": "an OFT", ".on_input": "an IA3", ".bias": "trained biases",
+}  # fmt: skip
 
 
 def fold_loras(models: Models, loras: list) -> Models:
@@ -25,32 +29,64 @@ def fold_loras(models: Models, loras: list) -> Models:
         for layer, update in updates(lora["file"], layers).items():
             with torch.no_grad():
                 weight = layer.weight
-                if update.numel() != weight.numel():
-                    raise ModelError(f'"{Path(lora["file"]).name}" was made for another kind of checkpoint (an update of {tuple(update.shape)} for weights of {tuple(weight.shape)}): choose one for this one.')
-                weight.copy_((weight.float() + lora.get("strength", 1.0) * update.view_as(weight)).to(weight.dtype))
+                folded = (weight.float() + lora.get("strength", 1.0) * update.view_as(weight)).to(weight.dtype)
+                if not torch.isfinite(folded).all():
+                    raise ModelError(f'"{Path(lora["file"]).name}" at strength {lora.get("strength", 1.0):g} makes weights that aren\'t finite: lower the strength.')
+                weight.copy_(folded)
     return models
 
 
 def updates(path, layers: dict) -> dict:
-    """{layer: its update, float32} of a LoRA file. Raises ModelError where it is another thing, or where a layer isn't there."""
+    """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: {kohya's name: layer}, as names_of gives it.
+
+    Raises ModelError where the file is another thing or holds more than a plain LoRA, where a layer isn't there or has another shape, and where
+    values aren't finite.
+    """
     path = Path(path)
     with opened(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
-    for end, kind in OTHER.items():
-        if any(key.endswith(end) for key in tensors):
-            raise ModelError(f'"{path.name}" is {kind}, which RFFT doesn\'t fold: take a plain LoRA, or merge it into the checkpoint with another program.')
-    modules = sorted(key.removesuffix(UP) for key in tensors if key.endswith(UP))
-    if not modules or not all(module.startswith("lora_") for module in modules):
-        raise ModelError(f'"{path.name}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or take another.')
+    modules = modules_of(tensors, path.name)
     if unknown := [module for module in modules if module not in layers]:
-        raise ModelError(f'"{path.name}" changes {unknown[0]} and {len(unknown) - 1} more layers that this checkpoint doesn\'t have: choose a LoRA of its kind.')
-    if missing := [module for module in modules if module + DOWN not in tensors]:
-        raise ModelError(f'"{path.name}" lacks {missing[0]}{DOWN}: it is not whole; copy or download it again.')
+        raise ModelError(f'"{path.name}" changes {unknown[0][:100]} and {len(unknown) - 1} more layers that this checkpoint doesn\'t have: choose a LoRA of its kind.')
     found = {}
     for module in modules:
-        up, down = tensors[module + UP], tensors[module + DOWN]
-        found[layers[module]] = delta(up, down, tensors.get(module + ALPHA, len(down)))
+        if module + DOWN not in tensors:
+            raise ModelError(f'"{path.name}" lacks {module}{DOWN}: it is not whole; copy or download it again.')
+        up, down, layer = tensors[module + UP], tensors[module + DOWN], layers[module]
+        alpha = tensors.get(module + ALPHA, len(down) if down.ndim else 0)
+        if fault := fault_of(up, down, alpha):
+            raise ModelError(f'"{path.name}" has an update of {module} that can\'t be used ({fault}): copy or download it again, or take another LoRA.')
+        if len(up) != len(layer.weight) or _core(down) != _core(layer.weight):
+            made = (len(up), *down.shape[1:])
+            raise ModelError(f'"{path.name}" was made for another kind of checkpoint (an update of {made} for weights of {tuple(layer.weight.shape)}): choose one for this one.')
+        if layer in found:
+            raise ModelError(f'"{path.name}" changes {module} twice, by two names of one layer: take another LoRA.')
+        found[layer] = delta(up, down, alpha)
     return found
+
+
+def modules_of(tensors: dict, file: str) -> list:
+    """The layers' names of a LoRA in kohya's layout. Raises ModelError, which names the first tensor that is no part of one."""
+    modules = sorted(key.removesuffix(UP) for key in tensors if key.endswith(UP))
+    parts = {module + end for module in modules for end in (UP, DOWN, ALPHA)}
+    kinds = {kind for key in tensors.keys() - parts for sign, kind in OTHER.items() if key.endswith(sign) or sign.endswith("_") and sign in key}
+    if kinds and not modules:
+        raise ModelError(f'"{file}" is {min(kinds)}, which RFFT doesn\'t fold: take a plain LoRA, or merge it into the checkpoint with another program.')
+    if not modules or not all(module.startswith("lora_") for module in modules):
+        raise ModelError(f'"{file}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or take another.')
+    if more := sorted(tensors.keys() - parts):
+        kind = f" ({min(kinds)})" if kinds else ""
+        raise ModelError(
+            f'"{file}" holds more than a plain LoRA: {more[0][:100]}{kind} is the first of {len(more)} tensors that RFFT doesn\'t fold;'
+            " take a plain LoRA, or merge it into the checkpoint with another program."
+        )
+    return modules
+
+
+def _core(weight: torch.Tensor) -> tuple:
+    """The shape of one output's weights, the same for a linear layer and for a convolution of 1x1."""
+    shape = tuple(weight.shape[1:])
+    return shape[:1] if set(shape[1:]) <= {1} else shape
 
 
 def names_of(models: Models) -> dict:

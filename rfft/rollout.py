@@ -86,7 +86,7 @@ def prepare(models: Models, orders: list, sampling: Sampling) -> Batch:
     if len(sizes) != 1:
         raise ValueError(f"a batch needs canvases of one size, these are {', '.join(f'{w}x{h}' for w, h in sizes)}: place the products on equal canvases.")
     stack = lambda name: torch.stack([getattr(order.canvas, name) for order in orders]).to(**models.like)
-    product = models.encode(stack("rgb"))
+    product = models.encode(stack("shown"))
     mask = F.interpolate(stack("inpaint_mask")[:, None], size=product.shape[-2:], mode="bilinear")
     null, text = models.read([sampling.null_prompt]), models.read([order.prompt for order in orders])
     noise = start_noise([order.seed for order in orders], product.shape[1:]).to(product)

@@ -96,8 +96,8 @@ def adapt(weights, labels: LabelFolder, out, epochs: float = 4, lr: float = 2e-4
         after = _score(trained, tables["held"], watch)
         better = after["ap"]["value"] >= before["ap"]["value"]
         report = {
-            "kept": better, "reason": _reason(before, after, parts), "file": out.name if better else None, "dataset": labels.folder.name, "split": f"by {parts.by}",
-            "labels": {name: len(getattr(parts, name)) for name in ("train", "val", "held")}, "times_each": times, "mixed_in": len(other), "steps": steps,
+            "kept": better, "reason": _reason(before, after, parts, run.damaged), "file": out.name if better else None, "dataset": labels.folder.name, "split": f"by {parts.by}",
+            "labels": {name: len(getattr(parts, name)) for name in ("train", "val", "held")}, "times_each": times, "mixed_in": len(other), "steps": steps, "damaged": run.damaged,
             "held_out": {"before": before, "after": after}, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         if better:
@@ -117,12 +117,12 @@ def _score(weights, table: Path, watch) -> dict:
     rfnet, mapnet, metadata = load_networks(weights)
     for network in (rfnet, mapnet):
         watch(network, 0)
-    samples = open_samples(table, rfnet.config.image_size)
+    samples = open_samples(table, rfnet.config.image_size).without_broken()
     report = score(predict(rfnet, mapnet, samples), samples, float(metadata["temperature"]), float(metadata["threshold"]))
     return without_nan({"n": report["n"], "products": report["products"], **{name: report[name] for name in SCORES}})
 
 
-def _reason(before: dict, after: dict, parts: Parts) -> str:
+def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
     old, new = before["ap"]["value"], after["ap"]["value"]
     verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
     words = f"{verdict}: average precision of \"available\" on {len(parts.held)} held-out labels was {old:.3f} and is {new:.3f} after it."
@@ -130,6 +130,8 @@ def _reason(before: dict, after: dict, parts: Parts) -> str:
         words += f" With so few labels that may be chance ({after['ap']['low']:.3f} to {after['ap']['high']:.3f})." if new >= old else " Label more, or take a smaller learning rate."
     if parts.by == "picture":
         words += " The parts share products, as there are too few of them to divide: on new products it may do worse."
+    if damaged:
+        words += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
     return words
 
 

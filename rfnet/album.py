@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .album_page import page_of
-from .files import plain, write_picture, write_text
+from .files import open_file, plain, write_picture, write_text
 
 THUMBNAIL = 256  # pixels on the longer side of an attempt as it is kept
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # what reading any file as ours can raise
@@ -79,7 +79,7 @@ def entries(products, prompts, seed: int = 0) -> tuple[list, dict]:
     for path, caption in products:
         path, file, caption = Path(path), _clean(Path(path).name), _clean(caption)
         try:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = _content(path)
         except OSError as error:
             unreadable[file] = f"it can't be read ({error.strerror or error}): check the file and its permissions."
             continue
@@ -88,6 +88,15 @@ def entries(products, prompts, seed: int = 0) -> tuple[list, dict]:
             key = hashlib.sha256(json.dumps([content, caption, prompt]).encode()).hexdigest()[:16]
             found.setdefault(key, Entry(key, path, file, caption, prompt, (seed + int(key[:8], 16)) % 2**64))
     return list(found.values()), unreadable
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Album:

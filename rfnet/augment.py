@@ -1,6 +1,6 @@
 """Augmentations that make rendered scenes look like generated ones, on batches of bytes; the label never changes."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from .scale import log_sizes
 class Batch:
     """Floats in [0, 1]: image, product_rgb (B, 3, S, S); alpha, depth, saliency (B, S, S), the last two NaN where nobody knows them;
     labels (B,), captions list of B, aligned (B,) bool: whether the product's own pixels belong on the picture; sizes (B, 2), logs of
-    scale.SIZES, NaN where nobody knows them."""
+    scale.SIZES, NaN where nobody knows them; broken: {row: why it can't be read} of samples that would belong to the batch."""
 
     image: torch.Tensor
     product_rgb: torch.Tensor
@@ -25,6 +25,7 @@ class Batch:
     captions: list
     aligned: torch.Tensor
     sizes: torch.Tensor
+    broken: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,7 +41,8 @@ class Batch:
         return self.depth[:, None], self.saliency[:, None]
 
     def to(self, device) -> "Batch":
-        return Batch(**{field.name: getattr(self, field.name) if field.name == "captions" else getattr(self, field.name).to(device) for field in fields(self)})
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return Batch(**{name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in values.items()})
 
 
 def make_batch(scenes, rows, roundtrips=(), augment: bool = False) -> Batch:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from .architectures import ArchitectureError, RFNetConfig, need
+from .textfiles import TextError, read_text
 
 NO_CAPTION = "a product"
 LONGEST = 2000  # characters; no tokenizer here reads further
@@ -47,7 +48,10 @@ class RobertaVocabulary:
         folder = Path(folder)
         whole, vocab, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
         if whole.is_file():
-            return cls(whole.read_text(encoding="utf-8"))
+            try:
+                return cls(read_text(whole))
+            except TextError as error:
+                raise ArchitectureError(f"RoBERTa's vocabulary {error}") from error
         if not (vocab.is_file() and merges.is_file()):
             raise ArchitectureError(f'"{folder}" has no vocabulary: put RoBERTa\'s tokenizer.json there, or its vocab.json and merges.txt.')
         tokenizers = need("tokenizers", "RoBERTa's vocabulary")

@@ -10,7 +10,7 @@ import torch
 
 from .commands import Commands
 from .data import DataError
-from .files import write_text
+from .files import quoted, write_text
 from .labels import LABELS
 from .map_sources import BUILTIN
 from .pictures import PictureError, open_picture
@@ -18,7 +18,10 @@ from .product import Product, place
 from .reviewer import ReviewError
 from .risks import ACCEPT, RISKS, UNITS, parse_risks
 from .sources import open_samples
+from .textfiles import TextError, read_text
 from .weights import DEFAULT_WEIGHTS, WeightsError, blend, change_metadata, load_networks, load_reviewer
+
+INDEX_LIMIT = 1 << 30  # bytes
 
 
 def main(argv=None) -> int:
@@ -96,7 +99,9 @@ def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))()
+    run = Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))
+    run()
+    args.status = 1 if run.damaged else 0
 
 
 def blend_two(args) -> None:
@@ -115,6 +120,9 @@ def maps(args) -> None:
     summary = precompute_maps(samples, estimator, args.out, args.size, progress=lambda chunks: tqdm(chunks, desc="maps", unit="chunk"), name=estimator.name, workers=args.workers)
     for sentence in summary["broken"]:
         print(f"no maps: {sentence}", file=sys.stderr)
+    if samples.findings.counts:
+        print(samples.findings, file=sys.stderr)
+    args.status = 1 if summary["broken"] or samples.findings.damaged else 0
     print(f"maps of {summary['samples']} samples by {estimator.name} in {args.out}")
 
 
@@ -168,6 +176,7 @@ def _logits(args, limit=None):
         print(f"rfnet: these weights were trained with {trained} maps and look at {scenes.map_name or BUILTIN} ones.", file=sys.stderr)
     if scenes.findings.counts:
         print(scenes.findings, file=sys.stderr)
+    args.status = 1 if scenes.findings.damaged else 0
     return scenes, predict(rfnet, mapnet, scenes, progress=lambda steps: tqdm(steps, desc="review", disable=args.json)), metadata
 
 
@@ -179,15 +188,37 @@ def review(args) -> None:
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
     say = (lambda text: None) if args.json is True else lambda text: print(text, flush=True)
     say(f"{'image':<{width}}  verdict   label              " + "  ".join(LABELS))
-    for line in lines:
-        rows.append(row := {"image": str(line["image"]), **_verdict(line, reviewer, threshold, args.image_scale)})
-        scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
-        say(f"{row['image']:<{width}}  {'accepted' if row['accepted'] else 'rejected'}  {row['label']:<17}  {scores}")
-        if args.json is True:
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-    say(f"{sum(row['accepted'] for row in rows)} of {len(rows)} accepted, from available >= {threshold:g}")
-    if isinstance(args.json, str):
-        write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    try:
+        for line in lines:
+            rows.append(row := _row(line, reviewer, threshold, args.image_scale))
+            say(f"{row['image']:<{width}}  {_words(row)}")
+            if args.json is True:
+                print(json.dumps(row, ensure_ascii=False), flush=True)
+    finally:  # what was judged is kept where the user stops it, too
+        if isinstance(args.json, str):
+            write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    failed = [row for row in rows if "error" in row]
+    say(f"{sum(row.get('accepted', False) for row in rows)} of {len(rows)} accepted, from available >= {threshold:g}")
+    if failed:
+        args.status = 1
+        print(f"rfnet: {len(failed)} of {len(rows)} could not be reviewed, first: {failed[0]['error']}", file=sys.stderr)
+
+
+def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
+    """{"image", "label", "probabilities", "accepted"} of one line of _lines; {"image", "error"} where a file of it can't be used."""
+    try:
+        verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
+    except (PictureError, OSError) as error:
+        verdict = {"error": str(error)}
+    return {"image": str(line["image"]), **verdict}
+
+
+def _words(row: dict) -> str:
+    """A row of the table behind the image's name."""
+    if "error" in row:
+        return f"error     {row['error']}"
+    scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
+    return f"{'accepted' if row['accepted'] else 'rejected'}  {row['label']:<17}  {scores}"
 
 
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
@@ -205,20 +236,28 @@ def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) 
 
 
 def _lines(args):
-    """{"image", "product", "caption"} per image to review, from the arguments or from the index."""
+    """{"image", "product", "caption"} per image to review, from the arguments or from the index; {"image", "error"} for a line that says no such thing."""
     if not args.index:
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
+        Product.from_picture(args.product)  # what is wrong with it would be wrong with every image
         images = [image for given in args.images for image in ([given] if Path(given).exists() else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
     base = Path(args.index).parent
-    with open(args.index, encoding="utf-8") as file:
-        for number, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            try:
-                line = json.loads(text)
-                yield {**line, "image": base / line["image"], "product": base / line["product"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise PictureError(f'line {number} of "{args.index}" needs "image" and "product" as JSON text ({error!r}).') from error
+    for number, text in enumerate(_index_of(args.index), 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+            yield {"image": base / line["image"], "product": base / line["product"], "caption": str(line.get("caption") or "")}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            where = f"line {number} of {quoted(Path(args.index).name)}"
+            yield {"image": where, "error": f'{where} needs "image" and "product" as JSON text ({repr(error)[:100]}).'}
+
+
+def _index_of(path) -> list:
+    try:
+        return read_text(path, INDEX_LIMIT).split("\n")
+    except TextError as error:
+        raise PictureError(f"the index {error}") from error

@@ -22,10 +22,12 @@ class Commands:
         return sub
 
     def run(self, argv, refusals: tuple, **more) -> int:
-        """Parses and runs; exceptions in `refusals` are printed as they are. more: further attributes of args."""
+        """Parses and runs; exceptions in `refusals` are printed as they are. A command that went on past something damaged sets args.status to 1.
+
+        more: further attributes of args."""
         args = self.parser.parse_args(argv)
         torch.set_num_threads(args.threads)
-        vars(args).update(more)
+        vars(args).update(more, status=0)
         try:
             args.command(args)
         except refusals as error:
@@ -34,4 +36,4 @@ class Commands:
         except KeyboardInterrupt:
             print(f"{self.prog}: stopped; run the same command again to go on.", file=sys.stderr)
             return 130
-        return 0
+        return args.status

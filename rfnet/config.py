@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .architectures import ArchitectureError, RFNetConfig, architecture
 from .data import DataError
+from .textfiles import TextError, read_toml, toml_reader
 
 PATHS = ("train", "val", "train_maps", "val_maps", "weights", "roundtrip")
 PRECISIONS = ("no", "bf16")  # fp16 would need a loss scale, whose state a resumed run would have to know too
@@ -77,7 +78,10 @@ class TrainConfig:
 
 def changes(pairs: list) -> dict:
     """{key: value} out of "key=value" texts, the values as TOML has them; a word without quotes is a text. Raises DataError."""
-    toml, found = toml_reader(), {}
+    try:
+        toml, found = toml_reader(), {}
+    except TextError as error:
+        raise DataError(str(error)) from None
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
@@ -89,24 +93,13 @@ def changes(pairs: list) -> dict:
     return found
 
 
-def toml_reader():
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError:
-            raise DataError("reading a config needs tomli on Python 3.10: pip install tomli, or use Python 3.11.") from None
-    return tomllib
-
-
 def read_config(path, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises DataError, which names what is wrong."""
     path = Path(path)
     try:
-        values = toml_reader().loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f'the config "{path}" can\'t be read ({error}): give a TOML file such as rfnet/configs/compact.toml.') from error
+        values = read_toml(path)
+    except TextError as error:
+        raise DataError(f"the config {error}") from error
     known = {entry.name for entry in fields(TrainConfig)}
     if unknown := sorted(set(values) - known):
         raise DataError(f'the config "{path}" has unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import whole
+from .files import open_file, whole
 from .labels import LABELS, UNSUITABLE, label_id
+from .pictures import decode
+from .textfiles import decoded
 
 INDEX = "index.jsonl"
 SIZES = ("metres", "shown_metres")  # that an index may tell: the product's largest side as it is, and as the scene makes it look
@@ -107,13 +109,14 @@ def write_shard(path, scenes) -> None:
 def _open(shard: Path, size: int):
     """Yield (where, read) for each line of a shard's index; read() gives the row, None for an unsuitable one, or raises."""
     try:
+        open_file(shard).close()  # regular files only
         archive = zipfile.ZipFile(shard)
     except (OSError, zipfile.BadZipFile) as error:
         yield shard.name, _raiser(ValueError(f"not a readable zip ({error})"))
         return
     with archive:
         try:
-            lines = archive.read(INDEX).decode("utf-8").split("\n")  # splitlines() would also cut captions at U+2028
+            lines = decoded(archive.read(INDEX), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
         except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
             yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
             return
@@ -138,8 +141,7 @@ def _row(archive: zipfile.ZipFile, line: dict, size: int):
 
 
 def _picture(archive: zipfile.ZipFile, member: str, mode: str, size: int) -> np.ndarray:
-    with Image.open(io.BytesIO(archive.read(member))) as image:
-        image = image.convert(mode)
+    image = decode(io.BytesIO(archive.read(member)), f'"{member}"', smallest=1)[0].convert(mode)
     return np.asarray(image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS))
 
 

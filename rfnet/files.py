@@ -1,26 +1,126 @@
-"""Files written whole or not at all: a killed process or a full disk leaves the old file or the new one, never half of one."""
+"""Files read only where they are files, and written whole or not at all: a killed process or a full disk leaves the old file or the new one."""
 
+import errno
 import os
-from contextlib import contextmanager
+import stat
+import unicodedata
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+REASONS = {  # in words for the person who named the file
+    errno.ENOENT: "does not exist: check the path",
+    errno.ENOTDIR: "does not exist: check the path",
+    errno.EISDIR: "is a folder: give the path of a file",
+    errno.EACCES: "may not be read: change its permissions",
+    errno.EPERM: "may not be read: change its permissions",
+    errno.ELOOP: "is a link that leads to itself: give the file itself",
+    errno.ENAMETOOLONG: "is too long for a name: check the path",
+}
+
+
+class NotAFile(OSError):
+    """A path names a pipe, a device or a socket, which might never end."""
+
+
+class NotWritten(OSError):
+    """A file can't be written. errno and strerror are the system's; the message is one sentence that names the folder and what is left of the file."""
+
+    def __init__(self, error: OSError, path: Path):
+        super().__init__(error.errno, error.strerror or str(error))
+        full = self.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+        way = "free some disk space, or choose another folder" if full else "choose another folder, or change its permissions"
+        left = "is as it was before" if path.is_file() else "was not written"
+        self.sentence = f"the folder {quoted(path.parent)} can't be written ({self.strerror}): {way}; {quoted(path.name, 60)} {left}."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def quoted(value, most: int = 100) -> str:
+    """A path, name or value in quotes, as text of one line; from a long one the end is shown, which says more of a path."""
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+    return f'"{text if len(text) <= most else "…" + text[-most + 1:]}"'
+
+
+def refusal(path, error: OSError) -> str:
+    """One sentence about a file that could not be opened or read: which, why, and what to do."""
+    what = REASONS.get(error.errno)
+    if isinstance(error, NotAFile):
+        what = "is a pipe or a device: give the path of a file"
+    return f"{quoted(path)} {what}." if what else f"{quoted(path)} can't be read ({error.strerror or error}): check the file and its disk."
+
+
+def same_name(name: str) -> str:
+    """What two names have in common that look the same: macOS writes letters with accents in two signs, others in one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def on_disk(path) -> Path:
+    """The path as the disk spells it, where nothing else differs than how Unicode writes its letters; else the path as it is."""
+    path = Path(path)
+    if os.fspath(path).isascii() or path == path.parent or os.path.lexists(path):
+        return path
+    parent, wanted = on_disk(path.parent), same_name(path.name)
+    try:
+        found = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
+    except (OSError, ValueError):
+        found = path.name
+    return parent / found
+
+
+def open_file(path):
+    """A regular file, opened to read its bytes; closes as any other. Raises OSError: NotAFile for pipes and devices, IsADirectoryError for folders."""
+    try:
+        return _opened(path)
+    except FileNotFoundError:
+        if (other := on_disk(path)) == Path(path):
+            raise
+        return _opened(other)
+
+
+def _opened(path):
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        _check_regular(os.stat(path).st_mode)  # before it is opened: to open a device may do something
+        descriptor = os.open(path, flags)  # without waiting for a pipe's other end, should it be one by now
+    except ValueError as error:  # a NUL in the path
+        raise OSError(errno.ENOENT, str(error)) from None
+    try:
+        _check_regular(os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise NotAFile(errno.EINVAL, "a pipe or a device")
 
 
 @contextmanager
 def whole(path):
     """`with whole(path) as partial:` write to `partial`; it becomes `path` when the block ends well, and is removed when it doesn't. Makes the folder.
 
-    Raises OSError when the disk refuses; a file that was there before is then untouched.
+    Raises NotWritten, an OSError, when the disk refuses; a file that was there before is then untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except NotWritten:
+        raise
+    except OSError as error:
+        raise NotWritten(error, path) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def plain(name: str) -> bool:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .files import open_file
 from .spans import as_bytes
 
 LOOSE, TAR, STORED, DEFLATED, OTHER = range(5)  # how a file is kept; OTHER: in a zip, in a way that isn't read
 METHODS = {0: STORED, 8: DEFLATED}
 RECORD, END, END64, PLACE64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 ENCRYPTED, FULL16, FULL32 = 1, 0xFFFF, 0xFFFFFFFF
+LARGEST = 1 << 30  # bytes of one file
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -89,7 +91,7 @@ class Files:
         if self.kind[row] == LOOSE:
             return self._text(row)
         try:
-            with open(self.path(row), "rb") as file:
+            with open_file(self.path(row)) as file:
                 file.seek(self.start[row] - (512 if self.kind[row] == TAR else 0))
                 head = file.read(30 + FULL16)
             member = head[:100].split(b"\0")[0] if self.kind[row] == TAR else head[30:30 + LOCAL_HEADER.unpack_from(head)[1]]
@@ -105,7 +107,7 @@ class Files:
         kind, path, length = self.kind[row], self.path(row), int(self.length[row])
         if kind == OTHER:
             raise ArchiveError("it is encrypted or packed by a method other than stored or deflated: unpack the archive")
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             if kind == LOOSE:
                 return file.read()
             file.seek(self.start[row])
@@ -120,7 +122,13 @@ class Files:
         if kind != DEFLATED:
             return data
         try:
-            return zlib.decompress(data, -zlib.MAX_WBITS)
+            unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+            content = unpacking.decompress(data, LARGEST)
+            if unpacking.unconsumed_tail:
+                raise ArchiveError(f"it unpacks to more than {LARGEST >> 30} GiB")
+            if not unpacking.eof:
+                raise ArchiveError("its packed data are cut short")
+            return content
         except zlib.error as error:
             raise ArchiveError(f"its packed data are damaged ({error})") from error
 
@@ -159,7 +167,7 @@ def list_tar(path) -> Listing:
     """A plain .tar; about 20 microseconds a member, since its headers lie all over the file. Raises ArchiveError, OSError."""
     names, starts, lengths = [], [], []
     try:
-        with tarfile.open(path, "r:") as archive:
+        with open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.isreg():
                     names.append(os.fsencode(member.name))
@@ -210,7 +218,7 @@ def _records(directory: bytes, count: int) -> np.ndarray:
 
 def _central_directory(path) -> tuple:
     """(bytes of the central directory, number of members, how far the archive's offsets are off)."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         length = file.seek(0, os.SEEK_END)
         begin = max(0, length - 22 - FULL16)
         file.seek(begin)

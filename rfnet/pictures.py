@@ -1,95 +1,133 @@
-"""Reading picture files of every kind into one form: RGBA, float32, straight alpha, in [0, 1]."""
+"""Reading picture files of every kind into one form: RGBA, float32, straight alpha, in [0, 1], sRGB."""
 
-import io
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .colours import PictureError, to_rgba
+from .cut_outs import cut_outs  # noqa: F401
+from .files import open_file, quoted, refusal
 
 SMALLEST, LARGEST = 16, 8192  # pixels on a side that a product picture may have
 WORKING = 4096  # no canvas is larger, so larger pictures are scaled down as they are read
-CUT_OUTS = (".png", ".webp", ".tif", ".tiff")  # endings of files that keep transparency
+MOST_BYTES = 1 << 30  # of a file: what a picture of LARGEST takes unpacked and deep, twice
+MOST_WORK = 4e9  # pixels times scans of a progressive JPEG: usual ones have ten scans, a crafted one thousands that take minutes
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "HEIF")  # by content; Pillow's others run programs, are no pictures, or are rare
+OTHERS = (  # what people give by mistake
+    (0, b"%!PS", "an EPS file"), (0, b"\xc5\xd0\xd3\xc6", "an EPS file"), (0, b"%PDF", "a PDF"), (0, b"8BPS", "a Photoshop file"),
+    (0, b"<svg", "an SVG"), (0, b"<?xml", "an SVG or another XML file"), (0, b"<!", "a web page"), (0, b"<html", "a web page"),
+    (4, b"ftyphei", "HEIC, which Pillow reads only with pillow-heif"), (4, b"ftypmif1", "HEIC, which Pillow reads only with pillow-heif"),
+    (4, b"ftypavif", "AVIF, which Pillow reads from 11.3 on"), (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (0, b"PK\3\4", "a zip"),
+)  # fmt: skip
 
 
-class PictureError(ValueError):
-    """A picture can't be used; the message says which one, why, and what to do."""
-
-
-def check_size(width: int, height: int, name: str) -> None:
+def check_size(width: int, height: int, name: str, smallest: int = SMALLEST, largest: int = LARGEST) -> None:
     """Refuse pictures that are too small to show a product or too large to hold in memory."""
-    if min(width, height) < SMALLEST:
-        raise PictureError(f"{name} is {width}x{height} pixels: a product picture needs at least {SMALLEST} on each side; use a larger one.")
-    if max(width, height) > LARGEST:
-        raise PictureError(f"{name} is {width}x{height} pixels: scale it down to at most {LARGEST} on each side.")
-
-
-def cut_outs(folder) -> list:
-    """[(path, caption)] of a folder's product pictures, by name; a caption stands in a .txt of the same name, or else it is the file's name.
-
-    The pictures themselves are not opened. Raises PictureError where there is no such folder, or nothing in it.
-    """
-    folder = Path(folder)
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in CUT_OUTS and not path.name.startswith("."))  # hidden ones are not the user's
-    except OSError as error:
-        raise PictureError(f'"{folder}" can\'t be read ({error.strerror or error}): give the path of a folder of cut-outs with transparency.') from None
-    if not found:
-        raise PictureError(f'"{folder}" holds no product pictures ({", ".join(CUT_OUTS)}): give a folder of cut-outs with transparency.')
-    return [(path, _caption(path)) for path in found]
-
-
-def _caption(path: Path) -> str:
-    try:
-        text = path.with_suffix(".txt").read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:  # mostly: there is none
-        text = path.stem.replace("_", " ").replace("-", " ")
-    return " ".join(text.split())
+    if min(width, height) < smallest:
+        raise PictureError(f"{name} is {width}x{height} pixels: a product picture needs at least {smallest} on each side; use a larger one.")
+    if max(width, height) > largest or width * height > LARGEST**2:
+        raise PictureError(f"{name} is {width}x{height} pixels: scale it down to at most {min(largest, LARGEST)} on each side.")
 
 
 def open_picture(path) -> np.ndarray:
-    """Read a picture file as (H, W, 4) float32 RGBA in [0, 1], turned upright.
+    """Read a picture file as (H, W, 4) float32 RGBA in [0, 1], sRGB, turned upright.
 
-    Reads whatever Pillow reads: palette, grey, 16-bit, CMYK (through its colour profile where it has one), EXIF-rotated;
-    of an animation the first frame, with a warning. Without transparency in the file, alpha is 1 everywhere.
+    Reads FORMATS as far as this Pillow does, by content and not by ending: palette, grey, 16-bit, CMYK, key colours, colour profiles, EXIF-rotated; of
+    an animation the first frame, with a warning. Without transparency in the file, alpha is 1 everywhere.
     Pictures with a side above WORKING are scaled down to it. Raises PictureError.
     """
-    name = f'"{Path(path).name}"'
+    name = quoted(Path(path).name)
     try:
-        with Image.open(path) as image:
-            check_size(*image.size, name)
-            if getattr(image, "n_frames", 1) > 1:
-                warnings.warn(f"{name} is animated: only its first frame is used.", stacklevel=2)
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                raise PictureError(f"{name} is larger than {MOST_BYTES >> 30} GiB: save it as PNG or WebP.")
+            image, _ = decode(file, name)
+    except OSError as error:
+        raise PictureError(refusal(Path(path).name, error)) from None
+    if max(image.size) > WORKING:
+        image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # Pillow premultiplies alpha while it resizes RGBA
+    picture = np.asarray(image).astype(np.float32)
+    picture /= 255
+    return picture
+
+
+def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fit: int | None = None) -> tuple:
+    """(a picture in an open binary file as an upright Pillow RGBA in sRGB, (width, height) as it is stored and shown).
+
+    name: what messages call it; smallest, largest: pixels that a side may have; fit: a JPEG may be decoded smaller, with sides of at least so many
+    pixels. Raises PictureError.
+    """
+    try:
+        with Image.open(file, formats=formats()) as image:
+            size = image.size
+            check_size(*size, name, smallest, largest)
+            _check_work(image, file, name)
+            if getattr(image, "is_animated", False) and image.format != "MPO":  # n_frames would go through thousands of them
+                warnings.warn(f"{name} is animated: only its first frame is used.", stacklevel=3)
                 image.seek(0)
+            if fit:
+                image.draft(None, (fit, fit))
+            stored = _stored(image)
             image.load()
-            image = to_rgba(ImageOps.exif_transpose(image), name)
-    except FileNotFoundError:
-        raise PictureError(f"{name} does not exist: check the path.") from None
-    except IsADirectoryError:
-        raise PictureError(f"{name} is a folder: give the path of a picture file.") from None
+            upright = to_rgba(_upright(image), name, stored)
+    except PictureError:
+        raise
     except Image.DecompressionBombError:
         raise PictureError(f"{name} has too many pixels: scale it down to at most {LARGEST} on each side.") from None
     except UnidentifiedImageError:
-        raise PictureError(f"{name} is not a picture that Pillow can read: save it as PNG or WebP.") from None
-    except PictureError:
-        raise
+        raise PictureError(f"{name} is not a picture that can be read{_guess(file)}: save it as PNG or WebP.") from None
     except Exception as error:  # on damaged bytes Pillow's readers raise anything: OSError, TypeError, KeyError, struct.error, ...
-        raise PictureError(f"{name} is damaged or cut short ({error}): export or download it again.") from error
-    if max(image.size) > WORKING:
-        image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # Pillow premultiplies alpha while it resizes RGBA
-    return np.asarray(image, dtype=np.float32) / 255.0
+        if "MAX_TEXT" in str(error):
+            raise PictureError(f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them.") from error
+        said = " ".join(str(error).split())[:150] or type(error).__name__
+        raise PictureError(f"{name} is damaged or cut short ({said}): export or download it again.") from error
+    turned = (size[0] > size[1]) != (upright.width > upright.height)
+    return upright, size[::-1] if turned else size
 
 
-def to_rgba(image: Image.Image, name: str) -> Image.Image:
-    """Any Pillow mode as 8-bit RGBA. Pillow clips deep greys instead of scaling them, and ignores print profiles."""
-    if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens some of them
-        image = Image.fromarray(np.clip(np.asarray(image) / 65535 * 255 + 0.5, 0, 255).astype(np.uint8))
-    elif image.mode == "F":
-        raise PictureError(f"{name} holds floating-point values of unknown scale: save it as an 8-bit or 16-bit PNG.")
-    elif image.mode in ("CMYK", "LAB") and image.info.get("icc_profile"):
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-            image = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile: Pillow's plain conversion below still shows the product
-    return image.convert("RGBA")
+def formats() -> list:
+    """FORMATS that this Pillow reads; HEIF and, in older ones, AVIF need a plug-in."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF says nothing about how the picture stands
+        return image
+
+
+def _stored(image: Image.Image) -> str:
+    """Pillow's raw mode of the file, "" where it has none."""
+    arguments = image.tile[0][3] if image.tile else ""
+    arguments = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _check_work(image: Image.Image, file, name: str) -> None:
+    """Refuse a progressive JPEG with so many scans that it is made to keep a machine busy."""
+    if not image.info.get("progressive"):
+        return
+    place = file.tell()
+    file.seek(0)
+    scans = file.read().count(b"\xff\xda")
+    file.seek(place)
+    if scans * image.width * image.height > MOST_WORK:
+        raise PictureError(f"{name} is stored in {scans} passes, which would take minutes to read: save it again as PNG or WebP.")
+
+
+def _guess(file) -> str:
+    """What a file that is no picture seems to be, in brackets."""
+    try:
+        file.seek(0)
+        head = file.read(64)
+    except (OSError, ValueError):
+        return ""
+    if not head.strip(b"\0"):
+        return " (it is empty)"
+    known = next((what for place, sign, what in OTHERS if head[place:].lower().startswith(sign.lower())), None)
+    return f" (it is {known})" if known else ""

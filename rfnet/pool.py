@@ -22,13 +22,15 @@ class Pool:
     parts: list
 
     @classmethod
-    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data", maps: list = (), every: bool = True) -> "Pool":
+    def open(cls, paths: list, size: int, limit: int | None = None, name: str = "data", maps: list = (), every: bool = True, readable: bool = False) -> "Pool":
         """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each; maps: as many folders of
         bulk_maps.precompute_maps, or none. Raises DataError, also where a label has no sample: a reviewer can't learn what it never sees.
-        every=False, to score on: only where nothing or everything is available."""
+        every=False, to score on: only where nothing or everything is available. readable: every picture is opened, and those that can't be read are
+        left out and counted."""
         parts = [open_samples(path, size) for path in paths]
         parts = [part.with_maps(folder) for part, folder in zip(parts, maps)] if maps else parts
         pool = cls(name, [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts])
+        pool.parts = [part.without_broken() for part in pool.parts] if readable else pool.parts
         if not pool.parts:
             raise DataError(f"{name} names no data: give at least one folder or table.")
         counts = count_labels(pool)
@@ -70,6 +72,11 @@ class Pool:
         prints = [part.fingerprint for part in self.parts]
         return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()[:16]
 
+    @property
+    def damaged(self) -> int:
+        """How many samples and files were left out because something is wrong with them."""
+        return sum(part.findings.damaged for part in self.parts)
+
     def __str__(self) -> str:
         lines = [f"{self.name}: {len(self)} samples, {len(set(self.product_ids))} products, {count_labels(self)}"]
         for part in self.parts:
@@ -95,19 +102,19 @@ class Batches:
         self.__dict__ = state | {"roundtrips": [np.load(found, mmap_mode="r", allow_pickle=False) if isinstance(found, (str, Path)) else found for found in state["roundtrips"]]}
 
     def __getitem__(self, step: tuple) -> Batch:
-        seed, rows = step
-        read = [(row, sample) for row, sample in ((row, self._read(row)) for row in rows) if sample is not None]
-        if not read:
+        (seed, rows), kept, samples, broken = step, [], [], {}
+        for row in rows:
+            try:
+                samples.append(self.pool[row])
+                kept.append(row)
+            except BrokenSample as error:
+                broken[row] = str(error)
+        if not samples:
             raise DataError(f"none of the samples {', '.join(map(str, rows[:5]))} ... can be read: check the data's folder; is its disk still there?")
-        kept, samples = zip(*read)
         torch.manual_seed(seed)
-        return collate(list(samples), kept, self.roundtrips, self.augment)
-
-    def _read(self, row: int) -> dict | None:
-        try:
-            return self.pool[row]
-        except BrokenSample:
-            return None
+        batch = collate(samples, kept, self.roundtrips, self.augment)
+        batch.broken = broken
+        return batch
 
 
 def plainly(loader):

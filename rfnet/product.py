@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .parts import VISIBLE, Parts, take_apart
+from .painting import canny_hint, default_dilation, inpaint_mask
 from .pictures import PictureError, check_size, open_picture
 
-CUT = 0.5  # alpha from here on counts as product
+CUT = 0.5  # alpha from here on counts as solid product, unless place is told otherwise
 GREY = 0.5  # what stands for "no product here" in colour
+BORDER = 0.75  # share of a picture's border that a product may cover: what covers more is a background
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,16 @@ class Product:
 
     @classmethod
     def _checked(cls, rgba: np.ndarray, caption: str) -> "Product":
-        inside = rgba[..., 3] >= CUT
-        if not inside.any():
-            raise PictureError("the product is empty: its alpha is below 0.5 everywhere; check the cut-out, or whether the mask is inverted.")
-        if inside.all():
-            raise PictureError("the product fills its whole picture: nothing is left to paint; remove its background, or connect a mask of the product.")
         rgba = np.clip(rgba, 0, 1).astype(np.float32)
+        rgba[..., 3] = _without_veil(rgba[..., 3])
+        check_cut_out(rgba[..., 3])
         rgba.setflags(write=False)
         return cls(rgba, " ".join(str(caption).split()))
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What the pixels are: solid, see-through, shadow, edge."""
+        return take_apart(self.rgba)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -73,8 +78,9 @@ class Canvas:
     """A product placed on a canvas of H x W pixels.
 
     rgb (3, H, W): the product's colours, grey where there is no product; alpha (H, W): its opacity in [0, 1];
-    inpaint_mask (H, W): 1 = paint here, reaching a little under the product's edge; hint (3, H, W): canny lines of the
-    product, 0 or 1; box: left, top, right, bottom of the product in pixels; placing: place's other arguments, as they were given.
+    inpaint_mask (H, W): 1 = paint here: around the product, behind what is seen through, and a little under the edge; hint (3, H, W):
+    canny lines of the product with its whole outline, 0 or 1; box: left, top, right, bottom of the product in pixels, without its
+    shadow; placing: place's other arguments, as they were given; notes: sentences on what was found in the cut-out.
     """
 
     product: Product
@@ -84,6 +90,7 @@ class Canvas:
     hint: torch.Tensor
     box: tuple
     placing: dict = field(default_factory=dict)
+    notes: tuple = ()
 
     def again(self, **changes) -> "Canvas":
         """The same product on the same canvas, placed with other arguments of `place`."""
@@ -104,11 +111,12 @@ class Canvas:
 
     @property
     def shown(self) -> torch.Tensor:
-        """The product over grey, (3, H, W): the product picture that RFNet looks at."""
+        """The product over grey, (3, H, W): what is encoded for the model, and the product picture that RFNet looks at."""
         return over_grey(self.rgb, self.alpha)
 
     def paste(self, generated: torch.Tensor) -> torch.Tensor:
-        """Put the product's own pixels back on generated images (B, 3, H, W); exact, bit for bit, where alpha is 1 or 0."""
+        """Put the product back on generated images (B, 3, H, W): its own pixels exactly, bit for bit, where alpha is 1; the generated ones
+        where it is 0; in between, at edges, glass and shadows, the product blended over what was generated."""
         height, width = generated.shape[-2:]
         if (height, width) != (self.height, self.width):
             raise PictureError(
@@ -127,15 +135,45 @@ def over_grey(rgb: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
 
 
 def place(product: Product, width: int, height: int, image_scale: float = 0.72, alpha_threshold: float = CUT,
-          position: str = "centre", mask_dilation: int | None = None, down: float = 0.0) -> Canvas:
-    """Place a product on a canvas of width x height pixels, as the paper's sampling script does.
+          position: str = "centre", mask_dilation: int | None = None, down: float = 0.0, clean_edges: bool = True) -> Canvas:
+    """Place a product on a canvas of width x height pixels, as the paper's sampling script does. docs/product.md says what counts as product.
 
-    "centre": crop to alpha >= alpha_threshold, fit into image_scale of both sides, centre.
-    "keep": the whole picture is fitted into the canvas and the product stays where it is in it.
-    mask_dilation: box size in pixels by which the inpaint mask reaches under the product; by default 20 at 512 pixels.
-    down: share of the canvas's height by which the product stands lower than that, as far as the canvas reaches.
+    "centre": fit the product into image_scale of both sides, centre it. "keep": the whole picture is fitted into the canvas and the
+    product stays where it is in it. alpha_threshold: the least opaque that solid product is. mask_dilation: box size in pixels by which
+    the inpaint mask reaches under the product; by default 20 at 512 pixels. down: share of the canvas's height by which the product
+    stands lower than that, as far as the canvas reaches. clean_edges: give edges the colours of the product beside them.
     Raises PictureError.
     """
+    check_placing(width, height, image_scale, alpha_threshold, position)
+    parts = product.parts
+    highest = float(product.rgba[..., 3].max())
+    if highest < alpha_threshold:
+        raise PictureError(f"no pixel of the product has an alpha of {alpha_threshold:g} or more, the highest is {highest:.2f}: "
+                           "lower alpha_threshold if the product is see-through, or check its cut-out.")
+    source, share = (0, 0, product.rgba.shape[1], product.rgba.shape[0]), 1.0
+    if position == "centre":
+        source, share = _box(parts.shape(alpha_threshold)), image_scale
+    target = _target(source, width, height, share, down)
+    rgba = _onto(parts.clean if clean_edges else parts.rgba, source, target, width, height)
+    see_through, soft = (_where(kind, source, target, width, height) for kind in (parts.see_through, parts.soft))
+
+    rgb, alpha = rgba[..., :3], rgba[..., 3]
+    rgb[alpha == 0] = GREY
+    soft &= ~see_through
+    solid = (alpha >= alpha_threshold) & ~see_through & ~soft
+    shape = solid | see_through & (alpha > VISIBLE)
+    if not shape.any():
+        raise PictureError(f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale.")
+    dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
+    tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    placing = {"image_scale": image_scale, "alpha_threshold": alpha_threshold, "position": position, "mask_dilation": mask_dilation,
+               "down": down, "clean_edges": clean_edges}
+    return Canvas(product, tensor(rgb.transpose(2, 0, 1)), tensor(alpha), tensor(inpaint_mask(solid, dilation)),
+                  tensor(canny_hint(rgb, np.where(soft, 0, alpha), shape)), _box(shape), placing, (*parts.notes, *_notes(solid)))
+
+
+def check_placing(width: int, height: int, image_scale: float, alpha_threshold: float, position: str) -> None:
+    """Raises PictureError where place can't be given these."""
     for name, side in (("width", width), ("height", height)):
         if side % 8 or not 64 <= side <= 4096:
             raise PictureError(f"the canvas {name} is {side}: it must be a multiple of 8 between 64 and 4096.")
@@ -146,55 +184,63 @@ def place(product: Product, width: int, height: int, image_scale: float = 0.72, 
     if position not in ("centre", "keep"):
         raise PictureError(f'position is "{position}": use "centre" or "keep".')
 
-    picture, share = product.rgba, 1.0
-    if position == "centre":
-        picture, share = _crop(picture, alpha_threshold), image_scale
-    fit = min(share * width / picture.shape[1], share * height / picture.shape[0])
-    size = [max(1, min(side, round(length * fit))) for side, length in ((width, picture.shape[1]), (height, picture.shape[0]))]
+
+def check_cut_out(alpha: np.ndarray) -> None:
+    """Raises PictureError where an alpha (H, W) shows no product: nothing, everything, or all but the product."""
+    if not (alpha > VISIBLE).any():
+        raise PictureError("the product is empty: nothing in its picture is opaque; check the cut-out, or whether the mask is inverted.")
+    inside = alpha >= CUT
+    if inside.all():
+        raise PictureError("the product fills its whole picture: nothing is left to paint; remove its background, or connect a mask of the product.")
+    border = np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]])
+    corners = inside[0, 0] and inside[0, -1] and inside[-1, 0] and inside[-1, -1]
+    if corners and border.mean() >= BORDER:
+        raise PictureError("the product covers the border of its picture all around, as it does where a mask is inverted: set mask_marks to the "
+                           "other value, or invert the mask; if the product really fills its picture, leave some transparent space around it.")
+
+
+def _without_veil(alpha: np.ndarray) -> np.ndarray:
+    """An alpha (H, W) less the faint veil that some background removers leave over the whole picture."""
+    border = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
+    veil = float(np.quantile(border, 1 - BORDER))
+    return alpha if not VISIBLE < veil < CUT else np.clip((alpha - veil) / (1 - veil), 0, 1)
+
+
+def _notes(solid: np.ndarray) -> tuple:
+    return () if solid.any() else ("The product is see-through everywhere: the scene is painted behind all of it.",)
+
+
+def _target(source: tuple, width: int, height: int, share: float, down: float) -> tuple:
+    """Left, top, right, bottom in canvas pixels of what lies in the box `source` of the picture."""
+    lengths = source[2] - source[0], source[3] - source[1]
+    fit = min(share * width / lengths[0], share * height / lengths[1])
+    size = [max(1, min(side, round(length * fit))) for side, length in zip((width, height), lengths)]
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
     top = max(0, min(height - size[1], top + round(down * height)))
-
-    rgba = np.zeros((height, width, 4), np.float32)
-    rgba[top:top + size[1], left:left + size[0]] = _resize(picture, *size)
-    rgb, alpha = rgba[..., :3], rgba[..., 3]
-    rgb[alpha == 0] = GREY
-    inside = alpha >= alpha_threshold
-    if not inside.any():
-        raise PictureError(f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale.")
-
-    dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
-    tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    return Canvas(product, tensor(rgb.transpose(2, 0, 1)), tensor(alpha), tensor(_dilate(~inside, dilation)),
-                  tensor(canny_hint(rgb, alpha)), _box(inside),
-                  {"image_scale": image_scale, "alpha_threshold": alpha_threshold, "position": position, "mask_dilation": mask_dilation, "down": down})
+    return left, top, left + size[0], top + size[1]
 
 
-def default_dilation(width: int, height: int) -> int:
-    """20 pixels at 512, as the paper's script has it, in proportion at other sizes."""
-    return round(20 * min(width, height) / 512)
+def _onto(picture: np.ndarray, source: tuple, target: tuple, width: int, height: int) -> np.ndarray:
+    """A picture (H, W, C) resampled so that its box `source` lies on the box `target` of an empty canvas, with what is around it as far as the canvas reaches."""
+    spans = []
+    for low, high, begin, end, length, side in zip(source[:2], source[2:], target[:2], target[2:], picture.shape[1::-1], (width, height)):
+        step = (high - low) / (end - begin)  # picture pixels in a canvas pixel
+        first, last = max(0, begin - int(np.ceil(low / step))), min(side, end + int(np.ceil((length - high) / step)))
+        spans.append((first, last, low - (begin - first) * step, high + (last - end) * step, length))
+    (left, right, x0, x1, across), (top, bottom, y0, y1, down) = spans
+    pad = [(int(np.ceil(max(0, -y0))), int(np.ceil(max(0, y1 - down)))), (int(np.ceil(max(0, -x0))), int(np.ceil(max(0, x1 - across)))), (0, 0)]
+    picture = np.pad(picture, pad) if any(map(any, pad)) else picture
+    box = x0 + pad[1][0], y0 + pad[0][0], x1 + pad[1][0], y1 + pad[0][0]
+    canvas = np.zeros((height, width, picture.shape[2]), np.float32)
+    canvas[top:bottom, left:right] = _resize(picture, right - left, bottom - top, box)
+    return canvas
 
 
-def canny_hint(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Canny lines (thresholds 100, 200) of a product on black: rgb (H, W, 3), alpha (H, W) in [0, 1] -> (3, H, W) of 0 or 1."""
-    import cv2
-
-    on_black = np.clip(rgb * alpha[..., None] * 255 + 0.5, 0, 255).astype(np.uint8)
-    lines = cv2.Canny(on_black, 100, 200) > 0
-    return np.repeat(lines[None], 3, axis=0).astype(np.float32)
-
-
-def _dilate(mask: np.ndarray, box: int) -> np.ndarray:
-    import cv2
-
-    return cv2.dilate(mask.astype(np.float32), np.ones((max(box, 1), max(box, 1)), np.uint8))
-
-
-def _crop(rgba: np.ndarray, threshold: float) -> np.ndarray:
-    inside = rgba[..., 3] >= threshold
-    if not inside.any():
-        raise PictureError(f"no pixel of the product has an alpha of {threshold} or more: lower alpha_threshold.")
-    left, top, right, bottom = _box(inside)
-    return rgba[top:bottom, left:right]
+def _where(kind: np.ndarray, source: tuple, target: tuple, width: int, height: int) -> np.ndarray:
+    """As _onto, of a mask (H, W) bool."""
+    if not kind.any():
+        return np.zeros((height, width), bool)
+    return _onto(kind[..., None].astype(np.float32), source, target, width, height)[..., 0] >= 0.5
 
 
 def _box(inside: np.ndarray) -> tuple:
@@ -202,15 +248,16 @@ def _box(inside: np.ndarray) -> tuple:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _resize(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resample with premultiplied alpha, so that hidden colours don't bleed into the edges as a dark fringe."""
-    planes = np.dstack([rgba[..., :3] * rgba[..., 3:], rgba[..., 3]])
-    resized = [Image.fromarray(np.ascontiguousarray(planes[..., c])).resize((width, height), Image.Resampling.LANCZOS) for c in range(4)]
-    resized = np.clip(np.dstack([np.asarray(plane) for plane in resized]), 0, 1)
-    # Whole 8-bit steps: what was opaque is exactly 1 again after resampling, so that pasting it back is exact.
-    alpha = np.round(resized[..., 3:] * 255) / np.float32(255)
+def _resize(planes: np.ndarray, width: int, height: int, box: tuple) -> np.ndarray:
+    """The box of (H, W, 1) or of RGBA (H, W, 4), resampled; RGBA with premultiplied alpha, so that hidden colours don't bleed into the edges as a dark fringe."""
+    one = lambda plane: np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.LANCZOS, box))
+    if planes.shape[2] == 1:
+        return one(planes[..., 0])[..., None]
+    alpha = planes[..., 3]
+    resized = np.clip(np.dstack([*(one(planes[..., c] * alpha) for c in range(3)), one(alpha)]), 0, 1)
     rgb = np.clip(resized[..., :3] / np.maximum(resized[..., 3:], 1e-6), 0, 1)
-    return np.dstack([rgb, alpha]).astype(np.float32)
+    # Whole 8-bit steps: what was opaque is exactly 1 again after resampling, so that pasting it back is exact.
+    return np.dstack([rgb, np.round(resized[..., 3:] * 255) / np.float32(255)]).astype(np.float32)
 
 
 def _floats(array, name: str) -> np.ndarray:

@@ -12,11 +12,13 @@ from .labels import LABELS
 from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
 from .sizes import resize
 from .model import RFNet
+from .presence import missing
 from .product import Canvas, over_grey
 from .risks import ACCEPT, parse_risks
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
 REMEMBERED = 8  # products whose features are kept
+MISSING = "The product is not in this picture: look whether its mask is inverted, and whether the picture belongs to this product."
 
 
 class ReviewError(ValueError):
@@ -26,7 +28,8 @@ class ReviewError(ValueError):
 @dataclass
 class Review:
     """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the maps that
-    were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences on what to doubt."""
+    were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences on what to doubt.
+    missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the probabilities say."""
 
     probabilities: torch.Tensor
     accepted: torch.Tensor
@@ -34,17 +37,23 @@ class Review:
     depth: torch.Tensor
     saliency: torch.Tensor
     notes: list = field(default_factory=list)
+    missing: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     def rows(self) -> list:
-        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, and "notes" where there are some."""
-        notes = {"notes": self.notes} if self.notes else {}
-        return [
-            {"label": LABELS[label], "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))), "accepted": accepted, **notes}
-            for label, row, accepted in zip(self.label_ids.tolist(), self.probabilities.tolist(), self.accepted.tolist())
-        ]
+        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the product is not
+        in the picture, and "notes" where there are some."""
+        gone = [False] * len(self) if self.missing is None else self.missing.tolist()
+        rows = []
+        for label, row, accepted, is_gone in zip(self.label_ids.tolist(), self.probabilities.tolist(), self.accepted.tolist(), gone):
+            rows.append({"label": LABELS[label], "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))), "accepted": accepted})
+            if is_gone:
+                rows[-1]["missing"] = True
+            if notes := [*self.notes, *[MISSING] * is_gone]:
+                rows[-1]["notes"] = notes
+        return rows
 
 
 class Reviewer(nn.Module):
@@ -65,7 +74,7 @@ class Reviewer(nn.Module):
     def review(self, images: torch.Tensor, canvas: Canvas, threshold: float | None = None, depth=None, saliency=None) -> Review:
         """Review images (B, 3, H, W), RGB in [0, 1], painted around the product of this canvas.
 
-        accepted = p(available) >= threshold; by default the threshold of the weights. Each image is judged by itself, whatever
+        accepted = p(available) >= threshold, and the product is in the picture; by default the threshold of the weights. Each image is judged by itself, whatever
         else is in the batch. depth, saliency: maps that something else made, (B, 1, h, w) or one for all, in [0, 1], depth inverse
         with 1 = nearest; None looks through self.maps. The first time that a kind of maps isn't what the weights were trained with,
         it warns, and each Review notes it. Raises ReviewError.
@@ -83,7 +92,9 @@ class Reviewer(nn.Module):
             depths.append(depth.float().cpu())
             saliencies.append(saliency.float().cpu())
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
-        return Review(probabilities, probabilities[:, 0] >= threshold, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes)
+        gone = missing(images, canvas)
+        accepted = (probabilities[:, 0] >= threshold) & ~gone
+        return Review(probabilities, accepted, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes, gone)
 
     def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:
         """The least p(available) to accept when `accept`, one of ACCEPT, decides: the given threshold (None: the weights' own), or
@@ -175,12 +186,19 @@ def annotate(images: torch.Tensor, review: Review) -> list:
     return [annotate_row(image, row) for image, row in zip(images, review.rows())]
 
 
+def verdict(row: dict) -> str:
+    """A row of a review in a few characters."""
+    if row.get("error"):
+        return "error"
+    return "product is missing" if row.get("missing") else f"{row['label']} {row['probabilities'][row['label']]:.2f}"
+
+
 def annotate_row(image: torch.Tensor, row: dict) -> Image.Image:
     """One image (3, H, W) with one row of Review.rows(); a row with "error" shows that instead of a verdict."""
     pixels = (image.detach().cpu().float().nan_to_num().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
     height, width = pixels.shape[:2]
     frame = max(2, round(min(width, height) / 64))
-    text = "error" if row.get("error") else f"{row['label']} {row['probabilities'][row['label']]:.2f}"
+    text = verdict(row)
     size = max(9, round(height / 20))
     while size > 7 and ImageFont.load_default(size).getlength(text) > width:
         size -= 1

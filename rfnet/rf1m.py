@@ -6,7 +6,7 @@ names equal the generated ones'. How the archives are packed inside isn't docume
 - Folders and .zip or .tar archives, nested as you like. The outermost folder or archive below the root whose name holds one of the words
   in ROLES says what its pictures are ("transparent_images_07.zip": products); where none does they are generated images.
 - `label.txt` (or labels.txt) anywhere: a file name and a label per line, between them a tab, or else a space; columns after a second tab are ignored.
-  Labels are the six names in any spelling ("Space Mismatch"), or numbers as in NUMBERS. `caption.txt` and `prompt.txt` alike.
+  Labels are the six names in any spelling ("Space Mismatch"), or numbers as in NUMBERS where one of them is 0. `caption.txt` and `prompt.txt` alike.
 - A line belongs to the picture with its name, whatever the picture's ending. Where names repeat, the innermost folder or archive that says
   more than a role decides, and what stays ambiguous is left out ("images_07/0001.jpg", "products_07.zip:0001.png" and the line "images_07/0001.jpg" belong together).
 
@@ -24,7 +24,8 @@ from .data import DataError
 from .labels import LABELS, UNSUITABLE
 from .packed import ArchiveError, Files, list_names, list_tar, list_zip
 from .samples import SHOWN, Findings, Samples, index
-from .spans import PICTURES, PLAIN, Lines, Texts, hash_spans, hash_text, mix, read_lines, stems
+from .spans import PICTURES, PLAIN, Lines, Texts, hash_spans, hash_text, in_one_form, mix, read_lines, stems
+from .textfiles import TextError
 
 ROLES = {  # in the order in which they are looked for: "transparent_images" are products
     "depth": ("depth", "dpt"),
@@ -38,6 +39,7 @@ LISTED_NUMBERS = dict(enumerate(("available", UNSUITABLE, "space_mismatch", "siz
 TEXT_FILE = re.compile(r"(label|caption|prompt)s?\.txt", re.IGNORECASE)
 SEALED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 UNKNOWN = 255
+NUMBERED = 100  # is added to a label that is given as a number, until it is known how they are counted
 
 
 @dataclass
@@ -78,7 +80,7 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
     """Index RF1M below a root folder; pictures are read from where they lie, later, as size x size.
 
     numbers: {number: label name} of a label.txt that holds numbers; by default NUMBERS, and LISTED_NUMBERS is how the data set's page
-    counts. identify: what makes two samples the same product, which splits are made by: "bytes", the same product picture to the byte, or "name",
+    counts; numbers without a 0 are refused where this isn't said. identify: what makes two samples the same product, which splits are made by: "bytes", the same product picture to the byte, or "name",
     the product picture's name; by default by bytes where all lie in zips, which list checksums, and else by name (hashing loose files
     means reading them all). Raises DataError where nothing usable is found; all else is counted in `findings`.
     """
@@ -92,7 +94,7 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
         raise DataError(f'"{root}" holds no label.txt, in no subfolder either: put it there, or give the folder that has it.')
     pictures = _sort_by_role(listings, findings)
     listings.clear()
-    labels, full, stem, name_line = _read_labels(texts["label"], numbers or NUMBERS, findings)
+    labels, full, stem, name_line = _read_labels(texts["label"], numbers, findings)
 
     image = pictures["image"].find(full, stem)
     fine = _report_missing(image, "images", name_line, findings)
@@ -107,7 +109,7 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
     files = {role: pictures[role].files.select(np.maximum(place[with_product], -1)) for role, place in places.items() if len(pictures[role].full)}
     return index({
         "labels": labels[lines], "ids": full, "keys": _product_keys(files["product"], full, identify, findings) if len(lines) else full, "files": files,
-        "texts": {name: _match_texts(texts[name], full, stem) for name in ("caption", "prompt")}, "lines": lambda row: name_line(lines[row]),
+        "texts": {name: _match_texts(texts[name], full, stem, findings) for name in ("caption", "prompt")}, "lines": lambda row: name_line(lines[row]),
     }, findings, size, str(root))
 
 
@@ -164,6 +166,7 @@ def _role_and_group(parts) -> tuple:
 
 def _keys(parts, buffer, starts, ends) -> tuple:
     """Per name below a folder: role (index in ROLES), full key, stem key, is it a picture."""
+    buffer, starts, ends = in_one_form(buffer, starts, ends)
     folder_ends, begins, stops, picture = stems(buffer, starts, ends)
     _, first, inverse = np.unique(hash_spans(buffer, starts, folder_ends), return_index=True, return_inverse=True)
     folders = [buffer[starts[row]:folder_ends[row]].tobytes().decode("utf-8", "replace") for row in first]
@@ -198,16 +201,17 @@ def _pictures(role: str, found: list, findings: Findings) -> Pictures:
     return Pictures(unique, stem[first], files.select(first))
 
 
-def _read_labels(paths: list, numbers: dict, findings: Findings) -> tuple:
+def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple:
     """(labels (N,), full keys, stem keys, a function that names a row) of all label files; unknown labels are left out here."""
     words = {label: place for place, label in enumerate((*LABELS, UNSUITABLE))}
-    codes = words | {str(number): words[name] for number, name in numbers.items()}
+    codes = words | {str(number): NUMBERED + words[name] for number, name in (numbers or NUMBERS).items()}
     hashes = np.array([hash_text(word, PLAIN) for word in codes], np.uint64)
     order = np.argsort(hashes)
     hashes, values = hashes[order], np.array(list(codes.values()), np.uint8)[order]
     parts, files = [], []
     for folders, path in paths:
-        lines = read_lines(path)
+        if (lines := _lines(path, findings)) is None:
+            continue
         found = hash_spans(lines.buffer, lines.rests, lines.stops, PLAIN)
         place = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
         labels = np.where(hashes[place] == found, values[place], UNKNOWN)
@@ -218,7 +222,16 @@ def _read_labels(paths: list, numbers: dict, findings: Findings) -> tuple:
         _, full, stem, _ = _keys(folders, lines.buffer, lines.starts[rows], lines.cuts[rows])
         parts.append((labels[rows], full, stem))
         files.append((path, lines.numbers[rows]))
+    if not parts:
+        raise DataError(findings.sentences["unreadable_texts"][0])
     labels, full, stem = map(np.concatenate, zip(*parts))
+    numbered = labels >= NUMBERED
+    if numbers is None and numbered.any() and not (labels == NUMBERED).any():
+        raise DataError(
+            "the labels are numbers without a 0, and whether they count from 0 or from 1 can't be known: write the labels' names,"
+            " or call rf1m.read_rf1m(folder, numbers=rf1m.LISTED_NUMBERS) if they count as RF1M's page does."
+        )
+    labels = np.where(numbered, labels - NUMBERED, labels)
     ends = np.cumsum([len(rows) for _, rows in files])
 
     def name(row: int) -> str:
@@ -228,6 +241,15 @@ def _read_labels(paths: list, numbers: dict, findings: Findings) -> tuple:
 
     findings.add(UNSUITABLE, (), (labels == len(LABELS)).sum())
     return labels, full, stem, name
+
+
+def _lines(path: str, findings: Findings) -> Lines | None:
+    """The lines of a text; None, and a finding, where it is none in UTF-8."""
+    try:
+        return read_lines(path)
+    except TextError as error:
+        findings.add("unreadable_texts", f"the text {error}")
+        return None
 
 
 def _split_at_last_space(lines: Lines, labels: np.ndarray, codes: dict) -> None:
@@ -274,11 +296,12 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
     return mix(crc, whole)
 
 
-def _match_texts(paths: list, full: np.ndarray, stem: np.ndarray) -> Texts:
+def _match_texts(paths: list, full: np.ndarray, stem: np.ndarray, findings: Findings) -> Texts:
     """The text of each sample, empty where there is none; of several lines for a name the first counts."""
     chosen = Texts(np.zeros(0, np.uint8), np.zeros(len(full), np.int64), np.zeros(len(full), np.int32))
     for folders, path in paths:
-        lines = read_lines(path)
+        if (lines := _lines(path, findings)) is None:
+            continue
         _, line_full, line_stem, _ = _keys(folders, lines.buffer, lines.starts, lines.cuts)
         unique, first = np.unique(line_full, return_index=True)
         found = Pictures(unique, line_stem[first], Files.join([])).find(full, stem)

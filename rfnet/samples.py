@@ -5,15 +5,19 @@ import io
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .data import DataError, count_labels
-from .pictures import PictureError, to_rgba
+from .labels import UNSUITABLE
+from .packed import ArchiveError
+from .pictures import PictureError, decode
 from .product import Product, place
 from .spans import Texts, hash_text, mix
 
 SHOWN = 5  # sentences kept per kind of finding
+HARMLESS = (UNSUITABLE, "unlabelled_images", "duplicate_lines")  # findings that a data set may well have
 SAME, MOST = 32, 0.85  # on one canvas, this share of the product's pixels differs by less than so many of 255: scaling and compression change less
+LONGEST = 65535  # pixels on a side of a picture, LARGEST squared in all
 PLACED = 512  # a product that has to be placed first is placed on a canvas of at most this many pixels a side
 
 
@@ -37,6 +41,11 @@ class Findings:
             self.counts[kind] = self.counts.get(kind, 0) + count
             kept = self.sentences.setdefault(kind, [])
             kept += sentences[:SHOWN - len(kept)]
+
+    @property
+    def damaged(self) -> int:
+        """How many findings mean that something is wrong, and not only that it wasn't asked for or came twice."""
+        return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)
 
     def __str__(self) -> str:
         lines = list(self.notes)
@@ -153,29 +162,29 @@ class Samples:
         return samples, broken
 
     def without_broken(self, progress=iter) -> "Samples":
-        """The samples that can be read, the others counted in the findings. Opens every picture; progress wraps the rows, as tqdm does."""
+        """The samples that can be read, the others counted in the findings. Opens every picture; progress wraps the rows, as tqdm does. Raises
+        DataError where none can be read."""
         findings = Findings(dict(self.findings.counts), {kind: list(kept) for kind, kept in self.findings.sentences.items()}, list(self.findings.notes))
         kept = np.ones(len(self), bool)
         for row in progress(range(len(self))):
             for _, sentence in self.read_many([row])[1]:
                 kept[row] = False
                 findings.add("broken_files", sentence)
+        if len(self) and not kept.any():
+            raise DataError(f"none of {len(self)} samples can be read, first: {findings.sentences['broken_files'][0]}")
         return replace(self.select(kept), findings=findings)
 
     def _open(self, role: str, row: int) -> tuple:
         """A picture as RGBA, at least `size` large where it is stored larger, and the (width, height) that it is stored with."""
         files = self.files[role]
         try:
-            with Image.open(io.BytesIO(files.read(row))) as image:
-                width, height = image.size
-                image.draft(None, (2 * self.size, 2 * self.size))  # a JPEG is decoded at the smallest scale that is still twice as fine
-                image.load()
-                picture = to_rgba(ImageOps.exif_transpose(image), "the file")
-                turned = (width > height) != (picture.width > picture.height)
-                return picture, (height, width) if turned else (width, height)
-        except Exception as error:  # on damaged bytes Pillow's readers raise anything
-            reason = "no picture that Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
-            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({reason}): replace the file, or take out its line.') from error
+            content = io.BytesIO(files.read(row))
+        except (ArchiveError, OSError) as error:
+            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({error}): replace the file, or take out its line.') from error
+        try:  # a JPEG is decoded at the smallest scale that is still twice as fine
+            return decode(content, f'the {role} "{files.name(row)}"', smallest=1, largest=LONGEST, fit=2 * self.size)
+        except PictureError as error:
+            raise BrokenSample(str(error)) from error
 
     def _placed(self, product: Image.Image, shape: tuple, row: int) -> Image.Image:
         shrink = min(1, PLACED / max(shape))

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from .data import INDEX, SIZES, DataError
+from .files import on_disk, quoted, same_name
 from .labels import LABELS, UNSUITABLE
 from .packed import LOOSE, ArchiveError, Files, list_zip
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
 from .spans import PICTURES, Texts, hash_spans
+from .textfiles import TextError, decoded, open_text
 
 COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
 ROLES = ("image", "product", "depth", "saliency")
@@ -51,11 +53,12 @@ def read_table(path, size: int = 384) -> Samples:
     path = Path(path)
     findings, folder = Findings(), _Folder(path.parent)
     words = {name: code for code, name in enumerate((*LABELS, UNSUITABLE))} | {str(code): code for code in range(len(LABELS))}
-    labels, numbers, products, names, texts = [], [], [], {role: [] for role in ROLES}, {name: [] for name in TEXTS}
-    for number, row in _rows(path, findings):
+    given, labels, numbers, products, names, texts = set(), [], [], [], {role: [] for role in ROLES}, {name: [] for name in TEXTS}
+    for number, row in _readable(_rows(path, findings)):
         where = f'line {number} of "{path.name}"'
         try:
             label = words.get(plain_label(_text(row, "label")))
+            given.add(_text(row, "label"))
             if label is None:
                 raise _Fault("unknown_labels", f'says "{_text(row, "label")}", which is no label: use one of {", ".join((*LABELS, UNSUITABLE))}')
             if label == len(LABELS):
@@ -72,6 +75,7 @@ def read_table(path, size: int = 384) -> Samples:
         labels.append(label)
         numbers.append(number)
         products.append(_text(row, "product_id") or os.path.splitext(files["product"])[0])
+    _check_numbers(given, path)
     return index({
         "labels": np.array(labels, np.uint8), "ids": _hashes(names["image"]), "keys": _hashes(products), "names": Texts.of(products),
         "files": {role: folder.files(found) for role, found in names.items() if any(found)}, "texts": {name: Texts.of(found) for name, found in texts.items()},
@@ -93,7 +97,7 @@ def read_shards(folder, size: int = 384) -> Samples:
             members = _members(listing)
             if INDEX not in members:
                 raise ArchiveError(f"it holds no {INDEX}")
-            lines = listing.files.read(members[INDEX]).decode("utf-8").split("\n")  # splitlines() would also cut captions at U+2028
+            lines = decoded(listing.files.read(members[INDEX]), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
         except (ArchiveError, OSError, ValueError) as error:
             findings.add("unreadable_archives", f'"{shard.name}": {error}.')
             continue
@@ -123,6 +127,13 @@ def read_shards(folder, size: int = 384) -> Samples:
     }, findings, size, str(folder))
 
 
+def _check_numbers(given: set, path: Path) -> None:
+    """Raises DataError where labels are numbers that seem to count from 1."""
+    counted = {int(label) for label in given if label.isascii() and label.isdigit() and len(label) < 4}
+    if counted and 0 not in counted and max(counted) >= len(LABELS):
+        raise DataError(f"the labels of {quoted(path)} are numbers up to {max(counted)} without a 0, and ours count from 0 to {len(LABELS) - 1}: write the labels' names.")
+
+
 class _Fault(Exception):
     """Why one line is left out."""
 
@@ -147,17 +158,22 @@ class _Folder:
         if path[0] in "/\\" or ".." in parts or re.match("[A-Za-z]:", path) or "\0" in path:
             raise _Fault("unsafe_paths", f'names the {role} "{path}": give a path below the table\'s folder, without ".."')
         *folders, name = (part for part in parts if part not in ("", "."))
-        if name not in self._names("/".join(folders)):
+        folders = on_disk(os.path.join(self.root, *folders)).parts[len(Path(self.root).parts):] if not path.isascii() else folders
+        names = self._names("/".join(folders))
+        found = names.get(name) or names.get(same_name(name))
+        if not found:
             raise _Fault(f"missing_{role}s", f'names the {role} "{path}", which does not exist')
-        return "/".join((*folders, name))
+        return "/".join((*folders, found))
 
-    def _names(self, folder: str) -> set:
+    def _names(self, folder: str) -> dict:
+        """{name, in the form that the disk and in the form that Unicode prefers: name on the disk}."""
         if folder not in self.listed:
             try:
                 with os.scandir(os.path.join(self.root, folder)) as entries:
-                    self.listed[folder] = {entry.name for entry in entries if entry.name.lower().endswith(PICTURES) or entry.is_file()}
+                    names = [entry.name for entry in entries if entry.name.lower().endswith(PICTURES) or entry.is_file()]
             except OSError:
-                self.listed[folder] = set()
+                names = []
+            self.listed[folder] = {same_name(name): name for name in names} | {name: name for name in names}
         return self.listed[folder]
 
     def files(self, paths: list) -> Files:
@@ -168,13 +184,17 @@ class _Folder:
         return files.select(np.where(lengths > 0, np.arange(len(names)), -1))
 
 
+def _readable(rows):
+    """The rows of a text; one that is no text raises DataError, also where that shows in the middle."""
+    try:
+        yield from rows
+    except TextError as error:
+        raise DataError(f"the table {error}") from error
+
+
 def _rows(path: Path, findings: Findings):
     """(line number, {column: value}) of a table. Raises DataError where it has no rows to give at all."""
-    try:
-        file = open(path, encoding="utf-8-sig", errors="replace", newline="")
-    except OSError as error:
-        raise DataError(f'the table "{path}" can\'t be opened ({error.strerror}): check the path.') from error
-    with file:
+    with open_text(path) as file:
         if path.suffix.lower() == ".jsonl":
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -213,7 +233,7 @@ def _text(row: dict, name: str) -> str:
 def _members(listing) -> dict:
     """{name: position} of a zip's members."""
     data = listing.buffer.tobytes()
-    return {data[start:end].decode("utf-8", "replace"): row for row, (start, end) in enumerate(zip(listing.starts.tolist(), listing.ends.tolist()))}
+    return {same_name(data[start:end].decode("utf-8", "replace")): row for row, (start, end) in enumerate(zip(listing.starts.tolist(), listing.ends.tolist()))}
 
 
 def _scene(line: str, members: dict) -> dict:
@@ -227,7 +247,7 @@ def _scene(line: str, members: dict) -> dict:
         raise _Fault(UNSUITABLE, "is unsuitable")
     if label not in LABELS:
         raise _Fault("unknown_labels", f'says "{label}", which is no label')
-    scene = {role: members.get(row.get(role), -1) for role in ROLES}
+    scene = {role: members.get(same_name(_text(row, role)), -1) for role in ROLES}
     for role in ROLES:
         if scene[role] < 0 and (role in COLUMNS or row.get(role)):
             raise _Fault(f"missing_{role}s", f'names the {role} "{row.get(role)}", which the shard lacks')

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .files import same_name
+from .textfiles import decoded, read_bytes
+
 LONGEST = 1024  # bytes of a name that count; a longer one is no file name
 ROWS = 1 << 15  # lines that are looked at together, so that memory doesn't grow with the file
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -113,14 +116,13 @@ class Lines:
 
 
 def read_lines(path) -> Lines:
-    """Columns end at a tab where the line has one, else the first at a space. CRLF, no final newline, a byte order mark and UTF-16 are read."""
-    buffer = np.fromfile(path, np.uint8)
-    mark = buffer[:3].tobytes()
-    if mark[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        buffer = as_bytes(buffer.tobytes().decode("utf-16", "replace").encode("utf-8", "replace"))
+    """Columns end at a tab where the line has one, else the first at a space. CRLF, no final newline, a byte order mark and UTF-16 are read. Raises TextError."""
+    content = read_bytes(path)
+    text, begin = decoded(content, path), 3 if content[:3] == b"\xef\xbb\xbf" else 0
+    buffer = as_bytes(content if content[begin:begin + 2] not in (b"\xff\xfe", b"\xfe\xff") else text.encode("utf-8"))
     newlines = np.flatnonzero(buffer == NEWLINE)
     starts, ends = np.append(0, newlines + 1), np.append(newlines, len(buffer))
-    starts[0] = 3 if mark == b"\xef\xbb\xbf" else 0
+    starts[0] = begin
     parts = [_columns(buffer, first, starts[first:first + ROWS], ends[first:first + ROWS]) for first in range(0, len(starts), ROWS)]
     return Lines(buffer, *map(np.concatenate, zip(*parts)))
 
@@ -139,6 +141,19 @@ def _columns(buffer, first, starts, ends):
     second = next_of(tabs, rests, none)
     stops = np.where((tab < ends) & (second < ends), last_of(solid, second, -1) + 1, ends)
     return starts, last_of(solid, cuts, -1) + 1, rests, np.maximum(stops, rests), ends, rows + first + 1
+
+
+def in_one_form(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple:
+    """(buffer, starts, ends) of the same names, those that look the same spelt the same: systems write letters with accents in two ways."""
+    high = np.flatnonzero(buffer >= 128)
+    rows = np.flatnonzero(next_of(high, starts, len(buffer)) < ends)
+    if not len(rows):
+        return buffer, starts, ends
+    names = [same_name(buffer[starts[row]:ends[row]].tobytes().decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") for row in rows]
+    starts, ends, lengths = starts.copy(), ends.copy(), np.array([len(name) for name in names])
+    ends[rows] = len(buffer) + np.cumsum(lengths)
+    starts[rows] = ends[rows] - lengths
+    return np.concatenate([buffer, as_bytes(b"".join(names))]), starts, ends
 
 
 def stems(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray):

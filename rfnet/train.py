@@ -55,7 +55,7 @@ class Run:
             raise DataError(f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it a multiple.")
         size = config.architecture.image_size
         self.train = Pool.open(config.train, size, config.limit, "train", config.train_maps)
-        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps, every=False)
+        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps, every=False, readable=True)
         if self.train.map_name != self.val.map_name:
             raise DataError(f"train has maps of {self.train.map_name} and val of {self.val.map_name}: compute both with the same models.")
         if self.first:
@@ -70,7 +70,7 @@ class Run:
         self.identity = json.dumps([config.identity(), self.train.fingerprint, json.loads(self.rfnet.config.to_json())], default=str)
         self.weights = label_weights(np.bincount(self.train.labels, minlength=len(LABELS)), config.balance).to(self.accelerator.device)
         self.stage, self.step, self.seconds, self.best, self.history = STAGES[0], 0, 0.0, -1.0, []
-        self.losses, self.log = [], None
+        self.losses, self.log, self.broken = [], None, {}
         self.mapnet.to(self.accelerator.device), self.reader.to(self.accelerator.device)
         self._prepare()
         self._resume()
@@ -84,6 +84,11 @@ class Run:
                 self._prepare()
             self._save_state()
         return self._finish()
+
+    @property
+    def damaged(self) -> int:
+        """How many samples and files were left out because something is wrong with them."""
+        return self.train.damaged + self.val.damaged + len(self.broken)
 
     @property
     def network(self):
@@ -175,7 +180,9 @@ class Run:
                 yield self._seed(step), order[place * self.config.batch:(place + 1) * self.config.batch][rank::world].tolist()
                 step += 1
 
-        yield from plainly(DataLoader(Batches(self.train, self.roundtrips, self.config.augment), sampler=steps(), batch_size=None, num_workers=self.config.workers))
+        for batch in plainly(DataLoader(Batches(self.train, self.roundtrips, self.config.augment), sampler=steps(), batch_size=None, num_workers=self.config.workers)):
+            self.broken |= {str(row): sentence for row, sentence in batch.broken.items()}
+            yield batch
 
     def _seed(self, step: int) -> int:
         """What this process's random choices in a step begin from."""
@@ -258,6 +265,8 @@ class Run:
             written += f"; no curves were drawn: {error}"
         self.state_file.unlink(missing_ok=True)
         print(f"{table(report)}\ntemperature {temperature:.3f}; {written}")
+        if self.broken:
+            print(f"{len(self.broken)} samples of train could not be read and were left out, first: {next(iter(self.broken.values()))}")
         return report
 
     def _save_state(self) -> None:
@@ -268,7 +277,7 @@ class Run:
         tensors |= {f"sizes.{key}": value for key, value in self.reader.sizes.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history", "losses")}
+        place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history", "losses", "broken")}
         write_safetensors(self.state_file, tensors, {"identity": self.identity, "place": json.dumps(place)})
 
     def _resume(self) -> None:

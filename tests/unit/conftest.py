@@ -13,6 +13,6 @@ def canvas():
 
 
 @pytest.fixture
-def images():
+def images(canvas):
     torch.manual_seed(0)
-    return torch.rand(3, 3, 96, 128)
+    return canvas.paste(torch.rand(3, 3, 96, 128))

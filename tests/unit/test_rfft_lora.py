@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket.family import build_pocket
 from reliable_ads.pocket.ldm import key_maps, load_pocket, save_checkpoint, save_controlnet, to_ldm
 from reliable_ads.pocket.tuning import models_of
-from reliable_ads.rfft.lora import fold_loras, names_of
+from reliable_ads.rfft.lora import fold_loras, names_of, updates
 from reliable_ads.rfft.models import ModelError
 
 from .comfy_process import in_comfyui
@@ -99,6 +99,41 @@ def test_what_is_no_lora_for_this_checkpoint_is_refused(folder, tmp_path, tensor
     save_file(tensors, tmp_path / "l.safetensors")
     with pytest.raises(ModelError, match=f'"l.safetensors" {words}'):
         fold_loras(models_of(tiny_pocket()), [{"file": str(tmp_path / "l.safetensors")}])
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"lora_unet_x_norm.w_norm": torch.ones(32), "lora_unet_x_norm.b_norm": torch.ones(32)}, "more than a plain LoRA: lora_unet_x_norm.b_norm .trained norms. is the first of 2 tensors"),
+    ({".diff_b": torch.ones(64)}, "more than a plain LoRA: lora_unet_.*diff_b"), ({"lora_unet_x.a1.weight": torch.ones(4, 4)}, "more than a plain LoRA: .*a GLoRA"),
+    ({"lora_unet_x.oft_blocks": torch.ones(2, 4, 4)}, "more than a plain LoRA: .*an OFT"), ({".dora_scale": torch.ones(4)}, "more than a plain LoRA: .*a DoRA"),
+    ({".lora_mid.weight": torch.ones(4, 4, 3, 3)}, "more than a plain LoRA: .*middle weights"), ({".hada_t1": torch.ones(2)}, "more than a plain LoRA: .*a LoHa"),
+    ({"bundle_emb.word.string_to_param.*": torch.ones(2)}, "more than a plain LoRA: bundle_emb"), ({"lora_unet_y.alpha": torch.tensor(1.0)}, "more than a plain LoRA: lora_unet_y.alpha"),
+    ({".alpha": torch.tensor(float("nan"))}, "an alpha of nan"), ({".alpha": torch.tensor(-4.0)}, "an alpha of -4"), ({".alpha": torch.tensor(0.0)}, "an alpha of 0"),
+    ({".alpha": torch.ones(3)}, r"an alpha of shape \(3,\)"), ({".alpha": torch.tensor(float("inf"))}, "an alpha of inf"),
+    ({".lora_up.weight": "inf"}, "aren't finite"), ({".lora_down.weight": "int"}, "whole numbers"), ({".lora_down.weight": "flat"}, "shapes"), ({".lora_down.weight": "none"}, "shapes"),
+    ({".lora_down.weight": "swapped"}, "was made for another kind of checkpoint"),
+])
+def test_every_tensor_is_used_or_refused_by_name(tmp_path, change, words):
+    names = names_of(models_of(tiny_pocket()))
+    name = next(name for name, layer in names.items() if layer.weight.ndim == 2 and layer.weight.shape[0] != layer.weight.shape[1])
+    outputs, inputs = names[name].weight.shape
+    tensors = {f"{name}.lora_up.weight": torch.randn(outputs, 4), f"{name}.lora_down.weight": torch.randn(4, inputs), f"{name}.alpha": torch.tensor(4)}
+    odd = {"inf": torch.full((outputs, 4), float("inf")), "int": torch.ones(4, inputs, dtype=torch.int8), "flat": torch.ones(4 * inputs), "none": torch.ones(0, inputs),
+           "swapped": torch.ones(4, outputs)}
+    save_file(tensors, tmp_path / "plain.safetensors")
+    assert len(updates(tmp_path / "plain.safetensors", names)) == 1
+    save_file({**tensors, **{name + key if key.startswith(".") else key: odd.get(value) if isinstance(value, str) else value for key, value in change.items()}}, tmp_path / "l.safetensors")
+    with pytest.raises(ModelError, match=f'"l.safetensors" .*{words}') as refused:
+        updates(tmp_path / "l.safetensors", names)
+    assert len(str(refused.value)) < 400
+
+
+def test_a_layer_that_a_lora_names_twice_is_refused(tmp_path):
+    names = names_of(models_of(tiny_pocket()))
+    twice = [name for name in names if "attn1_to_q" in name and names[name] is names[next(name for name in names if "attn1_to_q" in name)]]
+    assert len(twice) == 2
+    save_file(lora({name: names[name] for name in twice}), tmp_path / "l.safetensors")
+    with pytest.raises(ModelError, match="twice"):
+        updates(tmp_path / "l.safetensors", names)
 
 
 def test_a_lora_that_is_not_there(tmp_path):

@@ -15,7 +15,7 @@ from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.loading import CONFIGS
-from reliable_ads.rfft.inputs import briefs, check_reviewer, check_space, read_products, read_prompts
+from reliable_ads.rfft.inputs import briefs, check_reviewer, check_space, open_products, products_of, read_products, read_prompts
 from reliable_ads.rfft.train import Run
 
 from .rfnet_examples import bottle_rgba
@@ -258,24 +258,33 @@ def test_a_config_that_cannot_be_is_refused(folder, changes, words):
 
 def test_products_and_prompts_are_looked_at_first(folder):
     (folder / "none").mkdir()
-    with pytest.raises(ConfigError, match='the product folder ".*none" holds no pictures: put cut-outs'):
+    with pytest.raises(ConfigError, match='the product folder ".*none" holds no product pictures .*: give a folder of cut-outs'):
         read_products(folder / "none")
-    with pytest.raises(ConfigError, match='nowhere" does not exist'):
+    with pytest.raises(ConfigError, match='nowhere" can.t be read .No such file'):
         read_products(folder / "nowhere")
-    Image.new("RGB", (40, 40), "red").save(folder / "products" / "flat.jpg")
-    with pytest.raises(ConfigError, match='flat.jpg" can\'t be used .*give it a transparent background, or take it out'):
-        read_products(folder / "products")
+    Image.new("RGB", (40, 40), "red").save(folder / "none" / "flat.png")
+    with pytest.raises(ConfigError, match='no product can be used, first "flat.png": .* give cut-outs with a transparent background'):
+        read_products(folder / "none")
     (folder / "empty.txt").write_text("\n  \n# only this\n")
     with pytest.raises(ConfigError, match="hold no line with a prompt: write one prompt per line"):
         read_prompts(folder / "empty.txt")
-    with pytest.raises(ConfigError, match="can't be read"):
+    with pytest.raises(ConfigError, match="none.txt\" does not exist"):
         read_prompts(folder / "none.txt")
     (folder / "marked.txt").write_text("\ufeff# places\non sand\n", encoding="utf-8")
     assert read_prompts(folder / "marked.txt") == ["on sand"]
-    (folder / "products" / "flat.jpg").unlink()
+
+
+def test_a_damaged_product_is_named_and_the_others_go_on(folder):
+    (folder / "products" / "red.png").write_bytes((folder / "products" / "blue_bottle.png").read_bytes())
+    (folder / "products" / "red.txt").write_text("a red thing\n")
     (folder / "products" / "blue_bottle.txt").write_bytes("eine Flasche aus Weißglas".encode("latin-1"))
-    with pytest.raises(ConfigError, match='the caption ".*blue_bottle.txt" can\'t be read .*save it as UTF-8'):
-        read_products(folder / "products")
+    (folder / "products" / "cut.png").write_bytes(b"\x89PNG\r\n")
+    (folder / "products" / "._cut.png").write_bytes(b"what macOS leaves")
+    Image.new("RGB", (40, 40), "red").save(folder / "products" / "photo.jpg")
+    found = open_products(folder / "products")
+    assert [product.caption for product in products_of(found)] == ["a red thing"]
+    assert sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
+    assert found.left_out == "1 file of other kinds (.jpg)"
 
 
 def test_results_reviewers_and_disks_are_looked_at_first(world, folder):

@@ -16,6 +16,7 @@ from PIL import Image
 from reliable_ads.rfnet.album import THUMBNAIL, Album, entries, file_name
 from reliable_ads.rfnet.files import plain
 from reliable_ads.rfnet.labels import MEANING
+from reliable_ads.rfnet.cut_outs import read_folder
 from reliable_ads.rfnet.pictures import PictureError, cut_outs
 from reliable_ads.rfnet.recurrent import NoneAccepted, run
 
@@ -75,10 +76,12 @@ def test_captions_lie_beside_the_pictures(tmp_path):
     assert cut_outs(tmp_path) == [(tmp_path / "red_mug-0.png", "red mug 0"), (tmp_path / "red_mug-1.png", "ein blauer Becher")]
 
 
-def test_a_caption_in_another_encoding_is_no_end(tmp_path):
-    products(tmp_path, 1)
+def test_a_caption_in_another_encoding_leaves_its_picture_out_and_says_so(tmp_path):
+    products(tmp_path, 2)
     (tmp_path / "red_mug-0.txt").write_bytes("ein Körbchen".encode("latin-1"))
-    assert "rbchen" in cut_outs(tmp_path)[0][1]
+    found = read_folder(tmp_path)
+    assert [path.name for path, _ in found.items] == ["red_mug-1.png"]
+    assert "red_mug-0.txt" in found.broken["red_mug-0.png"] and "save it as UTF-8" in found.broken["red_mug-0.png"]
 
 
 def test_no_folder_and_no_products(tmp_path):

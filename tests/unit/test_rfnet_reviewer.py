@@ -16,9 +16,9 @@ def reviewer():
 
 
 @pytest.fixture
-def images():
+def images(canvas):
     torch.manual_seed(0)
-    return torch.rand(5, 3, 96, 128)
+    return canvas.paste(torch.rand(5, 3, 96, 128))
 
 
 def test_a_review_says_everything_about_each_image(reviewer, canvas, images):

@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
 from reliable_ads.rfnet.architectures import ARCHITECTURES
 from reliable_ads.rfnet.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.losses import edge_loss, label_weights, verdict_loss
 from reliable_ads.rfnet.evaluate import predict
 from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips, plainly
@@ -166,7 +167,7 @@ def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["review", "x.png"], "nothing to review"), (["review", "x.png", "--product", "y.png"], '"x.png" does not exist'),
+    (["review", "x.png"], "nothing to review"), (["review", "x.png", "--product", "y.png"], '"y.png" does not exist'),
     (["review", "x.png", "--product", "y.png", "--weights", "none.safetensors"], "rfnet train"), (["evaluate", "--data", "nowhere"], "nowhere"),
     (["train", "nowhere.toml", "--out", "w.safetensors"], "nowhere.toml"), (["review", "--index", "none.jsonl"], "none.jsonl"),
 ])
@@ -206,7 +207,7 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         read_config(file, **changes(["speed=3"]))
     with pytest.raises(DataError, match="precision is 'fp16'"):
         read_config(file, **changes(["precision=fp16"]))
-    for text, message in (("nonsense", "can't be read"), ("lr = 1", "lacks train, val, out"), ('trian = "x"', "unknown keys: trian")):
+    for text, message in (("nonsense", "is no TOML"), ("lr = 1", "lacks train, val, out"), ('trian = "x"', "unknown keys: trian")):
         file.write_text(text)
         with pytest.raises(DataError, match=message):
             read_config(file)
@@ -332,3 +333,25 @@ def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys)
 def test_maps_are_given_for_all_data_or_for_none(folder, tmp_path):
     with pytest.raises(DataError, match="one for each, or none"):
         config(folder, tmp_path / "w.safetensors", train_maps=tmp_path / "maps")
+
+
+def test_damaged_pictures_are_left_out_named_and_said_by_the_exit_status(folder, tmp_path, capsys):
+    table = tmp_path / "table"
+    lines = {"train": [], "val": []}
+    for part, rows in lines.items():
+        scenes = read_scenes(folder / part, size=64)
+        for number in range(len(scenes)):
+            names = {kind: f"{part}-{kind}{number}.png" for kind in ("image", "product")}
+            table.mkdir(exist_ok=True)
+            Image.fromarray(scenes.images[number]).save(table / names["image"])
+            Image.fromarray(scenes.products[number]).save(table / names["product"])
+            rows.append(json.dumps({**names, "label": LABELS[scenes.labels[number]], "product_id": scenes.product_ids[number]}))
+        (table / names["image"]).write_bytes(b"\x89PNG cut short")
+        (table / f"{part}.jsonl").write_text("\n".join([*rows, "no JSON"]))
+    out, architecture = tmp_path / "w.safetensors", ", ".join(f"{name} = {json.dumps(value)}" for name, value in asdict(SMALL).items() if value is not None)
+    (tmp_path / "c.toml").write_text(f"train = ['{table / 'train.jsonl'}']\nval = ['{table / 'val.jsonl'}']\nout = '{out}'\n"
+                                     f"init = 'random'\nepochs = 1\nmap_epochs = 0\nbatch = 8\nfrozen = []\narchitecture = {{{architecture}}}\n")
+    assert main(["train", str(tmp_path / "c.toml")]) == 1
+    said = capsys.readouterr().out
+    assert out.exists() and "malformed lines: 1" in said and "broken files: 1" in said
+    assert "1 samples of train could not be read and were left out, first: the image" in said

@@ -8,7 +8,8 @@ const WORDS = {
   space_mismatch: 'floats or sinks',
   size_mismatch: 'wrong size',
   indistinctiveness: 'hardly stands out',
-  shape_hallucination: 'grew extra parts'
+  shape_hallucination: 'grew extra parts',
+  missing: 'product is missing'
 }
 
 let translated = {}

@@ -32,7 +32,8 @@ const ROWS = 2 // more are scrolled to
 
 function verdict({ label, probability, accepted, dropped }) {
   if (!label) return say('error')
-  const said = `${say(label === 'available' && !accepted ? 'unsure' : label)} ${Math.round(100 * probability)}\u00a0%`
+  const share = probability == null ? '' : ` ${Math.round(100 * probability)}\u00a0%`
+  const said = say(label === 'available' && !accepted ? 'unsure' : label) + share
   return dropped ? say('dropped', { verdict: said }) : said
 }
 
