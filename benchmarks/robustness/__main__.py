@@ -14,38 +14,43 @@ from collections import Counter
 from pathlib import Path
 
 from ..common import Figure, publish
+from . import cases
 from .inputs import SHARES, plan
 from .run import BAD, CLEAR, HANG, HARMLESS, MATTERS, MEMORY, SAME, TRACEBACK, UNCLEAR, Outcome, outcomes
 
 COMMAND = "python -m benchmarks.robustness"
-COUNT, QUICK = 1000, 100
+QUICK = 10  # every tenth of the inputs
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the inputs; nothing written")
-    parser.add_argument("--count", type=int, help=f"inputs over all kinds (default {COUNT}); other than that, nothing is written")
-    parser.add_argument("--only", metavar="KIND", help=f"a kind, or a part of its name: {', '.join(SHARES)}; nothing written")
+    parser.add_argument("--only", metavar="KIND", default="", help=f"a kind, or a part of its name: {', '.join(SHARES)}; nothing written")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="print what came of each input")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep the inputs that fail")
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")
     found = []
-    for outcome in outcomes(plan(options.count or (QUICK if options.quick else COUNT), options.seed, options.only), options.keep):
+    for outcome in outcomes(plan(options.seed, options.only, QUICK if options.quick else 1), options.keep):
         found.append(outcome)
         if options.list or outcome.verdict in BAD:
             print(outcome, flush=True)
     print(table(found))
-    whole = not (options.quick or options.only or options.seed or options.count)
-    publish("robustness", COMMAND, [options.seed], figures(found), not whole, {"kinds": by_kind(found), "accepted": accepted(found)}, reviews=False)
-    return int(any(outcome.verdict in BAD for outcome in found))
+    wrong = {} if options.only else cases.outcomes()
+    for number, words in wrong.items():
+        print(f"case {number}: {words or 'right'}")
+    whole = not (options.quick or options.only or options.seed)
+    publish("robustness", COMMAND, [options.seed], figures(found, wrong), not whole, {"cases": wrong, "kinds": by_kind(found), "accepted": accepted(found)}, reviews=False)
+    return int(any(outcome.verdict in BAD for outcome in found) or any(wrong.values()))
 
 
-def figures(found: list[Outcome]) -> dict[str, Figure]:
-    counts, n = Counter(outcome.verdict for outcome in found), len(found)
+def figures(found: list[Outcome], wrong: dict) -> dict[str, Figure]:
+    """wrong: {case: what is wrong with it, empty where it is right}; none where they were not tried."""
+    counts, n, right = Counter(outcome.verdict for outcome in found), len(found), list(wrong.values()).count("")
+    cases_right = {"cases_right": Figure(right, n=len(wrong), target=str(len(wrong)), holds=right == len(wrong))} if wrong else {}
     none = lambda verdict: Figure(counts[verdict], n=n, target="0", holds=counts[verdict] == 0)
-    return {"bad_inputs": Figure(n), "unclear": none(UNCLEAR), "tracebacks": none(TRACEBACK), "hangs": none(HANG), "over_memory": none(MEMORY), "accepted_that_matter": none(MATTERS)}
+    return {"bad_inputs": Figure(n), "unclear": none(UNCLEAR), "tracebacks": none(TRACEBACK), "hangs": none(HANG), "over_memory": none(MEMORY), "accepted_that_matter": none(MATTERS), **cases_right}
 
 
 def by_kind(found: list[Outcome]) -> dict:

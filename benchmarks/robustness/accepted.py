@@ -13,6 +13,7 @@ WORDS = "ComfyUI turns whatever is given for a text into one, and any text is a 
 HARMLESS: dict[tuple[str, str], str] = {
     ("pictures", "flipped bits"): "JPEG, WebP, TIFF, GIF and BMP have no checksums: what still decodes is a picture with other pixels",
     ("pictures", "a flipped header"): "the same: what the header then says is still a whole picture",
+    ("pictures", "chunks in disorder"): "a palette with more transparencies than colours: the colours that pixels name are there",
     ("pictures", "cut short"): "what was cut off was not needed to show every pixel",
     ("reviewers", "finite values changed"): FINITE,
     ("adapters", "finite values changed"): FINITE,

@@ -21,10 +21,11 @@ from reliable_ads.rfnet.pictures import open_picture
 from reliable_ads.rfnet.product import Product, place
 
 from ..common import ROOT
-from .server import good_graph, node
+from .goods import make
+from .server import Server, good_graph, node, sampling_graph
 
 FILES = ROOT / "tests" / "cases"
-HELPERS = FILES / "09-link-from-a-list-output" / "pick_schedule"  # for a server's custom_nodes
+HELPERS = FILES / "09-link-from-a-list-output" / "pick_schedule"  # a node as many packs have one
 
 
 def file(number: str, name: str = "") -> Path:
@@ -164,13 +165,15 @@ def config(name: str) -> str:
 def files_left_out() -> None:
     """Both readers of folders take the same pictures, skip hidden files, and say what they left out."""
     from reliable_ads.rfft.inputs import read_products
-    from reliable_ads.rfnet.pictures import cut_outs
+    from reliable_ads.rfnet.cut_outs import cut_outs, read_folder
 
     shop = file("14", "shop")
     found = [Path(path).name for path, _ in cut_outs(shop)]
     assert found == ["a_mug.avif", "a_red_mug.png"], f"RF Product Folder sees {found}"
     found = [product.caption for product in read_products(shop)]
     assert found == ["a mug", "a red mug"], f"rfft sees {found}"
+    left_out = " ".join(read_folder(shop).sentences)
+    assert all(word in left_out for word in (".jpg", ".heic", "bottles")), f"what is left out is not said: {left_out}"
 
 
 def lora_with_more() -> None:
@@ -214,7 +217,7 @@ def rfnet(*arguments) -> tuple[int, str]:
     return status, err.getvalue()
 
 
-# with a server whose custom_nodes hold HELPERS; client: a devtools.client.ComfyClient; with the good files of goods.py in its folders
+# with a server; client: a devtools.client.ComfyClient, as `served` gives it
 
 
 def mask_the_other_way_round(client) -> None:
@@ -232,8 +235,6 @@ def mask_the_other_way_round(client) -> None:
 
 def link_from_a_list_output(client) -> None:
     """Where KSampler takes a scheduler's name from another pack's node, so do our samplers."""
-    from .server import sampling_graph
-
     client.upload("product.png", file("09", "mug.png").read_bytes())
     graph = sampling_graph(sampler__scheduler=["pick", 0], sampler__sampler_name="euler", sampler__attempts=1)
     graph["pick"] = node("PickSchedule", scheduler="karras")
@@ -266,6 +267,19 @@ def outcome(check, *arguments) -> str:
     return ""
 
 
-def help_server(base: Path) -> None:
-    """Puts the helper node into a server's custom_nodes, before it starts."""
-    shutil.copytree(HELPERS, base / "custom_nodes" / HELPERS.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+@contextlib.contextmanager
+def served(folder: Path):
+    """A client of a real server with good files and the helper node, at work in a folder."""
+    (folder / "goods").mkdir()
+    make(folder / "goods")
+    shutil.copytree(HELPERS, folder / "comfyui" / "custom_nodes" / HELPERS.name, ignore=shutil.ignore_patterns("__pycache__"))
+    with Server(folder / "comfyui", folder / "goods") as server:
+        yield server.client()
+
+
+def outcomes() -> dict:
+    """{number: what is wrong, empty where it is right} of all cases."""
+    found = {number: outcome(check) for number, check in CASES.items()}
+    with tempfile.TemporaryDirectory(prefix="rf-cases-") as folder, served(Path(folder)) as client:
+        found |= {number: outcome(check, client) for number, check in SERVER_CASES.items()}
+    return dict(sorted(found.items()))

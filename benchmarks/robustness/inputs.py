@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Bench:
     def pick(self, options):
         """One of them by chance."""
         found = self.random.choice(options)
-        self.picked += [] if callable(found) else [repr(found)[:60]]
+        self.picked.extend([] if callable(found) else [repr(found)[:60]])
         return found
 
     def write(self, name: str, content: bytes | str) -> Path:
@@ -79,14 +79,15 @@ def maker(kind: str):
     return keep
 
 
-def plan(count: int = 1000, seed: int = 0, only: str | None = None) -> Iterator[Planned]:
-    """`count` inputs over all kinds by their SHARES, or all of the kinds whose name holds `only`; a kind's makers take turns."""
+def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
+    """The 1,000 inputs, or those of the kinds whose name holds `only`; of them every so many. A kind's makers take turns."""
     from . import commands, nodes, pictures, texts, weights  # noqa: F401: they register their makers
 
+    found = []
     for kind, share in SHARES.items():
-        if only and only not in kind:
-            continue
-        makers = MAKERS[kind]
-        for number in range(max(1, round(share * count / sum(SHARES.values())))):
-            function = makers[number % len(makers)]
-            yield Planned(kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}")
+        if only in kind:
+            makers = MAKERS[kind]
+            for number in range(share):
+                function = makers[number % len(makers)]
+                found.append(Planned(kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}"))
+    return found[::every]

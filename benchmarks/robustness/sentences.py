@@ -8,7 +8,7 @@ LONGEST = 400
 LONGEST_WORD = 120  # characters without a blank: more is somebody's payload
 SAID_BY_PYTHON = (  # words of an interpreter or a library about itself, which help nobody
     "traceback", "unsupported operand", "object is not", "object has no", "nonetype", "[errno", "errno ", "unexpected keyword", "positional argument",
-    "not supported between", "invalid literal", "codec can't", "<class ", "object at 0x", "could not convert", "index out of range", "out of bounds for",
+    "not supported between", "invalid literal", "codec can't", "<class ", "object at 0x", "could not convert", "list index out of range", "out of bounds for",
     "indices must be", "keyerror", "typeerror", "valueerror", "attributeerror", "recursionerror", "maximum recursion", "dtype(", "must be str, not",
     "cannot unpack", "not enough values", "too many values", "size mismatch for", "exceeds the limit (4300", "set_int_max_str_digits", "__init__", "decimal.",
     "object supporting the buffer", "has no len()", "not subscriptable", "not iterable", "tensor with", "expected scalar type", "input.size",

@@ -43,11 +43,13 @@ def product(path: str) -> str:
     return digest(canvas.rgb, canvas.alpha, canvas.inpaint_mask, canvas.hint)
 
 
-def products(folder: str) -> str:
+def products(folder: str) -> Said | str:
     """A folder of cut-outs, as `rfft train` reads it."""
-    from reliable_ads.rfft.inputs import read_products
+    from reliable_ads.rfft.inputs import open_products, products_of
 
-    return digest(*(part for found in read_products(folder) for part in (found.caption, found.rgba)))
+    found = open_products(folder)
+    read = digest(*(part for product in products_of(found) for part in (product.caption, product.rgba)))
+    return Said(found.sentences[0], beside=True) if found.sentences else read
 
 
 def sample(table: str) -> Said | str:
