@@ -227,11 +227,18 @@ TARGETS = {function.__name__: function for function in (
 )}  # fmt: skip
 
 
-def warm_up(goods: str) -> str:
-    """Imports what is slow to import, so that no input pays for it."""
-    layers(goods), controlnet(goods), scene()
-    import cv2  # noqa: F401
-
+def warm_up(goods: str, target: str) -> str:
+    """Imports what is slow to import, and loads what is there once, so that no input pays for it."""
+    if target in ("adapter", "merged"):
+        controlnet(goods)
+    elif target == "lora":
+        layers(goods)
+    elif target in ("reviewer", "command"):
+        reviewer(f"{goods}/reviewer.safetensors")
+    elif target == "pocket":
+        pocket(f"{goods}/pocket_sd.safetensors", f"{goods}/pocket_canny.safetensors")
+    else:
+        scene()
     return "warm"
 
 

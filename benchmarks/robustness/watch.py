@@ -21,10 +21,11 @@ STARTING = 120.0  # seconds until a worker has imported everything
 
 class Worker:
     """`worker.ask(target, arguments)` -> {"outcome": "refused" | "accepted" | "traceback" | "hang" | "memory" | "crash", ...}; a process that was
-    stopped or died is started anew for the next input. warm: (target, arguments) that is asked first, whatever time and memory it takes."""
+    stopped or died is started anew for the next input. warm: (target, arguments); it is asked with each input's target as a further argument before the
+    first input of that target, and may take whatever time and memory it takes."""
 
     def __init__(self, patience: float = PATIENCE, memory: int = MEMORY, warm: tuple | None = None):
-        self.patience, self.memory, self.warm, self.process = patience, memory, warm, None
+        self.patience, self.memory, self.warm, self.process, self.warmed = patience, memory, warm, None, set()
 
     def __enter__(self) -> "Worker":
         return self
@@ -33,16 +34,14 @@ class Worker:
         self.stop()
 
     def start(self) -> None:
-        variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "COLUMNS": "80", "HF_HUB_OFFLINE": "1"}
+        variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "COLUMNS": "80"}
         command = [sys.executable, "-m", "benchmarks.robustness.worker"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.answers = queue.Queue()
         threading.Thread(target=_listen, args=(self.process.stdout, self.answers), daemon=True).start()
         if self.answers.get(timeout=STARTING) is None:
             raise RuntimeError("the worker does not start: run `python -m benchmarks.robustness.worker` and see what it says.")
-        if self.warm:
-            self._send(*self.warm)
-            self.answers.get(timeout=STARTING)
+        self.warmed = set()
 
     def stop(self) -> None:
         if self.process:
@@ -54,6 +53,10 @@ class Worker:
     def ask(self, target: str, arguments: dict) -> dict:
         if self.process is None:
             self.start()
+        if self.warm and target not in self.warmed:
+            self.warmed.add(target)
+            self._send(self.warm[0], {**self.warm[1], "target": target})
+            self.answers.get(timeout=STARTING)
         seen = psutil.Process(self.process.pid)
         before, began = seen.memory_info().rss, time.monotonic()
         self._send(target, arguments)

@@ -8,6 +8,8 @@ import sys
 import traceback
 import warnings
 
+REACHED: list = []  # addresses that something asked for: no input may make us reach for the network
+
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -17,6 +19,7 @@ def main() -> None:
         os.dup2(nothing, stream)
     from .targets import TARGETS
 
+    sys.addaudithook(lambda event, arguments: REACHED.append(str(arguments[-1])) if event in ("socket.connect", "socket.getaddrinfo") else None)
     say = lambda answer: print(json.dumps(answer), file=answers, flush=True)
     say({"ready": True})
     for line in questions:
@@ -27,6 +30,7 @@ def main() -> None:
 def answer_to(target, arguments: dict) -> dict:
     """What the target made of it. "result" of an accepted input is a text that is equal for equal results."""
     peak = peak_memory()
+    REACHED.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -34,6 +38,8 @@ def answer_to(target, arguments: dict) -> dict:
             answer = {"outcome": "refused", "message": answer.text, "said": answer.beside} if isinstance(answer, Said) else {"outcome": "accepted", "result": str(answer)[:5000]}
         except BaseException as error:  # whatever it is, it is what we are looking for
             answer = {"outcome": "refused" if is_sentence(error) else "traceback", "message": str(error), "type": type(error).__name__, "trace": traceback.format_exc()[-3000:]}
+    if REACHED:
+        answer = {**answer, "outcome": "traceback", "type": "it reaches for the network", "trace": ", ".join(REACHED)}
     return {**answer, "peak": after if (after := peak_memory()) > peak else 0}
 
 
