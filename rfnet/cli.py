@@ -210,7 +210,7 @@ def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> d
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
         verdict = {"error": str(error)}
-    return {"image": str(line["image"]), **verdict}
+    return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
 
 
 def _words(row: dict) -> str:
@@ -244,16 +244,20 @@ def _lines(args):
         images = [image for given in args.images for image in ([given] if Path(given).exists() else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
-    base = Path(args.index).parent
-    for number, text in enumerate(_index_of(args.index), 1):
-        if not text.strip():
-            continue
+    base, name = Path(args.index).parent, quoted(Path(args.index).name)
+    numbered = [(number, text) for number, text in enumerate(_index_of(args.index), 1) if text.strip()]
+    if not numbered:
+        raise PictureError(f'nothing to review: {name} is empty; write lines of {{"image": FILE, "product": FILE, "caption": TEXT}}.')
+    for number, text in numbered:
         try:
             line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+        if isinstance(line, dict) and all(isinstance(line.get(key), str) for key in ("image", "product")):
             yield {"image": base / line["image"], "product": base / line["product"], "caption": str(line.get("caption") or "")}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            where = f"line {number} of {quoted(Path(args.index).name)}"
-            yield {"image": where, "error": f'{where} needs "image" and "product" as JSON text ({repr(error)[:100]}).'}
+        else:
+            where = f"line {number} of {name}"
+            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts.'}
 
 
 def _index_of(path) -> list:

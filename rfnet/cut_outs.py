@@ -70,7 +70,7 @@ def read_folder(folder) -> CutOuts:
         try:
             found.items.append((folder / name, _caption(folder / name, texts)))
         except TextError as error:
-            found.broken[name] = "its caption " + str(error).replace(quoted(folder), "").replace(f"{folder}{os.sep}", "")
+            found.broken[name.encode("utf-8", "replace").decode("utf-8")] = "its caption " + str(error).replace(quoted(folder), "").replace(f"{folder}{os.sep}", "")
     if not found.items and not found.broken:
         left = f"; left out: {found.left_out}" if found.left_out else ""
         raise PictureError(f"{quoted(folder)} holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency{left}.")

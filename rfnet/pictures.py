@@ -72,7 +72,7 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
                 image.draft(None, (fit, fit))
             stored = _stored(image)
             image.load()
-            upright = to_rgba(_upright(image), name, stored)
+            upright = to_rgba(_upright(_positive(image)), name, stored)
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -80,7 +80,7 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
     except UnidentifiedImageError:
         raise PictureError(f"{name} is not a picture that can be read{_guess(file)}: save it as PNG or WebP.") from None
     except Exception as error:  # on damaged bytes Pillow's readers raise anything: OSError, TypeError, KeyError, struct.error, ...
-        if "MAX_TEXT" in str(error):
+        if "MAX_TEXT" in str(error) or "too large" in str(error).lower():
             raise PictureError(f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them.") from error
         said = " ".join(str(getattr(error, "strerror", None) or error).split())[:150] or type(error).__name__
         raise PictureError(f"{name} is damaged or cut short ({said}): export or download it again.") from error
@@ -99,6 +99,12 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # broken EXIF says nothing about how the picture stands
         return image
+
+
+def _positive(image: Image.Image) -> Image.Image:
+    """A picture in which more is brighter: Pillow turns TIFFs whose 0 is white, but for deep greys."""
+    white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0 and image.mode.startswith("I;16")
+    return Image.fromarray(65535 - np.asarray(image)) if white_is_zero else image
 
 
 def _stored(image: Image.Image) -> str:

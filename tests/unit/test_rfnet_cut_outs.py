@@ -56,8 +56,9 @@ def test_pipes_links_in_circles_and_gone_files_cost_only_themselves(tmp_path):
     os.symlink(tmp_path / "loop.png", tmp_path / "loop.png")
     os.symlink(tmp_path / "gone", tmp_path / "gone.png")
     put(tmp_path, os.fsdecode(b"not-utf8-\xff.png"))
+    put(tmp_path, os.fsdecode(b"odd-\xff.png"), os.fsdecode(b"odd-\xff.txt"), content="杯".encode("gbk"))
     found = read_folder(tmp_path)
-    assert "pipe or a device" in found.broken.pop("mug.png") and not found.broken
+    assert "pipe or a device" in found.broken.pop("mug.png") and "not in UTF-8" in found.broken.pop("odd-?.png") and not found.broken
     listed, unreadable = entries(found.items, ["on a table"])
     assert len(listed) == 1 and sorted(unreadable) == ["gone.png", "loop.png", "pipe.png"]
 
