@@ -22,6 +22,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     ("reviewers", "config with odd numbers"): FITS,
     ("pocket files", "family of odd sizes"): FITS,
     ("adapters", "a tensor of another kind"): "bytes of one kind of floating-point number read as another are finite values again: " + FINITE,
+    ("configs of rfft", "prompts that are none"): "any text in an encoding that its mark or UTF-8 tells is a prompt; the text encoder reads its beginning",
     ("albums", "a row with odd values"): SHOWN,
     ("nodes", "product with odd words"): WORDS,
     ("nodes", "labels with odd values"): "a report that is none is named in the summary, and the pictures wait without a verdict",

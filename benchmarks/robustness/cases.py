@@ -225,7 +225,7 @@ def mask_the_other_way_round(client) -> None:
     for name in ("photo.png", "mask_white_is_product.png"):
         client.upload(name, file("08", name).read_bytes())
     graph = good_graph(picture__image="photo.png", product__mask=["mask", 0])
-    graph["mask"] = node("LoadImageMask", image="mask_white_is_product.png", channel="red")
+    graph |= {"mask": node("LoadImageMask", image="mask_white_is_product.png", channel="red"), "shown": node("PreviewImage", images=["product", 1])}
     try:
         said = json.dumps(client.outputs({name: graph[name] for name in ("picture", "mask", "product", "shown")}))
     except RuntimeError as error:

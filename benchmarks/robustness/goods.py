@@ -59,6 +59,8 @@ def make(folder: Path) -> None:
     shop = folder / "shop"
     shop.mkdir()
     cut_out().save(shop / "a_box.png")
+    rows = [{"image": "drawn.png", "product": "product.png", "label": label, "caption": "a box", "product_id": f"p{number % 4}"} for number, label in enumerate(LABELS * 2)]
+    (folder / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / "prompts.txt").write_text("on a wooden table, soft light\n", encoding="utf-8")
 
 

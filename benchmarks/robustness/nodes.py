@@ -98,7 +98,7 @@ def a_bad_profile_in_a_graph(bench: Bench) -> Bad:
 def remedies_that_are_none(bench: Bench) -> Bad:
     made = sampling_graph(sampler__remedies=["remedies", 0])
     text = bench.pick(("[", "{}", "7", "null", BRACKETS, DIGITS, '["tuned"]', '[{"remedy": "x"}]', '[{"remedy": "guidance", "value": NaN}]', '[{"remedy": "guidance", "value": 1e300}]', '[{"remedy": "dilation", "value": "x"}]', "words", '[[]]', '[{"remedy": []}]'))
-    made["remedies"] = node("RFRemedies", contrast_words="x", surface_words="y", begin_at=text, **dict.fromkeys(("guidance", "scale", "position", "dilation"), True))
+    made["remedies"] = node("RFRemedies", contrast_words="x", surface_words="y", begin_at=text, **dict.fromkeys(("guidance", "scale", "position", "dilation", "contrast", "surface"), True))
     return graph(made, "begin_at", "remed")
 
 

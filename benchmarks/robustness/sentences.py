@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 LONGEST = 400
 LONGEST_WORD = 120  # characters without a blank: more is somebody's payload
@@ -42,3 +43,11 @@ def unclear(message: str, names: tuple = (), remedy: bool = True) -> str | None:
     if len(re.findall(r"[.!?:;]\s+[A-Z]", message)) > 2:
         return "it is more than two sentences"
     return None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user was told about a bad input. beside: all else went on without that part, which was named and counted."""
+
+    text: str
+    beside: bool = False

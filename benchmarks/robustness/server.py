@@ -21,6 +21,7 @@ from reliable_ads.devtools.comfy import ComfyServer
 from .watch import MEMORY, PATIENCE
 
 FOLDERS = {"reviewer": "models/rfnet", "profile": "models/rfnet", "pocket": "models/pocket", "adapter": "models/controlnet", "input": "input", "labels": "output/labels"}
+CORES_PREFIX = re.compile(r"^\w+ \(node \w+\): (Exception when validating inner node: )?")
 
 
 class Server:
@@ -85,7 +86,7 @@ class Server:
                 if event.kind == "executed":
                     shown.append(event.data.get("output"))
         except GraphRefused as refusal:
-            return {"outcome": "refused", "message": str(refusal), "said": "ComfyUI's own words"}
+            return {"outcome": "refused", "message": CORES_PREFIX.sub("", str(refusal).splitlines()[0]), "said": "partly in ComfyUI's words"}
         except Exception as error:  # websocket's own kinds of timeouts
             if "timed out" in str(error).lower():
                 raise TimeoutError(f"no answer after {PATIENCE:.0f} s") from None
@@ -93,7 +94,7 @@ class Server:
         if last.kind != "execution_error":
             return {"outcome": "accepted", "result": _result(client, shown)}
         kind = last.data["exception_type"]
-        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in ("ValueError", "OSError", "FileNotFoundError")
+        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in ("Sentence", "ValueError", "OSError", "FileNotFoundError")
         return {"outcome": "refused" if ours else "traceback", "message": last.data["exception_message"].strip(), "type": kind, "trace": "".join(last.data["traceback"])[-3000:]}
 
     def _request(self, method: str, path: str, headers: dict, body: str | None = None) -> dict:
@@ -159,7 +160,7 @@ def good_graph(**changes) -> dict:
         "product": node("RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a box", width=64, height=64, image_scale=0.72, alpha_threshold=0.5, position="centre", mask_dilation=-1),
         "reviewer": node("RFLoadReviewer", reviewer_name="reviewer.safetensors"),
         "review": node("RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0),
-        "shown": node("PreviewImage", images=["product", 1]), "verdicts": node("PreviewAny", source=["review", 2]),
+        "verdicts": node("PreviewAny", source=["review", 2]),
     }  # fmt: skip
     return changed(graph, changes)
 

@@ -15,7 +15,7 @@ import torch
 
 from reliable_ads.rfnet.product import Product, place
 
-from .worker import Said
+from .sentences import Said
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,9 +168,11 @@ def rf1m(folder: str) -> Said | str:
 
 
 def rfnet_config(path: str) -> str:
+    """A config, and a training that would begin as it says."""
     from reliable_ads.rfnet.config import read_config
+    from reliable_ads.rfnet.train import Run
 
-    return str(read_config(path).identity())
+    return digest(Run(read_config(path), cpu=True).identity)
 
 
 def rfft_config(path: str) -> str:

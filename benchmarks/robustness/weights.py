@@ -134,8 +134,9 @@ def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
 def keys_that_come_twice(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         key = bench.pick([*tensors_of(header), "__metadata__"] if "__metadata__" in header else tensors_of(header))
+        again = {**header[key], "threshold": "0.001", "base_name": "another"} if key == "__metadata__" else header[key]
         text = json.dumps(header)
-        return built((text[:-1] + f", {json.dumps(key)}: {json.dumps(header[key])}" + "}").encode(), data)
+        return built((text[:-1] + f", {json.dumps(key)}: {json.dumps(again)}" + "}").encode(), data)
 
     return changed(bench, targets, change)
 

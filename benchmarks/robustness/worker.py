@@ -8,6 +8,8 @@ import sys
 import traceback
 import warnings
 
+from .sentences import Said
+
 REACHED: list = []  # addresses that something asked for: no input may make us reach for the network
 
 
@@ -17,7 +19,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):  # whatever is read or printed meanwhile doesn't get between
         os.dup2(nothing, stream)
-    from .targets import TARGETS
+    from .targets import TARGETS  # after the above: libraries talk while they are imported
 
     sys.addaudithook(lambda event, arguments: REACHED.append(str(arguments[-1])) if event in ("socket.connect", "socket.getaddrinfo") else None)
     say = lambda answer: print(json.dumps(answer), file=answers, flush=True)
@@ -41,13 +43,6 @@ def answer_to(target, arguments: dict) -> dict:
     if REACHED:
         answer = {**answer, "outcome": "traceback", "type": "it reaches for the network", "trace": ", ".join(REACHED)}
     return {**answer, "peak": after if (after := peak_memory()) > peak else 0}
-
-
-class Said:
-    """What a target told the user about a bad input. beside: it went on without that part, and named and counted it."""
-
-    def __init__(self, text: str, beside: bool = False):
-        self.text, self.beside = text, beside
 
 
 def is_sentence(error: BaseException) -> bool:
