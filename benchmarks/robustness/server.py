@@ -94,7 +94,7 @@ class Server:
         if last.kind != "execution_error":
             return {"outcome": "accepted", "result": _result(client, shown)}
         kind = last.data["exception_type"]
-        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in ("Sentence", "ValueError", "OSError", "FileNotFoundError")
+        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in ("Reliable Ads", "ValueError", "OSError", "FileNotFoundError")
         return {"outcome": "refused" if ours else "traceback", "message": last.data["exception_message"].strip(), "type": kind, "trace": "".join(last.data["traceback"])[-3000:]}
 
     def _request(self, method: str, path: str, headers: dict, body: str | None = None) -> dict:
