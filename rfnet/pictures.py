@@ -90,7 +90,7 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
             raise PictureError(
                 f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them."
             ) from error
-        said = " ".join(str(error).split())[:150] or type(error).__name__
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())[:150] or type(error).__name__
         raise PictureError(f"{name} is damaged or cut short ({said}): export or download it again.") from error
     turned = (size[0] > size[1]) != (upright.width > upright.height)
     return upright, size[::-1] if turned else size
