@@ -56,11 +56,16 @@ class Desk:
         self._loaded()
 
     def open_template(self, word: str) -> None:
-        """Chooses one of the pack's workflows, the one with this in its name, in the dialog of templates; what is open is emptied first."""
-        self.page.evaluate("app.graph.clear()")  # or it would do for what is waited for
-        self.browse().get_by_test_id(f"template-workflow-{workflow(word).stem}").click()
+        """Opens one of the pack's workflows, the one with this in its name, by the calls that the dialog of templates makes; what is open is emptied first."""
+        self.page.evaluate(
+            """async ([pack, name]) => {
+                 app.graph.clear()
+                 const graph = await (await app.api.fetchApi(`/workflow_templates/${pack}/${name}.json`)).json()
+                 await app.loadGraphData(graph, true, true, name, { openSource: 'template' })
+               }""",
+            [PACK, workflow(word).stem],
+        )
         self.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")
-        self.page.wait_for_function("!document.querySelector('[role=dialog]')")
         self.still()
 
     def browse(self):
