@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from .graph import workflow
+
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the options and, for `test` and `serve`, what is passed on to pytest or to ComfyUI."""
@@ -31,7 +33,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
-    shipped = Path(__file__).resolve().parents[1] / "workflows" / "pocket_demo.json"
+    shipped = workflow("First product ad")
     products = parser.add_mutually_exclusive_group(required=True)
     products.add_argument("--products", type=Path, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
     products.add_argument("--split", type=Path, metavar="DIR", help="a split that `pocket render` made")
