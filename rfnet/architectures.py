@@ -15,6 +15,7 @@ MAPS = ("depth", "saliency")
 VIEW = ("image_size", "map_size", "map_encoder")  # settings in which a reviewer may differ from the one that it was trained on from
 OPEN_CLIP = "open_clip/"  # prefix of the towers that open_clip builds
 Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_./-]+\Z")]
+MOST_TOKENS = 64  # on a side
 Side = Annotated[int, Meta(ge=16, le=1024)]
 Layers = Annotated[int, Meta(ge=1, le=32)]
 
@@ -56,6 +57,8 @@ class RFNetConfig:
             raise ValueError(f'map_encoder is "{self.map_encoder}" and map_size {self.map_size}: choose shared, or stem with map_size={self.image_size}, as large as the picture.')
         if not (self.text in ("small", "roberta") or self.text.startswith(OPEN_CLIP)):
             raise ValueError(f'text is {shortened(self.text)}: choose small, roberta or {OPEN_CLIP}NAME.')
+        if max(self.image_size, self.map_size) > MOST_TOKENS * self.stride or self.image_size < self.stride:
+            raise ValueError(f"image_size is {self.image_size} and map_size {self.map_size} at stride {self.stride}: choose 1 to {MOST_TOKENS} tokens on a side.")
         for width, heads in (("width", "heads"), ("text_width", "text_heads")):
             if getattr(self, width) % getattr(self, heads):
                 raise ValueError(f"{width} is {getattr(self, width)} and {heads} {getattr(self, heads)}: choose a {width} that its {heads} divide evenly.")
