@@ -78,11 +78,11 @@ def _header(text: bytes, data: int) -> Header:
 
 
 @contextmanager
-def open_tensors(path, error: type, missing: str | None = None):
-    """The open file, as safetensors gives it, once its header is checked. Raises `error`: a sentence for whatever is wrong with the file."""
+def open_tensors(path, error: type, missing: str | None = None, most: int | None = None):
+    """The open file, as safetensors gives it, once its header is checked as read_header does. Raises `error`: a sentence for whatever is wrong with the file."""
     from safetensors import SafetensorError, safe_open
 
-    read_header(path, error, missing)
+    read_header(path, error, missing, most)
     try:
         with safe_open(path, "pt") as file:
             yield file
