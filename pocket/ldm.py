@@ -64,9 +64,9 @@ def from_ldm(module: torch.nn.Module, names: dict[str, str], tensors: dict[str, 
     new_state = {}
     for name, key in names.items():
         if key not in tensors:
-            raise PocketFileError(f"{quoted(path)}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
+            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
         if tensors[key].numel() != own[name].numel():
-            raise PocketFileError(f"{quoted(path)}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
+            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
                                   "use a checkpoint and a ControlNet from the same export")
         new_state[name] = tensors[key].reshape(own[name].shape).to(own[name].dtype)
     module.load_state_dict(new_state, strict=False)
@@ -91,13 +91,13 @@ def save_controlnet(path, pocket: Pocket, metadata: dict[str, str] | None = None
 
 def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
     """(tensors, config) of a pocket file; PocketFileError when it is missing, broken, of another model or of a newer format."""
-    name = quoted(Path(path).name)
-    header = read_header(path, PocketFileError, f"{quoted(path)} does not exist; train it with `pocket train`, or restore the file that came with the project", LARGEST)
+    name = quoted(path)[1:-1]
+    header = read_header(path, PocketFileError, f"{name} does not exist; train it with `pocket train`, or restore the file that came with the project", LARGEST, name)
     if "pocket" not in header.metadata:
         raise PocketFileError(f"{name} is not a pocket file (its metadata has no \"pocket\"); choose pocket_sd or pocket_canny")
     config = read_config(header, name)
     check_floats(header, name, PocketFileError)
-    with open_tensors(path, PocketFileError) as file:
+    with open_tensors(path, PocketFileError, name=name) as file:
         tensors = {k: file.get_tensor(k) for k in file.keys()}
     check_finite(tensors, name, PocketFileError)
     return tensors, config
@@ -113,7 +113,7 @@ def read_config(header: Header, name: str) -> dict:
         if version > FORMAT_VERSION:
             raise PocketFileError(f"{name} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads")
         check_config(config)
-        for asked, held in zip(least_weights(config), (header.count(), header.count(TEXT_PREFIX))):
+        for asked, held in zip(least_weights(config), (header.count(UNET_PREFIX) or header.count("input_blocks."), header.count(TEXT_PREFIX))):
             if asked > held > 0:
                 raise StructureError("it asks for more weights than the file holds")
     except StructureError as error:
@@ -123,7 +123,7 @@ def read_config(header: Header, name: str) -> dict:
 
 def check_pair(checkpoint, config: dict, controlnet, hint_config: dict) -> None:
     """PocketFileError unless a checkpoint's parts, and a ControlNet, belong together."""
-    names = quoted(Path(controlnet).name), quoted(Path(checkpoint).name)
+    names = quoted(controlnet)[1:-1], quoted(checkpoint)[1:-1]
     if hint_config["unet"] != config["unet"]:
         raise PocketFileError(f"{names[0]} was made for another UNet than {names[1]}; choose two files of the same export")
     if config["unet"]["context"] != config["clip"]["hidden_size"]:

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..rfnet.files import open_file, write_safetensors
+from ..rfnet.files import open_file, quoted, write_safetensors
+from ..rfnet.structured import shortened
 from .files import opened
 from .names import ldm_name
 
@@ -221,7 +222,7 @@ def sha256_of(path) -> str:
         state = os.stat(path)
         return _sha256(os.fspath(path), state.st_mtime_ns, state.st_size)
     except OSError as error:
-        raise AdapterError(f"the ControlNet file {refusal(path, error)}") from error
+        raise AdapterError(f"the ControlNet file {quoted(path)} can't be read ({error.strerror or error}): check the path.") from error
 
 
 @lru_cache(maxsize=64)

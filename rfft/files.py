@@ -4,7 +4,8 @@ import hashlib
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..rfnet.files import open_file
+from ..rfnet.files import open_file, quoted
+from ..rfnet.tensors import open_tensors
 
 BLOCKS, BLOCK = 256, 1 << 14
 

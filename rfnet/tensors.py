@@ -40,9 +40,12 @@ class Header:
         return sum(math.prod(entry.shape) for key, entry in self.tensors.items() if key.startswith(prefix))
 
 
-def read_header(path, error: type, missing: str | None = None, most: int | None = None) -> Header:
-    """The header of a safetensors file. missing: the sentence for a file that isn't there; most: bytes that the file may have. Raises `error`."""
-    name = quoted(Path(path).name)
+def read_header(path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None) -> Header:
+    """The header of a safetensors file. Raises `error`.
+
+    missing: the sentence for a file that isn't there; most: bytes that the file may have; name: what sentences call it, its name in quotes by default.
+    """
+    name = name or quoted(Path(path).name)
     try:
         with open_file(path) as file:
             begin = file.read(9)
@@ -54,13 +57,13 @@ def read_header(path, error: type, missing: str | None = None, most: int | None 
     except OSError as cause:
         raise error(refusal(path, cause)) from cause
     if begin[8:] != b"{" and (begin[:2] == b"PK" or begin[:1] == b"\x80"):  # the length that a safetensors file begins with can begin like that, too
-        raise error(f"{name} is a pickle, which can run code when it is opened: use a .safetensors file.")
+        raise error(f"{name} is a pickle, which can run code when it is opened, and not a whole safetensors file: use one that is.")
     if most is not None and size > most:
         raise error(f"{name} is larger than {most >> 20} MiB, which no such file is: choose another.")
     try:
         return _header(text, size - 8 - length)
     except StructureError as cause:
-        raise error(f"{name} is cut short or is no safetensors file ({str(cause).rstrip('.')[:200]}): copy or download it again.") from cause
+        raise error(f"{name} is cut short or not a whole safetensors file ({str(cause).rstrip('.')[:200]}): copy or download it again.") from cause
 
 
 def _header(text: bytes, data: int) -> Header:
@@ -78,17 +81,17 @@ def _header(text: bytes, data: int) -> Header:
 
 
 @contextmanager
-def open_tensors(path, error: type, missing: str | None = None, most: int | None = None):
+def open_tensors(path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None):
     """The open file, as safetensors gives it, once its header is checked as read_header does. Raises `error`: a sentence for whatever is wrong with the file."""
     from safetensors import SafetensorError, safe_open
 
-    read_header(path, error, missing, most)
+    read_header(path, error, missing, most, name)
     try:
         with safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as cause:
-        name, reason = quoted(Path(path).name), shortened(str(cause), 120)[1:-1]
-        raise error(f"{name} is cut short or is no safetensors file ({reason}): copy or download it again.") from cause
+        reason = shortened(str(cause), 120)[1:-1]
+        raise error(f"{name or quoted(Path(path).name)} is cut short or not a whole safetensors file ({reason}): copy or download it again.") from cause
 
 
 def check_floats(header: Header, name: str, error: type) -> None:
