@@ -109,6 +109,8 @@ def _finite(value, what: str, depth: int = 0) -> None:
 
 def _shallow(text: str, what: str) -> None:
     """Before json recurses for each bracket."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
         depth += 1 if bracket in "[{" else -1
