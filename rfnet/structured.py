@@ -80,6 +80,8 @@ def _known(kind) -> set:
 
 def _sentence(error: msgspec.ValidationError, value, what: str) -> str:
     """msgspec says "Expected `int` >= 1 - at `$.steps`"; the value that stands there is added."""
+    if isinstance(error.__cause__, (ValueError, TypeError)) and not isinstance(error.__cause__, msgspec.ValidationError):
+        return f"{what}: {error.__cause__}"  # what __post_init__ says
     reason, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").removeprefix(".")
     where = f"{what}: {shortened(place)[1:-1]}" if place else what
@@ -103,8 +105,18 @@ def _finite(value, what: str, depth: int = 0) -> None:
         raise StructureError(f"{what} holds {value}: write a finite number.")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         raise StructureError(f"{what} holds a number of more than 64 bits: write a smaller one.")
+    if isinstance(value, str) and ("\0" in value or not _whole(value)):
+        raise StructureError(f"{what} holds a text with signs that no text has, in {shortened(value)}: write it anew.")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         _finite(each, what, depth + 1)
+
+
+def _whole(text: str) -> bool:
+    """Whether a text can be written to a file: JSON's \\ud800 can't."""
+    try:
+        return text.isascii() or bool(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _shallow(text: str, what: str) -> None:
