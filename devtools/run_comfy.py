@@ -32,7 +32,7 @@ def main() -> None:
     import utils.extra_config
 
     load = utils.extra_config.load_extra_path_config
-    utils.extra_config.load_extra_path_config = lambda path: None if Path(path).parent == Path(folder) else load(path)
+    utils.extra_config.load_extra_path_config = lambda path: None if Path(path).resolve().parent == Path(folder).resolve() else load(path)
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

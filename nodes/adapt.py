@@ -10,14 +10,21 @@ import torch
 from comfy_api.latest import io, ui
 from server import PromptServer
 
+from .checked import checked
 from .edge import CATEGORY, Reviewer, stop_if_cancelled
 from .folders import PACK
+from .inputs import quoted
 from .label import NAME, dataset_folder
 from .review import LoadedReviewer
 
 DRAWN = PACK / "pocket" / "drawn_split"  # labelled pictures of the pocket family; in the repository, not in a release
 
 
+@checked(
+    checks={"dataset": dataset_folder, "result_name": lambda name: check_name(name)},
+    advanced=("epochs", "learning_rate", "seed", "mix_in"),
+    aliases=("train reviewer", "fine-tune reviewer", "learn from labels"),
+)
 class RFAdaptReviewer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -100,10 +107,14 @@ class Watch:
         PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
 
 
+def check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError(f'{quoted(name)} can\'t name a reviewer: use letters, digits, "-" and "_", without folders and ending.')
+
+
 def own_path(name: str) -> Path:
     """Where a new reviewer is written: models/rfnet. Raises ValueError on a name that isn't plain, FileExistsError on one that is taken."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f'"{name}" can\'t name a reviewer: use letters, digits, "-" and "_", without folders and ending.')
+    check_name(name)
     file = f"{name}.safetensors"
     if folder_paths.get_full_path("rfnet", file):
         raise FileExistsError(f"there is a reviewer {file} already: choose another result_name, or take this one with RF Load Reviewer.")

@@ -14,6 +14,7 @@ from comfy_api.latest import io
 from safetensors import safe_open
 
 from . import pocket_models
+from .checked import checked
 from .edge import CATEGORY
 from .folders import path_of, state_of
 
@@ -21,6 +22,14 @@ NONE = "none"
 ADAPTER, OTHER, UNREADABLE = "adapter", "other", "unreadable"
 
 
+@checked(
+    checks={
+        "control_net_name": lambda name: path_of(folder_of(name), name),
+        **dict.fromkeys(("adapter", "adapter_2", "adapter_3"), lambda name: name == NONE or path_of(folder_of(name), name)),
+    },
+    advanced=("adapter_2", "strength_2", "adapter_3", "strength_3"),
+    aliases=("load tuned controlnet", "controlnet adapter", "RFFT"),
+)
 class RFControlNetLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -93,6 +102,8 @@ def kind_of(path: str, state: str) -> str:
 
 def folder_of(name: str) -> str:
     """Pocket ControlNets, and the adapter that ships for one, live in a folder of their own, because the stock loader would list them and read them wrongly."""
+    if not isinstance(name, str):  # a link gives it, and it is not known yet
+        return "controlnet"
     return "pocket" if folder_paths.get_full_path("controlnet", name) is None and folder_paths.get_full_path("pocket", name) else "controlnet"
 
 

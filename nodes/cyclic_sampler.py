@@ -2,11 +2,16 @@
 
 from comfy_api.latest import io
 
+from .checked import checked
 from .edge import CATEGORY
-from .loop import Screen, draw_until_accepted, loop_inputs, loop_outputs
+from .loop import CHECKS, SELDOM, Screen, draw_until_accepted, loop_inputs, loop_outputs
 from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, sampling_inputs
 
 
+ALIASES = ("product ad", "quality check", "background", "inpaint product", "ksampler retry", "best of n", "draw until good")
+
+
+@checked(checks=CHECKS, advanced=("denoise", *SELDOM), aliases=ALIASES)
 class RFCyclicSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,6 +35,7 @@ class RFCyclicSampler(io.ComfyNode):
         return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
 
+@checked(checks=CHECKS, advanced=SELDOM, aliases=ALIASES)
 class RFCyclicSamplerAdvanced(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

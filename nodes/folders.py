@@ -8,6 +8,8 @@ from pathlib import Path
 
 import folder_paths
 
+from .inputs import few, quoted, shown
+
 BUILT_IN = "built-in"
 DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")             # below models/, where people keep them
 SALIENCY_FOLDERS = ("rembg", "u2net", "birefnet", "BiRefNet", "BEN", "rfnet")
@@ -39,17 +41,19 @@ def offer_examples() -> None:
 
 def path_of(folder: str, name: str) -> str:
     """The full path of a weights file. Raises FileNotFoundError naming file, folders and remedy."""
-    path = folder_paths.get_full_path(folder, name)
-    if path is None:  # ComfyUI itself does not check the lists of V3 nodes in every version
-        there = ", ".join(folder_paths.get_filename_list(folder)) or "nothing"
+    path = folder_paths.get_full_path(folder, name) if isinstance(name, str) and "\0" not in name else None
+    if path is None:
+        there = few(folder_paths.get_filename_list(folder))
         raise FileNotFoundError(
-            f"there is no file {name} in models/{folder}, nor among the files that ship with the pack: put it there, or choose another (found: {there})"
+            f"there is no file {shown(str(name), 80)} in models/{folder}, nor among the files that ship with the pack: put it there, or choose another (found: {there})"
         )
     return path
 
 
 def state_of(folder: str, name: str) -> str:
-    """Changes when the file changes, so that a retrained model of the same name is loaded again."""
+    """Changes when the file changes, so that a retrained model of the same name is loaded again; where a link gives the name, when any file does."""
+    if not isinstance(name, str):
+        return " ".join(state_of(folder, each) for each in folder_paths.get_filename_list(folder))
     path = folder_paths.get_full_path(folder, name)
     return f"{path} {os.path.getmtime(path)} {os.path.getsize(path)}" if path else "missing"
 
@@ -70,7 +74,8 @@ def model_path(name: str, known: list):
     if name == BUILT_IN:
         return None
     if name not in known:  # the list is what keeps a name inside the models folder
-        raise FileNotFoundError(f'there is no model "{name}" below the models folder: put it there, or choose another (found: {", ".join(known) or "none"})')
+        found = few(known) if known else "none"
+        raise FileNotFoundError(f"there is no model {quoted(name, 80)} below the models folder: put it there, or choose another (found: {found})")
     return Path(folder_paths.models_dir) / name
 
 

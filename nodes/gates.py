@@ -10,6 +10,8 @@ from typing import Any
 import folder_paths
 import torch
 
+from .inputs import few, quoted, shown
+
 AUTO, OFF = "auto", "off"
 ENDING = ".gates.json"
 SAMPLES = 24  # tensors of a module that its fingerprint looks at
@@ -67,6 +69,14 @@ class Early:
     preview: Any = None
 
 
+def named(name: str) -> None:
+    """Raises FileNotFoundError where a graph asks for a profile that isn't there."""
+    there = profiles()
+    if name not in (AUTO, OFF, *there):
+        found = few(there) if there else "none"
+        raise FileNotFoundError(f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {found})")
+
+
 def choose(name: str, model, reviewer, settings: dict) -> Early:
     """What an input "auto", "off" or the name of a profile stands for.
 
@@ -79,8 +89,7 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
     if name == OFF:
         return Early("off")
     there = profiles()
-    if name != AUTO and name not in there:
-        raise FileNotFoundError(f"there is no profile {name}{ENDING} in models/rfnet: make it with RF Profile, or choose another (found: {', '.join(there) or 'none'})")
+    named(name)
     candidates = [*there] if name == AUTO else [name]
     about = (fingerprint_of(model), fingerprint(reviewer.reviewer), settings) if candidates else ()
     for candidate in candidates:
@@ -104,5 +113,5 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 def own_path(name: str) -> Path:
     """Where a profile of this name is written: models/rfnet. Raises ValueError on a name that isn't a plain one."""
     if not name or name in (AUTO, OFF) or name != os.path.basename(name) or name.startswith(".") or any(sign in name for sign in '\\/:*?"<>|\0'):
-        raise ValueError(f'"{name}" can\'t name a profile: use letters, digits, "-" and "_", without folders.')
+        raise ValueError(f'{quoted(name)} can\'t name a profile: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_folder_paths("rfnet")[0]) / f"{name}{ENDING}"

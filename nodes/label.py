@@ -7,11 +7,19 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
+from ..rfnet.labelling import JOURNAL, TABLE
+from .checked import checked
 from .edge import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
+from .inputs import quoted
 
 NAME = re.compile(r"[\w-]{1,64}")
 
 
+@checked(
+    checks={"dataset": lambda name: dataset_folder(name)},
+    advanced=("blind",),
+    aliases=("annotate", "rate images", "label dataset", "quality check"),
+)
 class RFLabel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -62,10 +70,14 @@ class RFLabel(io.ComfyNode):
 
 
 def dataset_folder(name: str) -> Path:
-    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
+    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere, and on links that do."""
     if not NAME.fullmatch(name):
-        raise ValueError(f'"{name}" can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
-    return Path(folder_paths.get_output_directory()) / "labels" / name
+        raise ValueError(f'{quoted(name)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
+    folder = Path(folder_paths.get_output_directory()) / "labels" / name
+    for path in (folder, *(folder / part for part in (JOURNAL, TABLE, "pictures", "products"))):
+        if path.is_symlink():
+            raise ValueError(f'"{path}" is a symbolic link, which RF Label does not follow: put the folder or file itself there.')
+    return folder
 
 
 def cut_out(canvas):
@@ -79,6 +91,8 @@ def cut_out(canvas):
 
 def rows_in(report: str, count: int) -> tuple[list, list]:
     """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
+    from ..rfnet.remedies import Policy
+
     if not report.strip():
         return [{}] * count, []
     try:
@@ -86,8 +100,11 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
         if rows is None:
             return [{}] * count, ["the report speaks of other pictures and was not used"]
         given_up = sum(left_out(row) for row in rows)
-        [row["probabilities"][row["label"]] for row in rows if not left_out(row)]  # which another kind of report has not
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        for row in rows:  # another kind of report has none of this
+            if not left_out(row):
+                float(row["probabilities"][row["label"]])
+                Policy().begin_at(row.get("remedies", []))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
     return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)
 

@@ -1,25 +1,30 @@
 """What the buttons of RF Label ask the server: which picture is next, its pixels, and to keep a label or take one back.
 
-Anyone can send anything to a port, and any page in the user's browser can try to. So requests from other sites, names and keys of another
-form, and bodies that are no small JSON are refused with a sentence, in the answer and in the log, before anything is touched.
+Anyone can send anything to a port, and any page in the user's browser can try to. So requests from other sites (origins.py), names and keys of
+another form, and bodies that are no small JSON or come slowly are refused with a sentence, in the answer and in the log, before anything is touched.
 """
 
 import asyncio
 import json
 import logging
+import os
+import stat
 from functools import wraps
-from urllib.parse import urlsplit
+from pathlib import Path
 
 from aiohttp import web
 from server import PromptServer
 
 from ..rfnet.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
 from ..rfnet.labels import LABELS
+from . import origins
 from .label import dataset_folder
 
 ROOT = "/reliable_ads/labels/{dataset}"
 LARGEST_BODY = 4096  # bytes
-SAME_SITE = ("same-origin", "none")
+LARGEST_PICTURE = 2**27  # bytes
+PATIENCE = 10  # seconds for a body to come
+GUARDED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
 class Refused(Exception):
@@ -43,6 +48,15 @@ def register_routes() -> None:
     ):
         routes.route(method, path)(refusing(handler))
         routes.route("*", path)(refusing(other_method))
+    if not PromptServer.instance.app.middlewares.frozen:
+        PromptServer.instance.app.middlewares.insert(0, strangers_first)
+
+
+@web.middleware
+async def strangers_first(request: web.Request, handler) -> web.StreamResponse:
+    """Before ComfyUI's own check, which answers an Origin that is no address with "500 Internal Server Error". Only for the routes of this file."""
+    ours = request.path.startswith(("/reliable_ads/", "/api/reliable_ads/"))
+    return await (refusing(handler) if ours else handler)(request)
 
 
 def refusing(handler):
@@ -51,14 +65,15 @@ def refusing(handler):
     @wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            check_origin(request)
+            if reason := origins.why_not(request.headers, request.scheme):
+                raise Refused(403, reason)
             return await handler(request)
         except Refused as refusal:
             logging.warning("Reliable Ads: %s %r refused (%d): %s", request.method, request.path, refusal.status, refusal)
-            return web.json_response({"error": str(refusal)}, status=refusal.status)
+            return web.json_response({"error": str(refusal)}, status=refusal.status, headers=GUARDED)
         except OSError as error:
             logging.error("Reliable Ads: the labels can't be read or written: %s", error)
-            return web.json_response({"error": f"The disk refuses ({error.strerror or error}): free some space, then press again. Earlier labels are safe."}, status=507)
+            return web.json_response({"error": f"The disk refuses ({error.strerror or error}): free some space, then press again. Earlier labels are safe."}, status=507, headers=GUARDED)
 
     return answer
 
@@ -74,10 +89,20 @@ async def state(request: web.Request) -> web.Response:
 
 async def picture(request: web.Request) -> web.StreamResponse:
     kind, key = request.match_info["kind"], request.match_info["key"]
-    path = await asyncio.to_thread(folder_of(request).picture, key, kind)
-    if path is None:
+    content = await asyncio.to_thread(content_of, folder_of(request), key, kind)
+    if content is None:
         raise Refused(404, f"there is no picture {key[:40]!r} in this dataset.")
-    return web.FileResponse(path, headers={"Cache-Control": "private, max-age=86400"})
+    return web.Response(body=content, content_type="image/png", headers={**GUARDED, "Cache-Control": "private, max-age=86400"})
+
+
+def content_of(folder: LabelFolder, key: str, kind: str) -> bytes | None:
+    """A picture's file; None where there is none, or something else than a file: a link may lead anywhere."""
+    path: Path | None = folder.picture(key, kind)
+    if path is None or path.is_symlink():
+        return None
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        about = os.fstat(file.fileno())
+        return file.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST_PICTURE else None
 
 
 async def label(request: web.Request) -> web.Response:
@@ -117,11 +142,10 @@ async def body_of(request: web.Request) -> dict:
     """The JSON object that was sent. Raises Refused."""
     if request.content_type != "application/json":
         raise Refused(415, "send application/json.")
-    body = bytearray()
-    async for part in request.content.iter_any():
-        body += part
-        if len(body) > LARGEST_BODY:
-            raise Refused(413, f"the body is larger than {LARGEST_BODY} bytes.")
+    try:
+        body = await asyncio.wait_for(small_body(request), PATIENCE)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the body did not come within {PATIENCE} seconds.") from None
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -131,19 +155,22 @@ async def body_of(request: web.Request) -> dict:
     return found
 
 
+async def small_body(request: web.Request) -> bytes:
+    body, too_large = bytearray(), Refused(413, f"the body is larger than {LARGEST_BODY} bytes.")
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise too_large
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise too_large
+    return bytes(body)
+
+
 def folder_of(request: web.Request) -> LabelFolder:
     try:
         return LabelFolder(dataset_folder(request.match_info["dataset"]))
     except ValueError as error:
         raise Refused(400, str(error)) from None
-
-
-def check_origin(request: web.Request) -> None:
-    """Refuses what a page of another site sends. Browsers say where a request comes from, in the one header or the other, and no page can change it."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = site not in SAME_SITE if site else origin and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
-    if foreign:
-        raise Refused(403, "it comes from another site than ComfyUI's own page.")
 
 
 def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
@@ -152,4 +179,4 @@ def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
     if shown and request.query.get("verdict") == "1":
         shown["verdict"] = item.verdict
     about = {"labelled": len(contents.labels), "waiting": len(contents.waiting), "counts": contents.counts, "last": contents.last, "enough": ENOUGH, "each": EACH, "item": shown}
-    return web.json_response(about, headers={"Cache-Control": "no-store"})
+    return web.json_response(about, headers={**GUARDED, "Cache-Control": "no-store"})

@@ -18,6 +18,10 @@ from .sampling import Draw, reviewing
 from .strip import Strip
 
 
+SELDOM = ("on_exhausted", "threshold", "accept", "early_rejection", "usable", "seconds", "step_budget", "parallel")  # changed by few
+CHECKS = {"early_rejection": gates.named}
+
+
 def loop_inputs() -> list:
     return [
         io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),

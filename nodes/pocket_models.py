@@ -24,6 +24,7 @@ import torch
 from comfy_api.latest import io
 from safetensors import safe_open
 
+from .checked import checked
 from .edge import CATEGORY
 from .folders import path_of, state_of
 
@@ -33,6 +34,10 @@ CHECKPOINT_KEY, CONTROLNET_KEY = UNET + "input_blocks.0.0.weight", "zero_convs.0
 ABSENT_BY_DESIGN = {"clip_l.logit_scale", "clip_l.transformer.text_projection.weight"}
 
 
+@checked(
+    checks=dict.fromkeys(("checkpoint", "controlnet"), lambda name: path_of("pocket", name)),
+    aliases=("small model", "demo model", "try without a checkpoint"),
+)
 class RFPocketModels(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -6,12 +6,17 @@ import torch
 from comfy_api.latest import io, ui
 from server import PromptServer
 
+from .checked import checked
 from .edge import CATEGORY, Product, channels_last
 
 CLEAN, AS_CUT, COMPARE = EDGES = ("clean", "as cut", "clean, show before and after")
 GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))  # light and dark, on which a rim shows
 
 
+@checked(
+    advanced=("alpha_threshold", "position", "mask_dilation", "edges"),
+    aliases=("product ad", "product photo", "cut-out", "background", "inpaint product", "canny hint"),
+)
 class RFProduct(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -104,6 +109,6 @@ def product_mask(image: torch.Tensor, mask: torch.Tensor | None, marks: str):
             return None
         raise PictureError(
             "the product picture has no transparency, so nothing says which pixels are the product: "
-            "use a PNG with a transparent background, or connect a mask"
+            "use a PNG with a transparent background, or connect a mask, or save it again with an alpha channel (32-bit PNG), or use RF Product Folder"
         )
     return 1 - mask.cpu().float().numpy()

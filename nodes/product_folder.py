@@ -19,7 +19,10 @@ from ..rfnet.album import entries as entries_of
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import plain
 from ..rfnet.pictures import PictureError, open_picture
+from .checked import checked
 from .edge import CATEGORY, Entry, stop_if_cancelled
+from .inputs import quoted
+from .roots import folder_in_reach
 
 LARGEST = 768  # pixels of a product on its longer side: what RF Product puts on a canvas of 1024
 ENTRY_OUTPUT = 5
@@ -51,6 +54,12 @@ def keep(listed: Listed, run_report: dict, pictures: list) -> None:
     listed.album.keep(listed.entry, pictures, run_report)
 
 
+@checked(
+    checks={"folder": lambda name: product_folder(name), "prompts": lambda prompts: prompts_of(prompts), "album": lambda name: album_folder(name)},
+    advanced=("at_most",),
+    aliases=("product list", "catalogue", "batch of products", "folder of images", "product ad"),
+    in_between=True,
+)
 class RFProductFolder(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -60,7 +69,7 @@ class RFProductFolder(io.ComfyNode):
             category=CATEGORY,
             description="A folder of products with a list of prompts in one queue entry. Pictures, verdicts and costs go into an album with a page to look at; a stopped run goes on where it was.",
             inputs=[
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency (PNG, WebP, TIFF), anywhere, or below ComfyUI's input folder. A caption stands in a .txt of the same name, or is the file's name."),
+                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency (PNG, WebP, TIFF, AVIF, GIF), below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists. A caption stands in a .txt of the same name, or is the file's name."),
                 io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line. Every product is painted with every prompt; {caption} stands for the product's caption."),
                 io.String.Input("album", default="my_products", tooltip="Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not drawn again: use another album for other models or settings, or delete a picture to have it drawn anew."),
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Each product and prompt gets a seed of its own from this one, whatever else is in the folder. The page names it."),
@@ -86,9 +95,7 @@ class RFProductFolder(io.ComfyNode):
     @classmethod
     def execute(cls, folder, prompts, album, seed, at_most=0) -> io.NodeOutput:
         kept = Album(album_folder(album))
-        texts = [line.strip() for line in prompts.splitlines() if line.strip()]
-        if not texts:
-            raise ValueError('RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table, soft daylight')
+        texts = prompts_of(prompts)
         found = read_folder(product_folder(folder))
         wanted, broken = entries_of(found.items, texts, seed)
         broken = {**found.broken, **broken}
@@ -113,17 +120,21 @@ class RFProductFolder(io.ComfyNode):
 
 
 def product_folder(name: str, node: str = "RF Product Folder") -> Path:
-    """The folder that the user means: a path, or a name below ComfyUI's input folder. Raises ValueError where nothing is named."""
-    name = name.strip().strip("\"'")  # quotes come with a path that is copied on Windows
-    if not name:
-        raise ValueError(f'{node} has no folder: write into "folder" where your product cut-outs lie')
-    return Path(folder_paths.get_input_directory()) / Path(name).expanduser()
+    """The folder that the user means: a name below ComfyUI's input folder, or the path of one that may be read (roots.py). Raises ValueError."""
+    return folder_in_reach(name, node)
+
+
+def prompts_of(text: str) -> list[str]:
+    """The prompts, one a line. Raises ValueError where there is none."""
+    if not (found := [line.strip() for line in text.splitlines() if line.strip()]):
+        raise ValueError('RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table, soft daylight')
+    return found
 
 
 def album_folder(name: str) -> Path:
     """The album's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
     if not plain(name):
-        raise ValueError(f'"{name}" can\'t name an album: use letters, digits, "-" and "_", without folders.')
+        raise ValueError(f'{quoted(name)} can\'t name an album: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_output_directory()) / name
 
 

@@ -8,12 +8,18 @@ import comfy.utils
 from comfy_api.latest import io, ui
 
 from . import gates
+from .checked import checked
 from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
 from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs, single
 
 PREVIEW, VAE = "preview", "vae"  # what unfinished pictures are looked at through
 
 
+@checked(
+    checks={"profile_name": gates.own_path},
+    advanced=("share", "denoise", "threshold", "accept", "look_through"),
+    aliases=("early rejection", "early stopping", "save steps"),
+)
 class RFProfile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -9,8 +9,10 @@ import torch
 from comfy_api.latest import io
 
 from ..rfnet.remedies import REMEDIES, Policy, replaced
+from .checked import checked
 from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
+from .inputs import shown
 
 NO_WORDS = "RF Remedies has no CLIP or no words for it"
 NO_NEGATIVE = "there is no negative prompt"
@@ -46,6 +48,11 @@ class Remedies:
         return Policy(tuple(name for name in self.allowed if name not in left_out)).begin_at(self.changes), {name: why for name, why in left_out.items() if name in self.allowed}
 
 
+@checked(
+    checks={"begin_at": lambda text: changes_of(text)},
+    advanced=("begin_at", *(remedy.name for remedy in REMEDIES)),
+    aliases=("retry", "auto fix", "fix bad pictures"),
+)
 class RFRemedies(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -71,12 +78,18 @@ class RFRemedies(io.ComfyNode):
     def execute(cls, contrast_words, surface_words, begin_at, clip=None, avoid_words="", tuned_control_net=None, **switches) -> io.NodeOutput:
         given = {"contrast": contrast_words.strip(), "surface": surface_words.strip(), "avoid": avoid_words.strip()}
         words = {name: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for name, text in given.items() if text and clip is not None}
-        try:
-            changes = json.loads(begin_at) if begin_at.strip() else []
-        except ValueError as error:
-            raise ValueError(f"begin_at is no list of remedies ({error}): paste the value of \"remedies\" of one attempt in a report, or leave it empty.") from error
+        return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes_of(begin_at), tuned_control_net))
+
+
+def changes_of(begin_at: str) -> list:
+    """The remedies of one attempt in a report, none where the text is empty. Raises ValueError on what is no such list."""
+    try:
+        changes = json.loads(begin_at) if begin_at.strip() else []
         Policy().begin_at(changes)
-        return io.NodeOutput(Remedies(tuple(name for name, on in switches.items() if on), words, changes, tuned_control_net))
+    except (ValueError, RecursionError, AttributeError) as error:
+        found = "it is nested too deeply" if isinstance(error, RecursionError) else shown(str(error), 160)
+        raise ValueError(f'begin_at is no list of remedies ({found}): paste the value of "remedies" of one attempt in a report, or leave it empty.') from error
+    return changes
 
 
 def switch(remedy, optional: bool = False) -> io.Boolean.Input:

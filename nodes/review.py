@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
+from .checked import checked
 from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled, to_picture
 from .folders import BUILT_IN, depth_models, model_path, path_of, saliency_models, state_of
 from .strip import reviewed
@@ -47,6 +48,15 @@ class LoadedReviewer:
         comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)  # in part it could not run: parameters that are no layer's would stay behind
 
 
+@checked(
+    checks={
+        "reviewer_name": lambda name: path_of("rfnet", name),
+        "depth_model": lambda name: model_path(name, depth_models()),
+        "saliency_model": lambda name: model_path(name, saliency_models()),
+    },
+    advanced=("depth_model", "saliency_model"),
+    aliases=("quality check", "reward model", "RFNet"),
+)
 class RFLoadReviewer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -83,6 +93,7 @@ class RFLoadReviewer(io.ComfyNode):
         return io.NodeOutput(LoadedReviewer(path_of("rfnet", reviewer_name), **maps))
 
 
+@checked(advanced=("accept",), aliases=("quality check", "score images", "filter images", "reject bad images"))
 class RFReview(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -18,8 +18,10 @@ from server import PromptServer
 
 from ..rfft.curves import curves, glance
 from . import controlnet_loader, pocket_models
+from .checked import checked
 from .edge import CATEGORY, from_pictures, stop_if_cancelled
 from .folders import path_of
+from .inputs import quoted
 from .product_folder import product_folder
 
 LOSSES = {"consistent condition": "cc", "KL": "kl", "plain": "none"}
@@ -28,6 +30,18 @@ OWN = ("checkpoint", "controlnet", "products", "prompts", "folder", "name", "rev
 PREVIEW = 768  # pixels
 
 
+@checked(
+    checks={
+        "checkpoint": lambda name: checkpoint_path(name),
+        "control_net_name": lambda name: path_of(controlnet_loader.folder_of(name), name),
+        "reviewer_name": lambda name: path_of("rfnet", name),
+        "folder": lambda name: product_folder(name, "RF Train ControlNet"),
+        "result_name": lambda name: check_name(name),
+        "advanced": lambda text: table(text),
+    },
+    advanced=("learning_rate", "loss", "beta", "training_seed", "advanced"),
+    aliases=("train controlnet", "fine-tune controlnet", "RFFT", "reward training"),
+)
 class RFTrainer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -40,7 +54,7 @@ class RFTrainer(io.ComfyNode):
                 io.Combo.Input("checkpoint", options=checkpoints(), tooltip="The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints, or a pocket checkpoint. It is not changed."),
                 io.Combo.Input("control_net_name", options=controlnet_loader.base_files(), tooltip="The canny ControlNet to tune, of the same kind as the checkpoint. It is not changed: what is learned goes into a file of its own."),
                 io.Combo.Input("reviewer_name", options=folder_paths.get_filename_list("rfnet"), tooltip="The reviewer to learn from, from models/rfnet. It teaches its mistakes, too: take one that was trained on pictures like yours."),
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency, anywhere, or below ComfyUI's input folder; the more the better. demo_products holds four to try."),
+                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency, below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists; the more the better. demo_products holds four to try."),
                 io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line, as you will use them. Every product is drawn with every prompt; {caption} stands for the product's caption."),
                 io.String.Input("result_name", default="my_reliable_canny", tooltip="Name of the file in models/controlnet. Letters, digits, - and _."),
                 io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Steps of training. Each draws a batch and makes four small updates. Queue again with more steps and it goes on."),
@@ -90,6 +104,22 @@ def checkpoints() -> list[str]:
     return own + [name for name in pocket_models.pocket_files(pocket_models.CHECKPOINT_KEY) if name not in own]
 
 
+def check_name(name: str) -> None:
+    from ..rfft.config import NAME
+
+    if not NAME.fullmatch(name):
+        raise ValueError(f"the result's name is {quoted(name)}: use letters, digits, - and _ only, without folder and ending.")
+
+
+def is_pocket(checkpoint: str) -> bool:
+    return folder_paths.get_full_path("checkpoints", checkpoint) is None and folder_paths.get_full_path("pocket", checkpoint) is not None
+
+
+def checkpoint_path(name: str) -> str:
+    """Raises FileNotFoundError naming file and folder."""
+    return path_of("pocket" if is_pocket(name) else "checkpoints", name)
+
+
 def check_packages() -> None:
     """Raises ImportError with one sentence that names what to install."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
@@ -104,9 +134,9 @@ class Job:
         from ..rfft.config import config_of
         from ..rfft.loading import FAMILIES, check_models
 
-        self.pocket = folder_paths.get_full_path("checkpoints", checkpoint) is None and folder_paths.get_full_path("pocket", checkpoint) is not None
+        self.pocket = is_pocket(checkpoint)
         self.family = tuning.FAMILY["pocket"] if self.pocket else FAMILIES["diffusers"]
-        self.checkpoint = path_of("pocket" if self.pocket else "checkpoints", checkpoint)
+        self.checkpoint = checkpoint_path(checkpoint)
         self.controlnet = path_of(controlnet_loader.folder_of(controlnet), controlnet)
         usual = tuning.SAMPLING if self.pocket else usual_for(check_models(self.checkpoint, self.controlnet)[0])
         files = {"checkpoint": self.checkpoint, "controlnet": self.controlnet, "reviewer": path_of("rfnet", reviewer), "products": "", "prompts": "", "family": "pocket" if self.pocket else "diffusers"}

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..rfnet.files import write_safetensors
+from ..rfnet.files import open_file, write_safetensors
 from .files import opened
 from .names import ldm_name
 
@@ -227,7 +227,7 @@ def sha256_of(path) -> str:
 def _sha256(path: str, changed: int, size: int) -> str:
     """A ControlNet is asked for with every change of a strength, and takes seconds to read; `changed` and `size` make the answer forgotten with the file."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         while block := file.read(2 ** 22):
             digest.update(block)
     return digest.hexdigest()

@@ -4,6 +4,8 @@ import hashlib
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..rfnet.files import open_file
+
 BLOCKS, BLOCK = 256, 1 << 14
 
 
@@ -28,10 +30,10 @@ def print_of(path) -> str:
     """16 hex digits that tell a file, or a folder of models, from others: its size and bytes all over it, for two fine-tunes of one checkpoint differ everywhere.
     What isn't there has none."""
     path, found = Path(path), hashlib.sha256()
-    for file in sorted(path.rglob("*.safetensors")) if path.is_dir() else [path] if path.is_file() else []:
+    for file in sorted(inside for inside in path.rglob("*.safetensors") if inside.is_file()) if path.is_dir() else [path] if path.is_file() else []:
         size = file.stat().st_size
         found.update(f"{file.relative_to(path) if file != path else ''} {size}".encode())
-        with file.open("rb") as opened_file:
+        with open_file(file) as opened_file:
             for place in range(0, size, max(BLOCK, size // BLOCKS)):
                 opened_file.seek(place)
                 found.update(opened_file.read(BLOCK))

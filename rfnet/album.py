@@ -21,6 +21,7 @@ from pathlib import Path
 
 from .album_page import page_of
 from .files import open_file, plain, write_picture, write_text
+from .textfiles import read_text
 
 THUMBNAIL = 256  # pixels on the longer side of an attempt as it is kept
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # what reading any file as ours can raise
@@ -193,7 +194,7 @@ def _clean(text) -> str:
 def _is_whole(path: Path) -> bool:
     """Whether a PNG is there, from its first to its last bytes. It may be another than was written: people retouch pictures."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             head = file.read(8)
             file.seek(-8, os.SEEK_END)
             return head == b"\x89PNG\r\n\x1a\n" and file.read(4) == b"IEND"
@@ -204,7 +205,7 @@ def _is_whole(path: Path) -> bool:
 def _row(path: Path) -> Row | None:
     """The row in a file; None where it is damaged, or another's."""
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = json.loads(read_text(path))
         report, pictures, thumbnails = row["report"], row["pictures"], row["thumbnails"]
         if row["key"] != path.stem or not all(plain(name) for name in (*pictures, *thumbnails)) or len(thumbnails) != len(report["attempts"]):
             return None
@@ -235,7 +236,7 @@ def _measured(number) -> float:
 def _list(path: Path) -> tuple[list, dict]:
     """(keys, {file: reason}) of list.json, empty where it is damaged or not there."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = json.loads(read_text(path))
         return [_clean(entry["key"]) for entry in about["entries"]], {_clean(file): _clean(reason) for file, reason in about["broken"].items()}
     except DAMAGED:
         return [], {}

@@ -224,12 +224,17 @@ def review(args) -> None:
 
 
 def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
-    """{"image", "label", "probabilities", "accepted"} of one line of _lines; {"image", "error"} where a file of it can't be used."""
+    """{"image", "label", "probabilities", "accepted"} of one line of _lines; {"image", "error"} where a file can't be used."""
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
+<<<<<<< HEAD
         verdict = {"error": sentence(error)}
     return {"image": str(line["image"]), **verdict}
+=======
+        verdict = {"error": str(error)}
+    return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
+>>>>>>> main
 
 
 def _words(row: dict) -> str:
@@ -255,7 +260,8 @@ def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) 
 
 
 def _lines(args):
-    """{"image", "product", "caption"} per image to review, from the arguments or from the index; {"image", "error"} for a line that says no such thing."""
+    """{"image", "product", "caption"} per image to review, from the arguments or from the index; {"image", "error"} for a
+    line that says no such thing."""
     if not args.index:
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
@@ -263,6 +269,7 @@ def _lines(args):
         images = [image for given in args.images for image in ([given] if os.path.exists(given) else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
+<<<<<<< HEAD
     base = Path(args.index).parent
     for number, text in enumerate(_index_of(args.index), 1):
         if not text.strip():
@@ -274,6 +281,23 @@ def _lines(args):
             yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
         except StructureError as error:
             yield {"image": where, "error": f'{str(error).rstrip(".")}; a line is {{"image": "a.png", "product": "b.png"}}.'}
+=======
+    base, name = Path(args.index).parent, quoted(Path(args.index).name)
+    numbered = [(number, text) for number, text in enumerate(_index_of(args.index), 1) if text.strip()]
+    if not numbered:
+        wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
+        raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
+    for number, text in numbered:
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+        if isinstance(line, dict) and all(isinstance(line.get(key), str) for key in ("image", "product")):
+            yield {"image": base / line["image"], "product": base / line["product"], "caption": str(line.get("caption") or "")}
+        else:
+            where = f"line {number} of {name}"
+            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts.'}
+>>>>>>> main
 
 
 def _index_of(path) -> list:

@@ -43,6 +43,9 @@ class Commands:
         """Parses and runs. A command that went on past something damaged sets args.status to 1. more: further attributes of args."""
         import torch
 
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # file names may hold what a console can't show
         args = self.parser.parse_args(argv)
         torch.set_num_threads(args.threads)
         vars(args).update(more, status=0)

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .data import DataError
-from .files import write_picture, write_text
+from .files import open_file, write_picture, write_text
 from .labels import LABELS
 
 ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
@@ -199,7 +199,8 @@ def _verdict(verdict) -> dict | None:
 
 def _lines(path: Path) -> list:
     try:
-        return path.read_bytes().split(b"\n")
+        with open_file(path) as file:
+            return file.read().split(b"\n")
     except FileNotFoundError:
         return []
 

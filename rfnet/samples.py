@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .data import DataError, count_labels
+from .files import quoted
 from .labels import UNSUITABLE
 from .packed import ArchiveError
 from .pictures import PictureError, decode
@@ -46,6 +47,13 @@ class Findings:
     def damaged(self) -> int:
         """How many findings mean that something is wrong, and not only that it wasn't asked for or came twice."""
         return sum(count for kind, count in self.counts.items() if kind not in HARMLESS)
+
+    @property
+    def brief(self) -> str:
+        """What was wrong in less than 300 characters: the counts, and the first sentence."""
+        counts = ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in sorted(self.counts.items())) or "it is empty"
+        first = next((f"; first: {kept[0].rstrip('.')}" for kept in self.sentences.values() if kept), "")
+        return counts[:120] + (first if len(first) <= 180 else first[:179] + "…")
 
     def __str__(self) -> str:
         lines = list(self.notes)
@@ -239,7 +247,7 @@ def index(rows: dict, findings: Findings, size: int, where: str) -> Samples:
     """
     kept = once(rows["ids"], rows["labels"], findings, rows["lines"])
     if not len(kept):
-        raise DataError(f'"{where}" holds no usable sample. What was found:\n{findings}')
+        raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}).")
     keys, first, products = np.unique(rows["keys"][kept], return_index=True, return_inverse=True)
     return Samples(
         rows["labels"][kept].astype(np.uint8), products.astype(np.int32), keys, rows["ids"][kept],

@@ -60,7 +60,7 @@ def read_table(path, size: int = 384) -> Samples:
             label = words.get(plain_label(_text(row, "label")))
             given.add(_text(row, "label"))
             if label is None:
-                raise _Fault("unknown_labels", f'says "{_text(row, "label")}", which is no label: use one of {", ".join((*LABELS, UNSUITABLE))}')
+                raise _Fault("unknown_labels", f'says {quoted(_text(row, "label"), 60)}, which is no label: use one of {", ".join((*LABELS, UNSUITABLE))}')
             if label == len(LABELS):
                 findings.add(UNSUITABLE, f"{where} is unsuitable.")
                 continue
@@ -131,7 +131,10 @@ def _check_numbers(given: set, path: Path) -> None:
     """Raises DataError where labels are numbers that seem to count from 1."""
     counted = {int(label) for label in given if label.isascii() and label.isdigit() and len(label) < 4}
     if counted and 0 not in counted and max(counted) >= len(LABELS):
-        raise DataError(f"the labels of {quoted(path)} are numbers up to {max(counted)} without a 0, and ours count from 0 to {len(LABELS) - 1}: write the labels' names.")
+        raise DataError(
+            f"the labels of {quoted(path)} are numbers up to {max(counted)} without a 0, and ours count from 0 to"
+            f" {len(LABELS) - 1}: write the labels' names."
+        )
 
 
 class _Fault(Exception):
@@ -156,13 +159,13 @@ class _Folder:
             return ""
         parts = re.split(r"[/\\]", path)
         if path[0] in "/\\" or ".." in parts or re.match("[A-Za-z]:", path) or "\0" in path:
-            raise _Fault("unsafe_paths", f'names the {role} "{path}": give a path below the table\'s folder, without ".."')
+            raise _Fault("unsafe_paths", f'names the {role} {quoted(path)}: give a path below the table\'s folder, without ".."')
         *folders, name = (part for part in parts if part not in ("", "."))
         folders = on_disk(os.path.join(self.root, *folders)).parts[len(Path(self.root).parts):] if not path.isascii() else folders
         names = self._names("/".join(folders))
         found = names.get(name) or names.get(same_name(name))
         if not found:
-            raise _Fault(f"missing_{role}s", f'names the {role} "{path}", which does not exist')
+            raise _Fault(f"missing_{role}s", f'names the {role} {quoted(path)}, which does not exist')
         return "/".join((*folders, found))
 
     def _names(self, folder: str) -> dict:
@@ -208,8 +211,10 @@ def _rows(path: Path, findings: Findings):
                         findings.add("malformed_lines", f'line {number} of "{path.name}" is no JSON object.')
             return
         header = file.readline()
-        cut = max(",;\t", key=header.count)
-        columns = [name.strip().lower() for name in next(csv.reader([header], delimiter=cut), [])]
+        if spreadsheet := re.fullmatch(r'"?sep=(.)"?\s*', header):  # the line by which Excel is told the separator
+            header = file.readline()
+        cut = spreadsheet[1] if spreadsheet else max(",;\t", key=header.count)
+        columns = [name.strip().strip('"').lower() for name in header.rstrip("\r\n").split(cut)]
         if missing := [name for name in COLUMNS if name not in columns]:
             raise DataError(f'the table "{path}" has no column {", ".join(missing)}: its first line must name the columns {", ".join(COLUMNS)}, and perhaps caption.')
         reader = csv.reader(file, delimiter=cut)
@@ -242,15 +247,15 @@ def _scene(line: str, members: dict) -> dict:
         row = json.loads(line)
         label = row["label"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _Fault("malformed_lines", f"is no scene ({type(error).__name__}: {error})") from error
+        raise _Fault("malformed_lines", f"is no scene ({type(error).__name__}: {str(error)[:100]})") from error
     if label == UNSUITABLE:
         raise _Fault(UNSUITABLE, "is unsuitable")
     if label not in LABELS:
-        raise _Fault("unknown_labels", f'says "{label}", which is no label')
+        raise _Fault("unknown_labels", f'says {quoted(label, 60)}, which is no label')
     scene = {role: members.get(same_name(_text(row, role)), -1) for role in ROLES}
     for role in ROLES:
         if scene[role] < 0 and (role in COLUMNS or row.get(role)):
-            raise _Fault(f"missing_{role}s", f'names the {role} "{row.get(role)}", which the shard lacks')
+            raise _Fault(f"missing_{role}s", f'names the {role} {quoted(row.get(role))}, which the shard lacks')
     texts = {name: str(row.get(name, "")) for name in SHARD_TEXTS}
     return {**scene, "label": LABELS.index(label), "texts": texts, "product_id": str(row.get("product_id") or row["product"])}
 

@@ -1,5 +1,8 @@
 """Bad input: the run ends with a sentence that says what is wrong and what to do, and the next run works."""
 
+import json
+import urllib.error
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +55,20 @@ def test_any_caption_will_do(client, caption):
 def test_a_model_outside_of_the_models_folder(client):
     message = fails(client, ad(reviewer__depth_model="../../secret"))
     assert "below the models folder" in message and "dpt/dpt-tiny" in message
+
+
+def test_while_queueing_a_node_is_told_its_fault_once_and_the_text_is_the_sentence(client):
+    body = json.dumps({"prompt": ad(sampler__attempts=0, sampler__cfg=-3)}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        client.post("/prompt", body)
+    (fault,) = json.loads(refusal.value.read())["node_errors"]["sampler"]["errors"]
+    assert fault["details"] == "cfg is -3.0, and must lie between 0.0 and 100.0."
+
+
+def test_at_run_time_no_path_stands_before_the_sentence(client):
+    client.upload("bad.png", png(cut_out().convert("RGB")))
+    error = list(client.run(ad(picture__image="bad.png")))[-1].data
+    assert error["exception_type"] == "Reliable Ads" and error["exception_message"].startswith("the product picture has no transparency")
 
 
 def test_no_attempts(client):

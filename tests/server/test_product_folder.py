@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.rfnet.album import Album, entries
+from reliable_ads.rfnet.cut_outs import endings
 from reliable_ads.rfnet.pictures import cut_outs
 
 from .ads import ad, cut_out, node, pixels
@@ -131,6 +133,18 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
     assert "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]  # and not an error, where the rest is done
 
 
+def test_what_is_no_product_picture_is_named_and_hidden_files_are_passed_over(client, folder):
+    for name in ("photo.jpg", "other.JPG", "list.heic", "._tin.png", "Thumbs.db"):
+        (folder / name).write_bytes(b"not looked at")
+    (folder / "bottles").mkdir()
+    (folder / "tin.txt").write_bytes("罐".encode("gbk"))
+    Image.fromarray(np.asarray(cut_out())).save(folder / "wide.avif" if ".avif" in endings() else folder / "wide.gif")
+    outputs = client.outputs(listing(folder))
+    lines = outputs["summary"]["text"][0].splitlines()
+    assert "Left out: 3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)." in lines and len(outputs["placed"]["images"]) == 6
+    assert any(line.startswith('Left out: tin.png: its caption "tin.txt" is not in UTF-8, line 1: save it as UTF-8') for line in lines)
+
+
 def test_a_folder_of_nothing_but_broken_files(client, folder):
     for path in folder.glob("*.png"):
         path.write_bytes(b"nothing")
@@ -153,7 +167,7 @@ def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
     [
         ({"folder": ""}, "has no folder: write into"),
         ({"folder": "not_there"}, "can't be read (No such file or directory): give the path of a folder"),
-        ({"folder": "."}, "holds no product pictures (.png, .webp, .tif, .tiff): give a folder of cut-outs with transparency"),
+        ({"folder": "."}, "holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency"),
         ({"prompts": " \n\n"}, "has no prompt: write one per line"),
         ({"album": ""}, "can't name an album"),
         ({"album": "../elsewhere"}, "can't name an album"),
@@ -167,9 +181,12 @@ def test_wrong_input_is_told_before_anything_is_drawn(client, base, folder, chan
         (folder / "empty").mkdir()
     before = {path.name for path in (base / "output").iterdir()}
     graph = listing(folder, **changes)
-    events = list(client.run(graph))
-    assert told in events[-1].data["exception_message"] and events[-1].data["node_type"] == "RFProductFolder"
-    assert not [event for event in events if event.kind == "executing" and event.node not in ("folder", None)]
+    try:
+        events = list(client.run(graph))
+        assert told in events[-1].data["exception_message"] and events[-1].data["node_type"] == "RFProductFolder"
+        assert not [event for event in events if event.kind == "executing" and event.node not in ("folder", None)]
+    except GraphRefused as refusal:
+        assert told in str(refusal) and str(refusal).startswith("RFProductFolder (node folder)") and len(str(refusal).splitlines()) == 1
     assert {path.name for path in (base / "output").iterdir()} == before
 
 

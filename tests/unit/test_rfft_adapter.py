@@ -176,6 +176,11 @@ def test_what_does_not_belong_is_refused_by_name(base, tmp_path):
         read_adapter(tmp_path / "none.safetensors")
     tensors, metadata = read_adapter(file)
     lacking = {k: v for k, v in tensors.items() if k != "rfft.zero_convs.0.0.alpha"}
+    up, down, alpha = (f"rfft.zero_convs.0.0.{part}" for part in ("lora_up.weight", "lora_down.weight", "alpha"))
+    for key, value in ((up, tensors[up].flatten()), (down, tensors[down][:0]), (down, tensors[down].to(torch.int8)), (alpha, torch.tensor(-1.0)), (alpha, torch.ones(2))):
+        save_file(tensors | {key: value}, tmp_path / "odd.safetensors", metadata)
+        with pytest.raises(AdapterError, match='"odd.safetensors" has an update of zero_convs.0.0 that can.t be used'):
+            read_adapter(tmp_path / "odd.safetensors")
     for bad, about, words in ((tensors, {**metadata, "format_version": "9"}, "format version 9.*update Reliable Ads"), (lacking, metadata, "lacks rfft.zero_convs.0.0.alpha"),
                               (tensors | {"x": torch.zeros(1)}, metadata, "holds more than"), (tensors, {"format": metadata["format"], "format_version": "1"}, "which ControlNet it belongs to"),
                               (tensors | {"rfft.zero_convs.0.0.lora_up.weight": torch.full((32, 4, 1, 1), float("nan"))}, metadata, "aren't finite")):

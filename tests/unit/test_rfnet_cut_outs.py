@@ -46,6 +46,9 @@ def test_captions_are_found_in_whatever_unicode_form_their_names_have(tmp_path):
     put(tmp_path, unicodedata.normalize("NFD", "tasse_café.png"))
     put(tmp_path, unicodedata.normalize("NFC", "tasse_café.txt"), content="eine Tasse".encode("utf-16"))
     assert [caption for _, caption in read_folder(tmp_path).items] == ["eine Tasse"]
+    (tmp_path / unicodedata.normalize("NFD", "Geschäft")).mkdir()
+    put(tmp_path / unicodedata.normalize("NFD", "Geschäft"), "a.png")
+    assert len(read_folder(tmp_path / unicodedata.normalize("NFC", "Geschäft")).items) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
@@ -56,8 +59,9 @@ def test_pipes_links_in_circles_and_gone_files_cost_only_themselves(tmp_path):
     os.symlink(tmp_path / "loop.png", tmp_path / "loop.png")
     os.symlink(tmp_path / "gone", tmp_path / "gone.png")
     put(tmp_path, os.fsdecode(b"not-utf8-\xff.png"))
+    put(tmp_path, os.fsdecode(b"odd-\xff.png"), os.fsdecode(b"odd-\xff.txt"), content="杯".encode("gbk"))
     found = read_folder(tmp_path)
-    assert "pipe or a device" in found.broken.pop("mug.png") and not found.broken
+    assert "pipe or a device" in found.broken.pop("mug.png") and "not in UTF-8" in found.broken.pop("odd-?.png") and not found.broken
     listed, unreadable = entries(found.items, ["on a table"])
     assert len(listed) == 1 and sorted(unreadable) == ["gone.png", "loop.png", "pipe.png"]
 

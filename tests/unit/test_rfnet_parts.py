@@ -29,9 +29,9 @@ def kept_share(canvas) -> float:
     return float((canvas.inpaint_mask[product] == 0).float().mean())
 
 
-@pytest.mark.parametrize("threshold", [0.05, 0.1, 0.5, 0.9])
-@pytest.mark.parametrize("alpha", [0.1, 0.4, 0.8])
-@pytest.mark.parametrize("colour", [GREEN, BLACK, (255, 255, 255)])
+@pytest.mark.parametrize("colour, alpha, threshold", [
+    (GREEN, 0.4, 0.05), (GREEN, 0.4, 0.1), (GREEN, 0.4, 0.5), (GREEN, 0.1, 0.5), (GREEN, 0.8, 0.5), (GREEN, 0.8, 0.9), (BLACK, 0.4, 0.5), (BLACK, 0.8, 0.5), ((255, 255, 255), 0.4, 0.5),
+])  # fmt: skip
 def test_glass_belongs_to_the_product_and_the_scene_is_painted_behind_it(colour, alpha, threshold):
     canvas = placed(glass_bottle(colour, alpha), alpha_threshold=threshold)
     assert proportion(canvas) == pytest.approx(161 / 391, abs=0.02)
@@ -78,8 +78,7 @@ def test_a_shadow_beside_glass_is_told_from_it():
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("colour", [(0, 0, 0), BLACK, (40, 40, 40), WHITE, (255, 255, 255), RED])
-@pytest.mark.parametrize("feather", [0, 2])
+@pytest.mark.parametrize("colour, feather", [((0, 0, 0), 0), (BLACK, 2), ((40, 40, 40), 2), (WHITE, 0), ((255, 255, 255), 2), (RED, 0)])
 def test_the_outline_is_always_in_the_hint(colour, side, feather):
     canvas = placed(as_bytes(painted(colour, mug(feather))), side)
     lines = canvas.hint[0].numpy()
@@ -104,7 +103,7 @@ def test_a_product_as_large_as_its_canvas_still_has_a_hint():
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("thickness", [3, 6, 12, 18, 25, 40])
+@pytest.mark.parametrize("thickness", [3, 6, 18, 40])
 def test_thin_parts_keep_about_half_of_themselves(thickness, side):
     assert kept_share(placed(ring(thickness), side)) >= 0.3
 
@@ -116,9 +115,9 @@ def test_painting_still_reaches_under_thick_parts_by_half_the_box():
     assert mask[256, 156 + 9] == 1 and mask[256, 156 + 10] == 0
 
 
-@pytest.mark.parametrize("product", [DARK, WHITE, RED, BLACK])
-@pytest.mark.parametrize("ground", [(255, 255, 255), (0, 0, 0), (0, 177, 64)])
-@pytest.mark.parametrize("feather", [0.5, 1.5, 3])
+@pytest.mark.parametrize("product, ground, feather", [
+    (DARK, (255, 255, 255), 0.5), (DARK, (255, 255, 255), 3), (DARK, (0, 177, 64), 1.5), (WHITE, (0, 0, 0), 1.5), (WHITE, (0, 177, 64), 3), (RED, (255, 255, 255), 1.5), (BLACK, (255, 255, 255), 3),
+])  # fmt: skip
 def test_the_old_background_leaves_the_edge(product, ground, feather):
     mixed, clean = cut_from(ground, product, feather)
     for scene in (torch.full((1, 3, 512, 512), 0.06), torch.full((1, 3, 512, 512), 0.94)):

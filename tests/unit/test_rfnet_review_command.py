@@ -81,7 +81,7 @@ def test_a_damaged_line_of_an_index_costs_only_itself(folder, capsys):
     said = capsys.readouterr()
     rows = [json.loads(line) for line in said.out.splitlines()]
     assert ["error" in row for row in rows] == [False, True, True, True, True, False, True, True]
-    assert 'line 7 of "index.jsonl" needs "image" and "product"' in rows[6]["error"] and all(len(row.get("error", "")) < 400 for row in rows)
+    assert 'line 7 of "index.jsonl" is no JSON object with "image" and "product"' in rows[6]["error"] and all(len(row.get("error", "")) < 400 for row in rows)
 
 
 def test_what_was_judged_is_kept_when_the_user_stops_it(folder, tmp_path, monkeypatch):
