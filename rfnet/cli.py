@@ -228,13 +228,8 @@ def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> d
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
-<<<<<<< HEAD
         verdict = {"error": sentence(error)}
-    return {"image": str(line["image"]), **verdict}
-=======
-        verdict = {"error": str(error)}
     return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
->>>>>>> main
 
 
 def _words(row: dict) -> str:
@@ -269,35 +264,19 @@ def _lines(args):
         images = [image for given in args.images for image in ([given] if os.path.exists(given) else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
-<<<<<<< HEAD
-    base = Path(args.index).parent
-    for number, text in enumerate(_index_of(args.index), 1):
-        if not text.strip():
-            continue
-        where = f"line {number} of {quoted(Path(args.index).name, 60)}"
-        try:
-            line = parse_json(text, where)
-            line = convert({key: line[key] for key in ROW if key in line} if isinstance(line, dict) else line, Row, where)
-            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
-        except StructureError as error:
-            yield {"image": where, "error": f'{str(error).rstrip(".")}; a line is {{"image": "a.png", "product": "b.png"}}.'}
-=======
-    base, name = Path(args.index).parent, quoted(Path(args.index).name)
+    base, name = Path(args.index).parent, quoted(Path(args.index).name, 60)
     numbered = [(number, text) for number, text in enumerate(_index_of(args.index), 1) if text.strip()]
     if not numbered:
         wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
         raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
     for number, text in numbered:
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            line = None
-        if isinstance(line, dict) and all(isinstance(line.get(key), str) for key in ("image", "product")):
-            yield {"image": base / line["image"], "product": base / line["product"], "caption": str(line.get("caption") or "")}
-        else:
+            line = parse_json(text, "it")
+            line = convert({key: line[key] for key in ROW if key in line} if isinstance(line, dict) else line, Row, "it")
+            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
+        except StructureError as error:
             where = f"line {number} of {name}"
-            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts.'}
->>>>>>> main
+            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts ({str(error).rstrip(".")}): write both.'}
 
 
 def _index_of(path) -> list:
