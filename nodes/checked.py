@@ -21,12 +21,13 @@ class Sentence(ValueError):
 Sentence.__module__, Sentence.__qualname__ = "builtins", "Reliable Ads"
 
 
-def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), aliases: tuple = (), shows_results: bool = False) -> Callable:
+def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), aliases: tuple = (), in_between: bool = False) -> Callable:
     """A decorator of node classes.
 
     checks: {input: a function of its value that raises a sentence}, for what a list or a range doesn't say; a list of files is then not compared
     with, since the function's sentence says more. advanced: inputs that few change. aliases: words by which the node is searched for, too.
-    shows_results: what the node showed is shown again when it comes from the cache. The last three are used by the ComfyUIs that know them.
+    in_between: an output node that no graph ends with; it shows its result again when it comes from the cache, but need not run for itself. The last
+    three are used by the ComfyUIs that know them.
     """
 
     def decorate(node: type) -> type:
@@ -38,9 +39,10 @@ def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), ali
             for each in schema.inputs:
                 if each.id in advanced:
                     each.extra_dict = {**(each.extra_dict or {}), "advanced": True}
-            for name, value in (("search_aliases", list(aliases)), ("has_intermediate_output", shows_results)):
-                if value and hasattr(schema, name):
-                    setattr(schema, name, value)
+            if hasattr(schema, "search_aliases"):
+                schema.search_aliases = list(aliases)
+            if in_between and hasattr(schema, "has_intermediate_output"):
+                schema.has_intermediate_output, schema.is_output_node = True, False
             return schema
 
         def validate_inputs(cls, input_types=None, **values):

@@ -32,8 +32,8 @@ def folder_in_reach(name: str, node: str) -> Path:
     except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long for the disk
         pass
     raise ValueError(
-        f"{node} may not read {quoted(name, 100)}: it reads below ComfyUI's input, output and models folders. To let it, write the folder's path on a line of "
-        f"its own into the text file {LIST} in the folder {folder_paths.base_path}."
+        f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy the products into input, or write "
+        f"the folder's path as a line into the text file {LIST} in {folder_paths.base_path}"
     )
 
 

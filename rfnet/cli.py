@@ -205,7 +205,7 @@ def review(args) -> None:
 
 
 def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
-    """{"image", "label", "probabilities", "accepted"} of one line of _lines; {"image", "error"} where a file of it can't be used."""
+    """{"image", "label", "probabilities", "accepted"} of one line of _lines; {"image", "error"} where a file can't be used."""
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
@@ -236,7 +236,8 @@ def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) 
 
 
 def _lines(args):
-    """{"image", "product", "caption"} per image to review, from the arguments or from the index; {"image", "error"} for a line that says no such thing."""
+    """{"image", "product", "caption"} per image to review, from the arguments or from the index; {"image", "error"} for a
+    line that says no such thing."""
     if not args.index:
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
@@ -247,7 +248,8 @@ def _lines(args):
     base, name = Path(args.index).parent, quoted(Path(args.index).name)
     numbered = [(number, text) for number, text in enumerate(_index_of(args.index), 1) if text.strip()]
     if not numbered:
-        raise PictureError(f'nothing to review: {name} is empty; write lines of {{"image": FILE, "product": FILE, "caption": TEXT}}.')
+        wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
+        raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
     for number, text in numbered:
         try:
             line = json.loads(text)
