@@ -1,4 +1,5 @@
-"""A worker process that reads one input after the other, and what it is stopped for: 20 seconds, or a gigabyte more than it had."""
+"""A worker process that reads one input after the other, and what it is stopped for: 20 seconds, or a gigabyte more
+than it had."""
 
 from __future__ import annotations
 
@@ -20,9 +21,10 @@ STARTING = 120.0  # seconds until a worker has imported everything
 
 
 class Worker:
-    """`worker.ask(target, arguments)` -> {"outcome": "refused" | "accepted" | "traceback" | "hang" | "memory" | "crash", ...}; a process that was
-    stopped or died is started anew for the next input. warm: (target, arguments); it is asked with each input's target as a further argument before the
-    first input of that target, and may take whatever time and memory it takes."""
+    """`worker.ask(target, arguments)` -> {"outcome": "refused" | "accepted" | "traceback" | "hang" | "memory" |
+    "crash", ...}; a process that was stopped or died is started anew for the next input. warm: (target, arguments); it
+    is asked with each input's target as a further argument before the first input of that target, and may take whatever
+    time and memory it takes."""
 
     def __init__(self, patience: float = PATIENCE, memory: int = MEMORY, warm: tuple | None = None):
         self.patience, self.memory, self.warm, self.process, self.warmed = patience, memory, warm, None, set()
@@ -36,11 +38,15 @@ class Worker:
     def start(self) -> None:
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "COLUMNS": "80"}
         command = [sys.executable, "-m", "benchmarks.robustness.worker"]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
         self.answers = queue.Queue()
         threading.Thread(target=_listen, args=(self.process.stdout, self.answers), daemon=True).start()
         if self.answers.get(timeout=STARTING) is None:
-            raise RuntimeError("the worker does not start: run `python -m benchmarks.robustness.worker` and see what it says.")
+            raise RuntimeError(
+                "the worker does not start: run `python -m benchmarks.robustness.worker` and see what it says."
+            )
         self.warmed = set()
 
     def stop(self) -> None:
