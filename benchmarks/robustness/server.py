@@ -24,6 +24,7 @@ FOLDERS = {
     "reviewer": "models/rfnet", "profile": "models/rfnet", "pocket": "models/pocket", "adapter": "models/controlnet",
     "input": "input", "labels": "output/labels",
 }
+BUSY = 3  # times the patience that a machine is given which has much else to do
 CORES_PREFIX = re.compile(r"^\w+ \(node \w+\): (Exception when validating inner node: )?")
 
 
@@ -66,7 +67,7 @@ class Server:
     def ask(self, target: str, arguments: dict) -> dict:
         self.start()
         process = psutil.Process(self.server.process.pid)
-        before, began = process.memory_info().rss, time.monotonic()
+        before, began, computed = process.memory_info().rss, time.monotonic(), sum(process.cpu_times()[:2])
         files = [
             (self.goods.parent / "input" / source, self.base / FOLDERS[kind] / Path(source).name)
             for kind, source in arguments.pop("files", ())
@@ -82,14 +83,17 @@ class Server:
                 shutil.rmtree(
                     place, ignore_errors=True,
                 ) if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
-        if answer["outcome"] not in ("hang", "crash") and process.memory_info().rss - before > MEMORY:
-            answer["outcome"] = "memory"
+        if answer["outcome"] not in ("hang", "crash"):
+            if process.memory_info().rss - before > MEMORY:
+                answer["outcome"] = "memory"
+            elif sum(process.cpu_times()[:2]) - computed > PATIENCE:
+                answer["outcome"] = "hang"
         if answer["outcome"] in ("hang", "crash", "memory"):
             self.stop()
         return {**answer, "seconds": round(time.monotonic() - began, 2)}
 
     def _graph(self, graph: dict) -> dict:
-        client = ComfyClient(self.server.address, patience=PATIENCE)
+        client = ComfyClient(self.server.address, patience=BUSY * PATIENCE)
         try:
             last, shown = None, []
             for event in client.run(graph):

@@ -64,16 +64,20 @@ class Worker:
             self._send(self.warm[0], {**self.warm[1], "target": target})
             self.answers.get(timeout=STARTING)
         seen = psutil.Process(self.process.pid)
-        before, began = seen.memory_info().rss, time.monotonic()
+        before, began, clock = seen.memory_info().rss, time.monotonic(), Clock(seen)
         self._send(target, arguments)
         while True:
             try:
                 answer = self.answers.get(timeout=0.03)
                 break
             except queue.Empty:
-                if time.monotonic() - began > self.patience:
+                try:
+                    grown, taken = seen.memory_info().rss - before, clock.read()
+                except psutil.Error:  # it has just ended
+                    continue
+                if taken > self.patience:
                     return self._stopped("hang", began)
-                if _resident(seen) - before > self.memory:
+                if grown > self.memory:
                     return self._stopped("memory", began)
         if answer is None:
             return self._stopped("crash", began, f"the process ended with {self.process.wait()}")
@@ -90,11 +94,24 @@ class Worker:
         return {"outcome": outcome, "message": message, "seconds": round(time.monotonic() - began, 2)}
 
 
-def _resident(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.Error:  # it has just ended
-        return 0
+class Clock:
+    """Seconds that a process itself takes: in which it computes, or waits for something. Those in which other processes
+    keep the machine from it don't count. Read it often: it asks each time what the process is doing."""
+
+    def __init__(self, process: psutil.Process):
+        self.process, self.taken = process, 0.0
+        self.seen, self.computed = time.monotonic(), self._computed()
+
+    def read(self) -> float:
+        now, computed = time.monotonic(), self._computed()
+        running = self.process.status() == psutil.STATUS_RUNNING
+        self.taken += computed - self.computed if running else now - self.seen
+        self.seen, self.computed = now, computed
+        return self.taken
+
+    def _computed(self) -> float:
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
 def _listen(stream, answers: queue.Queue) -> None:
