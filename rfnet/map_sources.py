@@ -97,11 +97,13 @@ class DepthModel(nn.Module):
             if config.model_type not in ("dpt", "depth_anything"):
                 raise MapError(f'"{folder.name}" is a {config.model_type} model: use DPT or Depth-Anything.')
             self.prepare = DepthInput.read(folder)
+            if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
+                raise OSError("it holds no .safetensors")  # transformers 4.30 would open a pickle instead, whatever use_safetensors says
             self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
             ).eval().requires_grad_(False)
         except (OSError, ValueError, KeyError) as error:
-            raise MapError(f'"{folder.name}" can\'t be read as a depth model ({error}): it needs config.json, preprocessor_config.json and model.safetensors.') from error
+            raise MapError(f'"{folder.name}" can\'t be read as a depth model ({error}): it needs config.json, preprocessor_config.json and model.safetensors; Depth-Anything needs transformers 4.38.') from error
         self.name = folder.name
         self.metric = getattr(config, "depth_estimation_type", "relative") == "metric" if metric is None else metric
 
