@@ -3,7 +3,9 @@
 Quick, offline, changes nothing. Run it by hand to see the same: python install.py
 """
 
+import re
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,14 +14,37 @@ NEEDED = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "timm
 WEIGHTS = ("rfnet/weights/rfnet_compact.safetensors", "pocket/weights/pocket_sd.safetensors", "pocket/weights/pocket_canny.safetensors")
 
 
+def too_old() -> list[tuple[str, str, str]]:
+    """(package, version here, least version) of each package that is older than requirements.txt asks for."""
+    found = []
+    for line in (PACK / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        package, _, least = line.partition("#")[0].strip().partition(">=")
+        try:
+            here = metadata.version(package) if least else None
+        except metadata.PackageNotFoundError:  # missing, or there under another name, as opencv-python is
+            continue
+        if here and numbers(here) < numbers(least):
+            found.append((package, here, least))
+    return found
+
+
+def numbers(version: str) -> list[int]:
+    """The numbers that a version begins with: 1.26.4 -> [1, 26, 4]; what follows them, such as rc1 or +cpu, doesn't count."""
+    return [int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number]
+
+
 def findings() -> list[str]:
     """One sentence per thing that will not work, with what to do about it."""
     found = []
     if sys.version_info < (3, 10):
         found.append(f"Python {sys.version.split()[0]} is too old: Reliable Ads needs 3.10 or newer. Update ComfyUI's Python.")
     missing = sorted(package for module, package in NEEDED.items() if find_spec(module) is None)
+    remedy = f"Run: {sys.executable} -m pip install -r {PACK / 'requirements.txt'}"
     if missing:
-        found.append(f"These Python packages are missing: {', '.join(missing)}. Run: {sys.executable} -m pip install -r {PACK / 'requirements.txt'}")
+        found.append(f"These Python packages are missing: {', '.join(missing)}. {remedy}")
+    old = [f"{package} {here} (needed: {least} or newer)" for package, here, least in too_old()]
+    if old:
+        found.append(f"These Python packages are too old: {', '.join(old)}. {remedy}")
     for name in WEIGHTS:
         if not (PACK / name).is_file():
             found.append(f"The file {name} is missing. Install the pack again.")
@@ -34,5 +59,5 @@ if __name__ == "__main__":
     for problem in problems:
         print(f"Reliable Ads: {problem}")
     if not problems:
-        print("Reliable Ads is ready: restart ComfyUI and open the template 'pocket_demo'.")
+        print("Reliable Ads is ready: restart ComfyUI and open the template '1 First product ad'.")
     sys.exit(1 if problems else 0)

@@ -61,6 +61,10 @@ WORDS = {
     **{f"bad_at_risk_{risk}": f"Bad among what is accepted at {risk} % risk" for risk in (5, 10)},
     "training_speed": "Training in bf16, pictures per second of one thread", "training_speed_gain": "... times what it would be with all of it in bf16", "training_speed_memory": "... times what it would be if freed memory went back to the system",
 }
+WORDS |= {
+    "bad_inputs": "Bad inputs generated: pictures, weights, configs, tables, albums, command lines, nodes over HTTP", "unclear": "... whose refusal is no clear sentence", "tracebacks": "... that end in a traceback", "hangs": "... that take more than 20 s",
+    "over_memory": "... that take more than 1 GB", "accepted_that_matter": "... accepted though they change a result", "cases_right": "Pictures and files of users' reports that come out right",
+}
 RUNS = {"none": "no regulariser", "none_long": "no regulariser, six times as long", "kl": "KL, beta 0.05", "cc": "consistent condition, beta 0.05",
         "cc_strong": "consistent condition, beta 0.2", "cc_again": "consistent condition, beta 0.05, another seed"}
 WORDS |= {

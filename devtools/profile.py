@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..rfnet.cut_outs import read_folder
 from ..rfnet.data import DataError
 from ..rfnet.files import write_bytes
 from ..rfnet.gates import GateError, Profile
-from ..rfnet.pictures import PictureError, cut_outs
+from ..rfnet.pictures import PictureError
 from .arguments import parse
 from .client import ComfyClient, GraphRefused
 from .comfy import ComfyServer, ServerFailed
@@ -65,8 +66,13 @@ def briefs(split: Path):
 
 def pictures(folder: Path):
     """(PNG, caption, None) of a folder's product pictures."""
-    for path, caption in cut_outs(folder):
-        yield as_png(path), caption, None
+    found = read_folder(folder)
+    for path, caption in found.items:
+        try:
+            yield as_png(path), caption, None
+        except PictureError as error:
+            found.broken[path.name] = str(error)
+    print(*found.sentences, sep="\n", file=sys.stderr)
 
 
 def lent(models: Path | None, base: Path) -> tuple[str, ...]:

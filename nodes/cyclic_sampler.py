@@ -11,7 +11,7 @@ from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, s
 ALIASES = ("product ad", "quality check", "background", "inpaint product", "ksampler retry", "best of n", "draw until good")
 
 
-@checked(checks=CHECKS, advanced=("denoise", *SELDOM), aliases=ALIASES, shows_results=True)
+@checked(checks=CHECKS, advanced=("denoise", *SELDOM), aliases=ALIASES)
 class RFCyclicSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -35,7 +35,7 @@ class RFCyclicSampler(io.ComfyNode):
         return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
 
-@checked(checks=CHECKS, advanced=SELDOM, aliases=ALIASES, shows_results=True)
+@checked(checks=CHECKS, advanced=SELDOM, aliases=ALIASES)
 class RFCyclicSamplerAdvanced(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -14,7 +14,7 @@ GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))  # light and dark, on which a 
 
 
 @checked(
-    advanced=("alpha_threshold", "position", "mask_dilation"),
+    advanced=("alpha_threshold", "position", "mask_dilation", "edges"),
     aliases=("product ad", "product photo", "cut-out", "background", "inpaint product", "canny hint"),
 )
 class RFProduct(io.ComfyNode):

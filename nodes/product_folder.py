@@ -58,7 +58,7 @@ def keep(listed: Listed, run_report: dict, pictures: list) -> None:
     checks={"folder": lambda name: product_folder(name), "prompts": lambda prompts: prompts_of(prompts), "album": lambda name: album_folder(name)},
     advanced=("at_most",),
     aliases=("product list", "catalogue", "batch of products", "folder of images", "product ad"),
-    shows_results=True,
+    in_between=True,
 )
 class RFProductFolder(io.ComfyNode):
     @classmethod

@@ -12,6 +12,7 @@ from ..rfnet.remedies import REMEDIES, Policy, replaced
 from .checked import checked
 from .edge import CATEGORY, channels_last
 from .edge import Remedies as RemediesSocket
+from .inputs import shown
 
 NO_WORDS = "RF Remedies has no CLIP or no words for it"
 NO_NEGATIVE = "there is no negative prompt"
@@ -86,7 +87,7 @@ def changes_of(begin_at: str) -> list:
         changes = json.loads(begin_at) if begin_at.strip() else []
         Policy().begin_at(changes)
     except (ValueError, RecursionError, AttributeError) as error:
-        found = str(error)[:200]
+        found = "it is nested too deeply" if isinstance(error, RecursionError) else shown(str(error), 160)
         raise ValueError(f'begin_at is no list of remedies ({found}): paste the value of "remedies" of one attempt in a report, or leave it empty.') from error
     return changes
 

@@ -93,7 +93,7 @@ class RFLoadReviewer(io.ComfyNode):
         return io.NodeOutput(LoadedReviewer(path_of("rfnet", reviewer_name), **maps))
 
 
-@checked(advanced=("accept",), aliases=("quality check", "score images", "filter images", "reject bad images"), shows_results=True)
+@checked(advanced=("accept",), aliases=("quality check", "score images", "filter images", "reject bad images"))
 class RFReview(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

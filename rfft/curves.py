@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from ..rfnet.lettering import letters, write
 
 INK, GREY, LINE, PAPER = "#1f2933", "#7b8794", "#d9dee4", "#ffffff"
 SERIES = (("p(available), each step", "#9cc3d5"), ("rate", "#0b6e99"), ("diversity, of the start's", "#e0912f"))
 WIDTH, HEIGHT = 768, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 34, 26
+LETTERS = 12
 
 
 def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
@@ -30,12 +33,12 @@ def curves(history: list, steps: list, length: int) -> Image.Image:
     x = lambda step: LEFT + step / max(1, length) * (WIDTH - LEFT - RIGHT)
     y = lambda value: HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
     picture = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
+    draw = ImageDraw.Draw(picture)
     for value in (0, 0.25, 0.5, 0.75, 1):
         draw.line((LEFT, y(value), WIDTH - RIGHT, y(value)), LINE)
-        draw.text((LEFT - 6, y(value)), f"{value:g}", GREY, font, anchor="rm")
+        write(draw, (LEFT - 6, y(value)), f"{value:g}", GREY, LETTERS, "rm")
     for step in sorted({0, length // 2, length}):
-        draw.text((x(step), HEIGHT - BOTTOM + 6), f"step {step}" if step == length else str(step), GREY, font, anchor="rt" if step == length else "mt")
+        write(draw, (x(step), HEIGHT - BOTTOM + 6), f"step {step}" if step == length else str(step), GREY, LETTERS, "rt" if step == length else "mt")
     across = LEFT
     for (name, colour), row in zip(SERIES, points):
         spots = [(x(step), y(value)) for step, value in row]
@@ -45,6 +48,6 @@ def curves(history: list, steps: list, length: int) -> Image.Image:
             draw.ellipse((spot[0] - 3, spot[1] - 3, spot[0] + 3, spot[1] + 3), colour)
         said = f"{name} {row[-1][1]:.2f}" if row else name
         draw.line((across, TOP / 2, across + 16, TOP / 2), colour, 3)
-        draw.text((across + 22, TOP / 2), said, INK, font, anchor="lm")
-        across += 22 + font.getlength(said) + 26
+        write(draw, (across + 22, TOP / 2), said, INK, LETTERS, "lm")
+        across += 22 + letters(LETTERS).getlength(said) + 26
     return picture

@@ -26,8 +26,10 @@ def open_products(folder) -> CutOuts:
 
 
 def products_of(found: CutOuts) -> list:
-    """Every cut-out of a folder, by name -> list of Product. A product's caption is NAME.txt beside it, else its name. One that can't be used is put
-    among found.broken, and the others go on without it. Raises ConfigError where none can be used."""
+    """Every cut-out of a folder, by name -> list of Product. A product's caption is NAME.txt beside it, else its name.
+
+    One that can't be used is put among found.broken, and the others go on without it. Raises ConfigError where none is left.
+    """
     products = []
     for path, caption in found.items:
         try:
@@ -36,7 +38,9 @@ def products_of(found: CutOuts) -> list:
             found.broken[path.name] = str(error).removeprefix(f'"{path.name}": ')
     if not products:
         file, why = next(iter(found.broken.items()))
-        raise ConfigError(f'no product can be used, first "{file}": {why.rstrip(".")}; give cut-outs with a transparent background.')
+        raise ConfigError(
+            f'no product can be used, first "{file}": {why.rstrip(".")}; give cut-outs with a transparent background.'
+        )
     return products
 
 
@@ -67,7 +71,8 @@ def prompts_of(lines: list, source: str = "the prompts") -> list:
 
 
 def briefs(config: TrainConfig, found: CutOuts | None = None) -> list:
-    """(canvas, prompt) of every product of a config with every prompt. found: its opened folder, which then says what is left out. Raises ConfigError."""
+    """(canvas, prompt) of every product of a config with every prompt. found: its opened folder, which then says what is
+    left out. Raises ConfigError."""
     prompts = read_prompts(config.prompts)
     return pairs(products_of(found) if found else read_products(config.products), prompts, config)
 

@@ -14,10 +14,12 @@ from .files import opened
 from .models import ModelError, Models
 from .names import attention_of, unet_name
 
+INSTEAD = "take a plain LoRA, or merge it into the checkpoint with another program"
 UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
 OTHER = {
-    ".hada_": "a LoHa", ".lokr_": "a LoKr", ".dora_scale": "a DoRA", ".lora_mid.weight": "a LoCon with middle weights", ".diff": "a difference of weights", ".diff_b": "a difference of biases",
-    ".w_norm": "trained norms", ".b_norm": "trained norms", ".a1.weight": "a GLoRA", ".a2.weight": "a GLoRA", ".b1.weight": "a GLoRA", ".b2.weight": "a GLoRA",
+    ".hada_": "a LoHa", ".lokr_": "a LoKr", ".dora_scale": "a DoRA", ".lora_mid.weight": "a LoCon with middle weights",
+    ".diff": "a difference of weights", ".diff_b": "a difference of biases", ".w_norm": "trained norms", ".b_norm": "trained norms",
+    ".a1.weight": "a GLoRA", ".a2.weight": "a GLoRA", ".b1.weight": "a GLoRA", ".b2.weight": "a GLoRA",
     ".oft_": "an OFT", ".on_input": "an IA3", ".bias": "trained biases",
 }  # fmt: skip
 
@@ -28,26 +30,28 @@ def fold_loras(models: Models, loras: list) -> Models:
     for lora in loras:
         for layer, update in updates(lora["file"], layers).items():
             with torch.no_grad():
-                weight = layer.weight
-                folded = (weight.float() + lora.get("strength", 1.0) * update.view_as(weight)).to(weight.dtype)
+                weight, strength = layer.weight, lora.get("strength", 1.0)
+                folded = (weight.float() + strength * update.view_as(weight)).to(weight.dtype)
                 if not torch.isfinite(folded).all():
-                    raise ModelError(f'"{Path(lora["file"]).name}" at strength {lora.get("strength", 1.0):g} makes weights that aren\'t finite: lower the strength.')
+                    name = Path(lora["file"]).name
+                    raise ModelError(f'"{name}" at strength {strength:g} makes weights that aren\'t finite: lower the strength.')
                 weight.copy_(folded)
     return models
 
 
 def updates(path, layers: dict) -> dict:
-    """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: {kohya's name: layer}, as names_of gives it.
+    """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: what names_of gives.
 
-    Raises ModelError where the file is another thing or holds more than a plain LoRA, where a layer isn't there or has another shape, and where
-    values aren't finite.
+    Raises ModelError where the file is another thing or holds more than a plain LoRA, where a layer isn't there or has
+    another shape, and where values aren't finite.
     """
     path = Path(path)
     with opened(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     modules = modules_of(tensors, path.name)
     if unknown := [module for module in modules if module not in layers]:
-        raise ModelError(f'"{path.name}" changes {unknown[0][:100]} and {len(unknown) - 1} more layers that this checkpoint doesn\'t have: choose a LoRA of its kind.')
+        more = f"{unknown[0][:100]} and {len(unknown) - 1} more layers"
+        raise ModelError(f'"{path.name}" changes {more} that this checkpoint doesn\'t have: choose a LoRA of its kind.')
     found = {}
     for module in modules:
         if module + DOWN not in tensors:
@@ -55,10 +59,15 @@ def updates(path, layers: dict) -> dict:
         up, down, layer = tensors[module + UP], tensors[module + DOWN], layers[module]
         alpha = tensors.get(module + ALPHA, len(down) if down.ndim else 0)
         if fault := fault_of(up, down, alpha):
-            raise ModelError(f'"{path.name}" has an update of {module} that can\'t be used ({fault}): copy or download it again, or take another LoRA.')
+            raise ModelError(
+                f'"{path.name}" has an update of {module} that can\'t be used ({fault}): copy or download it again, or take another LoRA.'
+            )
         if len(up) != len(layer.weight) or _core(down) != _core(layer.weight):
-            made = (len(up), *down.shape[1:])
-            raise ModelError(f'"{path.name}" was made for another kind of checkpoint (an update of {made} for weights of {tuple(layer.weight.shape)}): choose one for this one.')
+            made, there = (len(up), *down.shape[1:]), tuple(layer.weight.shape)
+            raise ModelError(
+                f'"{path.name}" was made for another kind of checkpoint (an update of {made} for weights of {there}):'
+                " choose one for this one."
+            )
         if layer in found:
             raise ModelError(f'"{path.name}" changes {module} twice, by two names of one layer: take another LoRA.')
         found[layer] = delta(up, down, alpha)
@@ -66,19 +75,22 @@ def updates(path, layers: dict) -> dict:
 
 
 def modules_of(tensors: dict, file: str) -> list:
-    """The layers' names of a LoRA in kohya's layout. Raises ModelError, which names the first tensor that is no part of one."""
+    """The layers' names of a LoRA in kohya's layout. Raises ModelError, which names the first tensor that is no part of it."""
     modules = sorted(key.removesuffix(UP) for key in tensors if key.endswith(UP))
     parts = {module + end for module in modules for end in (UP, DOWN, ALPHA)}
-    kinds = {kind for key in tensors.keys() - parts for sign, kind in OTHER.items() if key.endswith(sign) or sign.endswith("_") and sign in key}
+    signed = lambda key, sign: key.endswith(sign) or sign.endswith("_") and sign in key
+    kinds = {kind for key in tensors.keys() - parts for sign, kind in OTHER.items() if signed(key, sign)}
     if kinds and not modules:
-        raise ModelError(f'"{file}" is {min(kinds)}, which RFFT doesn\'t fold: take a plain LoRA, or merge it into the checkpoint with another program.')
+        raise ModelError(f'"{file}" is {min(kinds)}, which RFFT doesn\'t fold: {INSTEAD}.')
     if not modules or not all(module.startswith("lora_") for module in modules):
-        raise ModelError(f'"{file}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or take another.')
+        raise ModelError(
+            f'"{file}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or take another.'
+        )
     if more := sorted(tensors.keys() - parts):
         kind = f" ({min(kinds)})" if kinds else ""
         raise ModelError(
-            f'"{file}" holds more than a plain LoRA: {more[0][:100]}{kind} is the first of {len(more)} tensors that RFFT doesn\'t fold;'
-            " take a plain LoRA, or merge it into the checkpoint with another program."
+            f'"{file}" holds more than a plain LoRA: {more[0][:100]}{kind} is the first of {len(more)} tensors'
+            f" that RFFT doesn't fold; {INSTEAD}."
         )
     return modules
 

@@ -10,6 +10,7 @@ from .textfiles import TextError, read_text
 
 NO_CAPTION = "a product"
 LONGEST = 2000  # characters; no tokenizer here reads further
+CLIP_BEGIN, CLIP_END = 49406, 49407
 ROBERTA_BEGIN, ROBERTA_PAD, ROBERTA_END = 0, 1, 2
 
 
@@ -19,13 +20,20 @@ def worded(captions) -> list:
 
 
 @lru_cache(maxsize=1)
-def _clip_tokenizer():
+def _clip_vocabulary():
     return need("open_clip.tokenizer", "reading captions", "open_clip_torch").SimpleTokenizer()
 
 
 def clip_tokens(captions, context: int) -> torch.Tensor:
-    """Captions (any unicode, any length) -> token ids (B, context), CLIP's vocabulary: begin 49406, end 49407, padding 0."""
-    return _clip_tokenizer()(worded(captions), context_length=context)
+    """Captions (any unicode, any length) -> token ids (B, context), CLIP's vocabulary: begin 49406, end 49407, padding 0.
+
+    Longer ones are cut, their end mark stays. Of open_clip nothing is used but `encode`, which is the same in every version.
+    """
+    rows = torch.zeros(len(captions), context, dtype=torch.long)
+    for row, caption in zip(rows, worded(captions)):
+        ids = _clip_vocabulary().encode(caption)[:context - 2]
+        row[:len(ids) + 2] = torch.tensor([CLIP_BEGIN, *ids, CLIP_END])
+    return rows
 
 
 class RobertaVocabulary:
@@ -67,10 +75,15 @@ class RobertaVocabulary:
 
 
 class Tokenizer:
-    """The captions' way into one architecture. vocabulary: RoBERTa's, None until it was given; CLIP's needs none."""
+    """The captions' way into one architecture. vocabulary: RoBERTa's, None until it was given; CLIP's comes with open_clip.
+
+    Raises ArchitectureError where open_clip is needed and missing.
+    """
 
     def __init__(self, config: RFNetConfig):
         self.config, self.vocabulary = config, None
+        if config.reads_captions and config.text != "roberta":
+            _clip_vocabulary()  # what is missing is said now, not after the first picture was drawn
 
     @property
     def needs_vocabulary(self) -> bool:

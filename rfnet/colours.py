@@ -1,4 +1,4 @@
-"""The colours of a picture file as a screen shows them: any Pillow mode, key colour and embedded profile as 8-bit RGBA in sRGB."""
+"""A picture file's colours as a screen shows them: any mode, key colour and embedded profile as 8-bit RGBA in sRGB."""
 
 import io
 import warnings
@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
-SPACES = {"RGB": ("RGB", "L"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}  # of a profile: the modes that it may speak of
-STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # what Pillow multiplies few greys by; the key colour it leaves as the file has it
+SPACES = {"RGB": ("RGB", "L"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}  # of a profile: modes that fit it
+STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # what Pillow multiplies few greys by, but not the key colour
 ROWS = 256  # that are scaled at a time
 SAME = 2  # of 255: a profile that changes no colour by more is sRGB under another name, and the pixels stay as they are
 
@@ -20,8 +20,9 @@ class PictureError(ValueError):
 def to_rgba(image: Image.Image, name: str, stored: str = "") -> Image.Image:
     """A loaded Pillow picture of any mode as 8-bit RGBA in sRGB, its alpha as it is.
 
-    name: what a message calls it; stored: Pillow's raw mode of the file, which says how deep greys and key colours are. A profile that is broken or
-    of another kind than the picture is told in a warning, and the colours are taken as they are. Raises PictureError for numbers of unknown scale.
+    name: what a message calls it; stored: Pillow's raw mode of the file, which says how deep greys and key colours are.
+    A profile that is broken or of another kind than the picture is told in a warning, and the colours are taken as they
+    are. Raises PictureError for numbers of unknown scale.
     """
     image, alpha = _parted(image, name, stored)
     colours = in_srgb(image, image.info.get("icc_profile"), name)
@@ -66,7 +67,7 @@ def _eight_bit(values: np.ndarray, top: int, name: str) -> np.ndarray:
 
 
 def _where_not(image: Image.Image, key, stored: str) -> Image.Image | None:
-    """The alpha of a picture one colour of which is transparent. key: a grey or (red, green, blue) as deep as the file has it."""
+    """The alpha of a picture one colour of which is transparent. key: a grey or (red, green, blue), in the file's depth."""
     channels = image.split()
     keys = key if isinstance(key, (tuple, list)) else (key,) * len(channels)
     if isinstance(key, bytes) or len(keys) != len(channels):
@@ -86,15 +87,20 @@ def in_srgb(image: Image.Image, icc: bytes | None, name: str) -> Image.Image:
     try:
         mode, transform = _transform(icc, image.mode)
         return transform.apply(image.convert(mode)) if transform else image.convert("RGB")
-    except Exception as error:  # lcms and Pillow answer damaged profiles with PyCMSError, OSError, ValueError, TypeError
+    except Exception as error:  # damaged profiles bring PyCMSError, OSError, ValueError, TypeError
         said = " ".join(str(error).split())[:100]
-        warnings.warn(f"{name}: its colour profile can't be used ({said}), so its colours may look different; convert it to sRGB.", stacklevel=2)
+        warnings.warn(
+            f"{name}: its colour profile can't be used ({said}), so its colours may look different; convert it to sRGB.",
+            stacklevel=2,
+        )
         return image.convert("RGB")
 
 
 @lru_cache(maxsize=8)
 def _transform(icc: bytes, mode: str) -> tuple:
-    """(the mode that it takes, what turns it into sRGB, or None where the profile is sRGB already). Raises what lcms raises, and ValueError where it doesn't fit."""
+    """(the mode that it takes, what turns it into sRGB, or None where the profile is sRGB already).
+
+    Raises what lcms raises, and ValueError where the profile doesn't fit the mode."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     space = profile.profile.xcolor_space.strip()
     if mode not in SPACES.get(space, ()):
@@ -114,4 +120,5 @@ def _probe(mode: str) -> Image.Image | None:
         return Image.fromarray(greys[None])
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
-    return Image.fromarray(np.concatenate([colours, np.repeat(greys[None, :, None], 3, 2)], 1)) if mode == "RGB" else None
+    both = np.concatenate([colours, np.repeat(greys[None, :, None], 3, 2)], 1)
+    return Image.fromarray(both) if mode == "RGB" else None

@@ -1,4 +1,4 @@
-"""A folder of product pictures: which files count, what their captions are, and what is left out, which is never silent."""
+"""A folder of product pictures: which files count, their captions, and what is left out, which is never silent."""
 
 import os
 from collections import Counter
@@ -8,19 +8,20 @@ from pathlib import Path
 from PIL import Image
 
 from .colours import PictureError
-from .files import quoted, same_name
+from .files import on_disk, quoted, same_name
 from .textfiles import TextError, read_text
 
 KEEPING_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF", "GIF", "HEIF")  # formats that keep transparency
 NOT_THE_USERS = ("thumbs.db", "desktop.ini", "icon\r")  # what systems put into folders, beside hidden files
 CAPTION_LIMIT = 64 << 10  # bytes
 SHOWN = 5  # names in a sentence
+GIVE = "give the path of a folder of cut-outs with transparency"
 
 
 @dataclass
 class CutOuts:
-    """What a folder holds. items: [(path, caption)] by name; broken: {file name: reason} of pictures that can't be used; endings: {ending: how many
-    files of it are left out}; folders: names of sub-folders, which are not looked into."""
+    """What a folder holds. items: [(path, caption)] by name; broken: {file name: reason} of pictures that can't be used;
+    endings: {ending: how many files of it are left out}; folders: names of sub-folders, which are not looked into."""
 
     items: list = field(default_factory=list)
     broken: dict = field(default_factory=dict)
@@ -32,7 +33,8 @@ class CutOuts:
         """"3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)"; "" where nothing is left out."""
         files, parts = sum(self.endings.values()), []
         if files:
-            parts.append(f"{files} file{'s' * (files > 1)} of other kinds ({_few(sorted(self.endings, key=lambda ending: (-self.endings[ending], ending)))})")
+            kinds = sorted(self.endings, key=lambda ending: (-self.endings[ending], ending))
+            parts.append(f"{files} file{'s' * (files > 1)} of other kinds ({_few(kinds)})")
         if self.folders:
             parts.append(f"{len(self.folders)} sub-folder{'s' * (len(self.folders) > 1)} ({_few(self.folders)})")
         return ", ".join(parts)
@@ -46,17 +48,20 @@ class CutOuts:
 
 
 def read_folder(folder) -> CutOuts:
-    """The product pictures of a folder, not opened yet, and all that is left out. A caption stands in a .txt of the same name, or else it is the
-    file's name; where it can't be read, its picture can't be used. Raises PictureError where the folder can't be read, or holds no product picture."""
-    folder, found, pictures, readable = Path(folder), CutOuts(), [], endings()
+    """The product pictures of a folder, not opened yet, and all that is left out.
+
+    A caption stands in a .txt of the same name, or else it is the file's name; where it can't be read, its picture can't
+    be used. Raises PictureError where the folder can't be read, or holds no product picture.
+    """
+    folder, found, pictures, readable = on_disk(folder), CutOuts(), [], endings()
     try:
         with os.scandir(folder) as entries:
             names = sorted((entry.name, _is_folder(entry)) for entry in entries if not _hidden(entry.name))
     except NotADirectoryError:
-        raise PictureError(f"{quoted(folder)} is a file: give the path of a folder of cut-outs with transparency.") from None
+        raise PictureError(f"{quoted(folder)} is a file: {GIVE}.") from None
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or error
-        raise PictureError(f"{quoted(folder)} can't be read ({said}): give the path of a folder of cut-outs with transparency.") from None
+        raise PictureError(f"{quoted(folder)} can't be read ({said}): {GIVE}.") from None
     for name, is_folder in names:
         ending = os.path.splitext(name)[1].lower()
         if is_folder:
@@ -70,10 +75,13 @@ def read_folder(folder) -> CutOuts:
         try:
             found.items.append((folder / name, _caption(folder / name, texts)))
         except TextError as error:
-            found.broken[name.encode("utf-8", "replace").decode("utf-8")] = "its caption " + str(error).replace(quoted(folder), "").replace(f"{folder}{os.sep}", "")
+            found.broken[name.encode("utf-8", "replace").decode("utf-8")] = f"its caption {error}"
     if not found.items and not found.broken:
         left = f"; left out: {found.left_out}" if found.left_out else ""
-        raise PictureError(f"{quoted(folder)} holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency{left}.")
+        raise PictureError(
+            f"{quoted(folder)} holds no product pictures (such as .png, .webp, .tif or .avif):"
+            f" give a folder of cut-outs with transparency{left}."
+        )
     return found
 
 
@@ -99,14 +107,18 @@ def _hidden(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A file's name without ending, so that names in one and in the other Unicode form are the same, as macOS and others write them."""
+    """A file's name without ending, the same in either form that Unicode has for it."""
     return same_name(os.path.splitext(name)[0])
 
 
 def _caption(path: Path, texts: dict) -> str:
     beside = texts.get(_plain(path.name))
-    text = read_text(path.with_name(beside), CAPTION_LIMIT) if beside else path.stem.replace("_", " ").replace("-", " ")
-    return " ".join(text.split())
+    if not beside:
+        return " ".join(path.stem.replace("_", " ").replace("-", " ").split())
+    try:
+        return " ".join(read_text(path.with_name(beside), CAPTION_LIMIT).split())
+    except TextError as error:
+        raise TextError(str(error).replace(quoted(path.with_name(beside)), quoted(beside))) from None
 
 
 def _few(names: list) -> str:

@@ -1,4 +1,4 @@
-"""Files read only where they are files, and written whole or not at all: a killed process or a full disk leaves the old file or the new one."""
+"""Files read only where they are files, and written whole or not at all: what is killed leaves the old one or the new."""
 
 import errno
 import os
@@ -23,21 +23,26 @@ class NotAFile(OSError):
 
 
 class NotWritten(OSError):
-    """A file can't be written. errno and strerror are the system's; the message is one sentence that names the folder and what is left of the file."""
+    """A file can't be written. errno and strerror are the system's; the message names the folder and what is left."""
 
     def __init__(self, error: OSError, path: Path):
         super().__init__(error.errno, error.strerror or str(error))
         full = self.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
-        way = "free some disk space, or choose another folder" if full else "choose another folder, or change its permissions"
-        left = "is as it was before" if path.is_file() else "was not written"
-        self.sentence = f"the folder {quoted(path.parent)} can't be written ({self.strerror}): {way}; {quoted(path.name, 60)} {left}."
+        if os.path.isdir(path):
+            self.sentence = f"{quoted(path)} is a folder: give the name of a file to write."
+            return
+        way = "free some disk space" if full else "change its permissions"
+        way = "choose a shorter name" if self.errno == errno.ENAMETOOLONG else way
+        left = "is as it was before" if os.path.isfile(path) else "was not written"
+        folder, name = quoted(path.parent), quoted(path.name, 60)
+        self.sentence = f"the folder {folder} can't be written ({self.strerror}): {way}, or choose another folder; {name} {left}."
 
     def __str__(self) -> str:
         return self.sentence
 
 
 def quoted(value, most: int = 100) -> str:
-    """A path, name or value in quotes, as text of one line; from a long one the end is shown, which says more of a path."""
+    """A path, name or value in quotes, as text of one line; of a long one its end, which says more of a path."""
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
     return f'"{text if len(text) <= most else "…" + text[-most + 1:]}"'
 
@@ -47,16 +52,17 @@ def refusal(path, error: OSError) -> str:
     what = REASONS.get(error.errno)
     if isinstance(error, NotAFile):
         what = "is a pipe or a device: give the path of a file"
-    return f"{quoted(path)} {what}." if what else f"{quoted(path)} can't be read ({error.strerror or error}): check the file and its disk."
+    what = what or f"can't be read ({error.strerror or error}): check the file and its disk"
+    return f"{quoted(path)} {what}."
 
 
 def same_name(name: str) -> str:
-    """What two names have in common that look the same: macOS writes letters with accents in two signs, others in one."""
+    """What names have in common that look the same: macOS writes letters with accents in two signs, others in one."""
     return unicodedata.normalize("NFC", name)
 
 
 def on_disk(path) -> Path:
-    """The path as the disk spells it, where nothing else differs than how Unicode writes its letters; else the path as it is."""
+    """The path as the disk spells it, where only the form of its Unicode letters differs; else the path as it is."""
     path = Path(path)
     if os.fspath(path).isascii() or path == path.parent or os.path.lexists(path):
         return path
@@ -69,7 +75,7 @@ def on_disk(path) -> Path:
 
 
 def open_file(path):
-    """A regular file, opened to read its bytes; closes as any other. Raises OSError: NotAFile for pipes and devices, IsADirectoryError for folders."""
+    """A regular file, opened to read its bytes. Raises OSError: NotAFile for pipes and devices, IsADirectoryError."""
     try:
         return _opened(path)
     except FileNotFoundError:
@@ -121,6 +127,24 @@ def whole(path):
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def check_writable(path) -> None:
+    """Makes the folder of a file that is to be written later, and looks whether it can be. Raises NotWritten."""
+    path = Path(path)
+    probe = path.with_name(f".{os.getpid()}.probe")
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if len(os.fsencode(path.name)) > 200:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise NotWritten(error, path) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def plain(name: str) -> bool:

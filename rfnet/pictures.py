@@ -14,29 +14,35 @@ from .files import open_file, quoted, refusal
 SMALLEST, LARGEST = 16, 8192  # pixels on a side that a product picture may have
 WORKING = 4096  # no canvas is larger, so larger pictures are scaled down as they are read
 MOST_BYTES = 1 << 30  # of a file: what a picture of LARGEST takes unpacked and deep, twice
-MOST_WORK = 4e9  # pixels times scans of a progressive JPEG: usual ones have ten scans, a crafted one thousands that take minutes
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "HEIF")  # by content; Pillow's others run programs, are no pictures, or are rare
+MOST_WORK = 4e9  # pixels times scans of a progressive JPEG: usual ones have ten, a crafted one thousands that take minutes
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "HEIF")  # others run programs, are no pictures, or are rare
+HEIC = "HEIC, which Pillow reads only with pillow-heif"
 OTHERS = (  # what people give by mistake
-    (0, b"%!PS", "an EPS file"), (0, b"\xc5\xd0\xd3\xc6", "an EPS file"), (0, b"%PDF", "a PDF"), (0, b"8BPS", "a Photoshop file"),
-    (0, b"<svg", "an SVG"), (0, b"<?xml", "an SVG or another XML file"), (0, b"<!", "a web page"), (0, b"<html", "a web page"),
-    (4, b"ftyphei", "HEIC, which Pillow reads only with pillow-heif"), (4, b"ftypmif1", "HEIC, which Pillow reads only with pillow-heif"),
-    (4, b"ftypavif", "AVIF, which Pillow reads from 11.3 on"), (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (0, b"PK\3\4", "a zip"),
+    (0, b"%!PS", "an EPS file"), (0, b"\xc5\xd0\xd3\xc6", "an EPS file"), (0, b"%PDF", "a PDF"),
+    (0, b"8BPS", "a Photoshop file"), (0, b"<svg", "an SVG"), (0, b"<?xml", "an SVG or another XML file"),
+    (0, b"<!", "a web page"), (0, b"<html", "a web page"), (4, b"ftyphei", HEIC), (4, b"ftypmif1", HEIC),
+    (4, b"ftypavif", "AVIF, which Pillow reads from 11.3 on"),
+    (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (0, b"PK\3\4", "a zip"),
 )  # fmt: skip
 
 
 def check_size(width: int, height: int, name: str, smallest: int = SMALLEST, largest: int = LARGEST) -> None:
     """Refuse pictures that are too small to show a product or too large to hold in memory."""
     if min(width, height) < smallest:
-        raise PictureError(f"{name} is {width}x{height} pixels: a product picture needs at least {smallest} on each side; use a larger one.")
+        raise PictureError(
+            f"{name} is {width}x{height} pixels: a product picture needs at least {smallest} on each side; use a larger one."
+        )
     if max(width, height) > largest or width * height > LARGEST**2:
-        raise PictureError(f"{name} is {width}x{height} pixels: scale it down to at most {min(largest, LARGEST)} on each side.")
+        most = min(largest, LARGEST)
+        raise PictureError(f"{name} is {width}x{height} pixels: scale it down to at most {most} on each side.")
 
 
 def open_picture(path) -> np.ndarray:
     """Read a picture file as (H, W, 4) float32 RGBA in [0, 1], sRGB, turned upright.
 
-    Reads FORMATS as far as this Pillow does, by content and not by ending: palette, grey, 16-bit, CMYK, key colours, colour profiles, EXIF-rotated; of
-    an animation the first frame, with a warning. Without transparency in the file, alpha is 1 everywhere.
+    Reads FORMATS as far as this Pillow does, by content and not by ending: palette, grey, 16-bit, CMYK, key colours,
+    colour profiles, EXIF-rotated; of an animation the first frame, with a warning. Without transparency in the file,
+    alpha is 1 everywhere.
     Pictures with a side above WORKING are scaled down to it. Raises PictureError.
     """
     name = quoted(Path(path).name)
@@ -48,7 +54,7 @@ def open_picture(path) -> np.ndarray:
     except OSError as error:
         raise PictureError(refusal(Path(path).name, error)) from None
     if max(image.size) > WORKING:
-        image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # Pillow premultiplies alpha while it resizes RGBA
+        image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # which premultiplies alpha meanwhile
     picture = np.asarray(image).astype(np.float32)
     picture /= 255
     return picture
@@ -57,15 +63,15 @@ def open_picture(path) -> np.ndarray:
 def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fit: int | None = None) -> tuple:
     """(a picture in an open binary file as an upright Pillow RGBA in sRGB, (width, height) as it is stored and shown).
 
-    name: what messages call it; smallest, largest: pixels that a side may have; fit: a JPEG may be decoded smaller, with sides of at least so many
-    pixels. Raises PictureError.
+    name: what messages call it; smallest, largest: pixels that a side may have; fit: a JPEG may be decoded smaller, with
+    sides of at least so many pixels. Raises PictureError.
     """
     try:
         with Image.open(file, formats=formats()) as image:
             size = image.size
             check_size(*size, name, smallest, largest)
             _check_work(image, file, name)
-            if getattr(image, "is_animated", False) and image.format != "MPO":  # n_frames would go through thousands of them
+            if getattr(image, "is_animated", False) and image.format != "MPO":  # n_frames would go through all of them
                 warnings.warn(f"{name} is animated: only its first frame is used.", stacklevel=3)
                 image.seek(0)
             if fit:
@@ -79,10 +85,12 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
         raise PictureError(f"{name} has too many pixels: scale it down to at most {LARGEST} on each side.") from None
     except UnidentifiedImageError:
         raise PictureError(f"{name} is not a picture that can be read{_guess(file)}: save it as PNG or WebP.") from None
-    except Exception as error:  # on damaged bytes Pillow's readers raise anything: OSError, TypeError, KeyError, struct.error, ...
+    except Exception as error:  # on damaged bytes Pillow raises anything: OSError, TypeError, KeyError, struct.error, ...
         if "MAX_TEXT" in str(error) or "too large" in str(error).lower():
-            raise PictureError(f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them.") from error
-        said = " ".join(str(error).split())[:150] or type(error).__name__
+            raise PictureError(
+                f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them."
+            ) from error
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())[:150] or type(error).__name__
         raise PictureError(f"{name} is damaged or cut short ({said}): export or download it again.") from error
     turned = (size[0] > size[1]) != (upright.width > upright.height)
     return upright, size[::-1] if turned else size
@@ -115,15 +123,21 @@ def _stored(image: Image.Image) -> str:
 
 
 def _check_work(image: Image.Image, file, name: str) -> None:
-    """Refuse a progressive JPEG with so many scans that it is made to keep a machine busy."""
+    """Refuse files that are made to keep a machine busy: TIFFs of huge tiles, progressive JPEGs of many scans."""
+    if image.format == "TIFF":
+        width, height = (image.tag_v2.get(tag, 0) for tag in (322, 323))  # of a tile
+        if width * height > LARGEST**2:
+            raise PictureError(f"{name} is stored in tiles of {width}x{height} pixels: save it again as PNG or WebP.")
     if not image.info.get("progressive"):
         return
     place = file.tell()
     file.seek(0)
-    scans = file.read().count(b"\xff\xda")
+    scans = sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(1 << 20), b""))
     file.seek(place)
     if scans * image.width * image.height > MOST_WORK:
-        raise PictureError(f"{name} is stored in {scans} passes, which would take minutes to read: save it again as PNG or WebP.")
+        raise PictureError(
+            f"{name} is stored in {scans} passes, which would take minutes to read: save it again as PNG or WebP."
+        )
 
 
 def _guess(file) -> str:

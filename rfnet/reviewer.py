@@ -5,10 +5,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import nn
 
 from .labels import LABELS
+from .lettering import letters, write
 from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
 from .sizes import resize
 from .model import RFNet
@@ -201,10 +202,10 @@ def annotate_row(image: torch.Tensor, row: dict) -> Image.Image:
     frame = max(2, round(min(width, height) / 64))
     text = verdict(row)
     size = max(9, round(height / 20))
-    while size > 7 and ImageFont.load_default(size).getlength(text) > width:
+    while size > 7 and letters(size).getlength(text) > width:
         size -= 1
     strip = round(size * 1.6)
     picture = Image.new("RGB", (width + 2 * frame, height + 2 * frame + strip), GREEN if row["accepted"] else RED)
     picture.paste(Image.fromarray(pixels), (frame, frame))
-    ImageDraw.Draw(picture).text((picture.width / 2, height + 2 * frame + strip / 2 - frame / 2), text, "white", ImageFont.load_default(size), anchor="mm")
+    write(ImageDraw.Draw(picture), (picture.width / 2, height + 2 * frame + strip / 2 - frame / 2), text, "white", size, "mm")
     return picture

@@ -144,12 +144,13 @@ def _columns(buffer, first, starts, ends):
 
 
 def in_one_form(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple:
-    """(buffer, starts, ends) of the same names, those that look the same spelt the same: systems write letters with accents in two ways."""
+    """(buffer, starts, ends) of the same names, each in the one form of its letters that Unicode prefers."""
     high = np.flatnonzero(buffer >= 128)
     rows = np.flatnonzero(next_of(high, starts, len(buffer)) < ends)
     if not len(rows):
         return buffer, starts, ends
-    names = [same_name(buffer[starts[row]:ends[row]].tobytes().decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") for row in rows]
+    texts = (buffer[starts[row]:ends[row]].tobytes().decode("utf-8", "surrogateescape") for row in rows)
+    names = [same_name(text).encode("utf-8", "surrogateescape") for text in texts]
     starts, ends, lengths = starts.copy(), ends.copy(), np.array([len(name) for name in names])
     ends[rows] = len(buffer) + np.cumsum(lengths)
     starts[rows] = ends[rows] - lengths

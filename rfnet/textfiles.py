@@ -1,4 +1,4 @@
-"""Reading text files as they come from every system: marks of UTF-8 and UTF-16, strict UTF-8, or a sentence that says how to save them."""
+"""Text files as they come from every system: UTF-8 and UTF-16 by their marks, strict UTF-8, or how to save them."""
 
 import codecs
 import io
@@ -36,7 +36,7 @@ def read_bytes(path, limit: int = 1 << 32) -> bytes:
     except OSError as error:
         raise TextError(refusal(path, error)) from error
     if len(content) > limit:
-        raise TextError(f"{quoted(path)} is larger than {_size(limit)}: it can't be the text that is needed; check the path.")
+        raise TextError(f"{quoted(path)} is larger than {_size(limit)}, too much for such a text: check the path.")
     return content
 
 
@@ -48,7 +48,8 @@ def decoded(content: bytes, path) -> str:
     try:
         text = content[len(mark):].decode(encoding)
     except UnicodeDecodeError as error:
-        raise _undecodable(path, f", line {1 + content[:len(mark) + error.start].count(10)}" if encoding == "utf-8" else "") from error
+        line = 1 + content[:len(mark) + error.start].count(b"\n")
+        raise _undecodable(path, f", line {line}" if encoding == "utf-8" else "") from error
     return text
 
 
@@ -76,7 +77,7 @@ def open_text(path):
 
 
 def read_toml(path) -> dict:
-    """The table of a TOML file. Raises TextError, which says how a Windows path is written where one may be at fault."""
+    """The table of a TOML file. Raises TextError, which says how a Windows path is written where one is at fault."""
     return parse_toml(read_text(path, TOML_LIMIT), quoted(path))
 
 
@@ -87,7 +88,7 @@ def parse_toml(text: str, name: str) -> dict:
         values = toml.loads(text)
     except (ValueError, RecursionError) as error:
         fault = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:150]
-        raise TextError(f"{name} is no TOML ({fault}){_slashes(text)}.") from error
+        raise TextError(f"{name} is no TOML ({fault}){_slashes(text) or ': correct it there'}.") from error
     for key, value in _texts(values):
         if any(sign < " " for sign in value) and value not in text:  # they came out of escapes such as \t or \n
             raise TextError(
@@ -105,7 +106,8 @@ def toml_reader():
         try:
             import tomli as tomllib
         except ModuleNotFoundError:
-            raise TextError("reading a config needs tomli on Python 3.10: pip install tomli, or use Python 3.11.") from None
+            words = "reading a config needs tomli on Python 3.10: pip install tomli, or use Python 3.11."
+            raise TextError(words) from None
     return tomllib
 
 

@@ -1,6 +1,8 @@
 """RFNet's image and text encoders, from timm, open_clip and transformers; each package is imported when its tower is built."""
 
+import inspect
 import math
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -94,7 +96,8 @@ def _timm_features(name: str, strides, options: dict):
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArchitectureError):
             raise
-        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({shortened(str(error), 150)[1:-1]}): take another, or update timm.') from error
+        said = shortened(str(error), 150)[1:-1]
+        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({said}): take another, or a newer timm (vision transformers need 1.0.3).') from error
     if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:  # timm keeps the stages behind the last map that it returns
         backbone.blocks = backbone.blocks[:info[levels[-1]]["stage"]]
     fold_batch_norm(backbone)
@@ -165,6 +168,8 @@ def clip_text_tower(config: RFNetConfig) -> nn.Module:
 def clip_config(name: str):
     """-> (the package open_clip, its own description of the model with this name). Raises ArchitectureError."""
     open_clip = need("open_clip", f'"{name}"', "open_clip_torch")
+    if "final_ln_after_pool" not in inspect.signature(open_clip.transformer.VisionTransformer).parameters:
+        raise ArchitectureError(f'"{name}" needs open_clip_torch 2.23 or newer, whose image tower gives other numbers than older ones: update it, or use "compact", which needs none of its towers.')
     short = name.removeprefix(OPEN_CLIP)
     check_open_clip(open_clip, short)
     described = open_clip.get_model_config(short)
@@ -186,7 +191,7 @@ class ClipText(nn.Module):
 
     def __init__(self, config: RFNetConfig):
         super().__init__()
-        self.transformer = small_transformer(config) if config.text == "small" else clip_text_tower(config)
+        self.transformer = SmallTransformer(config) if config.text == "small" else clip_text_tower(config)
         self.width = self.transformer.width
 
     def forward(self, tokens: torch.Tensor):
@@ -195,12 +200,55 @@ class ClipText(nn.Module):
         return self.transformer(tokens)[1], padding
 
 
-def small_transformer(config: RFNetConfig) -> nn.Module:
-    transformer = need("open_clip.transformer", "the text encoder", "open_clip_torch")
-    return transformer.TextTransformer(
-        context_length=config.context, vocab_size=config.vocabulary, width=config.text_width, heads=config.text_heads, layers=config.text_layers,
-        output_dim=None, proj_type="none", no_causal_mask=True, use_pad_mask=True, pool_type="none", output_tokens=True,
-    )
+class SmallTransformer(nn.Module):
+    """A text transformer that reads both ways and starts from nothing, of PyTorch's own layers: tokens (B, L) -> (None, states (B, L, width)).
+
+    Modules, their names and their first random numbers are those of CLIP's text tower, because weights files hold these names.
+    """
+
+    def __init__(self, config: RFNetConfig):
+        super().__init__()
+        self.width = config.text_width
+        self.token_embedding = nn.Embedding(config.vocabulary, self.width)
+        self.positional_embedding = nn.Parameter(torch.empty(config.context, self.width))
+        self.transformer = nn.Module()
+        self.transformer.resblocks = nn.ModuleList(TextBlock(self.width, config.text_heads) for _ in range(config.text_layers))
+        self.ln_final = nn.LayerNorm(self.width)
+        self._start()
+
+    def _start(self) -> None:
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        blocks = self.transformer.resblocks
+        for block in blocks:
+            nn.init.normal_(block.attn.in_proj_weight, std=self.width ** -0.5)
+            nn.init.normal_(block.attn.out_proj.weight, std=(2 * len(blocks) * self.width) ** -0.5)
+            nn.init.normal_(block.mlp.c_fc.weight, std=(2 * self.width) ** -0.5)
+            nn.init.normal_(block.mlp.c_proj.weight, std=(2 * len(blocks) * self.width) ** -0.5)
+
+    def forward(self, tokens: torch.Tensor) -> tuple:
+        states = self.token_embedding(tokens) + self.positional_embedding[:tokens.shape[1]]
+        # as numbers, not as bool: PyTorch takes a short cut for bool masks, whose verdicts differ in the seventh digit
+        padding = torch.zeros_like(states[..., 0]).masked_fill(tokens == 0, -math.inf)
+        for block in self.transformer.resblocks:
+            states = block(states, padding)
+        return None, self.ln_final(states)
+
+
+class TextBlock(nn.Module):
+    """Self-attention, then a small network, each added to what came in: states (B, L, width), padding (B, L), -inf where nothing is to be read, else 0."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(OrderedDict(c_fc=nn.Linear(width, 4 * width), gelu=nn.GELU(), c_proj=nn.Linear(4 * width, width)))
+
+    def forward(self, states: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        asked = self.ln_1(states)
+        states = states + self.attn(asked, asked, asked, key_padding_mask=padding, need_weights=False)[0]
+        return states + self.mlp(self.ln_2(states))
 
 
 class RobertaEncoder(nn.Module):
@@ -216,6 +264,8 @@ class RobertaEncoder(nn.Module):
             pad_token_id=ROBERTA_PAD, bos_token_id=ROBERTA_BEGIN, eos_token_id=ROBERTA_END,
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # as everywhere in RFNet: a repeated step gives the same step
         ), add_pooling_layer=False)
+        embeddings = self.transformer.embeddings
+        embeddings.register_buffer("position_ids", embeddings.position_ids, persistent=False)  # transformers 4.30 would write them into weights files
 
     def forward(self, tokens: torch.Tensor):
         padding = tokens == ROBERTA_PAD

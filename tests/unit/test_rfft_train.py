@@ -1,6 +1,7 @@
 """Fine-tuning on a small world: only the adapter learns, a resumed run is the unbroken one, collapse stops it, bad input is refused first."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.loading import CONFIGS
+from reliable_ads.rfft.cli import _checked
 from reliable_ads.rfft.inputs import briefs, check_reviewer, check_space, open_products, products_of, read_products, read_prompts
 from reliable_ads.rfft.train import Run
 
@@ -285,6 +287,14 @@ def test_a_damaged_product_is_named_and_the_others_go_on(folder):
     assert [product.caption for product in products_of(found)] == ["a red thing"]
     assert sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
     assert found.left_out == "1 file of other kinds (.jpg)"
+
+
+def test_the_exit_status_says_that_a_product_was_left_out(folder, capsys):
+    args = Namespace(config=folder / "c.toml", set=[], families={"diffusers": None}, status=0)
+    assert len(_checked(args)[2]) == 1 and args.status == 0 and not capsys.readouterr().err
+    (folder / "products" / "cut.png").write_bytes(b"\x89PNG\r\n")
+    assert len(_checked(args)[2]) == 1 and args.status == 1
+    assert 'rfft: Left out: "cut.png": ' in capsys.readouterr().err
 
 
 def test_results_reviewers_and_disks_are_looked_at_first(world, folder):

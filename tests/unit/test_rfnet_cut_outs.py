@@ -46,6 +46,9 @@ def test_captions_are_found_in_whatever_unicode_form_their_names_have(tmp_path):
     put(tmp_path, unicodedata.normalize("NFD", "tasse_café.png"))
     put(tmp_path, unicodedata.normalize("NFC", "tasse_café.txt"), content="eine Tasse".encode("utf-16"))
     assert [caption for _, caption in read_folder(tmp_path).items] == ["eine Tasse"]
+    (tmp_path / unicodedata.normalize("NFD", "Geschäft")).mkdir()
+    put(tmp_path / unicodedata.normalize("NFD", "Geschäft"), "a.png")
+    assert len(read_folder(tmp_path / unicodedata.normalize("NFC", "Geschäft")).items) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")

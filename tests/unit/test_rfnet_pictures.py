@@ -304,3 +304,11 @@ def test_deep_greys_whose_zero_is_white_are_turned(tmp_path):
     picture = Image.fromarray(np.full((32, 32), 60000, np.uint16))
     read = open_picture(save(tmp_path, picture, "negative.tif", tiffinfo={262: 0}))
     assert read[5, 5, :3].tolist() == pytest.approx([1 - 60000 / 65535] * 3, abs=1 / 255)
+
+
+def test_a_tiff_of_huge_tiles_is_refused_before_room_is_made_for_one(tmp_path):
+    tags = {256: 64, 257: 64, 258: 8, 259: 5, 262: 1, 277: 1, 322: 32768, 323: 32768, 324: 8, 325: 64}  # packed by LZW
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "tiles.tif").write_bytes(b"II*\0" + struct.pack("<I", 72) + bytes(64) + struct.pack("<H", len(tags)) + entries + bytes(4))
+    with pytest.raises(PictureError, match='"tiles.tif" is stored in tiles of 32768x32768 pixels'):
+        open_picture(tmp_path / "tiles.tif")
