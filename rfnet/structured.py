@@ -79,14 +79,14 @@ def from_json(text: str | bytes, kind: type[T], what: str) -> T:
     return convert(parse_json(text, what), kind, what)
 
 
-def parse_json(text: str | bytes, what: str):
-    """The value that a JSON text stands for. Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN."""
+def parse_json(text: str | bytes, what: str, nan: bool = False):
+    """The value that a JSON text stands for. Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN (nan: it may)."""
     if len(text) > LIMIT:
         raise StructureError(f"{what} is {len(text) >> 20} MiB long: that is more than anything of ours needs.")
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         _shallow(text, what)
-        return json.loads(text, object_pairs_hook=_once(what), parse_constant=_no_constant(what), parse_int=_number(int, what), parse_float=_number(float, what))
+        return json.loads(text, object_pairs_hook=_once(what), parse_constant=float if nan else _no_constant(what), parse_int=_number(int, what), parse_float=_number(float, what))
     except (ValueError, RecursionError) as error:
         if isinstance(error, StructureError):
             raise
