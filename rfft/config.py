@@ -51,7 +51,7 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
-    loras: list[dict] = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
+    loras: list = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
     size: int = 512  # side of the canvas, pixels
     image_scale: Annotated[float, Meta(gt=0, le=1)] = 0.72  # share of the canvas that a product takes
 
