@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..rfnet.arguments import COUNT, COUNT_OR_NONE, Parser, decimal, path, whole
 from ..rfnet.commands import guarded
+from ..rfnet.files import check_writable, quoted
 
 from .shards import PER_SHARD
 
@@ -75,6 +76,9 @@ def _compose(args) -> int:
 
 
 def _draw(args) -> int:
+    if not args.data.is_dir():
+        raise ValueError(f"there is no folder {quoted(args.data)}: give the folder of one split, such as DATA/train.")
+    check_writable(args.out / "drawn.jsonl")
     from tqdm import tqdm
     from .draw import draw
     from .ldm import CHECKPOINT, CONTROLNET, load_pocket

@@ -109,7 +109,8 @@ def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    config = read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out)
+    given = {key: value for key in ("train", "val", "out") if (value := getattr(args, key))}
+    config = read_config(args.config, **{**changes(args.set), **given})
     check_writable(config.out)
     run = Run(config)
     run()

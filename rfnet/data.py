@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import open_file, whole
+from .files import open_file, quoted, whole
 from .labels import LABELS, UNSUITABLE, label_id
 from .pictures import decode
 from .textfiles import decoded
@@ -70,7 +70,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
     folder = Path(folder)
     shards = sorted(folder.glob("*.zip"))
     if not shards:
-        raise DataError(f'"{folder}" holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
+        raise DataError(f'{quoted(folder)} holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
     rows, skipped = [], []
     for shard in shards:
         for where, read in _open(shard, size):
@@ -84,7 +84,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
             if limit and len(rows) >= limit:
                 return _stack(rows, skipped)
     if not rows:
-        raise DataError(f'"{folder}" holds no readable scene; the first fault was {skipped[0] if skipped else "an empty index"}.')
+        raise DataError(f'{quoted(folder)} holds no readable scene; the first fault was {skipped[0][:200] if skipped else "an empty index"}: render it anew.')
     return _stack(rows, skipped)
 
 

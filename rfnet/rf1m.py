@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .data import DataError
+from .files import quoted
 from .labels import LABELS, UNSUITABLE
 from .packed import ArchiveError, Files, list_names, list_tar, list_zip
 from .samples import SHOWN, Findings, Samples, index
@@ -88,10 +89,10 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
         raise DataError(f'identify is "{identify}": use "name" or "bytes".')
     root, findings = Path(root), Findings()
     if not root.is_dir():
-        raise DataError(f'"{root}" is no folder: give the folder that holds label.txt and the pictures or their archives.')
+        raise DataError(f'{quoted(root)} is no folder: give the folder that holds label.txt and the pictures or their archives.')
     listings, texts = _walk(root, findings)
     if not texts["label"]:
-        raise DataError(f'"{root}" holds no label.txt, in no subfolder either: put it there, or give the folder that has it.')
+        raise DataError(f'{quoted(root)} holds no label.txt, in no subfolder either: put it there, or give the folder that has it.')
     pictures = _sort_by_role(listings, findings)
     listings.clear()
     labels, full, stem, name_line = _read_labels(texts["label"], numbers, findings)

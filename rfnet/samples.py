@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .data import DataError, count_labels
-from .files import quoted
+from .files import quoted, refusal
 from .labels import UNSUITABLE
 from .packed import ArchiveError
 from .pictures import PictureError, decode
@@ -187,8 +187,10 @@ class Samples:
         files = self.files[role]
         try:
             content = io.BytesIO(files.read(row))
-        except (ArchiveError, OSError) as error:
-            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({error}): replace the file, or take out its line.') from error
+        except ArchiveError as error:
+            raise BrokenSample(f"the {role} {quoted(files.name(row))} can't be read ({error}): replace the file, or take out its line.") from error
+        except OSError as error:
+            raise BrokenSample(f"the {role} {refusal(files.name(row), error)}") from error
         try:  # a JPEG is decoded at the smallest scale that is still twice as fine
             return decode(content, f'the {role} "{files.name(row)}"', smallest=1, largest=LONGEST, fit=2 * self.size)
         except PictureError as error:

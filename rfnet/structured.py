@@ -14,6 +14,7 @@ import difflib
 import json
 import math
 import re
+from functools import cache, lru_cache
 from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -86,12 +87,17 @@ def parse_json(text: str | bytes, what: str):
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         _shallow(text, what)
-        return json.loads(text, object_pairs_hook=_once(what), parse_constant=_no_constant(what), parse_int=_number(int, what), parse_float=_number(float, what))
+        return _decoder(what).decode(text)
     except (ValueError, RecursionError) as error:
         if isinstance(error, StructureError):
             raise
         reason = str(error)[:100] or type(error).__name__
         raise StructureError(f"{what} is no JSON that can be read ({reason}): {shortened(text)}.") from error
+
+
+@lru_cache(maxsize=16)
+def _decoder(what: str) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_once(what), parse_constant=_no_constant(what), parse_int=_number(int, what), parse_float=_number(float, what))
 
 
 def shortened(value, longest: int = 60) -> str:
@@ -119,11 +125,12 @@ def _wanted(reason: str, kind) -> str:
     return "it must be " + re.sub(r"([0-9])[.]0$", r"\1", told)
 
 
-def _known(kind) -> set:
+@cache
+def _known(kind) -> frozenset:
     """The keys of a dataclass or Struct; empty for other types."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return {field.encode_name for field in msgspec.structs.fields(kind)}
-    return set(getattr(kind, "__dataclass_fields__", ()))
+        return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+    return frozenset(getattr(kind, "__dataclass_fields__", ()))
 
 
 def _sentence(error: msgspec.ValidationError, value, what: str) -> str:
@@ -169,6 +176,8 @@ def _whole(text: str) -> bool:
 
 def _shallow(text: str, what: str) -> None:
     """Before json recurses for each bracket."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
         depth += 1 if bracket in "[{" else -1
