@@ -229,7 +229,7 @@ def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> d
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
-        verdict = {"error": sentence(error)}
+        verdict = {"error": f"{line.get('where', '')}{sentence(error)}"}
     return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
 
 
@@ -271,12 +271,12 @@ def _lines(args):
         wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
         raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
     for number, text in numbered:
+        where = f"line {number} of {name}"
         try:
             line = parse_json(text, "it")
             line = convert({key: line[key] for key in ROW if key in line} if isinstance(line, dict) else line, Row, "it")
-            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
+            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or "", "where": f"{where}: "}
         except StructureError as error:
-            where = f"line {number} of {name}"
             yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts ({str(error).rstrip(".")}): write both.'}
 
 

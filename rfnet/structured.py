@@ -38,7 +38,7 @@ def convert(value, kind: type[T], what: str) -> T:
         if not isinstance(value, dict):
             raise StructureError(f"{what} is {shortened(value)}: it must be a table of keys and values.")
         if unknown := sorted(str(key) for key in set(value) - fields):
-            raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {', '.join(sorted(fields))[:200]}.")
+            raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {nearest(unknown[0], fields)}: use these.")
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
