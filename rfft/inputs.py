@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from ..rfnet.cut_outs import CutOuts, read_folder
+from ..rfnet.files import check_writable, quoted
 from ..rfnet.pictures import PictureError
 from ..rfnet.product import Product, place
 from ..rfnet.textfiles import TextError, read_text
@@ -86,14 +87,11 @@ def pairs(products: list, prompts: list, config: TrainConfig) -> list:
 def check_result(config: TrainConfig) -> None:
     """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder can't be written."""
     if config.result.exists() and not config.state.exists():
-        raise ConfigError(f'"{config.result}" exists: choose another name, or delete it first.')
+        raise ConfigError(f'{quoted(config.result)} exists: choose another name, or delete it first.')
     try:
-        config.result.parent.mkdir(parents=True, exist_ok=True)
-        probe = config.result.with_name(f"{config.name}.probe")
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another process may have been quicker
+        check_writable(config.result)
     except OSError as error:
-        raise ConfigError(f'the folder "{config.folder}" can\'t be written ({error}): choose another.') from error
+        raise ConfigError(str(error)) from error
 
 
 def check_space(folder, needed: int) -> None:

@@ -249,7 +249,7 @@ def index(rows: dict, findings: Findings, size: int, where: str) -> Samples:
     """
     kept = once(rows["ids"], rows["labels"], findings, rows["lines"])
     if not len(kept):
-        raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}).")
+        raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}): give other data, or change these.")
     keys, first, products = np.unique(rows["keys"][kept], return_index=True, return_inverse=True)
     return Samples(
         rows["labels"][kept].astype(np.uint8), products.astype(np.int32), keys, rows["ids"][kept],
