@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from .graph import workflow
+
 try:
     from ..rfnet.arguments import SHARE, Parser, one_line, path, whole
 except ImportError:  # dev.py: nothing is a package of this pack yet
@@ -40,7 +42,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
-    shipped = Path(__file__).resolve().parents[1] / "workflows" / "pocket_demo.json"
+    shipped = workflow("First product ad")
     products = parser.add_mutually_exclusive_group(required=True)
     products.add_argument("--products", type=new, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
     products.add_argument("--split", type=new, metavar="DIR", help="a split that `pocket render` made")

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from .packed import LOOSE, ArchiveError, Files, list_zip
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
 from .spans import PICTURES, Texts, hash_spans
-from .structured import StructureError, convert, parse_json
+from .structured import StructureError, convert, parse_json, shortened
 from .textfiles import TextError, decoded, open_text
 
 COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
@@ -39,7 +40,7 @@ def open_samples(path, size: int = 384) -> Samples:
             listing = list_zip(shard)
         except (ArchiveError, OSError):
             continue
-        if INDEX in _members(listing):
+        if INDEX in _names(listing):
             return read_shards(path, size)
     return read_rf1m(path, size)
 
@@ -261,10 +262,19 @@ def _text(row: dict, name: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _members(listing) -> dict:
-    """{name: position} of a zip's members."""
+def _names(listing) -> list:
     data = listing.buffer.tobytes()
-    return {same_name(data[start:end].decode("utf-8", "replace")): row for row, (start, end) in enumerate(zip(listing.starts.tolist(), listing.ends.tolist()))}
+    return [same_name(data[start:end].decode("utf-8", "replace")) for start, end in zip(listing.starts.tolist(), listing.ends.tolist())]
+
+
+def _members(listing) -> dict:
+    """{name: position} of a zip's members. Raises ArchiveError where two have one name: readers differ in which of them they take."""
+    names = _names(listing)
+    members = dict(zip(names, range(len(names))))
+    if len(members) < len(names):
+        name, count = Counter(names).most_common(1)[0]
+        raise ArchiveError(f"{shortened(name)} is in it {count} times")
+    return members
 
 
 def _scene(line: str, members: dict) -> dict:

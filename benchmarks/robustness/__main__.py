@@ -1,9 +1,10 @@
 """A thousand bad inputs with a fixed seed: how many end in one clear sentence.
 
-    python -m benchmarks.robustness [--quick] [--only KIND] [--seed N] [--list] [--keep DIR]
+python -m benchmarks.robustness [--quick] [--only KIND] [--seed N] [--list] [--keep DIR]
 
-A tenth of them with --quick. Each is read by a worker process, or by a real ComfyUI server, which has 20 seconds and a gigabyte more than it had. `--list` prints what came of each,
-`--keep` writes the files of those that fail. What counts as clear: sentences.py; what may be accepted: accepted.py.
+A tenth of them with --quick. Each is read by a worker process, or by a real ComfyUI server, which has 20 seconds and a
+gigabyte more than it had. `--list` prints what came of each, `--keep` writes the files of those that fail. What counts
+as clear: sentences.py; what may be accepted: accepted.py.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ QUICK = 10  # every tenth of the inputs
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the inputs; nothing written")
-    parser.add_argument("--only", metavar="KIND", default="", help=f"a kind, or a part of its name: {', '.join(SHARES)}; nothing written")
+    parser.add_argument(
+        "--only", metavar="KIND", default="",
+        help=f"a kind, or a part of its name: {', '.join(SHARES)}; nothing written",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="print what came of each input")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep the inputs that fail")
@@ -41,26 +47,41 @@ def main() -> int:
     for number, words in wrong.items():
         print(f"case {number}: {words or 'right'}")
     whole = not (options.quick or options.only or options.seed)
-    publish("robustness", COMMAND, [options.seed], figures(found, wrong), not whole, {"cases": wrong, "kinds": by_kind(found), "accepted": accepted(found)}, reviews=False)
+    publish(
+        "robustness", COMMAND, [options.seed], figures(found, wrong), not whole,
+        {"cases": wrong, "kinds": by_kind(found), "accepted": accepted(found)}, reviews=False,
+    )
     return int(any(outcome.verdict in BAD for outcome in found) or any(wrong.values()))
 
 
 def figures(found: list[Outcome], wrong: dict) -> dict[str, Figure]:
     """wrong: {case: what is wrong with it, empty where it is right}; none where they were not tried."""
     counts, n, right = Counter(outcome.verdict for outcome in found), len(found), list(wrong.values()).count("")
-    cases_right = {"cases_right": Figure(right, n=len(wrong), target=str(len(wrong)), holds=right == len(wrong))} if wrong else {}
+    cases_right = {
+        "cases_right": Figure(right, n=len(wrong), target=str(len(wrong)), holds=right == len(wrong))
+    } if wrong else {}
     none = lambda verdict: Figure(counts[verdict], n=n, target="0", holds=counts[verdict] == 0)
-    return {"bad_inputs": Figure(n), "unclear": none(UNCLEAR), "tracebacks": none(TRACEBACK), "hangs": none(HANG), "over_memory": none(MEMORY), "accepted_that_matter": none(MATTERS), **cases_right}
+    return {
+        "bad_inputs": Figure(n), "unclear": none(UNCLEAR), "tracebacks": none(TRACEBACK), "hangs": none(HANG),
+        "over_memory": none(MEMORY), "accepted_that_matter": none(MATTERS), **cases_right
+    }
 
 
 def by_kind(found: list[Outcome]) -> dict:
     """{kind: {verdict: how many}}."""
-    return {kind: dict(Counter(outcome.verdict for outcome in found if outcome.planned.kind == kind)) for kind in SHARES if any(outcome.planned.kind == kind for outcome in found)}
+    return {
+        kind: dict(Counter(outcome.verdict for outcome in found if outcome.planned.kind == kind)) for kind in SHARES
+        if any(outcome.planned.kind == kind for outcome in found)
+    }
 
 
 def accepted(found: list[Outcome]) -> dict:
-    """{kind and way: [how many, why that harms nobody]} of what was accepted with another result than the good input's."""
-    ways = Counter((f"{outcome.planned.kind}: {outcome.planned.way}", outcome.why) for outcome in found if outcome.verdict == HARMLESS)
+    """{kind and way: [how many, why that harms nobody]} of what was accepted with another result than the good
+    input's."""
+    ways = Counter(
+        (f"{outcome.planned.kind}: {outcome.planned.way}", outcome.why) for outcome in found
+        if outcome.verdict == HARMLESS
+    )
     return {way: [count, why] for (way, why), count in sorted(ways.items())}
 
 

@@ -24,9 +24,16 @@ from reliable_ads.rfnet.weights import save_reviewer
 
 from ..common import ROOT
 
-SMALL = {**POCKET, "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4},
-         "clip": {**POCKET["clip"], "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1, "projection_dim": 32}}
-REVIEWER = RFNetConfig(image_size=64, map_size=64, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2)
+SMALL = {
+    **POCKET, "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4},
+    "clip": {
+        **POCKET["clip"], "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1,
+        "projection_dim": 32,
+    },
+}
+REVIEWER = RFNetConfig(
+    image_size=64, map_size=64, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2,
+)
 
 
 def cut_out(width: int = 96, height: int = 120) -> Image.Image:
@@ -45,11 +52,15 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def make(folder: Path) -> None:
-    """Writes all of them into a folder: reviewer, adapter, lora, pocket family, profile, album, labels, products, table."""
+    """Writes all of them into a folder: reviewer, adapter, lora, pocket family, profile, album, labels, products,
+    table."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         scores = {"ap": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 100}}
-        save_reviewer(folder / "reviewer.safetensors", RFNet(REVIEWER), MapNet(), {"scores": scores, "created_with": "benchmarks.robustness"})
+        save_reviewer(
+            folder / "reviewer.safetensors", RFNet(REVIEWER), MapNet(),
+            {"scores": scores, "created_with": "benchmarks.robustness"},
+        )
         family(folder)
     shutil.copy(ROOT / "rfnet" / "weights" / "pocket.gates.json", folder / "good.gates.json")
     cut_out().save(folder / "product.png")
@@ -59,7 +70,12 @@ def make(folder: Path) -> None:
     shop = folder / "shop"
     shop.mkdir()
     cut_out().save(shop / "a_box.png")
-    rows = [{"image": "drawn.png", "product": "product.png", "label": label, "caption": "a box", "product_id": f"p{number % 4}"} for number, label in enumerate(LABELS * 2)]
+    rows = [
+        {
+            "image": "drawn.png", "product": "product.png", "label": label, "caption": "a box",
+            "product_id": f"p{number % 4}",
+        } for number, label in enumerate(LABELS * 2)
+    ]
     (folder / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (folder / "prompts.txt").write_text("on a wooden table, soft light\n", encoding="utf-8")
 
@@ -80,7 +96,10 @@ def family(folder: Path) -> None:
     tensors = {}
     for layer in ("to_q", "to_v"):
         name = f"lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_{layer}"
-        tensors |= {f"{name}.lora_up.weight": torch.randn(32, 2), f"{name}.lora_down.weight": torch.randn(2, 32), f"{name}.alpha": torch.tensor(2.0)}
+        tensors |= {
+            f"{name}.lora_up.weight": torch.randn(32, 2), f"{name}.lora_down.weight": torch.randn(2, 32),
+            f"{name}.alpha": torch.tensor(2.0),
+        }
     save_file(tensors, folder / "lora.safetensors")
 
 
@@ -90,7 +109,9 @@ def album(folder: Path, product: Path) -> None:
     made.begin(found, {})
     picture = Image.new("RGB", (64, 64), (120, 130, 90))
     chances = {name: 0.9 if name == "available" else 0.025 for name in LABELS}
-    attempt = {"attempt": 1, "seed": 7, "label": "available", "probabilities": chances, "accepted": True, "seconds": 1.0}
+    attempt = {
+        "attempt": 1, "seed": 7, "label": "available", "probabilities": chances, "accepted": True, "seconds": 1.0,
+    }
     for entry in found:
         made.keep(entry, [picture], {"attempts": [attempt], "usable": [1], "returned": 1, "steps": 20, "seconds": 1.0})
 
@@ -99,7 +120,10 @@ def labels(folder: Path) -> None:
     """Three pictures to label, two of them labelled."""
     found = LabelFolder(folder)
     for number in range(3):
-        found.add(Image.new("RGB", (32, 32), (40 * number, 90, 90)), cut_out(32, 48).resize((32, 32)), f"p{number}", "a box", "on a table", {"label": "available", "probability": 0.8})
+        found.add(
+            Image.new("RGB", (32, 32), (40 * number, 90, 90)), cut_out(32, 48).resize((32, 32)), f"p{number}", "a box",
+            "on a table", {"label": "available", "probability": 0.8},
+        )
     for key, label in zip(found.read().waiting[:2], ("available", "size_mismatch")):
         found.label(key, label)
 

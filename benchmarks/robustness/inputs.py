@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SHARES = {  # of 1,000
-    "pictures": 200, "reviewers": 150, "adapters": 60, "loras": 50, "pocket files": 50, "profiles": 60, "albums": 40, "label folders": 40,
+    "pictures": 200, "reviewers": 150, "adapters": 60, "loras": 50, "pocket files": 50, "profiles": 60,
+    "albums": 40, "label folders": 40,
     "label files": 30, "configs of rfnet": 70, "configs of rfft": 70, "tables": 60, "commands": 60, "nodes": 60,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
 class Bad:
-    """One bad input. target: the name of what reads it (targets.TARGETS); arguments: of that target, JSON-able; names: one of them has to
-    stand in the sentence, in any case; like: the arguments of a good input, if an accepted one has to come out like it."""
+    """One bad input. target: the name of what reads it (targets.TARGETS); arguments: of that target, JSON-able; names:
+    one of them has to stand in the sentence, in any case; like: the arguments of a good input, if an accepted one has
+    to come out like it."""
 
     target: str
     arguments: dict
@@ -26,8 +28,8 @@ class Bad:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a maker works with. folder: its own, empty; goods: good files, made once (goods.py); random: seeded by kind and number; picked: what
-    was chosen so far, for people."""
+    """What a maker works with. folder: its own, empty; goods: good files, made once (goods.py); random: seeded by kind
+    and number; picked: what was chosen so far, for people."""
 
     random: random.Random
     folder: Path
@@ -80,8 +82,9 @@ def maker(kind: str):
 
 
 def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
-    """The 1,000 inputs, or those of the kinds whose name holds `only`; of them every so many. A kind's makers take turns."""
-    from . import commands, nodes, pictures, texts, weights  # noqa: F401: they register their makers
+    """The 1,000 inputs, or those of the kinds whose name holds `only`; of them every so many. A kind's makers take
+    turns."""
+    from . import commands, configs, models, nodes, pictures, states, tables, weights  # noqa: F401  their makers
 
     found = []
     for kind, share in SHARES.items():
@@ -89,5 +92,7 @@ def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
             makers = MAKERS[kind]
             for number in range(share):
                 function = makers[number % len(makers)]
-                found.append(Planned(kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}"))
+                found.append(Planned(
+                    kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}",
+                ))
     return found[::every]

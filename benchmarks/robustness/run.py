@@ -16,13 +16,15 @@ from .sentences import unclear
 from .server import Server
 from .watch import Worker
 
-CLEAR, UNCLEAR, TRACEBACK, HANG, MEMORY, SAME, HARMLESS, MATTERS = "clear", "unclear", "traceback", "hang", "over memory", "as the good one", "harmless", "matters"
+CLEAR, SAME, HARMLESS = "clear", "as the good one", "harmless"
+UNCLEAR, TRACEBACK, HANG, MEMORY, MATTERS = "unclear", "traceback", "hang", "over memory", "matters"
 BAD = (UNCLEAR, TRACEBACK, HANG, MEMORY, MATTERS)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one input made of us. verdict: one of the words above; message: what was said; why: what is wrong with that, or why it is not; picked: what exactly was bad."""
+    """What one input made of us. verdict: one of the words above; message: what was said; why: what is wrong with that,
+    or why it is not; picked: what exactly was bad."""
 
     planned: Planned
     verdict: str
@@ -32,7 +34,9 @@ class Outcome:
     picked: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verdict:16s} {self.planned.name}{f' ({self.picked})' if self.picked else ''}  [{self.seconds:.1f} s]\n    {self.message[:600]}" + (f"\n    ({self.why})" if self.why else "")
+        picked = f" ({self.picked})" if self.picked else ""
+        why = f"\n    ({self.why})" if self.why else ""
+        return f"{self.verdict:16s} {self.planned.name}{picked}  [{self.seconds:.1f} s]\n    {self.message[:600]}{why}"
 
 
 def outcomes(planned, keep: Path | None = None) -> Iterator[Outcome]:

@@ -20,17 +20,24 @@ from reliable_ads.devtools.comfy import ComfyServer
 
 from .watch import MEMORY, PATIENCE
 
-FOLDERS = {"reviewer": "models/rfnet", "profile": "models/rfnet", "pocket": "models/pocket", "adapter": "models/controlnet", "input": "input", "labels": "output/labels"}
+FOLDERS = {
+    "reviewer": "models/rfnet", "profile": "models/rfnet", "pocket": "models/pocket", "adapter": "models/controlnet",
+    "input": "input", "labels": "output/labels",
+}
+BUSY = 3  # times the patience that a machine is given which has much else to do
 CORES_PREFIX = re.compile(r"^\w+ \(node \w+\): (Exception when validating inner node: )?")
 
 
 class Server:
-    """A real server whose base directory holds the good files. `ask("graph" | "request", arguments)` answers as watch.Worker does; a server that
-    hung or grew is started anew."""
+    """A real server whose base directory holds the good files. `ask("graph" | "request", arguments)` answers as
+    watch.Worker does; a server that hung or grew is started anew."""
 
     def __init__(self, base: Path, goods: Path):
         self.base, self.goods, self.server = base, goods, None
-        for kind, names in {"reviewer": ("reviewer.safetensors",), "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"), "adapter": ("adapter.safetensors",), "input": ("product.png", "drawn.png"), "labels": ()}.items():
+        for kind, names in {
+            "reviewer": ("reviewer.safetensors",), "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"),
+            "adapter": ("adapter.safetensors",), "input": ("product.png", "drawn.png"), "labels": (),
+        }.items():
             (base / FOLDERS[kind]).mkdir(parents=True, exist_ok=True)
             for name in names:
                 shutil.copyfile(goods / name, base / FOLDERS[kind] / name)
@@ -60,8 +67,11 @@ class Server:
     def ask(self, target: str, arguments: dict) -> dict:
         self.start()
         process = psutil.Process(self.server.process.pid)
-        before, began = process.memory_info().rss, time.monotonic()
-        files = [(self.goods.parent / "input" / source, self.base / FOLDERS[kind] / Path(source).name) for kind, source in arguments.pop("files", ())]
+        before, began, computed = process.memory_info().rss, time.monotonic(), sum(process.cpu_times()[:2])
+        files = [
+            (self.goods.parent / "input" / source, self.base / FOLDERS[kind] / Path(source).name)
+            for kind, source in arguments.pop("files", ())
+        ]
         for source, place in files:
             _copy(source, place)
         try:
@@ -70,15 +80,20 @@ class Server:
             answer = {"outcome": "hang" if self.server.process.poll() is None else "crash", "message": str(error)}
         finally:
             for _, place in files:
-                shutil.rmtree(place, ignore_errors=True) if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
-        if answer["outcome"] not in ("hang", "crash") and process.memory_info().rss - before > MEMORY:
-            answer["outcome"] = "memory"
+                shutil.rmtree(
+                    place, ignore_errors=True,
+                ) if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
+        if answer["outcome"] not in ("hang", "crash"):
+            if process.memory_info().rss - before > MEMORY:
+                answer["outcome"] = "memory"
+            elif sum(process.cpu_times()[:2]) - computed > PATIENCE:
+                answer["outcome"] = "hang"
         if answer["outcome"] in ("hang", "crash", "memory"):
             self.stop()
         return {**answer, "seconds": round(time.monotonic() - began, 2)}
 
     def _graph(self, graph: dict) -> dict:
-        client = ComfyClient(self.server.address, patience=PATIENCE)
+        client = ComfyClient(self.server.address, patience=BUSY * PATIENCE)
         try:
             last, shown = None, []
             for event in client.run(graph):
@@ -86,7 +101,10 @@ class Server:
                 if event.kind == "executed":
                     shown.append(event.data.get("output"))
         except GraphRefused as refusal:
-            return {"outcome": "refused", "message": CORES_PREFIX.sub("", str(refusal).splitlines()[0]), "said": "partly in ComfyUI's words"}
+            return {
+                "outcome": "refused", "message": CORES_PREFIX.sub("", str(refusal).splitlines()[0]),
+                "said": "partly in ComfyUI's words",
+            }
         except Exception as error:  # websocket's own kinds of timeouts
             if "timed out" in str(error).lower():
                 raise TimeoutError(f"no answer after {PATIENCE:.0f} s") from None
@@ -94,8 +112,13 @@ class Server:
         if last.kind != "execution_error":
             return {"outcome": "accepted", "result": _result(client, shown)}
         kind = last.data["exception_type"]
-        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in ("Reliable Ads", "ValueError", "OSError", "FileNotFoundError")
-        return {"outcome": "refused" if ours else "traceback", "message": last.data["exception_message"].strip(), "type": kind, "trace": "".join(last.data["traceback"])[-3000:]}
+        ours = any(
+            room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")
+        ) or kind in ("Reliable Ads", "ValueError", "OSError", "FileNotFoundError")
+        return {
+            "outcome": "refused" if ours else "traceback", "message": last.data["exception_message"].strip(),
+            "type": kind, "trace": "".join(last.data["traceback"])[-3000:],
+        }
 
     def _request(self, method: str, path: str, headers: dict, body: str | None = None) -> dict:
         """body: base64. An answer that is no refusal is compared by its status."""
@@ -103,7 +126,9 @@ class Server:
         try:
             connection.putrequest(method, path, skip_host="Host" in headers)
             content = base64.b64decode(body) if body is not None else None
-            for name, value in {**({"Content-Length": str(len(content))} if content is not None else {}), **headers}.items():
+            for name, value in {
+                **({"Content-Length": str(len(content))} if content is not None else {}), **headers
+            }.items():
                 connection.putheader(name, value.replace("{address}", self.server.address))
             connection.endheaders(content)
             answer = connection.getresponse()
@@ -157,11 +182,16 @@ def good_graph(**changes) -> dict:
     """A product, reviewed as it is placed: quick. A change `product__width=7` sets one input of one node."""
     graph = {
         "picture": node("LoadImage", image="product.png"),
-        "product": node("RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a box", width=64, height=64, image_scale=0.72, alpha_threshold=0.5, position="centre", mask_dilation=-1),
+        "product": node(
+            "RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a box", width=64,
+            height=64, image_scale=0.72, alpha_threshold=0.5, position="centre", mask_dilation=-1,
+        ),
         "reviewer": node("RFLoadReviewer", reviewer_name="reviewer.safetensors"),
-        "review": node("RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0),
+        "review": node(
+            "RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0,
+        ),
         "verdicts": node("PreviewAny", source=["review", 2]),
-    }  # fmt: skip
+    }
     return changed(graph, changes)
 
 
@@ -172,10 +202,14 @@ def sampling_graph(**changes) -> dict:
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
         "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
-        "sampler": node("RFCyclicSampler", model=["models", 0], positive=["prompt", 0], negative=["prompt", 0], latent_image=["masked", 0], vae=["models", 2], reviewer=["reviewer", 0], product=["product", 0],
-                        seed=7, steps=2, cfg=1.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=1.0, attempts=2, on_exhausted="best", threshold=0.5),
+        "sampler": node(
+            "RFCyclicSampler", model=["models", 0], positive=["prompt", 0], negative=["prompt", 0],
+            latent_image=["masked", 0], vae=["models", 2], reviewer=["reviewer", 0], product=["product", 0], seed=7,
+            steps=2, cfg=1.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=1.0, attempts=2,
+            on_exhausted="best", threshold=0.5,
+        ),
         "save": node("PreviewImage", images=["sampler", 0]),
-    }  # fmt: skip
+    }
     return changed(graph, changes)
 
 

@@ -1,4 +1,5 @@
-"""What reads the bad inputs: the library's and the command lines' own doors, as a user's program calls them. Runs in the worker."""
+"""What reads the bad inputs: the library's and the command lines' own doors, as a user's program calls them. Runs in
+the worker."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def digest(*parts) -> str:
     for part in parts:
         if isinstance(part, torch.Tensor):
             part = part.detach().cpu().numpy()
-        found.update(part.tobytes() + repr(part.shape).encode() if isinstance(part, np.ndarray) else str(part).encode("utf-8", "replace"))
+        array = isinstance(part, np.ndarray)
+        found.update(part.tobytes() + repr(part.shape).encode() if array else str(part).encode("utf-8", "replace"))
     return found.hexdigest()[:16]
 
 
@@ -73,7 +75,9 @@ def scene() -> tuple:
     """A picture and the canvas that it was drawn around."""
     rgba = np.zeros((64, 64, 4), np.uint8)
     rgba[16:56, 20:44] = (200, 60, 30, 255)
-    return torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64), place(Product.from_arrays(rgba, caption="a red box"), 64, 64)
+    return torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64), place(
+        Product.from_arrays(rgba, caption="a red box"), 64, 64,
+    )
 
 
 def reviewer(path: str) -> str:
@@ -141,9 +145,16 @@ def profile(path: str) -> str:
     """A profile of early rejection, and what the sampler asks of it."""
     from reliable_ads.rfnet.gates import Profile
 
-    found = Profile.from_json(Path(path).read_bytes(), Path(path).name) if not hasattr(Profile, "read") else Profile.read(path)
-    settings = {"steps": 20, "cfg": 1.5, "sampler_name": "ddim", "scheduler": "ddim_uniform", "denoise": 1.0, "threshold": 0.5}
-    return json.dumps([found.why_not(found.model, found.reviewer, settings), [gate.at(20) for gate in found.gates], found.look, found.review, found.preview])
+    found = Profile.from_json(
+        Path(path).read_bytes(), Path(path).name,
+    ) if not hasattr(Profile, "read") else Profile.read(path)
+    settings = {
+        "steps": 20, "cfg": 1.5, "sampler_name": "ddim", "scheduler": "ddim_uniform", "denoise": 1.0, "threshold": 0.5,
+    }
+    return json.dumps([
+        found.why_not(found.model, found.reviewer, settings), [gate.at(20) for gate in found.gates], found.look,
+        found.review, found.preview,
+    ])
 
 
 def album(folder: str) -> str:
@@ -151,7 +162,9 @@ def album(folder: str) -> str:
     from reliable_ads.rfnet.album import Album
 
     found = Album(folder)
-    return json.dumps([sorted(found.rows), found.to_do, digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM"))])
+    return json.dumps([
+        sorted(found.rows), found.to_do, digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM")),
+    ])
 
 
 def labels(folder: str) -> str:
@@ -181,7 +194,9 @@ def rfft_config(path: str) -> str:
     from reliable_ads.rfft.inputs import briefs
 
     config = read_config(path)
-    return str(config.settings()) + digest(*(part for canvas, prompt in briefs(config) for part in (canvas.rgb, prompt)))
+    return str(config.settings()) + digest(
+        *(part for canvas, prompt in briefs(config) for part in (canvas.rgb, prompt))
+    )
 
 
 def command(program: str, arguments: list, folder: str) -> Said | str:
@@ -220,13 +235,23 @@ def _last(text: str) -> str:
     lines = text.strip().splitlines() or [""]
     if "Traceback" in text:
         return text
-    start = next((place for place in range(len(lines) - 1, -1, -1) if lines[place].startswith(("rfnet", "rfft", "pocket", "dev.py"))), len(lines) - 1)
+    start = next(
+        (
+            place for place in range(len(lines) - 1, -1, -1)
+            if lines[place].startswith(("rfnet", "rfft", "pocket", "dev.py"))
+        ),
+        len(lines) - 1,
+    )
     return " ".join(line for line in lines[start:])
 
 
-TARGETS = {function.__name__: function for function in (
-    picture, product, products, sample, reviewer, adapter, merged, lora, pocket, profile, album, labels, rf1m, rfnet_config, rfft_config, command,
-)}  # fmt: skip
+TARGETS = {
+    function.__name__: function
+    for function in (
+        picture, product, products, sample, reviewer, adapter, merged, lora, pocket, profile, album, labels, rf1m,
+        rfnet_config, rfft_config, command,
+    )
+}
 
 
 def warm_up(goods: str, target: str) -> str:

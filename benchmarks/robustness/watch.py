@@ -1,4 +1,5 @@
-"""A worker process that reads one input after the other, and what it is stopped for: 20 seconds, or a gigabyte more than it had."""
+"""A worker process that reads one input after the other, and what it is stopped for: 20 seconds, or a gigabyte more
+than it had."""
 
 from __future__ import annotations
 
@@ -20,9 +21,10 @@ STARTING = 120.0  # seconds until a worker has imported everything
 
 
 class Worker:
-    """`worker.ask(target, arguments)` -> {"outcome": "refused" | "accepted" | "traceback" | "hang" | "memory" | "crash", ...}; a process that was
-    stopped or died is started anew for the next input. warm: (target, arguments); it is asked with each input's target as a further argument before the
-    first input of that target, and may take whatever time and memory it takes."""
+    """`worker.ask(target, arguments)` -> {"outcome": "refused" | "accepted" | "traceback" | "hang" | "memory" |
+    "crash", ...}; a process that was stopped or died is started anew for the next input. warm: (target, arguments); it
+    is asked with each input's target as a further argument before the first input of that target, and may take whatever
+    time and memory it takes."""
 
     def __init__(self, patience: float = PATIENCE, memory: int = MEMORY, warm: tuple | None = None):
         self.patience, self.memory, self.warm, self.process, self.warmed = patience, memory, warm, None, set()
@@ -36,11 +38,15 @@ class Worker:
     def start(self) -> None:
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "COLUMNS": "80"}
         command = [sys.executable, "-m", "benchmarks.robustness.worker"]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
         self.answers = queue.Queue()
         threading.Thread(target=_listen, args=(self.process.stdout, self.answers), daemon=True).start()
         if self.answers.get(timeout=STARTING) is None:
-            raise RuntimeError("the worker does not start: run `python -m benchmarks.robustness.worker` and see what it says.")
+            raise RuntimeError(
+                "the worker does not start: run `python -m benchmarks.robustness.worker` and see what it says."
+            )
         self.warmed = set()
 
     def stop(self) -> None:
@@ -58,16 +64,20 @@ class Worker:
             self._send(self.warm[0], {**self.warm[1], "target": target})
             self.answers.get(timeout=STARTING)
         seen = psutil.Process(self.process.pid)
-        before, began = seen.memory_info().rss, time.monotonic()
+        before, began, clock = seen.memory_info().rss, time.monotonic(), Clock(seen)
         self._send(target, arguments)
         while True:
             try:
                 answer = self.answers.get(timeout=0.03)
                 break
             except queue.Empty:
-                if time.monotonic() - began > self.patience:
+                try:
+                    grown, taken = seen.memory_info().rss - before, clock.read()
+                except psutil.Error:  # it has just ended
+                    continue
+                if taken > self.patience:
                     return self._stopped("hang", began)
-                if _resident(seen) - before > self.memory:
+                if grown > self.memory:
                     return self._stopped("memory", began)
         if answer is None:
             return self._stopped("crash", began, f"the process ended with {self.process.wait()}")
@@ -84,11 +94,24 @@ class Worker:
         return {"outcome": outcome, "message": message, "seconds": round(time.monotonic() - began, 2)}
 
 
-def _resident(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.Error:  # it has just ended
-        return 0
+class Clock:
+    """Seconds that a process itself takes: in which it computes, or waits for something. Those in which other processes
+    keep the machine from it don't count. Read it often: it asks each time what the process is doing."""
+
+    def __init__(self, process: psutil.Process):
+        self.process, self.taken = process, 0.0
+        self.seen, self.computed = time.monotonic(), self._computed()
+
+    def read(self) -> float:
+        now, computed = time.monotonic(), self._computed()
+        running = self.process.status() == psutil.STATUS_RUNNING
+        self.taken += computed - self.computed if running else now - self.seen
+        self.seen, self.computed = now, computed
+        return self.taken
+
+    def _computed(self) -> float:
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
 def _listen(stream, answers: queue.Queue) -> None:

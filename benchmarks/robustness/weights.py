@@ -1,4 +1,5 @@
-"""Bad weights: reviewers, adapters, LoRAs and pocket files, each a safetensors file whose header, metadata or tensors were changed by hand."""
+"""Bad weights: reviewers, adapters, LoRAs and pocket files, each a safetensors file whose header, metadata or tensors
+were changed by hand."""
 
 from __future__ import annotations
 
@@ -17,12 +18,21 @@ FILES = {"reviewer": "reviewer", "adapter": "adapter", "merged": "adapter", "lor
 DIGITS = "9" * 5000
 BRACKETS = "[" * 200_000
 NUMBERS = (0, -1, 1, 3, 10**9, 10**19, 2**63, 1e300, 0.5, -0.0, True, None, "7", "seven", [], [8], {}, {"a": 1})
-NOT_JSON = ("", "null", "[]", "0", '"text"', "{", "{}", "nan", "NaN", "[1, 2]", "{'a': 1}", '{"a": 1, "a": 2}', BRACKETS, '{"a": ' * 90_000, DIGITS, "1e999", "\x00", "tr\u00fce", '{"__proto__": 1}', "true")
-TEXTS = ("", " ", "nan", "inf", "-1", "0", "1e400", "1_000", "\u0663", "\u00b2", "0x10", DIGITS, "9" * 400, "-0.5", "null", "[1]", "1.5.2", "True", "1e-400")
+NOT_JSON = (
+    "", "null", "[]", "0", '"text"', "{", "{}", "nan", "NaN", "[1, 2]", "{'a': 1}", '{"a": 1, "a": 2}', BRACKETS,
+    '{"a": ' * 90_000, DIGITS, "1e999", "\x00", "tr\u00fce", '{"__proto__": 1}', "true",
+)
+TEXTS = (
+    "", " ", "nan", "inf", "-1", "0", "1e400", "1_000", "\u0663", "\u00b2", "0x10", DIGITS, "9" * 400, "-0.5", "null",
+    "[1]", "1.5.2", "True", "1e-400",
+)
 NAMES = (
-    "hf_hub:timm/resnet18.a1_in1k", "hf-hub:timm/resnet18", "open_clip/hf-hub:laion/CLIP-ViT-B-32", "open_clip/local-dir:/etc", "local-dir:/etc", "../../etc/passwd", "/etc/passwd", "", " ", "resnet18", "vit_giant_patch14_dinov2",
-    "efficientnet_l2", "open_clip/ViT-bigG-14", "open_clip/../../x", "open_clip/", "roberta", "x" * 5000, "a\nb", "__class__", "timm/resnet18", "tf_efficientnet_lite0.in1k", "os.system", "small\0", "\U0001f600",
-)  # fmt: skip
+    "hf_hub:timm/resnet18.a1_in1k", "hf-hub:timm/resnet18", "open_clip/hf-hub:laion/CLIP-ViT-B-32",
+    "open_clip/local-dir:/etc", "local-dir:/etc", "../../etc/passwd", "/etc/passwd", "", " ", "resnet18",
+    "vit_giant_patch14_dinov2", "efficientnet_l2", "open_clip/ViT-bigG-14", "open_clip/../../x", "open_clip/",
+    "roberta", "x" * 5000, "a\nb", "__class__", "timm/resnet18", "tf_efficientnet_lite0.in1k", "os.system", "small\0",
+    "\U0001f600",
+)
 
 
 def built(header, data: bytes, length: int | None = None) -> bytes:
@@ -42,7 +52,10 @@ def arguments(bench: Bench, target: str, path: Path, of: str) -> dict:
         files = {"checkpoint": goods / "pocket_sd.safetensors", "controlnet": goods / "pocket_canny.safetensors"}
         files["controlnet" if of.startswith("pocket_canny") else "checkpoint"] = path
         return {name: str(file) for name, file in files.items()}
-    more = {"reviewer": {}, "adapter": {"base": goods / "pocket_canny.safetensors"}, "merged": {"base": goods / "pocket_canny.safetensors"}, "lora": {"family": goods}}[target]
+    more = {
+        "reviewer": {}, "adapter": {"base": goods / "pocket_canny.safetensors"},
+        "merged": {"base": goods / "pocket_canny.safetensors"}, "lora": {"family": goods},
+    }[target]
     return {"path": str(path), **{name: str(value) for name, value in more.items()}}
 
 
@@ -74,10 +87,14 @@ def a_broken_header(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         text = json.dumps(header).encode()
         return bench.pick((
-            lambda: b"", lambda: bytes(7), lambda: built(header, data, 2**63), lambda: built(header, data, 0), lambda: built(header, data, len(text) - 1), lambda: built(header, data, 10**8),
-            lambda: built(b"{" * 1000, data), lambda: built(b"[" * 200_000, data), lambda: built(b"[]", data), lambda: built(b"null", data), lambda: built(b"\xff\xfe" * 50, data), lambda: built(text.replace(b'"dtype"', b'"typ"'), data),
-            lambda: b"\x80\x04\x95" + bytes(200), lambda: b"PK\x03\x04" + bytes(200), lambda: b"GGUF" + bytes(200), lambda: b"hello, I am no model", lambda: bench.random.randbytes(4000),
-        ))()  # fmt: skip
+            lambda: b"", lambda: bytes(7), lambda: built(header, data, 2**63), lambda: built(header, data, 0),
+            lambda: built(header, data, len(text) - 1), lambda: built(header, data, 10**8),
+            lambda: built(b"{" * 1000, data), lambda: built(b"[" * 200_000, data), lambda: built(b"[]", data),
+            lambda: built(b"null", data), lambda: built(b"\xff\xfe" * 50, data),
+            lambda: built(text.replace(b'"dtype"', b'"typ"'), data), lambda: b"\x80\x04\x95" + bytes(200),
+            lambda: b"PK\x03\x04" + bytes(200), lambda: b"GGUF" + bytes(200), lambda: b"hello, I am no model",
+            lambda: bench.random.randbytes(4000),
+        ))()
 
     return changed(bench, targets, change)
 
@@ -86,14 +103,18 @@ def a_broken_header(bench: Bench, targets: tuple) -> Bad:
 def cut_short(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = built(header, data)
-        return content[:bench.pick((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))] + bench.pick((b"", b""))
+        return content[
+            :bench.pick((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))
+        ] + bench.pick((b"", b""))
 
     return changed(bench, targets, change)
 
 
 @for_each_kind
 def bytes_added_at_the_end(bench: Bench, targets: tuple) -> Bad:
-    return changed(bench, targets, lambda header, data: built(header, data + bench.random.randbytes(bench.pick((1, 8, 4000)))))
+    return changed(
+        bench, targets, lambda header, data: built(header, data + bench.random.randbytes(bench.pick((1, 8, 4000)))),
+    )
 
 
 @for_each_kind
@@ -104,12 +125,20 @@ def a_tensor_of_another_kind(bench: Bench, targets: tuple) -> Bad:
         start, end = entry["data_offsets"]
         size = end - start
         bench.pick((
-            lambda: entry.update(dtype="I64", shape=[size // 8]), lambda: entry.update(dtype="I16"), lambda: entry.update(dtype="BOOL", shape=[size]), lambda: entry.update(dtype="U8", shape=[size]), lambda: entry.update(dtype="F128"),
-            lambda: entry.update(dtype="F8_E4M3", shape=[size]), lambda: entry.update(dtype="F64", shape=[size // 8]), lambda: entry.update(dtype=7), lambda: entry.update(dtype="C64", shape=[size // 8]), lambda: entry.update(dtype="BF16"), lambda: entry.update(dtype="U16"),
-            lambda: entry.update(shape=[10**12, 10**12]), lambda: entry.update(shape=[-1, *entry["shape"]]), lambda: entry.update(shape=[2**64]), lambda: entry.update(shape=[1, *entry["shape"], 1]), lambda: entry.update(shape=entry["shape"][::-1]),
-            lambda: entry.update(shape=[int(np.prod(entry["shape"]))]), lambda: entry.update(shape="many"), lambda: entry.update(shape=[0]), lambda: entry.update(data_offsets=[start + 2, end + 2]), lambda: entry.update(data_offsets=[end, start]),
-            lambda: entry.update(data_offsets=[0, len(data) * 2]), lambda: entry.update(data_offsets=[-size, 0]), lambda: entry.update(data_offsets=[start]), lambda: entry.pop("data_offsets"), lambda: header.update({key: [entry]}), lambda: entry.update(shape=[[1]]),
-        ))()  # fmt: skip
+            lambda: entry.update(dtype="I64", shape=[size // 8]), lambda: entry.update(dtype="I16"),
+            lambda: entry.update(dtype="BOOL", shape=[size]), lambda: entry.update(dtype="U8", shape=[size]),
+            lambda: entry.update(dtype="F128"), lambda: entry.update(dtype="F8_E4M3", shape=[size]),
+            lambda: entry.update(dtype="F64", shape=[size // 8]), lambda: entry.update(dtype=7),
+            lambda: entry.update(dtype="C64", shape=[size // 8]), lambda: entry.update(dtype="BF16"),
+            lambda: entry.update(dtype="U16"), lambda: entry.update(shape=[10**12, 10**12]),
+            lambda: entry.update(shape=[-1, *entry["shape"]]), lambda: entry.update(shape=[2**64]),
+            lambda: entry.update(shape=[1, *entry["shape"], 1]), lambda: entry.update(shape=entry["shape"][::-1]),
+            lambda: entry.update(shape=[int(np.prod(entry["shape"]))]), lambda: entry.update(shape="many"),
+            lambda: entry.update(shape=[0]), lambda: entry.update(data_offsets=[start + 2, end + 2]),
+            lambda: entry.update(data_offsets=[end, start]), lambda: entry.update(data_offsets=[0, len(data) * 2]),
+            lambda: entry.update(data_offsets=[-size, 0]), lambda: entry.update(data_offsets=[start]),
+            lambda: entry.pop("data_offsets"), lambda: header.update({key: [entry]}), lambda: entry.update(shape=[[1]]),
+        ))()
         return built(header, data)
 
     return changed(bench, targets, change)
@@ -121,11 +150,22 @@ def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
         key, other = bench.random.sample(tensors_of(header), 2)
         end, scalar = len(data), {"dtype": "F32", "shape": [2]}
         bench.pick((
-            lambda: header.update({f"{key}x": header.pop(key)}), lambda: header.update({"a.weight": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({key.rsplit(".", 1)[0] + ".w_norm": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({key: header[other], other: header[key]}), lambda: header.update({"": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({"k" * 5000: {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({key.rsplit(".", 1)[0] + ".diff_b": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({"a\nb": {**scalar, "data_offsets": [end, end + 8]}}), lambda: header.update({f"lora_unet_{key}.lora_up.weight": {**scalar, "data_offsets": [end, end + 8]}}),
-        ))()  # fmt: skip
-        return built(header, data + bytes(8) if any(entry.get("data_offsets", [0])[-1] > end for name, entry in header.items() if name != "__metadata__") else data)
+            lambda: header.update({f"{key}x": header.pop(key)}),
+            lambda: header.update({"a.weight": {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({key.rsplit(".", 1)[0] + ".w_norm": {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({key: header[other], other: header[key]}),
+            lambda: header.update({"": {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({"k" * 5000: {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({key.rsplit(".", 1)[0] + ".diff_b": {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({"a\nb": {**scalar, "data_offsets": [end, end + 8]}}),
+            lambda: header.update({f"lora_unet_{key}.lora_up.weight": {**scalar, "data_offsets": [end, end + 8]}}),
+        ))()
+        return built(
+            header,
+            data + bytes(8) if any(
+                entry.get("data_offsets", [0])[-1] > end for name, entry in header.items() if name != "__metadata__"
+            ) else data
+        )
 
     return changed(bench, targets, change)
 
@@ -164,7 +204,7 @@ def finite_values_changed(bench: Bench, targets: tuple) -> Bad:
         keys = [key for key in tensors_of(header) if header[key]["dtype"] == "F16"] or tensors_of(header)
         start, end = header[bench.pick(keys)]["data_offsets"]
         for _ in range(bench.pick((1, 5))):
-            content[bench.random.randrange(start, end)] ^= 1 << bench.random.randrange(4)  # too low to reach an infinity or NaN by the exponent's last bits
+            content[bench.random.randrange(start, end)] ^= 1 << bench.random.randrange(4)  # no infinity, no NaN
         return built(header, bytes(content))
 
     return changed(bench, targets, change)
@@ -176,10 +216,16 @@ def metadata_of_another_shape(bench: Bench, targets: tuple) -> Bad:
         about = header.get("__metadata__", {})
         key = bench.pick(sorted(about) or ["format"])
         bench.pick((
-            lambda: header.pop("__metadata__", None), lambda: header.update(__metadata__=[]), lambda: header.update(__metadata__=None), lambda: header.update(__metadata__="text"), lambda: header.update(__metadata__={**about, key: 7}),
-            lambda: header.update(__metadata__={**about, key: None}), lambda: header.update(__metadata__={**about, key: {"a": "b"}}), lambda: header.update(__metadata__={**about, key: ["a"]}), lambda: header.update(__metadata__={"a" * 9: "b"}),
-            lambda: header.update(__metadata__={name: text for name, text in about.items() if name != key}), lambda: header.update(__metadata__={**about, "format": "pt"}), lambda: header.update(__metadata__={}),
-        ))()  # fmt: skip
+            lambda: header.pop("__metadata__", None), lambda: header.update(__metadata__=[]),
+            lambda: header.update(__metadata__=None), lambda: header.update(__metadata__="text"),
+            lambda: header.update(__metadata__={**about, key: 7}),
+            lambda: header.update(__metadata__={**about, key: None}),
+            lambda: header.update(__metadata__={**about, key: {"a": "b"}}),
+            lambda: header.update(__metadata__={**about, key: ["a"]}),
+            lambda: header.update(__metadata__={"a" * 9: "b"}),
+            lambda: header.update(__metadata__={name: text for name, text in about.items() if name != key}),
+            lambda: header.update(__metadata__={**about, "format": "pt"}), lambda: header.update(__metadata__={}),
+        ))()
         return built(header, data)
 
     return changed(bench, targets, change)
@@ -199,7 +245,9 @@ def metadata_with_odd_texts(bench: Bench, targets: tuple) -> Bad:
 @for_each_kind
 def no_regular_file(bench: Bench, targets: tuple) -> Bad:
     target = bench.pick(targets)
-    name, kind = f"odd_{bench.random.randint(0, 99)}.safetensors", bench.pick(("pipe", "folder", "missing", "circle", "zeros", "random"))
+    name, kind = f"odd_{bench.random.randint(0, 99)}.safetensors", bench.pick((
+        "pipe", "folder", "missing", "circle", "zeros", "random",
+    ))
     path = bench.folder / name
     if kind == "pipe":
         os.mkfifo(path)
@@ -219,105 +267,3 @@ def another_kind_of_weights(bench: Bench, targets: tuple) -> Bad:
     name = f"other_{bench.random.randint(0, 99)}.safetensors"
     path = bench.write(name, other.read_bytes())
     return Bad(target, arguments(bench, target, path, good.name), (name,))
-
-
-def with_metadata(bench: Bench, targets: tuple, key: str, text: str) -> Bad:
-    def change(header, data):
-        header["__metadata__"][key] = text
-        return built(header, data)
-
-    return changed(bench, targets, change)
-
-
-def with_json(bench: Bench, targets: tuple, key: str, edit) -> Bad:
-    """One value inside of a metadata text that is JSON."""
-    def change(header, data):
-        values = json.loads(header["__metadata__"][key])
-        edit(values)
-        header["__metadata__"][key] = json.dumps(values)
-        return built(header, data)
-
-    return changed(bench, targets, change)
-
-
-@maker("reviewers")
-def config_with_odd_numbers(bench: Bench) -> Bad:
-    name = bench.pick(("stride", "image_size", "map_size", "width", "heads", "filter_layers", "fusion_layers", "text_width", "text_layers", "text_heads", "vocabulary", "context"))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.pick(NUMBERS)}))
-
-
-@maker("reviewers")
-def config_with_odd_names(bench: Bench) -> Bad:
-    name = bench.pick(("backbone", "backbone", "text", "text", "map_encoder"))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({name: bench.pick((*NAMES, 7, None, ["small"]))}))
-
-
-@maker("reviewers")
-def config_with_other_inputs(bench: Bench) -> Bad:
-    inputs = bench.pick(([], ["caption"], ["product", "product"], [["product"]], "product", None, {"product": 1}, ["generated"], [7], ["product", "generated", "depth", "saliency", "caption"] * 1000, ["image"], ["depth"]))
-    return with_json(bench, ("reviewer",), "config", lambda config: config.update({bench.pick(("inputs", "inputs", "unknown")): inputs}))
-
-
-@maker("reviewers")
-def odd_thresholds_and_temperatures(bench: Bench) -> Bad:
-    key = bench.pick(("temperature", "threshold"))
-    return with_metadata(bench, ("reviewer",), key, bench.pick(TEXTS + {"temperature": ("1e-30", "1e30"), "threshold": ("1.0000001", "7", "1e30")}[key]))
-
-
-@maker("reviewers")
-def odd_risks_maps_labels_and_scores(bench: Bench) -> Bad:
-    key = bench.pick(("risks", "maps", "labels", "scores"))
-    entry = {"threshold": bench.pick((0.5, "x", None, 2, -1, [], 10**400)), "accepted": bench.pick((100, -1, "x", None)), "bad": 0, "bound": 0.04, "confidence": 0.95, "unit": "product"}
-    text = bench.pick({
-        "risks": (json.dumps({"0.05": entry}), json.dumps({"nan": entry}), json.dumps({"x": entry}), json.dumps({"5": entry}), json.dumps([entry]), json.dumps({DIGITS: entry}), '{"0.05": []}', '{"0.05": {}}', '{"0.05": {"refused": 7}}'),
-        "maps": ("", "{}", '{"depth": 1, "saliency": 2}', '{"depth": "a"}', "../../etc", "{" * 100_000, '{"depth": "builtin", "saliency": "' + "x" * 9000 + '"}', "[1]"),
-        "labels": ("[]", "null", "{}", '["available"]', '["available", "space_mismatch", "size_mismatch", "shape_hallucination", "indistinctiveness"]', '"available"', json.dumps(["x" * 3000] * 5), "7"),
-        "scores": ('{"ap": {"value": NaN}}', '{"ap": {"value": "0.9"}}', '{"ap": {"value": 7}}', '{"ap": 0.9}', '{"ap": {"value": -1}}', '{"ap": {"value": true}}', '{"ap": {"value": 1e999}}', '{"ap": {"value": 0.2}}'),
-    }[key] + NOT_JSON)  # fmt: skip
-    return with_metadata(bench, ("reviewer",), key, text)
-
-
-@maker("adapters")
-def odd_facts_about_the_base(bench: Bench) -> Bad:
-    key = bench.pick(("base_sha256", "base_name", "rank", "format_version", "format"))
-    text = bench.pick({"base_sha256": ("", "0" * 64, "x", "0" * 5000, "A" * 64), "base_name": ("", "../../x", "n" * 5000, "a\nb"), "rank": TEXTS, "format_version": TEXTS, "format": ("", "x" * 3000, "reliable-ads/rfnet")}[key])
-    return with_metadata(bench, ("adapter", "merged"), key, text)
-
-
-ALPHAS = (0.0, -4.0, 1e30, np.nan, np.inf, 3.4e38)
-
-
-@maker("adapters")
-def an_alpha_that_cannot_be(bench: Bench) -> Bad:
-    return alphas(bench, ("adapter", "merged"))
-
-
-@maker("loras")
-def an_alpha_of_a_lora_that_cannot_be(bench: Bench) -> Bad:
-    return alphas(bench, ("lora",))
-
-
-def alphas(bench: Bench, targets: tuple) -> Bad:
-    def change(header, data):
-        content = bytearray(data)
-        key = bench.pick([key for key in tensors_of(header) if key.endswith(".alpha")])
-        start, _ = header[key]["data_offsets"]
-        content[start:start + 4] = np.array([bench.pick(ALPHAS)], "<f4").tobytes()
-        return built(header, bytes(content))
-
-    return changed(bench, targets, change)
-
-
-@maker("pocket files")
-def family_of_odd_sizes(bench: Bench) -> Bad:
-    where = bench.pick(("unet", "vae", "clip"))
-    name = bench.pick({"unet": ("channels", "attention", "layers", "context", "heads"), "vae": ("latent_channels", "channels", "encoder_blocks"), "clip": ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "hidden_act", "vocab_size", "max_position_embeddings", "layer_norm_eps")}[where])
-    value = bench.pick((*NUMBERS, [10**9] * 3, [32] * 50, [True] * 9, "eval", "__import__", [[]]))
-    return with_json(bench, ("pocket",), "pocket", lambda config: config[where].update({name: value}))
-
-
-@maker("pocket files")
-def family_of_another_shape(bench: Bench) -> Bad:
-    edits = (lambda c: c.pop("unet"), lambda c: c.update(unet=None), lambda c: c.update(unet=[]), lambda c: c["unet"].pop("channels"), lambda c: c.update(format_version="2"), lambda c: c.update(format_version=2), lambda c: c.update(format_version=None), lambda c: c.update(format_version=[1]),
-             lambda c: c.update(more={"a": 1}), lambda c: c["unet"].update(more=1), lambda c: c["clip"].update(more=1), lambda c: c["clip"].update(_name_or_path="/etc"), lambda c: c.update(clip={}), lambda c: c.update(vae=7), lambda c: c.update(format_version=10**400))
-    return with_json(bench, ("pocket",), "pocket", bench.pick(edits))

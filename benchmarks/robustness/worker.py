@@ -21,7 +21,11 @@ def main() -> None:
         os.dup2(nothing, stream)
     from .targets import TARGETS  # after the above: libraries talk while they are imported
 
-    sys.addaudithook(lambda event, arguments: REACHED.append(str(arguments[-1])) if event in ("socket.connect", "socket.getaddrinfo") else None)
+    sys.addaudithook(
+        lambda event, arguments: REACHED.append(str(arguments[-1])) if event in (
+            "socket.connect", "socket.getaddrinfo",
+        ) else None
+    )
     say = lambda answer: print(json.dumps(answer), file=answers, flush=True)
     say({"ready": True})
     for line in questions:
@@ -37,16 +41,22 @@ def answer_to(target, arguments: dict) -> dict:
         warnings.simplefilter("ignore")
         try:
             answer = target(**arguments)
-            answer = {"outcome": "refused", "message": answer.text, "said": answer.beside} if isinstance(answer, Said) else {"outcome": "accepted", "result": str(answer)[:5000]}
+            answer = {
+                "outcome": "refused", "message": answer.text, "said": answer.beside,
+            } if isinstance(answer, Said) else {"outcome": "accepted", "result": str(answer)[:5000]}
         except BaseException as error:  # whatever it is, it is what we are looking for
-            answer = {"outcome": "refused" if is_sentence(error) else "traceback", "message": str(error), "type": type(error).__name__, "trace": traceback.format_exc()[-3000:]}
+            answer = {
+                "outcome": "refused" if is_sentence(error) else "traceback", "message": str(error),
+                "type": type(error).__name__, "trace": traceback.format_exc()[-3000:],
+            }
     if REACHED:
         answer = {**answer, "outcome": "traceback", "type": "it reaches for the network", "trace": ", ".join(REACHED)}
     return {**answer, "peak": after if (after := peak_memory()) > peak else 0}
 
 
 def is_sentence(error: BaseException) -> bool:
-    """Whether it is raised to be read: an error of this project, or a plain ValueError or OSError. What libraries raise of their own isn't."""
+    """Whether it is raised to be read: an error of this project, or a plain ValueError or OSError. What libraries raise
+    of their own isn't."""
     return type(error).__module__.startswith("reliable_ads.") or type(error) in (ValueError, OSError, FileNotFoundError)
 
 
