@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from ..rfnet.cut_outs import CutOuts, read_folder
 from ..rfnet.files import check_writable, quoted
 from ..rfnet.pictures import PictureError
 from ..rfnet.product import Product, place
+from ..rfnet.structured import convert, parse_json
 from ..rfnet.textfiles import TextError, read_text
 from .config import ConfigError, TrainConfig
 
@@ -104,7 +107,7 @@ def check_space(folder, needed: int) -> None:
 def check_reviewer(metadata: dict, name: str, floor: float, force: bool = False) -> float | None:
     """The average precision that a reviewer's metadata states. Raises ConfigError where it states none, or one below `floor`, unless forced."""
     try:
-        ap = float(json.loads(metadata["scores"])["ap"]["value"])
+        ap = convert(parse_json(metadata["scores"], "scores")["ap"]["value"], Annotated[float, Meta(ge=0, le=1)], "the average precision")
     except (KeyError, TypeError, ValueError):
         if force:
             return None

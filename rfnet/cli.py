@@ -101,7 +101,7 @@ def _commands() -> Commands:
     sub.add_argument("--threshold", type=SHARE)
     sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
     sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS))
-    sub.add_argument("--json", nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
+    sub.add_argument("--json", type=path, nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
     return commands
 
 
@@ -202,7 +202,7 @@ def review(args) -> None:
     if isinstance(args.json, str) and not args.json.endswith(".json"):
         raise PictureError(f'{quoted(args.json)} after --json is no name of a .json file: give one, or put --json last.')
     if isinstance(args.json, str):
-        check_writable(path(args.json))
+        check_writable(args.json)
     reviewer, lines, rows = load_reviewer(args.weights), list(_lines(args)), []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)

@@ -120,13 +120,13 @@ def _open(shard: Path, size: int):
             archive.close()
             raise ValueError(f"{shortened(name)} is in it {count} times")
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        yield shard.name, _raiser(ValueError(f"not a readable zip ({error})"))
+        yield shard.name, _raiser(ValueError(f"not a readable zip ({getattr(error, 'strerror', None) or error})"))
         return
     with archive:
         try:
             lines = decoded(_member(archive, INDEX), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
         except (KeyError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-            yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
+            yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({getattr(error, 'strerror', None) or error})"))
             return
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .data import DataError
-from .files import quoted
+from .files import quoted, refusal
 from .labels import LABELS, UNSUITABLE
 from .packed import ArchiveError, Files, list_names, list_tar, list_zip
 from .samples import SHOWN, Findings, Samples, index
@@ -292,8 +292,10 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
     for row in np.flatnonzero(files.whole == 0):
         try:
             crc[row], whole[row] = files.content_key(row)
-        except (ArchiveError, OSError) as error:
-            findings.add("broken_files", f'the product "{files.name(row)}" can\'t be read ({error}).')
+        except ArchiveError as error:
+            findings.add("broken_files", f"the product {quoted(files.name(row))} can't be read ({error}).")
+        except OSError as error:
+            findings.add("broken_files", f"the product {refusal(files.name(row), error)}")
     return mix(crc, whole)
 
 
