@@ -70,7 +70,7 @@ def said(program: str, arguments, capsys) -> str:
     ("rfnet", ("train", "c.toml", "--set", "="), "write key=value"), ("rfnet", ("train", "c.toml", "--set", "train=7"), "train is 7"),
     ("rfnet", ("train", "c.toml", "--set", "architecture.heads='x'"), 'architecture: heads: expected int, got str, found "x"'),
     ("rfnet", ("review", "--index", "dir"), 'the index "dir" is a folder'), ("rfnet", ("review", "--index", "fifo"), 'the index "fifo" is a pipe'),
-    ("rfft", (*TUNE, "size=1000000"), "size is 1000000"), ("rfft", (*TUNE, "batch=1000000000"), "batch is 1000000000: it must be a whole number of at most 1000"),
+    ("rfft", (*TUNE, "products="), "products is empty: give a path"), ("rfft", (*TUNE, "size=1000000"), "size is 1000000"), ("rfft", (*TUNE, "batch=1000000000"), "batch is 1000000000: it must be a whole number of at most 1000"),
     ("rfft", (*TUNE, "loras=[{file=7}]"), 'write loras = [{file = "style.safetensors"'), ("rfft", (*TUNE, "family=x"), 'family is "x"'),
     ("rfft", (*TUNE, "reviewer=dir"), "dir"), ("rfft", (*TUNE, f"checkpoint={CONTROLNET}", "force=1"), "force is 1: it must be true or false"),
     ("rfft", ("merge", CHECKPOINT, CONTROLNET, "--out", "m.safetensors"), CHECKPOINT.name), ("rfft", ("merge", "a", "b", "--out", "c", "--strength", "nan"), "--strength: nan"),
