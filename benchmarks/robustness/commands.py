@@ -221,6 +221,6 @@ def dev_with_odd_words(bench: Bench) -> Bad:
         (["profile", "--products", "a", "--out", "b", "--share=nan"], "share"),
         (["profile", "--products", "a", "--out", "b", "--share=2"], "share"),
         (["demo", "--attempts=-\u00b2"], "attempts"),
-        (["profile", "--products", "a", "--out", "b", "--models", "gone"], "gone"),
+        (["profile", "--products", bench.goods / "shop", "--out", "b", "--models", "gone"], "gone"),
     ))
     return given(bench, "dev", arguments, name)
