@@ -11,13 +11,14 @@ from importlib.util import find_spec
 __version__ = "0.1.0"
 
 OLDEST_COMFYUI, NEWEST_COMFYUI = "0.3.75", "0.33.0"  # what all tests ran on
-COMFYUI = ("comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "server")  # its modules
+# ComfyUI's own modules; any other that is missing is a package that the pack needs.
+COMFYUI = ("comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "server")
 
 WEB_DIRECTORY = "./web"  # help pages, web/docs/<node id>/<language>.md
 
 
 async def comfy_entrypoint():
-    """What ComfyUI calls to get the nodes (V3 API). Raises ImportError with one sentence, which ComfyUI writes into its log."""
+    """What ComfyUI calls to get the nodes (V3 API). Raises ImportError with a sentence, which ComfyUI writes into its log."""
     try:
         from .nodes import ReliableAds
 
@@ -33,7 +34,8 @@ def why_not(error: Exception) -> str:
     """Why the nodes can't be imported, and what to do."""
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing and missing not in COMFYUI:
-        return f"Reliable Ads needs the package {missing}: run `python -m pip install -r requirements.txt` in the pack's folder, with ComfyUI's Python."
+        command = "`python -m pip install -r requirements.txt`"
+        return f"Reliable Ads needs the package {missing}: run {command} in the pack's folder, with ComfyUI's Python."
     try:
         from comfyui_version import __version__ as found
     except ImportError:
@@ -44,5 +46,6 @@ def why_not(error: Exception) -> str:
     )
 
 
-if "folder_paths" in sys.modules and (find_spec("comfy_api") is None or find_spec("comfy_api.latest") is None):  # it would skip this pack without a word
+# An older ComfyUI would pass over this pack without saying why.
+if "folder_paths" in sys.modules and (find_spec("comfy_api") is None or find_spec("comfy_api.latest") is None):
     logging.error(why_not(ImportError("comfy_api.latest is missing")))

@@ -59,5 +59,5 @@ if __name__ == "__main__":
     for problem in problems:
         print(f"Reliable Ads: {problem}")
     if not problems:
-        print("Reliable Ads is ready: restart ComfyUI and open the template 'pocket_demo'.")
+        print("Reliable Ads is ready: restart ComfyUI and open the template '1 First product ad'.")
     sys.exit(1 if problems else 0)

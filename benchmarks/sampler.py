@@ -219,7 +219,7 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
 
 @torch.no_grad()
 def choice(options) -> tuple[dict[str, Figure], dict]:
-    """How the remedies were chosen: draws of validation products that follow a rejected one, with the next seed alone and with what may answer it (rfft's own sampler, as workflows/pocket_demo.json draws)."""
+    """How the remedies were chosen: draws of validation products that follow a rejected one, with the next seed alone and with what may answer it (rfft's own sampler, as the first shipped workflow draws)."""
     from reliable_ads.pocket.briefs import briefs_of
     from reliable_ads.rfft.rollout import Order, draw, prepare, review_logits
 

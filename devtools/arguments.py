@@ -1,12 +1,20 @@
 """The command line of dev.py. Standard library only: it is read before anything is installed."""
 
 import argparse
+import os
 from pathlib import Path
+
+from .graph import workflow
+
+try:
+    from ..rfnet.arguments import SHARE, Parser, one_line, path, whole
+except ImportError:  # dev.py: nothing is a package of this pack yet
+    from rfnet.arguments import SHARE, Parser, one_line, path, whole
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the options and, for `test` and `serve`, what is passed on to pytest or to ComfyUI."""
-    parser = argparse.ArgumentParser(prog="dev.py", description="A product picture goes in, a usable advertising picture comes out.")
+    parser = Parser(prog="dev.py", description="A product picture goes in, a usable advertising picture comes out.")
     commands = parser.add_subparsers(dest="command", required=True)
     add_demo(commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies"))
     add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
@@ -26,48 +34,51 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", metavar="TEXT", help="the scene to paint around it")
     parser.add_argument("--seed", type=whole(0, 2**64 - 1), metavar="N", help="seed of the first attempt (default: the workflow's)")
     parser.add_argument("--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)")
+    parser.add_argument("--out", type=new, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)")
     parser.add_argument("--json", action="store_true", help="print report.json instead of words")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
-    shipped = Path(__file__).resolve().parents[1] / "workflows" / "pocket_demo.json"
+    shipped = workflow("First product ad")
     products = parser.add_mutually_exclusive_group(required=True)
-    products.add_argument("--products", type=Path, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
-    products.add_argument("--split", type=Path, metavar="DIR", help="a split that `pocket render` made")
-    parser.add_argument("--out", type=Path, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
-    parser.add_argument("--workflow", type=Path, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
+    products.add_argument("--products", type=folder, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
+    products.add_argument("--split", type=folder, metavar="DIR", help="a split that `pocket render` made")
+    parser.add_argument("--out", type=new, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
+    parser.add_argument("--workflow", type=file, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
     parser.add_argument("--models", type=folder, metavar="DIR", help="your ComfyUI's models folder, for a workflow with checkpoints of yours")
     parser.add_argument("--draws", type=whole(1, 1000), default=3, metavar="N", help="draws for each product (default: 3)")
-    parser.add_argument("--share", type=float, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)")
+    parser.add_argument("--share", type=SHARE, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)")
     parser.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="seed of the first draw (default: 0)")
 
 
+def new(text: str) -> Path:
+    """A path that may not be there yet."""
+    return Path(path(text))
+
+
+def file(text: str) -> Path:
+    found = new(text)
+    if not os.path.isfile(found):
+        raise argparse.ArgumentTypeError(f"there is no file {one_line(text, 100)}: give the path of a file")
+    return found.resolve()
+
+
 def picture(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {path}: give the path of a picture with transparency")
-    return path.resolve()
+    found = new(text)
+    if not os.path.isfile(found):
+        raise argparse.ArgumentTypeError(f"there is no file {one_line(text, 100)}: give the path of a picture with transparency")
+    return found.resolve()
 
 
 def comfyui(text: str) -> Path:
-    path = folder(text)
-    if not ((path / "main.py").is_file() and (path / "comfy_api" / "latest").is_dir() and (path / "requirements.txt").is_file()):
-        raise argparse.ArgumentTypeError(f"{path} holds no ComfyUI from 0.3.75 on: give the folder in which its main.py lies")
-    return path
+    found = folder(text)
+    if not ((found / "main.py").is_file() and (found / "comfy_api" / "latest").is_dir() and (found / "requirements.txt").is_file()):
+        raise argparse.ArgumentTypeError(f"{one_line(text, 100)} holds no ComfyUI from 0.3.75 on: give the folder in which its main.py lies")
+    return found
 
 
 def folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path}")
-    return path.resolve()
-
-
-def whole(low: int, high: int):
-    def number(text: str) -> int:
-        if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
-        return int(text)
-
-    return number
+    found = new(text)
+    if not os.path.isdir(found):
+        raise argparse.ArgumentTypeError(f"there is no folder {one_line(text, 100)}: give the path of a folder")
+    return found.resolve()

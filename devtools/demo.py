@@ -22,10 +22,10 @@ from ..rfnet.product import PictureError, open_picture
 from .arguments import parse
 from .client import ComfyClient, GraphRefused, write_atomically
 from .comfy import ROOT, ComfyServer, ServerFailed
-from .graph import GraphError, load, titled, to_api
+from .graph import GraphError, load, titled, to_api, workflow
 from .sheet import contact_sheet
 
-WORKFLOW = ROOT / "workflows" / "pocket_demo.json"
+WORKFLOW = workflow("First product ad")
 PRODUCT = ROOT / "pocket" / "demo_product.png"
 PICTURE, PLACED, PROMPT, SAMPLER, RESULT = "Product picture", "Product", "Scene prompt", "Draw until accepted", "Result"
 

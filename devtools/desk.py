@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .comfy import PACK
+from .graph import workflow
 
 NO_BROWSER = "no Chromium here: install one (Debian, Ubuntu: apt install chromium) or run `python -m playwright install chromium` with .venv's Python"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -14,7 +15,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disa
 # A page that shows but what a test does: no tour, no news, nothing kept from the page before.
 QUIET = {
     "Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": False, "Comfy.Notification.ShowVersionUpdates": False, "Comfy.Minimap.Visible": False,
-    "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en", "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+    "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en",
 }  # fmt: skip
 PATIENCE = 120_000  # milliseconds, for a slow machine; every wait ends when what it waits for is there
 READY = "window.app?.graph && app.canvas && app.extensionManager && document.querySelector('#graph-canvas') && !document.querySelector('.p-progressspinner')"
@@ -54,15 +55,34 @@ class Desk:
         self.page.reload(wait_until="domcontentloaded")
         self._loaded()
 
-    def open_template(self, name: str) -> None:
-        """Chooses one of the pack's workflows in the dialog of templates."""
+    def open_template(self, word: str) -> None:
+        """Opens one of the pack's workflows, the one with this in its name, by the calls that the dialog of templates makes; what is open is emptied first."""
+        self.page.evaluate(
+            """async ([pack, name]) => {
+                 app.graph.clear()
+                 const graph = await (await app.api.fetchApi(`/workflow_templates/${pack}/${name}.json`)).json()
+                 await app.loadGraphData(graph, true, true, name, { openSource: 'template' })
+               }""",
+            [PACK, workflow(word).stem],
+        )
+        self.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")
+        self.still()
+
+    def browse(self):
+        """The dialog of templates, with the pack's chosen."""
         self._command("Comfy.BrowseTemplates")
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_text(PACK, exact=True).first.click()
-        dialog.get_by_test_id(f"template-workflow-{name}").click()
-        self.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")
-        self.page.wait_for_function("!document.querySelector('[role=dialog]')")
-        self.fit()
+        return dialog
+
+    def still(self) -> None:
+        """Until the canvas no longer glides to where the front end sends it."""
+        self.page.evaluate(
+            """async () => {
+                 const place = () => JSON.stringify([app.canvas.ds.scale, ...app.canvas.ds.offset])
+                 for (let before; before !== place(); await new Promise((resolve) => setTimeout(resolve, 400))) before = place()
+               }"""
+        )
 
     def open_graph(self, graph: dict) -> None:
         """Opens a workflow as it is saved in a file."""

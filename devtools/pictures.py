@@ -1,7 +1,8 @@
-"""`python -m reliable_ads.devtools.pictures workflow | nodes`: pictures of the real web page of a real ComfyUI.
+"""`python -m reliable_ads.devtools.pictures results | workflow | nodes`: pictures of what a real ComfyUI draws, and of its web page.
 
-`workflow FILE.json` takes the picture that lies beside a workflow, after running it with --run; --vue, --light, --width and --node are for looking at the nodes
-themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. Needs playwright and a Chromium.
+`results` draws the picture that lies beside each shipped workflow: what a run of it gives. `workflow FILE.json --out FILE.png` shows a graph in the page, after running it
+with --run; --vue, --light, --width and --node are for looking at the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png.
+The last two need playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from .client import ComfyClient
 from .comfy import ROOT, ComfyServer
 from .desk import NO_BROWSER, Desk, chromium
+from .graph import load, shipped, titled, to_api
+from .graph import workflow as shipped_as
+from .sheet import contact_sheet
 
 PAGES = ROOT / "web" / "docs"
+STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3}  # workflows that are not run here, and the product that is drawn instead
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
 CORNER, MARGIN, HEAD = (200, 160), 12, 58  # where a node stands on the page, pixels; what is shown around it, and above it: its title and the pack's badge
 PLACE = """(kind) => {
@@ -37,6 +43,43 @@ VIEW = """(offset) => {
 SELECT = "(title) => app.canvas.selectNode(app.graph._nodes.find((node) => node.title === title))"
 
 
+def results(options: Namespace, browser, address: str) -> None:
+    """The picture beside each shipped workflow. In the place of those that need a user's models, or minutes, the small family draws another product."""
+    client = ComfyClient(address)
+    known, products = client.ask("/object_info"), sorted((ROOT / "pocket" / "demo_products").glob("*.png"))
+    for path in shipped():
+        word = next((word for word in STAND_INS if word in path.stem), None)
+        graph = to_api(without_muted(load(shipped_as("Remedies") if word else path)), known)
+        sampler = next(key for key, node in graph.items() if node["class_type"] == "RFCyclicSampler")
+        if word:
+            product = products[STAND_INS[word] % len(products)]
+            graph[titled(graph, "Product picture")]["inputs"]["image"] = client.upload(product.name, product.read_bytes())
+            caption = product.with_suffix(".txt")
+            graph[titled(graph, "Product")]["inputs"]["caption"] = caption.read_text().strip() if caption.is_file() else product.stem.replace("_", " ")
+        shown = client.outputs(graph)
+        images = lambda key: [Image.open(io.BytesIO(client.view(file))) for file in shown[key]["images"]]
+        if "list" in path.stem:
+            picture = grid(images(titled(graph, "Result")))
+        elif "Teach" in path.stem:
+            picture = grid(images(sampler))
+        else:
+            picture = contact_sheet(images(sampler), json.loads(shown[sampler]["report"][0])["attempts"])
+        picture.save(path.with_suffix(".jpg"), quality=88)
+        print(path.with_suffix(".jpg"), picture.size)
+
+
+def without_muted(workflow: dict) -> dict:
+    return {**workflow, "nodes": [node for node in workflow["nodes"] if not node.get("mode")]}
+
+
+def grid(pictures: list, columns: int = 4, side: int = 192) -> Image.Image:
+    """Pictures side by side, four in a row."""
+    whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), (250, 250, 248))
+    for number, picture in enumerate(pictures):
+        whole.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (number % columns * side, number // columns * side))
+    return whole
+
+
 def workflow(options: Namespace, browser, address: str) -> None:
     """The picture of one workflow."""
     settings = {"Comfy.VueNodes.Enabled": options.vue, "Comfy.ColorPalette": "light" if options.light else "dark", "Comfy.Graph.CanvasInfo": False}
@@ -49,7 +92,7 @@ def workflow(options: Namespace, browser, address: str) -> None:
     desk.fit()
     desk.settle()
     picture = Image.open(io.BytesIO(desk.page.screenshot())).convert("RGB")
-    out = options.out or options.file.with_suffix(".jpg")
+    out = options.out
     picture.save(out, **({} if out.suffix == ".png" else {"quality": 85}))
     print(f"{out}: {len(desk.errors)} page errors", *desk.errors, sep="\n")
     desk.close()
@@ -72,10 +115,11 @@ def nodes(options: Namespace, browser, address: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("workflow", help="the picture of one workflow")
+    commands.add_parser("results", help="the picture beside each shipped workflow").set_defaults(take=results)
+    one = commands.add_parser("workflow", help="a picture of one graph")
     one.set_defaults(take=workflow)
     one.add_argument("file", type=Path)
-    one.add_argument("--out", type=Path, help="a .jpg or .png (default: beside the workflow)")
+    one.add_argument("--out", type=Path, required=True, help="a .jpg or .png")
     one.add_argument("--run", dest="run_it", action="store_true", help="run it first")
     one.add_argument("--vue", action="store_true", help="in Vue nodes")
     one.add_argument("--light", action="store_true", help="in the light theme")

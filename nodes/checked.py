@@ -1,4 +1,4 @@
-"""What each node class is wrapped in: its inputs are checked while queueing and before it runs, and its errors reach the user as sentences.
+"""What each node class is wrapped in: inputs are checked while queueing and before it runs; errors are sentences.
 
     @checked(checks={"dataset": dataset_folder}, advanced=("seconds",), aliases=("quality check",))
     class RFLabel(io.ComfyNode): ...
@@ -14,19 +14,24 @@ PACK = __name__.rpartition(".nodes.")[0]
 
 
 class Sentence(ValueError):
-    """What the user is told. ComfyUI shows an error as "module.Class: text", and a custom node's module is a long path, in front of the text; a
-    built-in class is shown without one."""
+    """What the user is told.
+
+    ComfyUI shows an error as "module.Class: text", where a custom node's module is a long path; not so a built-in class.
+    """
 
 
 Sentence.__module__, Sentence.__qualname__ = "builtins", "Reliable Ads"
 
 
-def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), aliases: tuple = (), in_between: bool = False) -> Callable:
+def checked(
+    checks: dict[str, Callable] | None = None, advanced: tuple = (), aliases: tuple = (), in_between: bool = False
+) -> Callable:
     """A decorator of node classes.
 
-    checks: {input: a function of its value that raises a sentence}, for what a list or a range doesn't say; a list of files is then not compared
-    with, since the function's sentence says more. advanced: inputs that few change. aliases: words by which the node is searched for, too.
-    in_between: an output node that no graph ends with; it shows its result again when it comes from the cache, but need not run for itself. The last
+    checks: {input: a function of its value that raises a sentence}, for what a list or a range doesn't say. A list of
+    files is then not compared with, since the function's sentence says more.
+    advanced: inputs that few change. aliases: words by which the node is searched for, too. in_between: an output node
+    that no graph ends with; it shows its result again when it comes from the cache, but need not run for itself. These
     three are used by the ComfyUIs that know them.
     """
 
@@ -62,8 +67,9 @@ def checked(checks: dict[str, Callable] | None = None, advanced: tuple = (), ali
 def check(cls, checks: dict, linked: dict, values: dict) -> None:
     """While queueing: linked is {input: the type of the output}, values are what is written.
 
-    ComfyUI leaves its own checks, which differ between its versions, to a validate_inputs that takes all inputs and input_types. The sentence is
-    raised: one that is returned would be repeated for every input, and left out where newer pages show it first.
+    ComfyUI leaves its own checks, which differ between its versions, to a validate_inputs that takes all inputs and
+    input_types. The sentence is raised: one that is returned would be repeated for every input, and newer pages leave it
+    out of what they show first.
     """
     for name, kind, about, required in inputs_of(cls):
         if name in linked:
@@ -73,7 +79,7 @@ def check(cls, checks: dict, linked: dict, values: dict) -> None:
 
 
 def converted(cls, checks: dict, values: dict) -> dict:
-    """Before running: the values, those that came through links among them, as the node takes them. Raises a sentence."""
+    """Before running: the values, also those that came through links, as the node takes them. Raises a sentence."""
     found = dict(values)
     for name, kind, about, required in inputs_of(cls):
         if name in values and (required or values[name] is not None):
@@ -101,7 +107,7 @@ def inputs_of(cls):
 
 
 def with_sentences(work: Callable):
-    """What `work` gives. What this pack raises becomes a Sentence; all else, a cancel and a full memory among it, stays what it is."""
+    """What `work` gives. What this pack raises becomes a Sentence; a cancel, a full memory and all else stay as they are."""
     try:
         return work()
     except Exception as error:

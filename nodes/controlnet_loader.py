@@ -11,7 +11,6 @@ import comfy.controlnet
 import comfy.model_management
 import folder_paths
 from comfy_api.latest import io
-from safetensors import safe_open
 
 from . import pocket_models
 from .checked import checked
@@ -92,11 +91,11 @@ def kinds(folder: str = "controlnet") -> dict:
 def kind_of(path: str, state: str) -> str:
     """Reads the file's header only; `state` makes the answer forgotten when the file changes."""
     from ..rfft.adapter import FORMAT
+    from ..rfnet.tensors import read_header
 
     try:
-        with safe_open(path, "pt") as file:
-            return ADAPTER if (file.metadata() or {}).get("format") == FORMAT else OTHER
-    except Exception:  # whatever is wrong with it: it is named when it is asked for
+        return ADAPTER if read_header(path, ValueError).metadata.get("format") == FORMAT else OTHER
+    except ValueError:  # whatever is wrong with it: it is named when it is asked for
         return UNREADABLE
 
 

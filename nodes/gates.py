@@ -54,10 +54,10 @@ def profiles() -> dict:
 
 
 def read(path: Path):
-    """Raises rfnet.gates.GateError, OSError."""
+    """Raises rfnet.gates.GateError."""
     from ..rfnet.gates import Profile
 
-    return Profile.from_json(path.read_bytes(), path.name)
+    return Profile.read(path)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What may go into an input: which outputs may be linked to it, and what a value has to be. One place for all nodes.
 
-ComfyUI itself compares the names of types while queueing, in another way in each of its versions, and never looks at what then comes through a
-link. Here a link may also join what means the same (a list of names and COMBO, a text that is in the list, INT and FLOAT), and each value is looked at.
+ComfyUI itself compares the names of types while queueing, in another way in each of its versions, and never looks
+at what then comes through a link. Here a link may also join what means the same (a list of names and COMBO, a text
+that is in the list, INT and FLOAT), and each value is looked at.
 """
 
 import math
@@ -34,16 +35,22 @@ def shown(text: str, longest: int = 60) -> str:
 
 
 def check_link(name: str, kind, about: dict, received) -> None:
-    """Raises Refused where an output of type `received` can't be meant for the input `name`. Types are ComfyUI's; an old node's may be a list of names."""
+    """Raises Refused where an output of type `received` can't be meant for the input `name`.
+
+    Types are ComfyUI's; that of an old node's output may be a list of names.
+    """
     wanted = "COMBO" if isinstance(kind, (list, tuple)) else kind
     if is_names(received):
         options = options_of(kind, about)
-        if wanted == "STRING" or (wanted == "COMBO" and (not received or not options or set(map(str, received)) & set(map(str, options)))):
+        in_common = not received or not options or set(map(str, received)) & set(map(str, options))
+        if wanted == "STRING" or (wanted == "COMBO" and in_common):
             return
-        raise Refused(f"{name} can't take the names that are linked to it ({few(received)}): it takes {takes(wanted, options)}.")
+        needs = f"one of {few(options)}" if wanted == "COMBO" else spoken(wanted)
+        raise Refused(f"{name} can't take the names that are linked to it ({few(received)}): it takes {needs}.")
     also = NAMES if wanted == "COMBO" else ALSO.get(wanted, ())
-    if str(received) != "*" and not (validate_node_input(received, wanted) or any(validate_node_input(received, other) for other in also)):
-        raise Refused(f"{name} can't take a link of type {few([received])}: connect {' or '.join(dict.fromkeys([wanted.replace(',', ' or '), *also]))} to it.")
+    if str(received) != "*" and not any(validate_node_input(received, each) for each in (wanted, *also)):
+        needs = " or ".join(dict.fromkeys([spoken(wanted), *also]))
+        raise Refused(f"{name} can't take a link of type {few([received])}: connect {needs} to it.")
 
 
 def value_of(name: str, kind, about: dict, value, linked: bool = False):
@@ -59,14 +66,14 @@ def value_of(name: str, kind, about: dict, value, linked: bool = False):
         return choice(name, options_of(kind, about), value)
     if value is None or isinstance(value, (str, bytes, int, float)):
         found = "nothing" if value is None else quoted(value)
-        raise Refused(f"{name} got {found}, and needs {wanted.replace(',', ' or ')}: connect an output of that type to it.")
+        raise Refused(f"{name} got {found}, and needs {spoken(wanted)}: connect an output of that type to it.")
     if wanted in ("IMAGE", "MASK", "IMAGE,MASK", "LATENT"):
         check_tensor(name, wanted, value)
     return value
 
 
 def number(name: str, about: dict, value, whole: bool):
-    """An int or a float within the input's bounds. A seed below 0 is the one that torch, and so KSampler, takes it for."""
+    """An int or a float within the input's bounds. A seed below 0 is what torch, and so KSampler, takes it for."""
     found = plain_number(value)
     if found is None or not math.isfinite(found):
         raise Refused(f"{name} is {quoted(value)}, which is no {'whole ' * whole}number.")
@@ -127,16 +134,22 @@ def choice(name: str, options: list, value) -> str:
 
 
 def check_tensor(name: str, wanted: str, value) -> None:
-    samples = value.get("samples") if wanted == "LATENT" and isinstance(value, dict) else value
-    if wanted == "LATENT":
-        good = isinstance(value, dict) and hasattr(samples, "shape")
-    else:
-        good = torch.is_tensor(value) and value.numel() and any(
-            value.ndim == 4 and value.shape[-1] >= 3 if kind == "IMAGE" else 2 <= value.ndim <= 4 for kind in wanted.split(",")
-        )
-    if not good:
+    fits = {"IMAGE": is_image, "MASK": is_mask, "LATENT": is_latent}
+    if not any(fits[kind](value) for kind in wanted.split(",")):
         shape = f"of shape {tuple(value.shape)}" if hasattr(value, "shape") else f"({type(value).__name__})"
-        raise Refused(f"{name} got something {shape}, which is no {wanted.replace(',', ' or ')}: look at the node that made it.")
+        raise Refused(f"{name} got something {shape}, which is no {spoken(wanted)}: look at the node that made it.")
+
+
+def is_image(value) -> bool:
+    return torch.is_tensor(value) and value.ndim == 4 and value.shape[-1] >= 3 and value.numel() > 0
+
+
+def is_mask(value) -> bool:
+    return torch.is_tensor(value) and 2 <= value.ndim <= 4 and value.numel() > 0
+
+
+def is_latent(value) -> bool:
+    return isinstance(value, dict) and hasattr(value.get("samples"), "shape")
 
 
 def options_of(kind, about: dict) -> list:
@@ -148,8 +161,9 @@ def is_names(received) -> bool:
     return isinstance(received, (list, tuple, set, frozenset, dict))
 
 
-def takes(wanted: str, options: list) -> str:
-    return f"one of {few(options)}" if wanted == "COMBO" else wanted.replace(",", " or ")
+def spoken(wanted: str) -> str:
+    """A type as a sentence names it: "IMAGE or MASK"."""
+    return wanted.replace(",", " or ")
 
 
 def few(names, most: int = 6, longest: int = 40) -> str:

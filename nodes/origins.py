@@ -1,8 +1,9 @@
 """Who may ask the label routes: the user's own page, under a name that is surely this machine's.
 
-A page of another site gives itself away by Origin or Sec-Fetch-Site. A page whose name was first resolved to its own server and then to this
-machine (DNS rebinding) does not: for the browser it is the same site. But it can't be called by an IP address, by localhost, or by a name that
-only this machine's network knows; so no other Host is answered, unless the server's owner has named it when starting ComfyUI.
+A page of another site gives itself away by Origin or Sec-Fetch-Site. A page whose name was first resolved to its own
+server and then to this machine (DNS rebinding) does not: for the browser it is the same site. But it can't be called
+by an IP address, by localhost, or by a name that only this machine's network knows; so no other Host is answered,
+unless the server's owner has named it when starting ComfyUI.
 """
 
 import ipaddress
@@ -22,8 +23,8 @@ def why_not(headers, scheme: str) -> str | None:
     host = address_of(f"{scheme}://{hosts[0]}") if len(hosts) == 1 else None
     if host is None or not is_ours(host[1]):
         return (
-            "it asks for a name that may be anybody's: open ComfyUI by its IP address or as localhost. The owner of a server that has a name starts "
-            "it with --enable-cors-header and the page's address, such as https://ads.example.com."
+            "it asks for a name that may be anybody's: open ComfyUI by its IP address or as localhost, or start it with "
+            "--enable-cors-header and the page's address, such as https://ads.example.com."
         )
     if len(origins) > 1 or any(site not in SAME_SITE for site in sites):
         return "it comes from another site than ComfyUI's own page."
@@ -57,5 +58,7 @@ def is_ours(name: str) -> bool:
         return True
     except ValueError:
         machine = socket.gethostname().lower()
-        own = {machine, *(machine.partition(".")[0] + domain for domain in LOCAL_DOMAINS), *(name.strip().lower() for name in args.listen.split(","))}
-        return name == "localhost" or name.endswith(".localhost") or name in own or name == (told() or (None, None))[1]
+        local = (machine.partition(".")[0] + domain for domain in LOCAL_DOMAINS)
+        listening = (each.strip().lower() for each in args.listen.split(","))
+        named = (told() or (None, None))[1]
+        return name == "localhost" or name.endswith(".localhost") or name in (machine, named, *local, *listening)

@@ -22,7 +22,6 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import io
-from safetensors import safe_open
 
 from .checked import checked
 from .edge import CATEGORY
@@ -75,10 +74,11 @@ def pocket_files(key: str) -> list[str]:
 @lru_cache(maxsize=256)
 def holds(key: str, path: str, state: str) -> bool:
     """Reads the file's header only; `state` makes the answer forgotten when the file changes."""
+    from ..rfnet.tensors import read_header
+
     try:
-        with safe_open(path, "pt") as file:
-            return key in file.keys()
-    except Exception:  # an unreadable file is left out of the list here, and named when it is asked for
+        return key in read_header(path, ValueError).tensors
+    except ValueError:  # an unreadable file is left out of the list here, and named when it is asked for
         return False
 
 
@@ -117,15 +117,14 @@ def text_encoder_classes(config: dict) -> tuple[type, type]:
 
 def load_family(checkpoint: str, controlnet: str):
     """Two pocket files → (MODEL, CLIP, VAE, CONTROL_NET). Raises PocketFileError, a sentence with file, fault and remedy."""
-    from ..pocket.ldm import PocketFileError, read_file
+    from ..pocket.ldm import PocketFileError, check_pair, read_file
 
     weights, config = read_file(checkpoint)
     hints, hint_config = read_file(controlnet)
     for path, key, found, kind in ((checkpoint, CHECKPOINT_KEY, weights, "checkpoint"), (controlnet, CONTROLNET_KEY, hints, "ControlNet")):
         if key not in found:
             raise PocketFileError(f"{path} is not a pocket {kind}; choose a file that RF Pocket Models lists as {kind.lower()}")
-    if hint_config["unet"] != config["unet"]:
-        raise PocketFileError(f"{controlnet} was made for another UNet than {checkpoint}; choose two files of the same export")
+    check_pair(checkpoint, config, controlnet, hint_config)
 
     family = PocketSD(comfy.model_detection.detect_unet_config(weights, UNET), config["clip"])
     return load_unet(family, weights), load_text_encoder(family, weights, checkpoint), load_vae(weights), load_controlnet(hints, controlnet)

@@ -1,6 +1,7 @@
-"""Which folders a graph may read: below ComfyUI's input, output and models folders, and below those that the server's owner lists.
+"""Which folders a graph may read: below ComfyUI's input, output and models, and below those that the owner lists.
 
-A graph may come from anywhere, so it must not say where on the disk to look. The list is a text file beside these folders, where no node writes.
+A graph may come from anywhere, so it must not say where on the disk to look. The list is a text file beside these
+folders, where no node writes.
 """
 
 import os
@@ -17,8 +18,11 @@ NETWORK = re.compile(r"[\\/]{2}")  # \\server\share: Windows sends the user's pa
 
 
 def folder_in_reach(name: str, node: str) -> Path:
-    """The folder that a graph names: a path, or a name below ComfyUI's input folder. Symbolic links are followed before it is looked where it lies.
-    Raises ValueError where nothing is named, and where it lies elsewhere."""
+    """The folder that a graph names: a path, or a name below ComfyUI's input folder.
+
+    Symbolic links are followed before it is looked where it lies. Raises ValueError where nothing is named, and where it
+    lies elsewhere.
+    """
     name = name.strip().strip("\"'")  # quotes come with a path that is copied on Windows
     if not name:
         raise ValueError(f'{node} has no folder: write into "folder" where your product cut-outs lie.')
@@ -29,11 +33,11 @@ def folder_in_reach(name: str, node: str) -> Path:
             found.is_dir()  # which fails on what the disk can't name
             if any(found.is_relative_to(root.resolve()) for root in roots()):
                 return found
-    except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long for the disk
+    except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long
         pass
     raise ValueError(
-        f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy the products into input, or write "
-        f"the folder's path as a line into the text file {LIST} in {folder_paths.base_path}"
+        f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy the "
+        f"products into input, or write the folder's path as a line into the text file {LIST} in {folder_paths.base_path}"
     )
 
 
@@ -44,7 +48,7 @@ def roots() -> list[Path]:
 
 
 def listed(base: Path) -> list[str]:
-    """The folders in the owner's list, one a line; # begins a remark. Paths that aren't absolute begin in the list's folder."""
+    """The folders in the owner's list, one a line; # begins a remark. Relative paths begin in the list's folder."""
     path = base / LIST
     try:
         lines = path.read_bytes()[:LARGEST].decode("utf-8-sig").splitlines() if path.is_file() else []

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 
 from ..rfft.names import ldm_key, unet_key
-from ..rfnet.files import write_safetensors
+from ..rfnet.files import quoted, write_safetensors
+from ..rfnet.structured import StructureError, convert, parse_json, shortened
+from ..rfnet.tensors import Header, check_finite, check_floats, open_tensors, read_header
+from .configs import check_config, least_weights
 from .family import SCALE_FACTOR, Pocket, build_controlnet, build_text_encoder, build_unet, build_vae
 
 FORMAT_VERSION = 1
+LARGEST = 1 << 30  # bytes of a file: the family that ships has 28 million
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
 UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
@@ -58,9 +64,9 @@ def from_ldm(module: torch.nn.Module, names: dict[str, str], tensors: dict[str, 
     new_state = {}
     for name, key in names.items():
         if key not in tensors:
-            raise PocketFileError(f"{path}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
+            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
         if tensors[key].numel() != own[name].numel():
-            raise PocketFileError(f"{path}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
+            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
                                   "use a checkpoint and a ControlNet from the same export")
         new_state[name] = tensors[key].reshape(own[name].shape).to(own[name].dtype)
     module.load_state_dict(new_state, strict=False)
@@ -85,29 +91,50 @@ def save_controlnet(path, pocket: Pocket, metadata: dict[str, str] | None = None
 
 def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
     """(tensors, config) of a pocket file; PocketFileError when it is missing, broken, of another model or of a newer format."""
-    from safetensors import SafetensorError, safe_open
-    if not Path(path).is_file():
-        raise PocketFileError(f"{path} does not exist; train it with `pocket train`, or restore the file that came with the project")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {k: file.get_tensor(k) for k in file.keys()}
-    except SafetensorError as error:
-        raise PocketFileError(f"{path} is not a whole safetensors file ({error}); copy or export it again") from error
-    if "pocket" not in metadata:
-        raise PocketFileError(f"{path} is not a pocket file (its metadata has no \"pocket\"); choose pocket_sd or pocket_canny")
-    config = json.loads(metadata["pocket"])
-    if (version := config.pop("format_version", 0)) > FORMAT_VERSION:
-        raise PocketFileError(f"{path} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads")
+    name = quoted(path)[1:-1]
+    header = read_header(path, PocketFileError, f"{name} does not exist; train it with `pocket train`, or restore the file that came with the project", LARGEST, name)
+    if "pocket" not in header.metadata:
+        raise PocketFileError(f"{name} is not a pocket file (its metadata has no \"pocket\"); choose pocket_sd or pocket_canny")
+    config = read_config(header, name)
+    check_floats(header, name, PocketFileError)
+    with open_tensors(path, PocketFileError, name=name) as file:
+        tensors = {k: file.get_tensor(k) for k in file.keys()}
+    check_finite(tensors, name, PocketFileError)
     return tensors, config
+
+
+def read_config(header: Header, name: str) -> dict:
+    """The config in a header's metadata; PocketFileError where it is of a newer format, or no config."""
+    try:
+        config = parse_json(header.metadata["pocket"], 'its "pocket"')
+        if not isinstance(config, dict):
+            raise StructureError(f"it is {shortened(config)}, not a table")
+        version = convert(config.pop("format_version", 0), Annotated[int, Meta(ge=0, le=1_000_000)], "its format_version")
+        if version > FORMAT_VERSION:
+            raise PocketFileError(f"{name} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads")
+        check_config(config)
+        for asked, held in zip(least_weights(config), (header.count(UNET_PREFIX) or header.count("input_blocks."), header.count(TEXT_PREFIX))):
+            if asked > held > 0:
+                raise StructureError("it asks for more weights than the file holds")
+    except StructureError as error:
+        raise PocketFileError(f"{name} has a config that can't be used ({str(error).rstrip('.')[:220]}); copy or export it again") from error
+    return config
+
+
+def check_pair(checkpoint, config: dict, controlnet, hint_config: dict) -> None:
+    """PocketFileError unless a checkpoint's parts, and a ControlNet, belong together."""
+    names = quoted(controlnet)[1:-1], quoted(checkpoint)[1:-1]
+    if hint_config["unet"] != config["unet"]:
+        raise PocketFileError(f"{names[0]} was made for another UNet than {names[1]}; choose two files of the same export")
+    if config["unet"]["context"] != config["clip"]["hidden_size"]:
+        raise PocketFileError(f"the text encoder in {names[1]} does not fit its UNet; copy or export it again")
 
 
 def load_pocket(checkpoint=CHECKPOINT, controlnet=CONTROLNET) -> Pocket:
     """The two files → diffusers' modules, float32, in eval mode, without gradients."""
     tensors, config = read_file(checkpoint)
     hints, hint_config = read_file(controlnet)
-    if hint_config["unet"] != config["unet"]:
-        raise PocketFileError(f"{controlnet} was made for another UNet than {checkpoint}; use two files of the same export")
+    check_pair(checkpoint, config, controlnet, hint_config)
     unet = build_unet(config)
     pocket = Pocket(unet, build_controlnet(unet), build_vae(config), build_text_encoder(config), config)
     maps = key_maps(config, **pocket.parts())

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 
-from ..rfnet.files import write_picture, write_safetensors
+from ..rfnet.files import quoted, write_picture, write_safetensors
+from ..rfnet.structured import StructureError, from_json
+from ..rfnet.tensors import open_tensors
 from .ldm import PocketFileError
 from .muon import Muon
 
@@ -25,16 +30,25 @@ def learning_rate(base: float, step: int, progress: float) -> float:
     return base * min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.01, 0.5 * (1 + math.cos(math.pi * tail)))
 
 
+@dataclass
+class State:
+    """Where a training was when it was saved."""
+
+    name: str
+    step: Annotated[int, Meta(ge=0)]
+    seconds: Annotated[float, Meta(ge=0)]
+    extra: dict
+
+
 def read_state(path) -> tuple[dict, dict[str, torch.Tensor]]:
     """({name, step, seconds, extra}, tensors) of a state file; PocketFileError when it can't be read."""
-    from safetensors import SafetensorError, safe_open
-    if not Path(path).is_file():
-        raise PocketFileError(f"{path} does not exist; run the training that makes it first")
+    name = quoted(path)[1:-1]
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return json.loads((file.metadata() or {})["state"]), {k: file.get_tensor(k) for k in file.keys()}
-    except (SafetensorError, KeyError) as error:
-        raise PocketFileError(f"{path} is no state of a training ({error}); delete it to start anew, or choose another --work folder") from error
+        with open_tensors(path, PocketFileError, f"{name} does not exist; run the training that makes it first", name=name) as file:
+            state = from_json((file.metadata() or {}).get("state", ""), State, "its state")
+            return vars(state), {k: file.get_tensor(k) for k in file.keys()}
+    except StructureError as error:
+        raise PocketFileError(f"{name} is no state of a training ({str(error).rstrip('.')[:200]}); delete it to start anew, or choose another --work folder") from error
 
 
 def read_averages(path, modules: dict[str, torch.nn.Module]) -> dict:

@@ -10,7 +10,7 @@ from ..rfft.schedule import Schedule
 from .family import alphas_cumprod, build_pocket
 from .ldm import Pocket, load_pocket, read_file
 
-SAMPLING = {"size": 128, "sampling_steps": 20, "guidance": 1.5}  # as workflows/pocket_demo.json draws
+SAMPLING = {"size": 128, "sampling_steps": 20, "guidance": 1.5}  # as the first shipped workflow draws
 
 
 def load(checkpoint, controlnet) -> Models:

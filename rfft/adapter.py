@@ -20,12 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..rfnet.files import open_file, write_safetensors
+from ..rfnet.files import open_file, quoted, write_safetensors
+from ..rfnet.structured import shortened
 from .files import opened
 from .names import ldm_name
 
 FORMAT = "reliable-ads/rfft-adapter"
 VERSION = 1
+LARGEST = 1 << 30  # bytes of a file: one of rank 64 for SDXL has a quarter
 LARGEST_ALPHA = 1e6  # usual ones are between 1 and the rank
 PREFIX, UP, DOWN, ALPHA = "rfft.", ".lora_up.weight", ".lora_down.weight", ".alpha"
 
@@ -112,12 +114,12 @@ class Adapter(nn.Module):
         """Take the weights of a file's tensors, every one or none. Raises AdapterError naming `file`."""
         found, mine = updates_of(tensors, file), dict(zip(self.names, self.updates))
         if strange := sorted(found.keys() ^ mine.keys()):
-            raise AdapterError(f'"{file}" was made for another kind of ControlNet (its layers differ, first in {strange[0]}): load it with the base that it names.')
+            raise AdapterError(f'"{file}" was made for another kind of ControlNet (its layers differ, first in {shortened(strange[0])[1:-1]}): load it with the base that it names.')
         for name, update in mine.items():
             up, down, _ = found[name]
             for key, own, new in ((UP, update.up[:, 0], up[:, 0]), (DOWN, update.down[0], down[0])):  # all but the rank, which is the file's own affair
                 if own.shape != new.shape:
-                    raise AdapterError(f'"{file}" was made for another ControlNet ({PREFIX}{name}{key} is for {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names.')
+                    raise AdapterError(f'"{file}" was made for another ControlNet ({shortened(PREFIX + name + key, 100)[1:-1]} is for {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names.')
         for name, update in mine.items():
             up, down, alpha = found[name]
             update.up, update.down = (nn.Parameter(new.to(own).clone(), own.requires_grad) for new, own in ((up, update.up), (down, update.down)))
@@ -129,13 +131,13 @@ def updates_of(tensors: dict, file: str) -> dict:
     modules = sorted({key[len(PREFIX):-len(end)] for key in tensors for end in (UP, DOWN, ALPHA) if key.startswith(PREFIX) and key.endswith(end)})
     missing = sorted({PREFIX + name + end for name in modules for end in (UP, DOWN, ALPHA)} - tensors.keys())
     if missing or not modules:
-        raise AdapterError(f'"{file}" lacks {missing[0] if missing else "every layer"}: it is not a whole RFFT adapter; copy or train it again.')
+        raise AdapterError(f'"{file}" lacks {shortened(missing[0], 100)[1:-1] if missing else "every layer"}: it is not a whole RFFT adapter; copy or train it again.')
     if len(tensors) != 3 * len(modules):
         raise AdapterError(f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was changed by another program; take the original.')
     found = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
     for name, (up, down, alpha) in found.items():
         if fault := fault_of(up, down, alpha):
-            raise AdapterError(f'"{file}" has an update of {name[:100]} that can\'t be used ({fault}): copy or train it again.')
+            raise AdapterError(f'"{file}" has an update of {shortened(name, 100)[1:-1]} that can\'t be used ({fault}): copy or train it again.')
     return found
 
 
@@ -174,12 +176,12 @@ def read_adapter(path, base=None) -> tuple:
     """(tensors, metadata) of an adapter file; refuses every file that isn't one. base: the ControlNet file that it will be used on,
     which has to be the very file that it was trained on. Raises AdapterError."""
     path = Path(path)
-    tensors, metadata = read_file(path, "adapter", "train one with `rfft train`")
+    tensors, metadata = read_file(path, "adapter", "train one with `rfft train`", LARGEST)
     if metadata.get("format") != FORMAT:
         raise AdapterError(f'"{path.name}" is no RFFT adapter{_guess(tensors)}: choose a file that `rfft train` wrote.')
     version = metadata.get("format_version", "")
-    if not version.isdigit() or int(version) > VERSION:
-        raise AdapterError(f'"{path.name}" has format version {version or "unknown"}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.')
+    if not (version.isascii() and version.isdigit() and len(version) < 10) or int(version) > VERSION:
+        raise AdapterError(f'"{path.name}" has format version {shortened(version)[1:-1] or "unknown"}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.')
     if not metadata.get("base_sha256"):
         raise AdapterError(f'"{path.name}" doesn\'t say which ControlNet it belongs to: it was changed by another program; take the original.')
     updates_of(tensors, path.name)
@@ -191,7 +193,7 @@ def read_adapter(path, base=None) -> tuple:
 def check_base(metadata: dict, path, base) -> None:
     """Raises AdapterError unless the ControlNet file `base` is the very one that the adapter file `path` was trained on."""
     if (found := sha256_of(base)) != metadata["base_sha256"]:
-        raise AdapterError(f'"{Path(path).name}" belongs to "{metadata.get("base_name", "another ControlNet")}" (SHA-256 {metadata["base_sha256"][:12]}...), '
+        raise AdapterError(f'"{Path(path).name}" belongs to {quoted(metadata.get("base_name", "another ControlNet"), 60)} (SHA-256 {shortened(metadata["base_sha256"][:12])[1:-1]}...), '
                            f'not to "{Path(base).name}" ({found[:12]}...): choose the ControlNet file that it was trained on.')
 
 
@@ -208,9 +210,9 @@ def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Ad
     return adapter.requires_grad_(False)
 
 
-def read_file(path, kind: str, remedy: str) -> tuple:
-    """(tensors, metadata) of a safetensors file. Raises AdapterError, which calls the file what it was meant to be."""
-    with opened(path, AdapterError, f'the {kind} "{path}" does not exist: check the path, or {remedy}.') as file:
+def read_file(path, kind: str, remedy: str, most: int | None = None) -> tuple:
+    """(tensors, metadata) of a safetensors file of at most `most` bytes. Raises AdapterError, which calls the file what it was meant to be."""
+    with opened(path, AdapterError, f"the {kind} {quoted(path)} does not exist: check the path, or {remedy}.", most) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
 
 
@@ -220,7 +222,7 @@ def sha256_of(path) -> str:
         state = os.stat(path)
         return _sha256(os.fspath(path), state.st_mtime_ns, state.st_size)
     except OSError as error:
-        raise AdapterError(f'the ControlNet file "{path}" can\'t be read ({error}): check the path.') from error
+        raise AdapterError(f"the ControlNet file {quoted(path)} can't be read ({error.strerror or error}): check the path.") from error
 
 
 @lru_cache(maxsize=64)

@@ -5,25 +5,21 @@ import sys
 
 import torch
 
+from ..rfnet.arguments import STRENGTH, path
 from ..rfnet.commands import Commands
 from ..rfnet.config import changes
-from ..rfnet.data import DataError
-from ..rfnet.pictures import PictureError
-from ..rfnet.weights import WeightsError, load_reviewer, read_metadata
-from .adapter import AdapterError, load_adapter
+from ..rfnet.files import check_writable
+from ..rfnet.weights import load_reviewer, read_metadata
+from .adapter import load_adapter
 from .config import ConfigError, TrainConfig, read_config
 from .inputs import briefs, check_result, check_reviewer, open_products
 from .loading import FAMILIES
 from .lora import fold_loras
 from .merge import merge_files
-from .models import ModelError
-
-REFUSALS = (AdapterError, ConfigError, DataError, ModelError, PictureError, WeightsError, OSError, RuntimeError)
-
 
 def main(argv=None, families: dict | None = None) -> int:
     """families: {name: loading.Family} of a caller, beside those of loading.FAMILIES."""
-    return _commands().run(argv, REFUSALS, families={**FAMILIES, **(families or {})})
+    return _commands().run(argv, families={**FAMILIES, **(families or {})})
 
 
 def _commands() -> Commands:
@@ -31,25 +27,25 @@ def _commands() -> Commands:
     command = commands.add
 
     sub = command("train", train, "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.")
-    sub.add_argument("config")
+    sub.add_argument("config", type=path)
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1")
 
     sub = command("estimate", estimate, "How much memory a config's training takes on every rung of the ladder that it climbs where memory runs out; no weights are read but the reviewer's.")
-    sub.add_argument("config")
+    sub.add_argument("config", type=path)
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
 
     sub = command("evaluate", evaluate_command, "Rate, diversity and colours of a config's fixed orders, with an adapter or without.")
-    sub.add_argument("config")
-    sub.add_argument("--adapter", help="file that `rfft train` wrote; without one the base is measured")
-    sub.add_argument("--strength", type=float, default=1.0)
+    sub.add_argument("config", type=path)
+    sub.add_argument("--adapter", type=path, help="file that `rfft train` wrote; without one the base is measured")
+    sub.add_argument("--strength", type=STRENGTH, default=1.0)
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
     sub.add_argument("--json", action="store_true")
 
     sub = command("merge", merge, "Fold adapters into the ControlNet that they were trained on: one full file, in that one's layout.")
-    sub.add_argument("base", help="the ControlNet file")
-    sub.add_argument("adapters", nargs="+")
-    sub.add_argument("--out", required=True, help="file to write, .safetensors")
-    sub.add_argument("--strength", type=float, nargs="+", help="one for each adapter; 1 by default")
+    sub.add_argument("base", type=path, help="the ControlNet file")
+    sub.add_argument("adapters", type=path, nargs="+")
+    sub.add_argument("--out", type=path, required=True, help="file to write, .safetensors")
+    sub.add_argument("--strength", type=STRENGTH, nargs="+", help="one for each adapter; 1 by default")
     return commands
 
 
@@ -95,6 +91,7 @@ def evaluate_command(args) -> None:
 
 
 def merge(args) -> None:
+    check_writable(args.out)
     merge_files(args.base, args.adapters, args.out, args.strength)
     print(f"wrote {args.out}")
 

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
+from msgspec import Meta
+
+from ..rfnet.files import quoted
+from ..rfnet.structured import StructureError, check_fields, convert, refuse_unknown, shortened
 from ..rfnet.textfiles import TextError, read_toml
 from ..rfnet.weights import DEFAULT_WEIGHTS
 from .files import print_of
 from .rollout import Sampling
 
-LOSSES = ("cc", "kl", "none")
-PRECISIONS = ("no", "bf16")
-OPTIMIZERS = ("adamw", "adamw8bit")
+Whole = Annotated[int, Meta(ge=1, le=10**9)]
+Few = Annotated[int, Meta(ge=1, le=1000)]
+Positive = Annotated[float, Meta(gt=0, le=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 PATHS = ("checkpoint", "controlnet", "reviewer", "products", "prompts", "folder")
 NAME = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 class ConfigError(ValueError):
     """A fine-tuning can't begin; the message says what is wrong, where, and what to do."""
+
+
+@dataclass
+class Lora:
+    """A LoRA in kohya's layout, which is folded into the frozen UNet and text encoder."""
+
+    file: Annotated[str, Meta(min_length=1)]
+    strength: Annotated[float, Meta(ge=-100, le=100)] = 1.0
 
 
 @dataclass
@@ -37,63 +51,57 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
-    loras: list = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
+    loras: list[dict] = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
     size: int = 512  # side of the canvas, pixels
-    image_scale: float = 0.72  # share of the canvas that a product takes
+    image_scale: Annotated[float, Meta(gt=0, le=1)] = 0.72  # share of the canvas that a product takes
 
-    steps: int = 200
-    batch: int = 4
-    accumulation: int = 1  # batches per update
-    gradient_steps: int = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
-    last_steps: int = 10  # K: they are drawn among the last K of a rollout
-    loss: str = "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
-    beta: float = 0.05  # how much of it
+    steps: Whole = 200
+    batch: Few = 4
+    accumulation: Few = 1  # batches per update
+    gradient_steps: Few = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
+    last_steps: Few = 10  # K: they are drawn among the last K of a rollout
+    loss: Literal["cc", "kl", "none"] = "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
+    beta: Annotated[float, Meta(ge=0, le=1e6)] = 0.05  # how much of it
     through_maps: bool = True  # whether gradient flows through the reviewer's depth and saliency
-    lr: float = 1e-4
-    warm_up: int = 10  # updates
-    weight_decay: float = 0.0
-    ema: float = 0.99  # decay of the moving average, which is what is evaluated and written
-    rank: int = 16
+    lr: Positive = 1e-4
+    warm_up: Annotated[int, Meta(ge=0, le=10**9)] = 10  # updates
+    weight_decay: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    ema: Annotated[float, Meta(ge=0, le=0.99999)] = 0.99  # decay of the moving average, which is what is evaluated and written
+    rank: Annotated[int, Meta(ge=1, le=4096)] = 16
     checkpointing: bool = True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
-    precision: str = "no"
+    precision: Literal["no", "bf16"] = "no"
     half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
-    optimizer: str = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
-    sampling_steps: int = 40
-    guidance: float = 7.5  # scale of classifier-free guidance; 1 = off
+    sampling_steps: Few = 40
+    guidance: Positive = 7.5  # scale of classifier-free guidance; 1 = off
     rollout_guidance: bool = True  # False: training draws without guidance, at half of the passes; evaluation still has it
-    strength: float = 1.0  # of the ControlNet
+    strength: Positive = 1.0  # of the ControlNet
     null_prompt: str = ""
 
-    evaluate_every: int = 20  # steps
-    evaluation_products: int = 32
-    evaluation_seeds: int = 3  # pictures per product
-    diversity_loss: float = 0.3  # stop when more than this share of the diversity is gone while the rate has risen
-    save_every: int = 5  # steps
-    minimum_ap: float = 0.75  # a reviewer below this average precision teaches its own mistakes
+    evaluate_every: Whole = 20  # steps
+    evaluation_products: Whole = 32
+    evaluation_seeds: Annotated[int, Meta(ge=2, le=1000)] = 3  # pictures per product
+    diversity_loss: Share = 0.3  # stop when more than this share of the diversity is gone while the rate has risen
+    save_every: Whole = 5  # steps
+    minimum_ap: Share = 0.75  # a reviewer below this average precision teaches its own mistakes
     force: bool = False  # use it all the same
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch", "accumulation", "gradient_steps", "last_steps", "rank", "sampling_steps", "evaluate_every", "evaluation_products", "save_every"):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be a whole number of at least 1.")
-        for name in ("lr", "guidance", "strength", "image_scale"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be more than 0.")
-        for name, low, high in (("beta", 0, float("inf")), ("ema", 0, 0.99999), ("diversity_loss", 0, 1), ("evaluation_seeds", 2, 1000), ("minimum_ap", 0, 1)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be between {low} and {high}.")
-        for name, choices in (("loss", LOSSES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f'{name} is "{getattr(self, name)}": use one of {", ".join(choices)}.')
+        try:
+            check_fields(self)
+        except StructureError as error:
+            raise ConfigError(str(error)) from error
         if self.gradient_steps > min(self.last_steps, self.sampling_steps):
             raise ConfigError(f"gradient_steps is {self.gradient_steps}, but there are only {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps.")
         if self.half_base and self.precision != "bf16":
             raise ConfigError(f'half_base keeps networks in bfloat16, and precision is "{self.precision}": set precision = "bf16" too, or half_base = false.')
-        for lora in self.loras:
-            if not (isinstance(lora, dict) and isinstance(lora.get("file"), str) and isinstance(lora.get("strength", 1.0), (int, float)) and set(lora) <= {"file", "strength"}):
-                raise ConfigError(f'the LoRA {lora} can\'t be used: write loras = [{{file = "style.safetensors", strength = 0.8}}].')
+        for number, lora in enumerate(self.loras):
+            try:
+                convert(lora, Lora, f"loras[{number}]")
+            except StructureError as error:
+                raise ConfigError(f'the LoRA can\'t be used ({str(error).rstrip(".")}): write loras = [{{file = "style.safetensors", strength = 0.8}}].') from error
         if self.size % 8 or not 64 <= self.size <= 4096:
             raise ConfigError(f"size is {self.size}: it must be a multiple of 8 between 64 and 4096.")
         if not NAME.fullmatch(self.name):
@@ -144,17 +152,18 @@ def read_config(path, **changes) -> TrainConfig:
     values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
     if isinstance(values.get("loras"), list):
         values["loras"] = [{**lora, "file": str(path.parent / lora["file"])} if isinstance(lora, dict) and isinstance(lora.get("file"), str) else lora for lora in values["loras"]]
-    return config_of({**values, **{name: value for name, value in changes.items() if value is not None}}, f'the config "{path}"')
+    return config_of({**values, **{name: value for name, value in changes.items() if value is not None}}, f"the config {quoted(path)}")
 
 
 def config_of(values: dict, source: str) -> TrainConfig:
     """A TrainConfig of these values; messages call them what `source` says. Raises ConfigError, which names what is wrong."""
-    known = {entry.name for entry in fields(TrainConfig)}
-    if unknown := sorted(set(values) - known):
-        raise ConfigError(f'{source}: unknown keys: {", ".join(unknown)}. Known are {", ".join(sorted(known))}.')
+    try:
+        refuse_unknown(values, TrainConfig, source)
+    except StructureError as error:
+        raise ConfigError(str(error)) from error
     if missing := [entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values]:
         raise ConfigError(f'{source} lacks {", ".join(missing)}: name it there or with --set.')
     try:
         return TrainConfig(**values)
-    except (TypeError, ConfigError) as error:
+    except ConfigError as error:
         raise ConfigError(f"{source} can't be used: {error}") from error

@@ -4,26 +4,21 @@ import hashlib
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..rfnet.files import open_file
+from ..rfnet.files import open_file, quoted
+from ..rfnet.tensors import open_tensors
 
 BLOCKS, BLOCK = 256, 1 << 14
 
 
 @contextmanager
-def opened(path, error: type, missing: str):
-    """The open file, as safetensors gives it. Raises `error`: with the sentence `missing` where no file is, and where it is no whole .safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
+def opened(path, error: type, missing: str, most: int | None = None):
+    """The open file, as safetensors gives it. Raises `error`: with the sentence `missing` where no file is, and where it is no whole .safetensors file,
+    or one of more than `most` bytes."""
     path = Path(path)
-    if not path.is_file():
-        raise error(missing)
-    if path.suffix != ".safetensors":
-        raise error(f'"{path.name}" is no .safetensors file: other formats can run code when they are opened; convert it first.')
-    try:
-        with safe_open(path, "pt") as file:
-            yield file
-    except (SafetensorError, OSError) as cause:
-        raise error(f'"{path.name}" is cut short or is no safetensors file ({cause}): copy or download it again.') from cause
+    if path.suffix != ".safetensors" and path.exists():
+        raise error(f"{quoted(path.name)} is no .safetensors file: other formats can run code when they are opened; convert it first.")
+    with open_tensors(path, error, missing, most) as file:
+        yield file
 
 
 def print_of(path) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..rfnet.files import write_safetensors
+from ..rfnet.files import quoted, write_safetensors
+from ..rfnet.structured import shortened
+from ..rfnet.tensors import check_finite
 from .adapter import DOWN, PREFIX, AdapterError, check_base, delta, read_adapter, read_file, sha256_of, updates_of
 from .names import layers_of, ldm_name
 
@@ -54,7 +56,7 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
             update = delta(*parts)
             if module not in names or base[names[module]].shape != update.shape:
                 shape = tuple(base[names[module]].shape) if module in names else "no such layer"
-                raise AdapterError(f'"{file}" does not fit "{base_file}" ({module}: {tuple(update.shape)} and {shape}): choose the ControlNet that it was trained on.')
+                raise AdapterError(f'"{file}" does not fit "{base_file}" ({shortened(module)[1:-1]}: {tuple(update.shape)} and {shape}): choose the ControlNet that it was trained on.')
             if strength:
                 sums[module] = sums.get(module, 0) + strength * update
     for module, total in sums.items():
@@ -77,13 +79,14 @@ def fold(base, adapters: list) -> tuple:
     base, read = Path(base), []
     tensors, metadata = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
     weight_names(tensors, base.name)
+    check_finite(tensors, quoted(base.name), AdapterError)
     for path, strength in adapters:
         path = Path(path)
         values, about = read_adapter(path)
         families = family_of(values), family_of(tensors)
         if all(families) and families[0] != families[1]:
             raise AdapterError(f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of {families[1]}: '
-                               f'choose the ControlNet that it was trained on, "{about.get("base_name", "unknown")}".')
+                               f'choose the ControlNet that it was trained on, {quoted(about.get("base_name", "unknown"), 60)}.')
         check_base(about, path, base)
         read.append((path.name, values, strength, about))
     if read:

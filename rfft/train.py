@@ -16,8 +16,10 @@ from pathlib import Path
 
 import torch
 
-from ..rfnet.files import write_picture, write_safetensors
+from ..rfnet.files import quoted, write_picture, write_safetensors
 from ..rfnet.processes import accelerator
+from ..rfnet.structured import shortened
+from ..rfnet.tensors import open_tensors
 from .adapter import Adapter, save_adapter, sha256_of
 from .config import ConfigError, TrainConfig
 from .evaluate import EVALUATION_SEEDS, evaluate, front, triples
@@ -27,6 +29,7 @@ from .models import Models, Passes
 from .objective import objective
 from .rollout import Batch, Order, chosen_steps, prepare, rollout
 
+PLACE = ("step", "updates", "broken", "seconds", "history", "losses", "stopped")  # what a state says besides tensors
 BROKEN_UPDATES = 3  # in a row, before a run gives up
 
 
@@ -314,7 +317,7 @@ class Run:
             tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in values.items()}
         if self.pictures_before is not None:
             tensors["pictures_before"] = self.pictures_before
-        place = {key: getattr(self, key) for key in ("step", "updates", "broken", "seconds", "history", "losses", "stopped")}
+        place = {key: getattr(self, key) for key in PLACE}
         tensors = {key: value.detach().to("cpu", copy=True) for key, value in tensors.items()}
         return tensors, json.dumps({**place, "passes": asdict(self.passes), "climbed": self.climb.climbed})
 
@@ -331,6 +334,8 @@ class Run:
         values = json.loads(place)
         self.passes = Passes(**values.pop("passes"))
         self.climb.go_on(values.pop("climbed", []))
+        if values.keys() != set(PLACE):
+            raise ValueError("its place is none")
         for key, value in values.items():
             setattr(self, key, value)
         self.pictures_before = tensors.get("pictures_before")
@@ -346,16 +351,17 @@ class Run:
             if state_file.exists():
                 raise ConfigError(f'"{state_file}" is not at hand for every process: copy it to the other machines, or delete it to start anew.')
             return
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(state_file, "pt") as file:
-                metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
-        except SafetensorError as error:
-            raise ConfigError(f'"{state_file}" is no state of a fine-tuning ({error}): delete it to start anew.') from error
+        with open_tensors(state_file, ConfigError) as file:
+            metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
         if metadata.get("identity") != self.identity:
             raise ConfigError(f'"{state_file}" belongs to a run with other settings, products or models: delete it to start anew, or choose another name.')
-        self._restore(tensors, metadata["place"])
+        try:
+            self._restore(tensors, metadata["place"])
+        except torch.cuda.OutOfMemoryError:
+            raise  # the file is not to blame
+        except Exception as error:  # a damaged state trips whatever meets it first
+            reason = shortened(str(error), 150)[1:-1] or type(error).__name__
+            raise ConfigError(f"{quoted(state_file)} is a damaged state of a fine-tuning ({reason}): delete it to start anew.") from error
         if self.stopped and not self._dull():  # diversity_loss was raised: what was too dull to keep may be the best
             self.stopped = ""
             if self.first and self.best() == len(self.history) - 1:

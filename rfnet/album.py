@@ -21,8 +21,10 @@ from pathlib import Path
 
 from .album_page import page_of
 from .files import open_file, plain, write_picture, write_text
+from .structured import parse_json
 from .textfiles import read_text
 
+LIMIT, LIST_LIMIT = 1 << 20, 15 << 20  # bytes of a row, and of the list
 THUMBNAIL = 256  # pixels on the longer side of an attempt as it is kept
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # what reading any file as ours can raise
 
@@ -205,7 +207,7 @@ def _is_whole(path: Path) -> bool:
 def _row(path: Path) -> Row | None:
     """The row in a file; None where it is damaged, or another's."""
     try:
-        row = json.loads(read_text(path))
+        row = parse_json(read_text(path, LIMIT), path.name)
         report, pictures, thumbnails = row["report"], row["pictures"], row["thumbnails"]
         if row["key"] != path.stem or not all(plain(name) for name in (*pictures, *thumbnails)) or len(thumbnails) != len(report["attempts"]):
             return None
@@ -236,7 +238,7 @@ def _measured(number) -> float:
 def _list(path: Path) -> tuple[list, dict]:
     """(keys, {file: reason}) of list.json, empty where it is damaged or not there."""
     try:
-        about = json.loads(read_text(path))
+        about = parse_json(read_text(path, LIST_LIMIT), path.name)
         return [_clean(entry["key"]) for entry in about["entries"]], {_clean(file): _clean(reason) for file, reason in about["broken"].items()}
     except DAMAGED:
         return [], {}

@@ -35,7 +35,7 @@ p a { color: inherit; }
 
 def page_of(name: str, rows: list, to_do: int, broken: dict) -> str:
     """The page of an album of this name. rows: rfnet.album.Row of each entry that is done; to_do: how many are not; broken: {file: reason}."""
-    faults = "".join(f"<li>{escape(file)}: {escape(reason)}</li>" for file, reason in broken.items())
+    faults = "".join(f"<li><bdi>{escape(file)}</bdi>: {escape(reason)}</li>" for file, reason in broken.items())
     faults = f"<h2>Product files that can't be used</h2>\n<ul>{faults}</ul>\n" if faults else ""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -76,7 +76,7 @@ def _entry(row) -> str:
     seed = row.seed if row.returned is None else row.tried[row.returned].seed
     return (
         f'<article class="entry" id="{escape(row.key)}">\n<div class="result">{_result(row)}</div>\n'
-        f'<div><h2>{escape(row.caption or row.file)}</h2>{verdict}{prompt}<p class="faint">{escape(row.file)} · seed {seed}</p><p class="faint">{cost}</p></div>\n'
+        f'<div><h2>{escape(row.caption or row.file)}</h2>{verdict}{prompt}<p class="faint"><bdi>{escape(row.file)}</bdi> · seed {seed}</p><p class="faint">{cost}</p></div>\n'
         f"<ol>{''.join(_attempt(number, tried) for number, tried in enumerate(row.tried, 1))}</ol>\n</article>\n"
     )
 

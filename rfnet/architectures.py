@@ -2,13 +2,22 @@
 
 import importlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from .structured import from_json, shortened
 
 IMAGES = ("product", "generated", "depth", "saliency")
 INPUTS = IMAGES + ("caption",)
 MAPS = ("depth", "saliency")
 VIEW = ("image_size", "map_size", "map_encoder")  # settings in which a reviewer may differ from the one that it was trained on from
 OPEN_CLIP = "open_clip/"  # prefix of the towers that open_clip builds
+Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_./-]+\Z")]
+MOST_TOKENS = 64  # on a side
+Side = Annotated[int, Meta(ge=16, le=1024)]
+Layers = Annotated[int, Meta(ge=1, le=32)]
 
 
 class ArchitectureError(RuntimeError):
@@ -22,32 +31,43 @@ class RFNetConfig:
     inputs: what the network sees, so that an ablation is a config. All sizes in pixels, of squares; strides in pixels per token.
     """
 
-    backbone: str = "tf_efficientnet_lite0"  # image encoder: a timm name, or open_clip/NAME
-    stride: int = 16  # which feature map of the backbone becomes tokens
-    image_size: int = 160
-    map_size: int = 64  # of depth and saliency
-    map_encoder: str = "shared"  # "shared": the image encoder reads them, too (the paper); "stem": a few convolutions of their own, whose tokens lie on the generated picture's
-    width: int = 128
-    heads: int = 8
-    filter_layers: int = 1  # N1 of the paper
-    fusion_layers: int = 3  # N2 of the paper
-    text: str = "small"  # "small": a transformer that starts from nothing; "roberta"; or open_clip/NAME, which brings its own sizes
-    text_width: int = 64
-    text_layers: int = 2
-    text_heads: int = 4
-    vocabulary: int = 49408  # CLIP's; RoBERTa's has 50265 entries
-    context: int = 32  # caption tokens, begin and end included; longer captions are cut
-    inputs: tuple = INPUTS
+    backbone: Name = "tf_efficientnet_lite0"  # image encoder: a timm name, or open_clip/NAME
+    stride: Annotated[int, Meta(ge=1, le=64)] = 16  # which feature map of the backbone becomes tokens
+    image_size: Side = 160
+    map_size: Side = 64  # of depth and saliency
+    map_encoder: Literal["shared", "stem"] = "shared"  # "shared": the image encoder reads them, too (the paper); "stem": a few convolutions of their own, whose tokens lie on the generated picture's
+    width: Annotated[int, Meta(ge=1, le=1024)] = 128
+    heads: Annotated[int, Meta(ge=1, le=64)] = 8
+    filter_layers: Annotated[int, Meta(ge=0, le=32)] = 1  # N1 of the paper
+    fusion_layers: Layers = 3  # N2 of the paper
+    text: Name = "small"  # "small": a transformer that starts from nothing; "roberta"; or open_clip/NAME, which brings its own sizes
+    text_width: Annotated[int, Meta(ge=1, le=1280)] = 64
+    text_layers: Layers = 2
+    text_heads: Annotated[int, Meta(ge=1, le=64)] = 4
+    vocabulary: Annotated[int, Meta(ge=1, le=65_536)] = 49408  # CLIP's; RoBERTa's has 50265 entries
+    context: Annotated[int, Meta(ge=3, le=512)] = 32  # caption tokens, begin and end included; longer captions are cut
+    inputs: tuple[str, ...] = INPUTS
 
     def __post_init__(self):
         object.__setattr__(self, "inputs", tuple(self.inputs))
         unknown = set(self.inputs) - set(INPUTS)
         if unknown or not set(self.inputs) & set(IMAGES):
-            raise ValueError(f"inputs are {self.inputs}: name at least one image, out of {', '.join(INPUTS)}.")
+            raise ValueError(f"inputs are {shortened(', '.join(map(str, self.inputs)))}: name at least one image, out of {', '.join(INPUTS)}.")
         if self.map_encoder not in ("shared", "stem") or self.map_encoder == "stem" and self.map_size != self.image_size:
             raise ValueError(f'map_encoder is "{self.map_encoder}" and map_size {self.map_size}: choose shared, or stem with map_size={self.image_size}, as large as the picture.')
         if not (self.text in ("small", "roberta") or self.text.startswith(OPEN_CLIP)):
-            raise ValueError(f'text is "{self.text}": choose small, roberta or {OPEN_CLIP}NAME.')
+            raise ValueError(f'text is {shortened(self.text)}: choose small, roberta or {OPEN_CLIP}NAME.')
+        if max(self.image_size, self.map_size) > MOST_TOKENS * self.stride or self.image_size < self.stride:
+            raise ValueError(f"image_size is {self.image_size} and map_size {self.map_size} at stride {self.stride}: choose 1 to {MOST_TOKENS} tokens on a side.")
+        for width, heads in (("width", "heads"), ("text_width", "text_heads")):
+            if getattr(self, width) % getattr(self, heads):
+                raise ValueError(f"{width} is {getattr(self, width)} and {heads} {getattr(self, heads)}: choose a {width} that its {heads} divide evenly.")
+
+    @property
+    def own_weights(self) -> int:
+        """About how many weights its own parts have, the towers that are built by name left out."""
+        text = self.vocabulary * self.text_width + 12 * self.text_layers * self.text_width ** 2 if self.reads_captions and not self.text.startswith(OPEN_CLIP) else 0
+        return 8 * (self.fusion_layers + self.filter_layers * self.reads_captions // 2) * self.width ** 2 + text + (self.image_size // self.stride) ** 2 * self.width
 
     @property
     def reads_captions(self) -> bool:
@@ -59,12 +79,9 @@ class RFNetConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "RFNetConfig":
-        """ValueError on keys that this version doesn't know: a silently dropped setting builds another network."""
-        values = json.loads(text)
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise ValueError(f"the config has unknown keys: {', '.join(unknown)}.")
-        return cls(**values)
+        """Raises structured.StructureError, a ValueError, on anything else than to_json writes, keys that this version doesn't know among it: a
+        silently dropped setting builds another network."""
+        return from_json(text, cls, "it")
 
 
 ARCHITECTURES = {
@@ -87,7 +104,7 @@ def architecture(name_or_config) -> RFNetConfig:
     if isinstance(name_or_config, RFNetConfig):
         return name_or_config
     if name_or_config not in ARCHITECTURES:
-        raise ArchitectureError(f'there is no architecture "{name_or_config}": choose {", ".join(ARCHITECTURES)}, or give an RFNetConfig.')
+        raise ArchitectureError(f'there is no architecture {shortened(name_or_config)}: choose {", ".join(ARCHITECTURES)}, or give an RFNetConfig.')
     return ARCHITECTURES[name_or_config]
 
 

@@ -1,31 +1,48 @@
 """`rfnet train | maps | evaluate | calibrate | blend | review`: one command each, errors as one sentence and exit status 1."""
 
-import argparse
 import json
+import os
 import sys
 from glob import glob
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import torch
 
-from .commands import Commands
+from .arguments import COUNT, SEED, SHARE, WORKERS, decimal, path, whole
+from .commands import Commands, sentence
 from .data import DataError
-from .files import quoted, write_text
+from .files import check_writable, quoted, write_text
 from .labels import LABELS
 from .map_sources import BUILTIN
 from .pictures import PictureError, open_picture
 from .product import Product, place
-from .reviewer import ReviewError
 from .risks import ACCEPT, RISKS, UNITS, parse_risks
 from .sources import open_samples
+from .structured import StructureError, convert, parse_json
 from .textfiles import TextError, read_text
-from .weights import DEFAULT_WEIGHTS, WeightsError, blend, change_metadata, load_networks, load_reviewer
+from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_networks, load_reviewer
 
 INDEX_LIMIT = 1 << 30  # bytes
+SIDE = whole(16, 1024)  # of maps, pixels
+RISK = decimal(1e-6, 0.999999)
+SCALE = decimal(0.01, 1)  # as nodes have it
+
+
+class Row(msgspec.Struct):
+    """A line of an index, which may hold more."""
+
+    image: Annotated[str, msgspec.Meta(min_length=1)]
+    product: Annotated[str, msgspec.Meta(min_length=1)]
+    caption: str | None = None
+
+
+ROW = Row.__struct_fields__
 
 
 def main(argv=None) -> int:
-    return _commands().run(argv, (PictureError, ReviewError, WeightsError, DataError, OSError, RuntimeError))
+    return _commands().run(argv)
 
 
 def _commands() -> Commands:
@@ -33,78 +50,74 @@ def _commands() -> Commands:
     command = commands.add
 
     sub = command("train", train, "Train a reviewer as a TOML file says; run it again after an interruption and it goes on.")
-    sub.add_argument("config", help="such as rfnet/configs/compact.toml")
-    sub.add_argument("--train", nargs="+", help="in the place of the config's: folders of shards, tables, folders of RF1M")
-    sub.add_argument("--val", nargs="+")
-    sub.add_argument("--out", help="weights file to write, .safetensors")
+    sub.add_argument("config", type=path, help="such as rfnet/configs/compact.toml")
+    sub.add_argument("--train", type=path, nargs="+", help="in the place of the config's: folders of shards, tables, folders of RF1M")
+    sub.add_argument("--val", type=path, nargs="+")
+    sub.add_argument("--out", type=path, help="weights file to write, .safetensors")
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other key of the config, such as epochs=2 seed=1")
 
     sub = command("maps", maps, "Compute depth and saliency of a data set once, for training and evaluation; run it again after an interruption and it goes on.")
-    sub.add_argument("--data", required=True, help="folder of one split, a table, or a folder of RF1M")
-    sub.add_argument("--out", required=True, help="folder to write, which train_maps, val_maps and --maps name")
-    sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS), help="reviewer whose own estimator is used where no other is given")
-    sub.add_argument("--depth", help="folder of a DPT or Depth-Anything model")
-    sub.add_argument("--saliency", help=".onnx file of U2-Net or BiRefNet")
-    sub.add_argument("--size", type=int, default=128, help="side of the maps, pixels")
-    sub.add_argument("--workers", type=int, default=0, help="processes that decode pictures")
+    sub.add_argument("--data", type=path, required=True, help="folder of one split, a table, or a folder of RF1M")
+    sub.add_argument("--out", type=path, required=True, help="folder to write, which train_maps, val_maps and --maps name")
+    sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS), help="reviewer whose own estimator is used where no other is given")
+    sub.add_argument("--depth", type=path, help="folder of a DPT or Depth-Anything model")
+    sub.add_argument("--saliency", type=path, help=".onnx file of U2-Net or BiRefNet")
+    sub.add_argument("--size", type=SIDE, default=128, help="side of the maps, pixels")
+    sub.add_argument("--workers", type=WORKERS, default=0, help="processes that decode pictures")
 
     sub = command("evaluate", evaluate, "Scores of a weights file on one split, with 95 %% bootstrap intervals by product.")
-    sub.add_argument("weights", nargs="?", default=str(DEFAULT_WEIGHTS))
-    sub.add_argument("--data", required=True, help="folder of one split, such as DATA/test, a table, or a folder of RF1M")
-    sub.add_argument("--maps", help="folder of `rfnet maps`, for weights that were trained on such")
-    sub.add_argument("--threshold", type=float, help="accept from this p(available); by default the weights' own")
-    sub.add_argument("--limit", type=int)
-    sub.add_argument("--out", help="folder for report.json, reliability.png, confusion.png and precision_recall.png")
+    sub.add_argument("weights", type=path, nargs="?", default=str(DEFAULT_WEIGHTS))
+    sub.add_argument("--data", type=path, required=True, help="folder of one split, such as DATA/test, a table, or a folder of RF1M")
+    sub.add_argument("--maps", type=path, help="folder of `rfnet maps`, for weights that were trained on such")
+    sub.add_argument("--threshold", type=SHARE, help="accept from this p(available); by default the weights' own")
+    sub.add_argument("--limit", type=COUNT)
+    sub.add_argument("--out", type=path, help="folder for report.json, reliability.png, confusion.png and precision_recall.png")
     sub.add_argument("--json", action="store_true")
 
     sub = command("calibrate", calibrate, "Fit a reviewer's temperature and certify its accept thresholds for stated risks, on labelled pictures of products that it never saw.")
-    sub.add_argument("weights")
-    sub.add_argument("--data", required=True, help="folder of one split, with as many bad pictures among the good as the reviewer will meet")
-    sub.add_argument("--maps", help="folder of `rfnet maps`, for weights that were trained on such")
-    sub.add_argument("--out", help="weights file to write; by default the same file")
-    sub.add_argument("--risk", type=_risk, nargs="+", default=RISKS, help="share of bad ones among the accepted, such as 0.05")
+    sub.add_argument("weights", type=path)
+    sub.add_argument("--data", type=path, required=True, help="folder of one split, with as many bad pictures among the good as the reviewer will meet")
+    sub.add_argument("--maps", type=path, help="folder of `rfnet maps`, for weights that were trained on such")
+    sub.add_argument("--out", type=path, help="weights file to write; by default the same file")
+    sub.add_argument("--risk", type=RISK, nargs="+", default=RISKS, help="share of bad ones among the accepted, such as 0.05")
     sub.add_argument("--unit", choices=UNITS, default="product", help="what counts as one independent draw: a product's first accepted picture, or, weaker, every picture")
     sub.add_argument("--about", default="", metavar="TEXT", help='what the pictures are, such as "photographs of cosmetics by SDXL": a certificate holds for such ones, and says so')
     sub.add_argument("--keep-temperature", action="store_true", help="certify only, and leave every probability as it is")
-    sub.add_argument("--seed", type=int, default=0, help="which products fall into which half, and the order of their pictures")
+    sub.add_argument("--seed", type=SEED, default=0, help="which products fall into which half, and the order of their pictures")
     sub.add_argument("--json", action="store_true")
 
     sub = command("blend", blend_two, "A reviewer between one and another that was trained on from it: most of what that one learned, more of what the first knew.")
-    sub.add_argument("before")
-    sub.add_argument("after")
-    sub.add_argument("--share", type=float, default=0.5, help="how far from the first to the second, 0 to 1; choose it on validation data")
-    sub.add_argument("--out", required=True, help="weights file to write, .safetensors")
+    sub.add_argument("before", type=path)
+    sub.add_argument("after", type=path)
+    sub.add_argument("--share", type=SHARE, default=0.5, help="how far from the first to the second, 0 to 1; choose it on validation data")
+    sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
 
     sub = command("review", review, "Verdicts on generated images of one product, or of an index of them.")
-    sub.add_argument("images", nargs="*")
-    sub.add_argument("--product", help="product cut-out with transparency")
+    sub.add_argument("images", type=path, nargs="*")
+    sub.add_argument("--product", type=path, help="product cut-out with transparency")
     sub.add_argument("--caption", default="", help="what is sold")
-    sub.add_argument("--index", help='.jsonl with lines of {"image", "product", "caption"}, paths relative to it')
-    sub.add_argument("--image-scale", type=float, help="the image_scale it was placed with; by default 0.72, or its own place where product and image have one size")
-    sub.add_argument("--threshold", type=float)
+    sub.add_argument("--index", type=path, help='.jsonl with lines of {"image", "product", "caption"}, paths relative to it')
+    sub.add_argument("--image-scale", type=SCALE, help="the image_scale it was placed with; by default 0.72, or its own place where product and image have one size")
+    sub.add_argument("--threshold", type=SHARE)
     sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
-    sub.add_argument("--weights", default=str(DEFAULT_WEIGHTS))
+    sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS))
     sub.add_argument("--json", nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
     return commands
-
-
-def _risk(text: str) -> float:
-    risk = float(text)
-    if not 0 < risk < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share between 0 and 1, such as 0.05")
-    return risk
 
 
 def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    run = Run(read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out))
+    config = read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out)
+    check_writable(config.out)
+    run = Run(config)
     run()
     args.status = 1 if run.damaged else 0
 
 
 def blend_two(args) -> None:
+    check_writable(args.out)
     blend(args.before, args.after, args.share, args.out)
     print(f"wrote {args.out}; its temperature is 1: `rfnet calibrate` fits it")
 
@@ -115,6 +128,7 @@ def maps(args) -> None:
     from .bulk_maps import precompute_maps
     from .map_sources import open_maps
 
+    check_writable(Path(args.out) / "maps.json")
     estimator = open_maps(load_networks(args.weights)[1], args.depth, args.saliency)
     samples = open_samples(args.data, args.size)
     summary = precompute_maps(samples, estimator, args.out, args.size, progress=lambda chunks: tqdm(chunks, desc="maps", unit="chunk"), name=estimator.name, workers=args.workers)
@@ -130,6 +144,8 @@ def evaluate(args) -> None:
     from .evaluate import curves, score, write_report
     from .metrics import table, without_nan
 
+    if args.out:
+        check_writable(Path(args.out) / "report.json")
     scenes, logits, metadata = _logits(args, args.limit)
     threshold, temperature = float(metadata["threshold"]) if args.threshold is None else args.threshold, float(metadata["temperature"])
     report = score(logits, scenes, temperature, threshold, risks=parse_risks(metadata.get("risks", "{}")))
@@ -145,6 +161,7 @@ def calibrate(args) -> None:
     from .evaluate import score
     from .metrics import without_nan
 
+    check_writable(args.out or args.weights)
     scenes, logits, metadata = _logits(args)
     if scenes.fingerprint == metadata.get("data_fingerprint"):
         raise DataError(f'"{args.data}" is what these weights were trained on: give labelled pictures of products that they never saw.')
@@ -182,7 +199,9 @@ def _logits(args, limit=None):
 
 def review(args) -> None:
     if isinstance(args.json, str) and not args.json.endswith(".json"):
-        raise PictureError(f'"{args.json}" after --json is no name of a .json file: give one, or put --json last.')
+        raise PictureError(f'{quoted(args.json)} after --json is no name of a .json file: give one, or put --json last.')
+    if isinstance(args.json, str):
+        check_writable(path(args.json))
     reviewer, lines, rows = load_reviewer(args.weights), list(_lines(args)), []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
@@ -209,7 +228,7 @@ def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> d
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
-        verdict = {"error": str(error)}
+        verdict = {"error": sentence(error)}
     return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
 
 
@@ -242,24 +261,22 @@ def _lines(args):
         if not args.images or not args.product:
             raise PictureError("nothing to review: give images and --product FILE, or --index FILE.jsonl.")
         Product.from_picture(args.product)  # what is wrong with it would be wrong with every image
-        images = [image for given in args.images for image in ([given] if Path(given).exists() else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
+        images = [image for given in args.images for image in ([given] if os.path.exists(given) else sorted(glob(given)) or [given])]  # Windows' shell leaves *.png as it is
         yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
         return
-    base, name = Path(args.index).parent, quoted(Path(args.index).name)
+    base, name = Path(args.index).parent, quoted(Path(args.index).name, 60)
     numbered = [(number, text) for number, text in enumerate(_index_of(args.index), 1) if text.strip()]
     if not numbered:
         wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
         raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
     for number, text in numbered:
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            line = None
-        if isinstance(line, dict) and all(isinstance(line.get(key), str) for key in ("image", "product")):
-            yield {"image": base / line["image"], "product": base / line["product"], "caption": str(line.get("caption") or "")}
-        else:
+            line = parse_json(text, "it")
+            line = convert({key: line[key] for key in ROW if key in line} if isinstance(line, dict) else line, Row, "it")
+            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
+        except StructureError as error:
             where = f"line {number} of {name}"
-            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts.'}
+            yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts ({str(error).rstrip(".")}): write both.'}
 
 
 def _index_of(path) -> list:

@@ -8,6 +8,8 @@ inverse depth (255 nearest, 0 infinitely far), and, where it is more than the pr
 import io
 import json
 import zipfile
+import zlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from PIL import Image
 
 from .files import open_file, whole
 from .labels import LABELS, UNSUITABLE, label_id
+from .packed import LARGEST
 from .pictures import decode
+from .structured import parse_json, shortened
 from .textfiles import decoded
 
 INDEX = "index.jsonl"
@@ -111,18 +115,22 @@ def _open(shard: Path, size: int):
     try:
         open_file(shard).close()  # regular files only
         archive = zipfile.ZipFile(shard)
-    except (OSError, zipfile.BadZipFile) as error:
+        ((name, count),) = Counter(archive.namelist()).most_common(1) or [("", 0)]
+        if count > 1:
+            archive.close()
+            raise ValueError(f"{shortened(name)} is in it {count} times")
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         yield shard.name, _raiser(ValueError(f"not a readable zip ({error})"))
         return
     with archive:
         try:
-            lines = decoded(archive.read(INDEX), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
-        except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            lines = decoded(_member(archive, INDEX), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
+        except (KeyError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
             yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
             return
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield f"{shard.name}:{number}", lambda line=line: _row(archive, json.loads(line), size)
+                yield f"{shard.name}:{number}", lambda line=line: _row(archive, parse_json(line, "the line"), size)
 
 
 def _raiser(error):
@@ -140,8 +148,15 @@ def _row(archive: zipfile.ZipFile, line: dict, size: int):
     return (*pictures, label_id(line["label"]), *texts)
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One file out of a zip, which is never unpacked to more than its listing says. Raises KeyError, ValueError."""
+    if archive.getinfo(name).file_size > LARGEST:
+        raise ValueError(f"{shortened(name)} unpacks to more than {LARGEST >> 20} MiB")
+    return archive.read(name)
+
+
 def _picture(archive: zipfile.ZipFile, member: str, mode: str, size: int) -> np.ndarray:
-    image = decode(io.BytesIO(archive.read(member)), f'"{member}"', smallest=1)[0].convert(mode)
+    image = decode(io.BytesIO(_member(archive, member)), f'"{member}"', smallest=1)[0].convert(mode)
     return np.asarray(image if image.size == (size, size) else image.resize((size, size), Image.Resampling.LANCZOS))
 
 

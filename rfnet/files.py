@@ -28,8 +28,12 @@ class NotWritten(OSError):
     def __init__(self, error: OSError, path: Path):
         super().__init__(error.errno, error.strerror or str(error))
         full = self.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+        if os.path.isdir(path):
+            self.sentence = f"{quoted(path)} is a folder: give the name of a file to write."
+            return
         way = "free some disk space" if full else "change its permissions"
-        left = "is as it was before" if path.is_file() else "was not written"
+        way = "choose a shorter name" if self.errno == errno.ENAMETOOLONG else way
+        left = "is as it was before" if os.path.isfile(path) else "was not written"
         folder, name = quoted(path.parent), quoted(path.name, 60)
         self.sentence = f"the folder {folder} can't be written ({self.strerror}): {way}, or choose another folder; {name} {left}."
 
@@ -123,6 +127,24 @@ def whole(path):
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def check_writable(path) -> None:
+    """Makes the folder of a file that is to be written later, and looks whether it can be. Raises NotWritten."""
+    path = Path(path)
+    probe = path.with_name(f".{os.getpid()}.probe")
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if len(os.fsencode(path.name)) > 200:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise NotWritten(error, path) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def plain(name: str) -> bool:

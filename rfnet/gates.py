@@ -10,8 +10,15 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
+
+from .files import quoted
+from .structured import StructureError, convert, parse_json, shortened
+from .textfiles import TextError, decoded, read_bytes
 
 CANDIDATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
 SHARE = 0.03  # of the finally accepted pictures that may be lost at most
@@ -19,7 +26,12 @@ PARTS = (0.25, 0.5, 0.75, 1.0)  # of that share: losing fewer may be cheaper
 MOST = 3  # gates; each look costs a decode and a review
 LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
 FORMAT = "reliable-ads/gates"
-SETTINGS = {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"}  # of the sampler, that a profile holds for
+LIMIT = 8 << 20  # bytes of a profile
+Share = Annotated[float, Meta(ge=0, le=1)]
+Inside = Annotated[float, Meta(gt=0, lt=1)]
+Cost = Annotated[float, Meta(ge=0, le=1e6)]
+Word = Annotated[str, Meta(max_length=200)]
+Factors = Annotated[list[Annotated[float, Meta(ge=-1e4, le=1e4)]], Meta(min_length=2, max_length=257)]
 
 
 class GateError(ValueError):
@@ -30,8 +42,8 @@ class GateError(ValueError):
 class Gate:
     """After this share of the steps, in (0, 1), a draw goes on only with at least this p(available) of its predicted picture."""
 
-    progress: float
-    threshold: float
+    progress: Inside
+    threshold: Share
 
     def step(self, steps: int) -> int:
         """The step, counted from 1, after which this gate looks."""
@@ -136,6 +148,18 @@ def judge(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dic
 
 
 @dataclass
+class Settings:
+    """What a profile holds for, of the sampler; threshold: of the reviewer."""
+
+    steps: Annotated[int, Meta(ge=1, le=100_000)]
+    cfg: Annotated[float, Meta(ge=-1000, le=1000)]
+    sampler_name: Word
+    scheduler: Word
+    denoise: Share
+    threshold: Share
+
+
+@dataclass
 class Profile:
     """Gates for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
 
@@ -143,19 +167,19 @@ class Profile:
     preview.Preview that was looked through, none where it was the VAE.
     """
 
-    model: str
-    reviewer: str
+    model: Word
+    reviewer: Word
     settings: dict
-    gates: tuple = ()
-    share: float = SHARE
+    gates: tuple[Gate, ...] = ()
+    share: Share = SHARE
     about: dict = field(default_factory=dict)
-    progress: list = field(default_factory=lambda: list(CANDIDATES))
-    scores: list = field(default_factory=list)
-    accepted: list = field(default_factory=list)
-    groups: list = field(default_factory=list)
-    look: float = 0.0
-    review: float = 0.0
-    preview: list = field(default_factory=list)
+    progress: Annotated[list[Inside], Meta(min_length=1, max_length=64)] = field(default_factory=lambda: list(CANDIDATES))
+    scores: list[list[Share]] = field(default_factory=list)
+    accepted: list[bool] = field(default_factory=list)
+    groups: list[Word] = field(default_factory=list)
+    look: Cost = 0.0
+    review: Cost = 0.0
+    preview: list[Factors] = field(default_factory=list)
 
     def add(self, scores, accepted: bool, group: str) -> None:
         """One more draw that went to its end; scores: p(available) at each of `progress`."""
@@ -202,14 +226,32 @@ class Profile:
     def from_json(cls, text: str | bytes, name: str = "the profile") -> "Profile":
         """Raises GateError on anything but what to_json wrote."""
         try:
-            values = json.loads(text)
-            if values.pop("format") != FORMAT:
-                raise ValueError("it is of another format")
-            values["gates"] = tuple(Gate(float(gate["progress"]), float(gate["threshold"])) for gate in values["gates"])
-            profile = cls(**values)
-            profile.draws
-            if lacking := sorted(SETTINGS - profile.settings.keys()):
-                raise ValueError(f"its settings lack {', '.join(lacking)}")
+            values = parse_json(text if isinstance(text, str) else decoded(text, name), "it")
+            if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+                raise StructureError("it is of another format")
+            settings = values.get("settings")
+            if isinstance(settings, dict) and (lacking := sorted(Settings.__dataclass_fields__.keys() - settings.keys())):
+                raise StructureError(f"its settings lack {', '.join(lacking)}")
+            convert(settings, Settings, "its settings")
+            profile = convert(values, cls, "it")
+            profile.check()
             return profile
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise GateError(f'"{name}" is no profile of early rejection ({error}): delete it, and profile again.') from error
+        except (StructureError, TextError) as error:
+            raise GateError(f"{quoted(name)} is no profile of early rejection ({str(error).rstrip('.')[:220]}): delete it, and profile again.") from error
+
+    @classmethod
+    def read(cls, path) -> "Profile":
+        """The profile in a file. Raises GateError."""
+        try:
+            return cls.from_json(read_bytes(path, LIMIT), Path(path).name)
+        except TextError as error:
+            raise GateError(str(error)) from error
+
+    def check(self) -> None:
+        """Raises StructureError where its parts don't fit one another."""
+        if not len(self.scores) == len(self.accepted) == len(self.groups):
+            raise StructureError(f"it has {len(self.scores)} scores, {len(self.accepted)} verdicts and {len(self.groups)} groups")
+        if odd := [row for row in self.scores if len(row) != len(self.progress)]:
+            raise StructureError(f"it has {len(odd[0])} scores of a draw where {len(self.progress)} are due")
+        if self.preview and (len(self.preview) != 3 or len({len(row) for row in self.preview}) > 1):
+            raise StructureError(f"its preview is {shortened(self.preview)}: it must be 3 rows of one length")

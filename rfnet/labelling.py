@@ -19,12 +19,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .data import DataError
-from .files import open_file, write_picture, write_text
+from .files import open_file, quoted, write_picture, write_text
 from .labels import LABELS
+from .structured import parse_json
 
 ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
 KEY = re.compile(r"[0-9a-f]{16}")
 JOURNAL, TABLE = "journal.jsonl", "labels.jsonl"
+LONGEST, LARGEST = 1 << 16, 1 << 28  # bytes of a line, and of the journal
 WRITING = threading.Lock()  # one line after the other, and one table
 
 
@@ -177,7 +179,7 @@ class LabelFolder:
 def _record(line: bytes):
     """An Item, or (key, label or None); None for a line that is neither."""
     try:
-        record = json.loads(line)
+        record = parse_json(line, "a line") if len(line) <= LONGEST else {}
         key = record["key"]
         if not KEY.fullmatch(key):
             return None
@@ -200,6 +202,8 @@ def _verdict(verdict) -> dict | None:
 def _lines(path: Path) -> list:
     try:
         with open_file(path) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise OSError(f"{quoted(path)} is larger than {LARGEST >> 20} MiB: it is no journal of labels; choose another folder.")
             return file.read().split(b"\n")
     except FileNotFoundError:
         return []

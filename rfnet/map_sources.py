@@ -2,18 +2,37 @@
 
 import json
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
+import msgspec
 import torch
+from msgspec import Meta
 from torch import nn
 
 from .architectures import need
+from .files import quoted
 from .sizes import resize
+from .structured import convert, from_json, parse_json, shortened
+from .tensors import check_finite
+from .textfiles import read_text
 
 BUILTIN = "builtin"  # MapNet, whose weights lie in the reviewer's own file
 OUTSIDE = "another node"  # maps that another node made, by whatever means
 KINDS = ("depth", "saliency")
 EPSILON = 1e-6
+LONGEST_NAME = 200
+LIMIT = 1 << 20  # bytes of a config
+LARGEST_SIZE = 65_536  # of any number in a depth model's config
+Side = Annotated[int, Meta(ge=1, le=4096)]
+Triple = Annotated[list[float], Meta(min_length=3, max_length=3)]
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+
+
+class MapNames(msgspec.Struct):
+    depth: Name
+    saliency: Name
 
 
 class MapError(RuntimeError):
@@ -39,11 +58,10 @@ def parse_maps(text: str) -> dict:
     if not text.lstrip().startswith("{"):
         if not text.strip():
             raise ValueError("it is empty")
+        if len(text) > LONGEST_NAME or not text.isprintable():
+            raise ValueError(f"{shortened(text)} is no name of a model")
         return dict.fromkeys(KINDS, text)
-    names = json.loads(text)
-    if set(names) != set(KINDS) or not all(isinstance(name, str) and name for name in names.values()):
-        raise ValueError(f"it must name depth and saliency, and no more, but is {text}")
-    return names
+    return msgspec.to_builtins(from_json(text, MapNames, "it"))
 
 
 def map_notes(trained: dict, fed: dict) -> list:
@@ -89,19 +107,25 @@ class DepthModel(nn.Module):
     def __init__(self, folder, metric: bool | None = None):
         super().__init__()
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise MapError(f'"{folder}" is no folder with a config.json: give the folder of a DPT or Depth-Anything model.')
+        name, described = quoted(folder.name), folder / "config.json"
+        if not described.is_file():
+            raise MapError(f"{quoted(folder)} is no folder with a config.json: give the folder of a DPT or Depth-Anything model.")
         transformers = need("transformers", "the depth model", error=MapError)
         try:
+            check_depth_config(parse_json(read_text(described, LIMIT), '"config.json"'))
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             if config.model_type not in ("dpt", "depth_anything"):
-                raise MapError(f'"{folder.name}" is a {config.model_type} model: use DPT or Depth-Anything.')
+                raise MapError(f"{name} is a {shortened(config.model_type)[1:-1]} model: use DPT or Depth-Anything.")
             self.prepare = DepthInput.read(folder)
             self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
             ).eval().requires_grad_(False)
-        except (OSError, ValueError, KeyError) as error:
-            raise MapError(f'"{folder.name}" can\'t be read as a depth model ({error}): it needs config.json, preprocessor_config.json and model.safetensors.') from error
+        except MapError:
+            raise
+        except Exception as error:  # what transformers raises on odd configs is not bounded
+            reason = shortened(str(error).rstrip("."), 180)[1:-1]
+            raise MapError(f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and model.safetensors.") from error
+        check_finite(self.model.state_dict(), name, MapError)
         self.name = folder.name
         self.metric = getattr(config, "depth_estimation_type", "relative") == "metric" if metric is None else metric
 
@@ -110,6 +134,32 @@ class DepthModel(nn.Module):
         found = self.model(pixel_values=pixels).predicted_depth[:, None].to(images)
         inverse = 1 / found.clamp(min=EPSILON) if self.metric else found
         return resize(spread(inverse), *images.shape[-2:]).clamp(0, 1)
+
+
+def check_depth_config(values) -> None:
+    """Raises ValueError for a config.json that names a model elsewhere, or sizes that no depth model has."""
+    if not isinstance(values, dict):
+        raise ValueError(f"its config is {shortened(values)}, not a table")
+    if elsewhere := [key for key in ("backbone", "use_timm_backbone", "use_pretrained_backbone") if values.get(key)]:
+        raise ValueError(f"its config takes its {elsewhere[0]} from a model hub")
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if key not in ("id2label", "label2id"):
+                check_depth_config(value)
+        elif any(number > LARGEST_SIZE for number in (value if isinstance(value, list) else [value]) if isinstance(number, (int, float))):
+            raise ValueError(f"its {shortened(key)} is {shortened(value)}, where {LARGEST_SIZE} is the most")
+        elif key in ("num_hidden_layers", "num_layers") and not (isinstance(value, int) and 0 < value <= 64):
+            raise ValueError(f"its {key} is {shortened(value)}: a depth model has 1 to 64")
+
+
+class Preprocessing(msgspec.Struct):
+    """What is read of a preprocessor_config.json."""
+
+    size: dict[str, Side] | Side
+    image_mean: Triple
+    image_std: Annotated[list[Annotated[float, Meta(gt=0, le=10)]], Meta(min_length=3, max_length=3)]
+    keep_aspect_ratio: bool | None = None
+    ensure_multiple_of: Annotated[int, Meta(ge=1, le=256)] | None = None
 
 
 class DepthInput:
@@ -123,10 +173,11 @@ class DepthInput:
     @classmethod
     def read(cls, folder: Path) -> "DepthInput":
         """Raises OSError, ValueError or KeyError where the file is missing or says something else."""
-        values = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        size = values["size"]
-        size = (size["height"], size["width"]) if isinstance(size, dict) else (size, size)
-        return cls(size, values["image_mean"], values["image_std"], values.get("keep_aspect_ratio", False), values.get("ensure_multiple_of") or 1)
+        values = parse_json(read_text(folder / "preprocessor_config.json", LIMIT), '"preprocessor_config.json"')
+        known = {key: value for key, value in values.items() if key in Preprocessing.__struct_fields__} if isinstance(values, dict) else values
+        found = convert(known, Preprocessing, '"preprocessor_config.json"')
+        size = (found.size["height"], found.size["width"]) if isinstance(found.size, dict) else (found.size, found.size)
+        return cls(size, found.image_mean, found.image_std, bool(found.keep_aspect_ratio), found.ensure_multiple_of or 1)
 
     def shape(self, height: int, width: int) -> tuple:
         """The size an image is resized to. With the ratio kept, the side that has to change less decides, as in DPT."""
@@ -169,9 +220,9 @@ class SaliencyModel:
         self.name = file.stem.lower()
         self.logits = self.name.startswith("birefnet")
         if file.suffix.lower() != ".onnx" or not file.is_file():
-            raise MapError(f'"{file}" is no .onnx file that exists: give a U2-Net or BiRefNet file, such as u2net.onnx.')
+            raise MapError(f'{quoted(file)} is no .onnx file that exists: give a U2-Net or BiRefNet file, such as u2net.onnx.')
         if not self.logits and self.name not in U2NET:
-            raise MapError(f'"{file.name}" is a model whose input and output aren\'t known here: use {", ".join(U2NET)} or birefnet-*, named as rembg does.')
+            raise MapError(f'{quoted(file.name)} is a model whose input and output aren\'t known here: use {", ".join(U2NET)} or birefnet-*, named as rembg does.')
         onnxruntime = need("onnxruntime", f'"{file.name}"', error=MapError)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -179,7 +230,7 @@ class SaliencyModel:
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         except Exception as error:  # onnxruntime's own kinds, which share no base
-            raise MapError(f'"{file.name}" can\'t be opened by onnxruntime ({error}): download it again.') from error
+            raise MapError(f'{quoted(file.name)} can\'t be opened by onnxruntime ({shortened(str(error), 180)[1:-1]}): download it again.') from error
         self._input, self._output = self._session.get_inputs()[0], self._session.get_outputs()[0].name
         side = self._input.shape[-1]
         self.side = side if isinstance(side, int) else 1024 if self.logits else 320

@@ -19,7 +19,8 @@ LOOSE, TAR, STORED, DEFLATED, OTHER = range(5)  # how a file is kept; OTHER: in 
 METHODS = {0: STORED, 8: DEFLATED}
 RECORD, END, END64, PLACE64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 ENCRYPTED, FULL16, FULL32 = 1, 0xFFFF, 0xFFFFFFFF
-LARGEST = 1 << 30  # bytes of one file
+LARGEST = 1 << 28  # bytes of one file
+DIRECTORY = 1 << 30  # bytes of a zip's directory: a million members have a tenth
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -107,8 +108,12 @@ class Files:
         kind, path, length = self.kind[row], self.path(row), int(self.length[row])
         if kind == OTHER:
             raise ArchiveError("it is encrypted or packed by a method other than stored or deflated: unpack the archive")
+        if length > LARGEST:
+            raise ArchiveError(f"it is larger than {LARGEST >> 20} MiB")
         with open_file(path) as file:
             if kind == LOOSE:
+                if os.fstat(file.fileno()).st_size > LARGEST:
+                    raise ArchiveError(f"it is larger than {LARGEST >> 20} MiB")
                 return file.read()
             file.seek(self.start[row])
             if kind in (STORED, DEFLATED):
@@ -125,7 +130,7 @@ class Files:
             unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
             content = unpacking.decompress(data, LARGEST)
             if unpacking.unconsumed_tail:
-                raise ArchiveError(f"it unpacks to more than {LARGEST >> 30} GiB")
+                raise ArchiveError(f"it unpacks to more than {LARGEST >> 20} MiB")
             if not unpacking.eof:
                 raise ArchiveError("its packed data are cut short")
             return content
@@ -165,16 +170,21 @@ def list_names(folder, names: list) -> Listing:
 
 def list_tar(path) -> Listing:
     """A plain .tar; about 20 microseconds a member, since its headers lie all over the file. Raises ArchiveError, OSError."""
-    names, starts, lengths = [], [], []
+    names, starts, lengths, last = [], [], [], -1
     try:
         with open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                if member.isreg():
+                if member.offset <= last:  # a negative size leads back
+                    raise ArchiveError("it is damaged: a member begins before the one before it")
+                last = member.offset
+                if member.isreg() and not member.issparse():
                     names.append(os.fsencode(member.name))
                     starts.append(member.offset_data)
                     lengths.append(member.size)
                 archive.members = []  # a million TarInfo would not fit
-    except (tarfile.TarError, ValueError, EOFError) as error:
+    except (tarfile.TarError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
+        if isinstance(error, ArchiveError):
+            raise
         raise ArchiveError(f"it is no readable tar ({error})") from error
     return Listing(*Listing.of_names(names), Files.one(path, starts, lengths, TAR))
 
@@ -236,7 +246,7 @@ def _central_directory(path) -> tuple:
             count, size, offset = struct.unpack_from("<32xQQQ", head)
             end -= 20 + 56
         moved = end - size - offset  # what was put before the archive, as self-extracting ones do
-        if moved < 0 or size > length or count * 46 > size:
+        if moved < 0 or size > min(length, DIRECTORY) or count * 46 > size:
             raise ArchiveError("its directory is damaged")
         file.seek(offset + moved)
         return file.read(size), count, moved

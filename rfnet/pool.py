@@ -10,8 +10,10 @@ import torch
 
 from .augment import Batch, collate
 from .data import DataError, count_labels
+from .files import open_file, quoted
 from .samples import BrokenSample
 from .sources import open_samples
+from .structured import shortened
 
 
 @dataclass
@@ -135,9 +137,12 @@ def load_roundtrips(paths: list, count: int, size: int) -> list:
     arrays = []
     for file in files:
         try:
+            open_file(file).close()  # regular files only
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f'"{file}" is no readable .npy array ({error}): make it again with `pocket train roundtrip`.') from error
+            if not isinstance(array, np.ndarray):  # what else numpy opens, as .npz
+                raise ValueError("it holds something else")
+        except Exception as error:  # what numpy's reader of headers raises is not bounded
+            raise DataError(f'{quoted(file)} is no readable .npy array ({shortened(str(error), 150)[1:-1]}): make it again with `pocket train roundtrip`.') from error
         if array.dtype != np.uint8 or array.shape[1:] != (size, size, 3) or not 0 < len(array) <= count:
             raise DataError(f'"{file}" is {array.dtype} {array.shape} but the training images are uint8 ({count}, {size}, {size}, 3): make it again from this split.')
         arrays.append(array)

@@ -8,7 +8,10 @@ from torch import nn
 
 from .architectures import OPEN_CLIP, ArchitectureError, need
 from .captions import RobertaVocabulary
+from .files import quoted
 from .sizes import resize
+from .structured import shortened
+from .tensors import check_finite, open_tensors, read_header
 from .towers import fold_batch_norm, timm_backbone
 
 
@@ -53,33 +56,25 @@ def _weights_file(path: Path) -> Path:
         files = sorted(path.glob("*.safetensors"))
         preferred = [file for file in files if file.name in ("model.safetensors", "open_clip_model.safetensors")]
         if len(preferred or files) != 1:
-            found = ", ".join(file.name for file in files) or "none"
+            found = shortened(", ".join(file.name for file in files), 150)[1:-1] or "none"
             raise ArchitectureError(f'"{path}" must hold one model as .safetensors (found: {found}): name the file, or save it again with safetensors.')
         return (preferred or files)[0]
     if path.suffix != ".safetensors":
         raise ArchitectureError(f'"{path}" is no .safetensors file: pickled weights can run code when they are opened, so convert it first.')
-    if not path.is_file():
-        raise ArchitectureError(f'"{path}" does not exist: give a .safetensors file, or a folder with one.')
+    if not path.exists():
+        raise ArchitectureError(f'{quoted(path)} does not exist: give a .safetensors file, or a folder with one.')
     return path
 
 
-def _open(file: Path):
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(file, "pt")
-    except (SafetensorError, OSError) as error:
-        raise ArchitectureError(f'"{file.name}" is cut short or is no safetensors file ({error}): download it again.') from error
-
-
 def _read_keys(file: Path) -> list:
-    with _open(file) as opened:
-        return list(opened.keys())
+    return list(read_header(file, ArchitectureError).tensors)
 
 
 def _read(file: Path) -> dict:
-    with _open(file) as opened:
-        return {key: opened.get_tensor(key).float() for key in opened.keys()}
+    with open_tensors(file, ArchitectureError) as opened:
+        tensors = {key: opened.get_tensor(key).float() for key in opened.keys()}
+    check_finite(tensors, quoted(file.name), ArchitectureError)
+    return tensors
 
 
 def _check(module: nn.Module, tensors: dict, file: Path, what: str) -> dict:

@@ -16,6 +16,7 @@ from .model import RFNet
 from .presence import missing
 from .product import Canvas, over_grey
 from .risks import ACCEPT, parse_risks
+from .structured import shortened
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
 REMEMBERED = 8  # products whose features are kept
@@ -109,7 +110,7 @@ class Reviewer(nn.Module):
         if risk not in self.risks:
             raise ReviewError(f"this reviewer was never certified to accept at {accept}: {remedy}")
         if "refused" in self.risks[risk]:
-            raise ReviewError(f"this reviewer could not be certified to accept at {accept} ({self.risks[risk]['refused'].rstrip('.')}): with better weights or more pictures, {remedy}")
+            raise ReviewError(f"this reviewer could not be certified to accept at {accept} ({shortened(self.risks[risk]['refused'].rstrip('.'), 200)[1:-1]}): with better weights or more pictures, {remedy}")
         return self.risks[risk]["threshold"]
 
     def certificate(self, accept: str) -> dict | None:

@@ -16,10 +16,13 @@ on one product go together. An entry says which unit it stands on.
 Either way the promise is about pictures such as those in the data: with the same share of bad ones, by the same painter.
 """
 
-import json
-import math
+from typing import Annotated
 
+import msgspec
 import numpy as np
+from msgspec import Meta
+
+from .structured import convert, from_json, shortened
 
 ACCEPT = {"threshold": None, "5 % risk": 0.05, "10 % risk": 0.10}  # what users choose from: a plain threshold, or a certified risk
 RISKS = tuple(risk for risk in ACCEPT.values() if risk)
@@ -27,6 +30,19 @@ UNITS = ("product", "image")
 GRID = np.round(np.arange(0.995, 0.0, -0.005), 3)  # thresholds, descending; fixed, so no data can bend it
 HOPELESS = 0.001  # a chance to certify that is none
 WORTH_STATING = 20_000  # sample sizes above this are no advice
+LONGEST = 1000  # characters of a sentence in an entry
+Risk = Annotated[float, Meta(gt=0, lt=1)]
+
+
+class Certificate(msgspec.Struct):
+    """The numbers of an entry that certifies."""
+
+    threshold: Annotated[float, Meta(gt=0, le=1)]
+    accepted: Annotated[int, Meta(ge=1)]
+    bad: Annotated[int, Meta(ge=0)]
+    bound: Risk
+    confidence: Risk
+
 
 
 def upper_bound(bad, accepted, confidence: float = 0.95):
@@ -115,27 +131,28 @@ def _refusal(risk: float, confidence: float, threshold: float, accepted: int, ba
 
 def parse_risks(text: str) -> dict:
     """The "risks" of a weights file, {"0.05": entry, ...} as JSON -> {0.05: entry, ...}. ValueError says what is wrong with it."""
-    entries = json.loads(text)
-    if not isinstance(entries, dict):
-        raise ValueError("it is no JSON object")
+    entries = from_json(text, Annotated[dict[str, dict], Meta(max_length=100)], "it")
     risks = {}
     for key, entry in entries.items():
-        risk = float(key)
-        if not 0 < risk < 1 or not isinstance(entry, dict):
-            raise ValueError(f'"{key}" is no risk between 0 and 1 with an object behind it')
-        if not isinstance(entry.get("refused"), str):
-            _check_certificate(key, risk, entry)
-        risks[risk] = entry
+        try:
+            risk = from_json(key, Risk, "the risk")
+        except ValueError as error:
+            raise ValueError(f"{shortened(key)} is no risk between 0 and 1") from error
+        risks[risk] = _checked(key, risk, entry)
+    if len(risks) < len(entries):
+        raise ValueError("it names a risk twice")
     return risks
 
 
-def _check_certificate(key: str, risk: float, entry: dict) -> None:
-    values = [entry.get(name) for name in ("threshold", "accepted", "bad", "bound", "confidence")]
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) for value in values):
-        raise ValueError(f'"{key}" lacks one of the numbers threshold, accepted, bad, bound, confidence')
-    threshold, accepted, bad, bound, confidence = values
-    if not (0 < threshold <= 1 and 0 <= bad <= accepted and accepted >= 1 and 0 < bound <= risk and 0 < confidence < 1):
-        raise ValueError(f'the numbers of "{key}" certify nothing (threshold {threshold}, {bad} bad of {accepted}, bound {bound}, confidence {confidence})')
+def _checked(key: str, risk: float, entry: dict) -> dict:
+    if "refused" not in entry:
+        found = convert({name: entry[name] for name in Certificate.__struct_fields__ if name in entry}, Certificate, f"{shortened(key)}")
+        if not found.bad <= found.accepted or found.bound > risk:
+            raise ValueError(f"the numbers of {shortened(key)} certify nothing ({found.bad} bad of {found.accepted}, bound {found.bound})")
+    for name in {"refused", "about"} & entry.keys():
+        if not isinstance(entry[name], str) or len(entry[name]) > LONGEST:
+            raise ValueError(f'"{name}" of {shortened(key)} is {shortened(entry[name])}, which is no sentence')
+    return entry
 
 
 def _special():

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from .packed import LOOSE, ArchiveError, Files, list_zip
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
 from .spans import PICTURES, Texts, hash_spans
+from .structured import parse_json, shortened
 from .textfiles import TextError, decoded, open_text
 
 COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
@@ -38,7 +40,7 @@ def open_samples(path, size: int = 384) -> Samples:
             listing = list_zip(shard)
         except (ArchiveError, OSError):
             continue
-        if INDEX in _members(listing):
+        if INDEX in _names(listing):
             return read_shards(path, size)
     return read_rf1m(path, size)
 
@@ -202,8 +204,8 @@ def _rows(path: Path, findings: Findings):
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:
-                        row = json.loads(line)
-                    except (ValueError, RecursionError):
+                        row = parse_json(line, "the line")
+                    except ValueError:
                         row = None
                     if isinstance(row, dict):
                         yield number, row
@@ -235,18 +237,27 @@ def _text(row: dict, name: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _members(listing) -> dict:
-    """{name: position} of a zip's members."""
+def _names(listing) -> list:
     data = listing.buffer.tobytes()
-    return {same_name(data[start:end].decode("utf-8", "replace")): row for row, (start, end) in enumerate(zip(listing.starts.tolist(), listing.ends.tolist()))}
+    return [same_name(data[start:end].decode("utf-8", "replace")) for start, end in zip(listing.starts.tolist(), listing.ends.tolist())]
+
+
+def _members(listing) -> dict:
+    """{name: position} of a zip's members. Raises ArchiveError where two have one name: readers differ in which of them they take."""
+    names = _names(listing)
+    members = dict(zip(names, range(len(names))))
+    if len(members) < len(names):
+        name, count = Counter(names).most_common(1)[0]
+        raise ArchiveError(f"{shortened(name)} is in it {count} times")
+    return members
 
 
 def _scene(line: str, members: dict) -> dict:
     """One line of a shard's index, its pictures as positions in the shard. Raises _Fault."""
     try:
-        row = json.loads(line)
+        row = parse_json(line, "the line")
         label = row["label"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _Fault("malformed_lines", f"is no scene ({type(error).__name__}: {str(error)[:100]})") from error
     if label == UNSUITABLE:
         raise _Fault(UNSUITABLE, "is unsuitable")

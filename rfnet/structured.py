@@ -10,10 +10,11 @@
 Nothing is guessed at: True is no number, "3" is no number, 3 is no text, an unknown key is refused, NaN and infinity are no numbers.
 """
 
+import difflib
 import json
 import math
 import re
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -41,6 +42,36 @@ def convert(value, kind: type[T], what: str) -> T:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise StructureError(_sentence(error, value, what)) from error
+
+
+def check_fields(instance, names: tuple = ()) -> None:
+    """The fields of a dataclass against the types and bounds of its annotations; their values stay as they are, so that 6 does not
+    become 6.0. names: only these. Raises StructureError: 'steps is 0: it must be a whole number of at least 1.'"""
+    for name, kind in get_type_hints(type(instance), include_extras=True).items():
+        if names and name not in names:
+            continue
+        value = getattr(instance, name)
+        _finite(value, name)
+        try:
+            msgspec.convert(value, kind, strict=True)
+        except msgspec.ValidationError as error:
+            reason, _, place = str(error).partition(" - at `$")
+            found = _at(value, place.rstrip("`").removeprefix("."))
+            raise StructureError(f"{name}{shortened(place.rstrip('`'), 30)[1:-1]} is {shortened(found)}: {_wanted(reason, kind)}.") from error
+
+
+def refuse_unknown(values: dict, kind: type, what: str) -> None:
+    """Raises StructureError where a table has keys that a dataclass lacks; those that are spelt most alike are named first."""
+    known = _known(kind)
+    if unknown := sorted(str(key) for key in set(values) - known):
+        told = ", ".join(shortened(key, 40)[1:-1] for key in unknown[:3]) + (" and others" if len(unknown) > 3 else "")
+        raise StructureError(f"{what}: unknown keys: {told}. Known are {nearest(unknown[0], known)}: use these.")
+
+
+def nearest(word: str, known) -> str:
+    """Names, those first that are spelt most like a word, cut where they get long."""
+    names = sorted(known, key=lambda name: -difflib.SequenceMatcher(None, word[:60], name).ratio())
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} others" if len(names) > 12 else "")
 
 
 def from_json(text: str | bytes, kind: type[T], what: str) -> T:
@@ -71,6 +102,23 @@ def shortened(value, longest: int = 60) -> str:
     return f'"{text}"' if isinstance(value, str) else text
 
 
+WORDS = (  # what msgspec says, for people
+    ("int | float", "a number"), ("int", "a whole number"), ("float", "a number"), ("str", "a text"), ("bool", "true or false"), ("array", "a list"),
+    ("object", "a table"), ("null", "nothing"), (" | ", " or "), (" of length >= 1", " that is not empty"), (" >= ", " of at least "), (" <= ", " of at most "),
+    (" > ", " of more than "), (" < ", " of less than "),
+)  # fmt: skip
+
+
+def _wanted(reason: str, kind) -> str:
+    """What msgspec expects, in words: "it must be a whole number of at least 1", "use one of cc, kl, none"."""
+    if reason.startswith("Invalid enum value"):
+        return f"use one of {', '.join(map(str, get_args(kind)))}"
+    told = reason.split(", got")[0].removeprefix("Expected ").replace("`", "")
+    for word, plain in WORDS:
+        told = re.sub(rf"\b{re.escape(word)}\b" if word[0].isalpha() else re.escape(word), plain, told)
+    return "it must be " + re.sub(r"([0-9])[.]0$", r"\1", told)
+
+
 def _known(kind) -> set:
     """The keys of a dataclass or Struct; empty for other types."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -80,6 +128,8 @@ def _known(kind) -> set:
 
 def _sentence(error: msgspec.ValidationError, value, what: str) -> str:
     """msgspec says "Expected `int` >= 1 - at `$.steps`"; the value that stands there is added."""
+    if isinstance(error.__cause__, (ValueError, TypeError)) and not isinstance(error.__cause__, msgspec.ValidationError):
+        return f"{what}: {error.__cause__}"  # what __post_init__ says
     reason, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").removeprefix(".")
     where = f"{what}: {shortened(place)[1:-1]}" if place else what
@@ -103,12 +153,24 @@ def _finite(value, what: str, depth: int = 0) -> None:
         raise StructureError(f"{what} holds {value}: write a finite number.")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         raise StructureError(f"{what} holds a number of more than 64 bits: write a smaller one.")
+    if isinstance(value, str) and ("\0" in value or not _whole(value)):
+        raise StructureError(f"{what} holds a text with signs that no text has, in {shortened(value)}: write it anew.")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         _finite(each, what, depth + 1)
 
 
+def _whole(text: str) -> bool:
+    """Whether a text can be written to a file: JSON's \\ud800 can't."""
+    try:
+        return text.isascii() or bool(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
+
+
 def _shallow(text: str, what: str) -> None:
     """Before json recurses for each bracket."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
         depth += 1 if bracket in "[{" else -1

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from .architectures import OPEN_CLIP, ArchitectureError, RFNetConfig, need
+from .backbones import check_open_clip, check_size, check_timm
 from .captions import ROBERTA_BEGIN, ROBERTA_END, ROBERTA_PAD
 from .sizes import resize
+from .structured import shortened
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -58,7 +60,7 @@ def timm_backbone(config: RFNetConfig, file=None):
 
     file: a safetensors file of the whole timm model to start from; None starts from random numbers. Raises ArchitectureError.
     """
-    settings = need("timm", f'the image encoder "{config.backbone}"').get_pretrained_cfg(config.backbone, allow_unregistered=True)
+    settings = _timm(config.backbone).get_pretrained_cfg(config.backbone, allow_unregistered=True)
     options = {}
     if settings is not None and settings.fixed_input_size:  # transformers: positions for our size, interpolated for the maps'
         options |= {"img_size": config.image_size, "dynamic_img_size": True}
@@ -73,8 +75,15 @@ def timm_pyramid(name: str, strides: tuple):
     return _timm_features(name, strides, {})
 
 
-def _timm_features(name: str, strides, options: dict):
+def _timm(name: str):
+    """The package timm, once it is sure that it holds a backbone of this name itself. Raises ArchitectureError."""
     timm = need("timm", f'the image encoder "{name}"')
+    check_timm(name)
+    return timm
+
+
+def _timm_features(name: str, strides, options: dict):
+    timm = _timm(name)
     options = {"features_only": True, "pretrained": False} | options
     try:
         info = timm.create_model(name, **(options | {"pretrained": False})).feature_info.info
@@ -87,7 +96,8 @@ def _timm_features(name: str, strides, options: dict):
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArchitectureError):
             raise
-        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({error}): take another, or a newer timm (vision transformers need 1.0.3).') from error
+        said = shortened(str(error), 150)[1:-1]
+        raise ArchitectureError(f'timm {timm.__version__} can\'t build the backbone "{name}" ({said}): take another, or a newer timm (vision transformers need 1.0.3).') from error
     if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:  # timm keeps the stages behind the last map that it returns
         backbone.blocks = backbone.blocks[:info[levels[-1]]["stage"]]
     fold_batch_norm(backbone)
@@ -161,11 +171,11 @@ def clip_config(name: str):
     if "final_ln_after_pool" not in inspect.signature(open_clip.transformer.VisionTransformer).parameters:
         raise ArchitectureError(f'"{name}" needs open_clip_torch 2.23 or newer, whose image tower gives other numbers than older ones: update it, or use "compact", which needs none of its towers.')
     short = name.removeprefix(OPEN_CLIP)
+    check_open_clip(open_clip, short)
     described = open_clip.get_model_config(short)
-    if described is None:
-        raise ArchitectureError(f'open_clip knows no "{short}": choose a name that open_clip.list_models() gives, such as ViT-B-32.')
     if {"hf_model_name", "hf_tokenizer_name"} & set(described["text_cfg"]) or "timm_model_name" in described["vision_cfg"]:
         raise ArchitectureError(f'"{short}" takes parts from a model hub: choose an open_clip model with towers and vocabulary of CLIP, such as ViT-B-32.')
+    check_size(short, described)
     return open_clip, described
 
 

@@ -17,7 +17,7 @@ from .augment import Batch
 from .config import TrainConfig
 from .data import DataError
 from .evaluate import fit_temperature, predict, score
-from .files import write_bytes, write_safetensors
+from .files import quoted, write_bytes, write_safetensors
 from .labels import LABELS
 from .losses import label_weights, map_loss, verdict_loss
 from .map_sources import BUILTIN
@@ -29,9 +29,12 @@ from .pretrained import load_imagenet, load_pretrained
 from .processes import accelerator, spare_bf16
 from .scale import ScaleReader, scale_loss
 from .sizes import resize
+from .structured import shortened
+from .tensors import open_tensors
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
 STAGES = ("maps", "rfnet")
+PLACE = ("stage", "step", "seconds", "best", "history", "losses", "broken")  # what a state says besides tensors
 HISTORY = ("step", "loss", "ap", "accuracy")
 
 
@@ -277,26 +280,33 @@ class Run:
         tensors |= {f"sizes.{key}": value for key, value in self.reader.sizes.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        place = {key: getattr(self, key) for key in ("stage", "step", "seconds", "best", "history", "losses", "broken")}
+        place = {key: getattr(self, key) for key in PLACE}
         write_safetensors(self.state_file, tensors, {"identity": self.identity, "place": json.dumps(place)})
 
     def _resume(self) -> None:
         if not self.state_file.exists():
             return
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.state_file, "pt") as file:
-                metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
-        except SafetensorError as error:
-            raise DataError(f'"{self.state_file}" is no state of a training ({error}): delete it to start anew.') from error
+        with open_tensors(self.state_file, DataError) as file:
+            metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
         if metadata.get("identity") != self.identity:
             raise DataError(f'"{self.state_file}" belongs to a run with other settings or data: delete it to start anew, or give another --out.')
+        try:
+            self._restore(tensors, metadata["place"])
+        except torch.cuda.OutOfMemoryError:
+            raise  # the file is not to blame
+        except Exception as error:  # a damaged state trips whatever meets it first
+            reason = shortened(str(error), 150)[1:-1] or type(error).__name__
+            raise DataError(f"{quoted(self.state_file)} is a damaged state of a training ({reason}): delete it to start anew.") from error
+
+    def _restore(self, tensors: dict, place: str) -> None:
         part = lambda prefix: {key[len(prefix):]: value for key, value in tensors.items() if key.startswith(prefix)}
+        values = json.loads(place)
+        if values.keys() != set(PLACE) or values["stage"] not in (*STAGES, "done") or not all(isinstance(values[key], type(getattr(self, key))) for key in PLACE):
+            raise ValueError("its place is none")
         self.rfnet.load_state_dict(part("rfnet."))
         self.mapnet.load_state_dict(part("maps."))
         self.reader.sizes.load_state_dict(part("sizes."))
-        for key, value in json.loads(metadata["place"]).items():
+        for key, value in values.items():
             setattr(self, key, value)
         if self.stage not in STAGES:
             return

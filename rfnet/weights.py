@@ -1,23 +1,30 @@
 """Reviewer weights: one safetensors file that says what made it, and a loader that checks all of it."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 
 from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
-from .files import write_safetensors
+from .files import quoted, write_safetensors
 from .labels import LABELS
 from .map_sources import open_maps, parse_maps
 from .maps import MapNet
 from .model import RFNet
 from .risks import parse_risks
+from .structured import StructureError, from_json, parse_json, shortened
+from .tensors import Header, check_finite, check_floats, open_tensors, read_header
 
 FORMAT = "reliable-ads/rfnet"
 VERSION = 1
+NUMBERS = {  # that decide over verdicts
+    "temperature": Annotated[float, Meta(ge=0.01, le=100)],
+    "threshold": Annotated[float, Meta(gt=0, le=1)],
+}
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "rfnet_compact.safetensors"
 
 
@@ -50,79 +57,101 @@ def change_metadata(source, target, changes: dict) -> None:
     target may be the source itself. Raises WeightsError for a source that is no reviewer file, OSError when the disk refuses.
     """
     metadata = read_metadata(source) | {key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()}
-    with _open(source) as file:
+    with open_tensors(source, WeightsError) as file:
         tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # not a view of the file that is about to be replaced
     write_safetensors(target, tensors, metadata)
 
 
 def read_metadata(path) -> dict:
     """The metadata of a reviewer file, strings as they are stored; refuses every file that isn't one. Raises WeightsError."""
+    return _read_header(path).metadata
+
+
+def _read_header(path) -> Header:
+    """The same with the tensors' names and shapes."""
     path = Path(path)
-    name = f'"{path.name}"'
-    if not path.is_file():
-        raise WeightsError(f"{name} does not exist in {path.parent}: check the path, or train one with `rfnet train`.")
-    with open(path, "rb") as file:
-        start = file.read(9)
-    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):  # the length that a safetensors file begins with can begin like that, too
-        raise WeightsError(f"{name} is a pickle, which can run code when it is opened: use a .safetensors file of RFNet weights.")
-    with _open(path) as file:
-        metadata = file.metadata() or {}
-        keys = list(file.keys())
+    name = quoted(path.name)
+    header = read_header(path, WeightsError, f"{name} does not exist in {quoted(path.parent)}: check the path, or train one with `rfnet train`.")
+    metadata, keys = header.metadata, header.tensors.keys()
     if metadata.get("format") != FORMAT:
-        example = f" (its first key is {min(keys)})" if keys else ""
+        example = f" (its first key is {shortened(min(keys))[1:-1]})" if keys else ""
         raise WeightsError(f"{name} holds another model, no RFNet reviewer{example}: choose a file from models/rfnet or one made by `rfnet train`.")
     version = metadata.get("format_version", "")
-    if not version.isdigit() or int(version) > VERSION:
-        raise WeightsError(f"{name} has format version {version or 'unknown'}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.")
+    if not (version.isascii() and version.isdigit() and len(version) < 10) or int(version) > VERSION:
+        raise WeightsError(f"{name} has format version {shortened(version)[1:-1] or 'unknown'}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.")
     for key in ("config", "labels", "temperature", "threshold", "maps"):
         if key not in metadata:
             raise WeightsError(f'{name} has no "{key}" in its metadata: it was not written whole; download or train it again.')
-    for key in ("temperature", "threshold"):
+    _check_metadata(metadata, name)
+    return header
+
+
+def _check_metadata(metadata: dict, name: str) -> None:
+    for key, kind in NUMBERS.items():
         try:
-            fits = 0 < float(metadata[key]) < math.inf
-        except ValueError:
-            fits = False
-        if not fits:
-            raise WeightsError(f'{name} has "{metadata[key]}" as its {key}, which must be a positive number: download or train it again.')
-    if json.loads(metadata["labels"]) != list(LABELS):
-        raise WeightsError(f"{name} was trained on the labels {metadata['labels']} instead of {', '.join(LABELS)}: train it again on these.")
+            from_json(metadata[key], kind, "it")
+        except StructureError as error:
+            most = "a number above 0 and up to 1" if key == "threshold" else "a number from 0.01 to 100"
+            raise WeightsError(f"{name} has {shortened(metadata[key])} as its {key}, which must be {most}: download or train it again.") from error
     try:
-        parse_maps(metadata["maps"])
-    except ValueError as error:
-        raise WeightsError(f'{name} has "maps" in its metadata that can\'t be read ({error}): download or train it again.') from error
-    try:
-        parse_risks(metadata.get("risks", "{}"))
-    except ValueError as error:
-        raise WeightsError(f'{name} has "risks" that can\'t be used ({error}): certify them again with `rfnet calibrate`.') from error
-    return metadata
+        labels = parse_json(metadata["labels"], "it")
+    except StructureError:
+        labels = None
+    if labels != list(LABELS):
+        raise WeightsError(f"{name} was trained on the labels {shortened(metadata['labels'])} instead of {', '.join(LABELS)}: train it again on these.")
+    for key, parse, default, way in (
+        ("maps", parse_maps, "", "download or train it again"),
+        ("risks", parse_risks, "{}", "certify them again with `rfnet calibrate`"),
+    ):
+        try:
+            parse(metadata.get(key, default))
+        except ValueError as error:
+            raise WeightsError(f'{name} has "{key}" in its metadata that can\'t be used ({str(error).rstrip(".")[:220]}): {way}.') from error
 
 
 def load_networks(path):
     """Read a reviewer file -> (RFNet, MapNet, metadata), fp32, on the CPU, in eval mode. Raises WeightsError."""
-    metadata, name = read_metadata(path), f'"{Path(path).name}"'
-    try:
-        rfnet = RFNet(RFNetConfig.from_json(metadata["config"]))
-        if rfnet.tokenize.needs_vocabulary:
-            rfnet.tokenize.use(RobertaVocabulary(metadata.get("vocabulary", "")))
-    except ArchitectureError as error:
-        raise WeightsError(f"{name} has a config that can't be built here: {error}") from error
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{name} has a config that can't be built ({error}): update Reliable Ads, or train it again.") from error
+    header, name = _read_header(path), quoted(Path(path).name)
+    rfnet = _built(header, name)
     networks = {"rfnet": rfnet, "maps": MapNet()}
-    with _open(path) as file:
+    _check_shapes(header, {f"{part}.{key}": value.shape for part, network in networks.items() for key, value in network.state_dict().items()}, name)
+    check_floats(header, name, WeightsError)
+    with open_tensors(path, WeightsError) as file:
         tensors = {key: file.get_tensor(key).float() for key in file.keys()}
-    expected = {f"{part}.{key}": value.shape for part, network in networks.items() for key, value in network.state_dict().items()}
-    for fault, keys in (
-        ("lacks", expected.keys() - tensors.keys()),
-        ("has the unknown", tensors.keys() - expected.keys()),
-        ("has another shape of", {key for key in expected.keys() & tensors.keys() if expected[key] != tensors[key].shape}),
-    ):
-        if keys:
-            raise WeightsError(f"{name} {fault} {min(keys)} ({len(keys)} such keys): it doesn't fit its own config; download or train it again.")
+    check_finite(tensors, name, WeightsError)
     for part, network in networks.items():
         network.load_state_dict({key: tensors[f"{part}.{key}"] for key in network.state_dict()})
         network.eval()
-    return rfnet, networks["maps"], metadata
+    return rfnet, networks["maps"], header.metadata
+
+
+def _built(header: Header, name: str) -> RFNet:
+    """The network that a header's config names, with random weights. Raises WeightsError; where the file is too small for it, before anything large is made."""
+    try:
+        config = RFNetConfig.from_json(header.metadata["config"])
+        if config.own_weights > 1.1 * header.count("rfnet."):
+            raise WeightsError(f"{name} has a config that can't be built (it asks for more weights than the file holds): download or train it again.")
+        rfnet = RFNet(config)
+        if rfnet.tokenize.needs_vocabulary:
+            rfnet.tokenize.use(RobertaVocabulary(header.metadata.get("vocabulary", "")))
+    except WeightsError:
+        raise
+    except ArchitectureError as error:
+        raise WeightsError(f"{name} has a config that can't be built here: {error}") from error
+    except Exception as error:  # what the packages that build towers raise on odd shapes is not bounded
+        raise WeightsError(f"{name} has a config that can't be built ({shortened(str(error).rstrip('.'), 200)[1:-1]}): update Reliable Ads, or train it again.") from error
+    return rfnet
+
+
+def _check_shapes(header: Header, expected: dict, name: str) -> None:
+    found = {key: tuple(entry.shape) for key, entry in header.tensors.items()}
+    for fault, keys in (
+        ("lacks", expected.keys() - found.keys()),
+        ("has the unknown", found.keys() - expected.keys()),
+        ("has another shape of", {key for key in expected.keys() & found.keys() if tuple(expected[key]) != found[key]}),
+    ):
+        if keys:
+            raise WeightsError(f"{name} {fault} {shortened(min(keys))[1:-1]} ({len(keys)} such keys): it doesn't fit its own config; download or train it again.")
 
 
 def blend(before, after, share: float, out) -> None:
@@ -155,11 +184,3 @@ def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=
     maps = open_maps(mapnet, depth, saliency) if depth or saliency else mapnet
     return Reviewer(rfnet, maps, metadata).to(device=device, dtype=dtype)
 
-
-def _open(path):
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(path, "pt")
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f'"{Path(path).name}" is cut short or is no safetensors file ({error}): download it again.') from error

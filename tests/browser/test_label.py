@@ -177,7 +177,7 @@ def test_all_labelled(desk, server):
 def test_a_run_brings_pictures_to_the_buttons(desk, server):
     folder = LabelFolder(server.base / "output" / "labels" / "fresh")
     page = desk()
-    page.open_template("label_and_adapt")
+    page.open_template("Teach the reviewer")
     page.set("RFLabel", dataset="fresh")
     page.set("RFCyclicSampler", attempts=2, steps=4, threshold=1.0)
     page.run()

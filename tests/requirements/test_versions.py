@@ -19,7 +19,7 @@ pytestmark = pytest.mark.requirements
 # All of these have wheels for Python 3.10 and 3.11. transformers is no requirement of ours, but hosts have it, and the other two import it where it is.
 OLDEST = {
     "numpy": "1.26.0", "pillow": "9.5.0", "safetensors": "0.4.2", "timm": "0.9.5", "open_clip_torch": "2.20.0", "opencv-python-headless": "4.7.0.72",
-    "transformers": "4.30.0",
+    "msgspec": "0.18.6", "transformers": "4.30.0",
 }
 # What hosts install, and install again where another version is found: Automatic1111 1.10.1 and Forge, reForge, and sd-webui-controlnet (timm).
 HOSTS = {"numpy": ["1.26.2"], "pillow": ["9.5.0"], "safetensors": ["0.4.2"], "open_clip_torch": ["2.20.0", "2.30.0"], "timm": ["0.9.5"], "transformers": ["4.30.2"]}

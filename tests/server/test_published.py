@@ -7,7 +7,7 @@ import sys
 import pytest
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import PACK, ROOT
-from reliable_ads.devtools.graph import load, titled, to_api
+from reliable_ads.devtools.graph import load, shipped as workflows, titled, to_api, workflow
 
 from . import ads
 from .installed import installed, refused, requirements
@@ -31,7 +31,7 @@ def bare(tmp_path_factory):
 
 def shipped(client: ComfyClient, name: str, **inputs) -> dict:
     """A shipped workflow in API format, these inputs changed wherever a node has them."""
-    graph = to_api(load(ROOT / "workflows" / f"{name}.json"), client.ask("/object_info"))
+    graph = to_api(load(workflow(name)), client.ask("/object_info"))
     for node in graph.values():
         node["inputs"].update({key: value for key, value in inputs.items() if key in node["inputs"]})
     return graph
@@ -50,7 +50,7 @@ def test_what_only_developers_install_is_out_of_reach():
 def test_all_nodes_pages_and_workflows_are_there(clean):
     client, server = clean
     assert nodes_of(client) == NODES
-    assert set(client.ask("/workflow_templates")[PACK]) == {path.stem for path in (ROOT / "workflows").glob("*.json")}
+    assert set(client.ask("/workflow_templates")[PACK]) == {path.stem for path in workflows()}
     for name in NODES:
         assert client.get(f"/extensions/{PACK}/docs/{name}/en.md")
     assert f"custom_nodes/{PACK} module" not in server.log.read_text("utf-8", errors="replace")  # "Cannot import ... module for custom nodes"
@@ -58,7 +58,7 @@ def test_all_nodes_pages_and_workflows_are_there(clean):
 
 def test_the_demo_runs_as_it_is_opened(clean):
     client, _ = clean
-    graph = shipped(client, "pocket_demo", attempts=1)
+    graph = shipped(client, "First product ad", attempts=1)
     shown = client.outputs(graph)
     assert len(shown[titled(graph, "Result")]["images"]) == 1
     assert len(json.loads(shown[titled(graph, "Draw until accepted")]["report"][0])["attempts"]) == 1
@@ -66,7 +66,7 @@ def test_the_demo_runs_as_it_is_opened(clean):
 
 def test_the_product_list_runs_as_it_is_opened(clean):
     client, server = clean
-    graph = shipped(client, "product_list", attempts=1)
+    graph = shipped(client, "A list of products", attempts=1)
     shown = client.outputs(graph)
     assert len(shown[titled(graph, "Result")]["images"]) == 8  # four products, two prompts
     album = server.base / "output" / "product_list"
@@ -95,7 +95,7 @@ def test_without_optional_packages_a_node_says_what_to_install(bare):
 
 def test_without_training_packages_the_trainer_says_what_to_install(bare):
     client, _ = bare
-    graph = shipped(client, "rfft_train_and_use")
+    graph = shipped(client, "Train a ControlNet")
     train = graph[titled(graph, "Train on the reviewer's feedback")]
     with pytest.raises(RuntimeError, match="training needs accelerate, diffusers: install with ComfyUI's Python, `python -m pip install accelerate diffusers`, and restart"):
         client.outputs({"train": train, "show": ads.node("PreviewAny", source=["train", 4])})

@@ -46,9 +46,9 @@ def test_what_the_converter_does_not_know_is_refused_by_name(changes, words):
         graph.to_api(workflow(**changes), INFO)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
+@pytest.mark.parametrize("name", [path.stem for path in graph.shipped()])
 def test_shipped_workflows_are_sound(name):
-    shipped = graph.load(ROOT / "workflows" / f"{name}.json")
+    shipped = graph.load(graph.workflow(name))
     nodes = {node["id"]: node for node in shipped["nodes"]}
     for number, source, out, target, slot, kind in shipped["links"]:
         assert number in nodes[source]["outputs"][out]["links"]
@@ -56,10 +56,10 @@ def test_shipped_workflows_are_sound(name):
         assert nodes[source]["outputs"][out]["type"] == kind
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "workflows").glob("*.json")))
+@pytest.mark.parametrize("name", [path.stem for path in graph.shipped()])
 def test_nothing_in_a_shipped_workflow_lies_on_something_else(name):
     """Titles stand 30 pixels above a node's own box."""
-    boxes = [(node["title"], *node["pos"], *node["size"]) for node in graph.load(ROOT / "workflows" / f"{name}.json")["nodes"]]
+    boxes = [(node["title"], *node["pos"], *node["size"]) for node in graph.load(graph.workflow(name))["nodes"]]
     for number, (title, x, y, width, height) in enumerate(boxes):
         for other, x2, y2, width2, height2 in boxes[number + 1:]:
             apart = x + width <= x2 or x2 + width2 <= x or y + height <= y2 - 30 or y2 + height2 <= y - 30
@@ -68,13 +68,13 @@ def test_nothing_in_a_shipped_workflow_lies_on_something_else(name):
 
 def test_the_workflows_for_one_product_have_the_same_shape():
     def between(name, own):
-        shipped = graph.load(ROOT / "workflows" / f"{name}.json")
+        shipped = graph.load(graph.workflow(name))
         nodes = {node["id"]: node for node in shipped["nodes"]}
         ends = [(nodes[source], nodes[target], target_slot) for _, source, _, target, target_slot, _ in shipped["links"]]
         return sorted((source["type"] if source["type"] not in own else "models", target["type"], slot) for source, target, slot in ends if target["type"] not in own)
 
     stock = {"CheckpointLoaderSimple", "ControlNetLoader", "LoraLoader", "RFControlNetLoader"}
-    shapes = [between("pocket_demo", {"RFPocketModels"}), *(between(name, stock) for name in ("sd15_product_ad", "sdxl_product_ad", "tuned_controlnet_two_loras"))]
+    shapes = [between("First product ad", {"RFPocketModels"}), *(between(name, stock) for name in ("SD 1.5", "SDXL", "LoRAs"))]
     assert all(shape == shapes[0] for shape in shapes)
 
 

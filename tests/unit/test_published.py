@@ -27,7 +27,7 @@ def tree(name: str) -> ast.Module:
 
 
 def test_it_holds_what_runs_and_nothing_else():
-    assert {"__init__.py", "LICENSE", "README.md", "install.py", "pyproject.toml", "requirements.txt", "web/docs/RFProduct/en.md", "workflows/pocket_demo.json"} <= set(FILES)
+    assert {"__init__.py", "LICENSE", "README.md", "install.py", "pyproject.toml", "requirements.txt", "web/docs/RFProduct/en.md", "example_workflows/1 First product ad.json", "subgraphs/Reliable Product Ad.json"} <= set(FILES)
     tops = {name.partition("/")[0] for name in FILES}
     assert not tops & {"tests", "benchmarks", "devtools", "recipes", "data", "out", "dev.py", ".ci", ".git", ".venv", "requirements-dev.txt"}
     assert not [name for name in FILES if name.startswith(".") or "__pycache__" in name or name.endswith(".zip")]

@@ -104,7 +104,8 @@ class Labels {
 
   /** The dataset's name: of the widget, or where another node gives it, what the last run said. */
   get dataset() {
-    const linked = this.node.inputs?.find(({ name }) => name === 'dataset')?.link != null
+    const slot = this.node.findInputSlot('dataset')
+    const linked = slot >= 0 && this.node.isInputConnected(slot)
     return String((linked && this.told) || this.widget('dataset')?.value)
   }
 

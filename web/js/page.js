@@ -15,6 +15,9 @@ const WORDS = {
 let translated = {}
 let asked
 
+/** The whole graph, also while a subgraph is open. Older front ends have one name for it only. */
+export const rootGraph = () => app.rootGraph ?? app.graph
+
 /** Adds a widget's own English words. */
 export function speak(words) {
   Object.assign(WORDS, words)

@@ -4,7 +4,7 @@
 // from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says what is in them.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { dress, element, say, speak } from './page.js'
+import { dress, element, rootGraph, say, speak } from './page.js'
 
 const NODES = ['RFCyclicSampler', 'RFCyclicSamplerAdvanced', 'RFReview']
 const EVENT = 'reliable_ads.verdicts'
@@ -17,6 +17,8 @@ speak({
   dropped: 'given up: $verdict',
   heat: 'heat: $defect',
   click: 'Click for the heat map.',
+  attempts: 'attempts',
+  drawing: 'drawing attempt $number of $most',
   one: '$count of $most, accepted, seed $seed',
   several: '$count of $most, $accepted accepted, seeds $seeds',
   none: '$count of $most, none accepted',
@@ -37,11 +39,12 @@ function verdict({ label, probability, accepted, dropped }) {
   return dropped ? say('dropped', { verdict: said }) : said
 }
 
-function headline({ rows, most, results }) {
+function headline({ rows, most, results, running }) {
   const accepted = rows.filter((row) => row.accepted)
   const seeds = accepted.map((row) => row.seed)
   const values = { count: rows.length, most: Math.max(most ?? 0, rows.length), accepted: accepted.length, seed: seeds[0], seeds: seeds.join(', ') }
   if (!most) return say('sorted', values)
+  if (running && !accepted.length && rows.length < most) return say('drawing', { number: rows.length + 1, most })
   if (accepted.length) return say(accepted.length === 1 ? 'one' : 'several', values)
   const given = rows.find((row) => row.number === results?.[0])
   return given ? say('fallback', { ...values, result: given.number, seed: given.seed }) : say('none', values)
@@ -79,7 +82,10 @@ function addStrip(node) {
   const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height, getMaxHeight: height }
   const widget = node.addDOMWidget(WIDGET, 'rf_verdicts', element('div', 'rf-verdicts'), options)
   widget.serialize = false // neither in the saved graph nor in the prompt
+  widget.label = say('attempts') // its name in app mode's form
 }
+
+const running = new Set() // nodes whose strip says what is being drawn
 
 const widgetOf = (node) => node.widgets.find(({ name }) => name === WIDGET)
 
@@ -105,13 +111,19 @@ function heightOf(strip, width) {
 
 /** The node of an execution id such as "5", or "12:5" in a subgraph, if it is one of ours. */
 function nodeOf(id) {
-  let graph = app.graph.rootGraph ?? app.graph
+  let graph = rootGraph()
   let node
   for (const part of String(id).split(':')) {
     node = graph?.getNodeById(part)
     graph = node?.subgraph
   }
   return NODES.includes(node?.comfyClass) ? node : undefined
+}
+
+/** Nothing is drawn any more: a run was stopped, or failed. */
+function stop() {
+  for (const node of running) paint(node, { ...widgetOf(node).strip, running: false })
+  running.clear()
 }
 
 /** The last live preview would lie over the finished pictures until the next run. */
@@ -137,8 +149,10 @@ app.registerExtension({
       const node = nodeOf(id)
       if (!node) return
       const before = (rows.length && widgetOf(node).strip?.rows) || [] // an event without rows begins a run
-      paint(node, { ...about, rows: [...before, ...rows] })
+      running.add(node)
+      paint(node, { ...about, rows: [...before, ...rows], running: true })
     })
+    for (const end of ['execution_interrupted', 'execution_error']) api.addEventListener(end, stop)
   },
   nodeCreated(node) {
     if (!NODES.includes(node.comfyClass)) return
@@ -146,6 +160,7 @@ app.registerExtension({
     const { onExecuted } = node
     node.onExecuted = function (output) {
       onExecuted?.apply(this, arguments)
+      running.delete(this)
       if (output?.[KEY]?.length) paint(this, output[KEY].at(-1))
       endPreview(this)
     }

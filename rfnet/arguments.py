@@ -1,0 +1,64 @@
+"""What every command line of this project takes for a number or a path: types for argparse with bounds. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+
+LONGEST = 300  # characters of what a usage error says
+WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+DECIMAL = re.compile(r"[+-]?([0-9]{1,20}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors stay one short line, whatever it was given."""
+
+    def error(self, message: str):
+        super().error(one_line(message, LONGEST))
+
+
+def one_line(text: str, most: int) -> str:
+    """A text as one line of at most `most` characters, its middle left out where it is longer."""
+    text = "".join(sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in text).strip()
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[len(text) - half + 1:]}"
+
+
+def whole(low: int, high: int):
+    """A whole number from low to high, written in plain digits."""
+
+    def number(text: str) -> int:
+        if not WHOLE.fullmatch(text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{one_line(text, 40) or 'nothing'} is not a whole number from {low} to {high}: give one")
+        return int(text)
+
+    return number
+
+
+def decimal(low: float, high: float, above: bool = False):
+    """A number from low to high; above: it must be more than low."""
+
+    def number(text: str) -> float:
+        value = float(text) if DECIMAL.fullmatch(text) else math.nan
+        if not low <= value <= high or above and value == low:
+            raise argparse.ArgumentTypeError(f"{one_line(text, 40) or 'nothing'} is not a number {'above' if above else 'from'} {low:g} {'and up' if above else ''} to {high:g}: give one".replace("  ", " "))
+        return value
+
+    return number
+
+
+def path(text: str) -> str:
+    """The path of a file or folder that may be there or not."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError("an empty path names nothing: give the path of a file or a folder" if not text.strip() else "no path has a NUL sign: give the path of a file or a folder")
+    return text
+
+
+THREADS = whole(1, 1024)
+WORKERS = whole(0, 256)  # processes; 0: none besides this one
+SEED = whole(0, 2**63 - 1)
+COUNT = whole(1, 100_000_000)
+COUNT_OR_NONE = whole(0, 100_000_000)
+SHARE = decimal(0, 1)
+STRENGTH = decimal(-100, 100)
