@@ -117,6 +117,8 @@ class DepthModel(nn.Module):
             if config.model_type not in ("dpt", "depth_anything"):
                 raise MapError(f"{name} is a {shortened(config.model_type)[1:-1]} model: use DPT or Depth-Anything.")
             self.prepare = DepthInput.read(folder)
+            if not any((folder / file).is_file() for file in ("model.safetensors", "model.safetensors.index.json")):
+                raise OSError("it holds no .safetensors")  # transformers 4.30 would open a pickle instead, whatever use_safetensors says
             self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
             ).eval().requires_grad_(False)
@@ -124,7 +126,7 @@ class DepthModel(nn.Module):
             raise
         except Exception as error:  # what transformers raises on odd configs is not bounded
             reason = shortened(str(error).rstrip("."), 180)[1:-1]
-            raise MapError(f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and model.safetensors.") from error
+            raise MapError(f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and model.safetensors; Depth-Anything needs transformers 4.38.") from error
         check_finite(self.model.state_dict(), name, MapError)
         self.name = folder.name
         self.metric = getattr(config, "depth_estimation_type", "relative") == "metric" if metric is None else metric
