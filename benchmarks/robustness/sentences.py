@@ -19,7 +19,7 @@ SAID_BY_PYTHON = (  # words of an interpreter or a library about itself, which h
 )
 REMEDY = re.compile(
     r"\b(add|ask|between|call|certify|change|check|choose|close|connect|convert|copy|correct|delete|download|expected|"
-    r"export|feed|free|give|install|keep|label|leave|lower|make|move|must|name|need|needs|open|pass|press|profile|"
+    r"export|feed|free|give|install|keep|known|label|leave|lower|make|move|must|name|need|needs|open|pass|press|profile|"
     r"put|raise|remove|replace|resize|restart|restore|run|save|scale|set|should|show|take|train|try|unpack|update|"
     r"use|want|write|at least|at most|required|unrecognized|invalid \w+ value|can be|may be|from \S+ to)\b",
     re.IGNORECASE,
