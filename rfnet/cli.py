@@ -109,7 +109,8 @@ def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    config = read_config(args.config, **changes(args.set), train=args.train, val=args.val, out=args.out)
+    given = {name: getattr(args, name) for name in ("train", "val", "out") if getattr(args, name) is not None}
+    config = read_config(args.config, **{**changes(args.set), **given})
     check_writable(config.out)
     run = Run(config)
     run()
@@ -198,7 +199,7 @@ def _logits(args, limit=None):
 
 
 def review(args) -> None:
-    if isinstance(args.json, str) and not args.json.endswith(".json"):
+    if isinstance(args.json, str) and (not args.json.endswith(".json") or "\0" in args.json):
         raise PictureError(f'{quoted(args.json)} after --json is no name of a .json file: give one, or put --json last.')
     if isinstance(args.json, str):
         check_writable(path(args.json))
