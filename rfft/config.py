@@ -142,7 +142,7 @@ class TrainConfig:
         return {**{name: value for name, value in self.settings().items() if name not in ("lr", "precision", "half_base")}, **files}
 
 
-def read_config(path, **changes) -> TrainConfig:
+def read_config(path, /, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises ConfigError, which names what is wrong."""
     path = Path(path)
     try:

@@ -199,7 +199,7 @@ def _logits(args, limit=None):
 
 
 def review(args) -> None:
-    if isinstance(args.json, str) and not args.json.endswith(".json"):
+    if isinstance(args.json, str) and (not args.json.endswith(".json") or "\0" in args.json):
         raise PictureError(f'{quoted(args.json)} after --json is no name of a .json file: give one, or put --json last.')
     if isinstance(args.json, str):
         check_writable(args.json)

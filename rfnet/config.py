@@ -103,7 +103,7 @@ def changes(pairs: list) -> dict:
     return found
 
 
-def read_config(path, **changes) -> TrainConfig:
+def read_config(path, /, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises DataError, which names what is wrong."""
     path = Path(path)
     name = f"the config {quoted(path)}"

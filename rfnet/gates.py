@@ -229,6 +229,8 @@ class Profile:
             values = parse_json(text if isinstance(text, str) else decoded(text, name), "it")
             if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
                 raise StructureError("it is of another format")
+            if lacking := sorted(cls.__dataclass_fields__.keys() - {"preview"} - values.keys()):  # looks through the VAE have none
+                raise StructureError(f"it lacks {', '.join(lacking)}")
             settings = values.get("settings")
             if isinstance(settings, dict) and (lacking := sorted(Settings.__dataclass_fields__.keys() - settings.keys())):
                 raise StructureError(f"its settings lack {', '.join(lacking)}")

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .data import DataError
-from .files import open_file, quoted, write_picture, write_text
+from .files import open_file, quoted, refusal, write_picture, write_text
 from .labels import LABELS
 from .structured import parse_json
 
@@ -131,7 +131,7 @@ class LabelFolder:
             for kind, name, image in (("products", product_key, product), ("pictures", key, picture)):
                 if not self.picture(name, kind):
                     write_picture(self.folder / kind / f"{name}.png", image)
-            self._append(asdict(Item(key, product_key, product_id, _text(caption), _text(prompt), verdict)))
+            self._append(asdict(Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))))
             return True
 
     def label(self, key: str, label: str | None, blind: bool = True) -> Contents:
@@ -202,11 +202,14 @@ def _verdict(verdict) -> dict | None:
 def _lines(path: Path) -> list:
     try:
         with open_file(path) as file:
-            if os.fstat(file.fileno()).st_size > LARGEST:
-                raise OSError(f"{quoted(path)} is larger than {LARGEST >> 20} MiB: it is no journal of labels; choose another folder.")
-            return file.read().split(b"\n")
+            content = file.read(LARGEST + 1)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise OSError(refusal(path, error)) from error
+    if len(content) > LARGEST:
+        raise OSError(f"{quoted(path)} is larger than {LARGEST >> 20} MiB: it is no journal of labels; choose another folder.")
+    return content.split(b"\n")
 
 
 def _names(folder: Path) -> set:

@@ -73,6 +73,8 @@ class Policy:
 
     def begin_at(self, changes: list) -> "Policy":
         """Stands where an attempt stood that a report lists with these changes. Raises ValueError on what no report says."""
+        if not isinstance(changes, list):
+            raise ValueError('these are no remedies of a report: give a list of {"remedy", "before", "after"}.')
         try:
             found = {change["remedy"]: float(change["after"]) for change in changes}
         except (TypeError, KeyError, ValueError) as error:

@@ -33,7 +33,7 @@ def open_samples(path, size: int = 384) -> Samples:
     path = Path(path)
     if path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
         return read_table(path, size)
-    if not os.path.isdir(path):
+    if not os.path.isdir(path):  # False also for names that no disk can have
         raise DataError(f'{quoted(path)} is no data: give a .csv or .jsonl table, a folder of shards, or the folder of RF1M.')
     for shard in sorted(path.glob("*.zip")):
         try:

@@ -40,9 +40,12 @@ def convert(value, kind: type[T], what: str) -> T:
         if unknown := sorted(str(key) for key in set(value) - fields):
             raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {nearest(unknown[0], fields)}: use these.")
     try:
-        return msgspec.convert(value, kind, strict=True)
+        found = msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise StructureError(_sentence(error, value, what)) from error
+    if unknown := _left_over(value, msgspec.to_builtins(found, enc_hook=str)):
+        raise StructureError(f"{what} has the unknown {shortened(unknown)}: leave it out.")
+    return found
 
 
 def check_fields(instance, names: tuple = ()) -> None:
@@ -88,6 +91,8 @@ def parse_json(text: str | bytes, what: str, nan: bool = False):
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         _shallow(text, what)
         return _decoder(what, nan).decode(text)
+    except UnicodeDecodeError as error:
+        raise StructureError(f"{what} is no JSON: its bytes are no text in UTF-8.") from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, StructureError):
             raise
@@ -124,6 +129,16 @@ def _wanted(reason: str, kind) -> str:
     for word, plain in WORDS:
         told = re.sub(rf"\b{re.escape(word)}\b" if word[0].isalpha() else re.escape(word), plain, told)
     return "it must be " + re.sub(r"([0-9])[.]0$", r"\1", told)
+
+
+def _left_over(value, taken) -> str:
+    """A key inside of a value that msgspec passed over, as it does in a dataclass; "" where all of it was taken."""
+    if isinstance(value, dict) and isinstance(taken, dict):
+        left = [str(key) for key in value if key not in taken]
+        return left[0] if left else next(filter(None, (_left_over(value[key], taken[key]) for key in value)), "")
+    if isinstance(value, (list, tuple)) and isinstance(taken, (list, tuple)):
+        return next(filter(None, map(_left_over, value, taken)), "")
+    return ""
 
 
 @cache

@@ -29,6 +29,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     (
         "configs of rfft", "prompts that are none",
     ): "any text in an encoding that its mark or UTF-8 tells is a prompt; the text encoder reads its beginning",
+    ("label files", "names that are not there"): "RF1M names pictures without their endings, too, and there they are",
     ("albums", "a row with odd values"): SHOWN, ("nodes", "product with odd words"): WORDS,
     (
         "nodes", "labels with odd values",

@@ -133,7 +133,7 @@ def train_with_odd_changes(bench: Bench) -> Bad:
     path = bench.write("c.toml", 'train = ["a"]\nval = ["b"]\nout = "o.safetensors"\n')
     change = bench.pick((
         "epochs", "=2", "epochs=x", "lr=nan", "batch=0", "batch=-1", "batch=1.5", "unknown=1", "workers=-1", "limit=-5",
-        "seed=" + "9" * 5000, "train=7", "a.b=1", "architecture={}", "frozen=1", "epochs=[", "epochs=true",
+        "seed=" + "9" * 5000, "train=7", "a.b=1", "architecture={width = 0}", "frozen=1", "epochs=[", "epochs=true",
         "precision=fp16", "minutes=0", "minutes=-1", "seed=1e3", "=", "save_every=0.5",
     ))
     return given(bench, "rfnet", ["train", path, "--set", change], change.split("=")[0] or '"=', "config", change[:20])
@@ -221,6 +221,6 @@ def dev_with_odd_words(bench: Bench) -> Bad:
         (["profile", "--products", "a", "--out", "b", "--share=nan"], "share"),
         (["profile", "--products", "a", "--out", "b", "--share=2"], "share"),
         (["demo", "--attempts=-\u00b2"], "attempts"),
-        (["profile", "--products", "a", "--out", "b", "--models", "gone"], "gone"),
+        (["profile", "--products", bench.goods / "shop", "--out", "b", "--models", "gone"], "gone"),
     ))
     return given(bench, "dev", arguments, name)

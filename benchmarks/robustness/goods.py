@@ -70,14 +70,18 @@ def make(folder: Path) -> None:
     shop = folder / "shop"
     shop.mkdir()
     cut_out().save(shop / "a_box.png")
-    rows = [
-        {
-            "image": "drawn.png", "product": "product.png", "label": label, "caption": "a box",
-            "product_id": f"p{number % 4}",
-        } for number, label in enumerate(LABELS * 2)
-    ]
-    (folder / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table(folder)
     (folder / "prompts.txt").write_text("on a wooden table, soft light\n", encoding="utf-8")
+
+
+def table(folder: Path) -> None:
+    """A table of ten labelled pictures of five products."""
+    rows = []
+    for number, label in enumerate(LABELS * 2):
+        Image.new("RGB", (96, 120), (20 * number, 120, 60)).save(folder / f"drawn_{number}.png")
+        row = {"image": f"drawn_{number}.png", "product": "product.png", "label": label, "caption": "a box"}
+        rows.append(json.dumps({**row, "product_id": f"p{number % 5}"}) + "\n")
+    (folder / "table.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def family(folder: Path) -> None:

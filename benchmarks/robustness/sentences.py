@@ -18,10 +18,11 @@ SAID_BY_PYTHON = (  # words of an interpreter or a library about itself, which h
     "has no len()", "not subscriptable", "not iterable", "tensor with", "expected scalar type", "input.size",
 )
 REMEDY = re.compile(
-    r"\b(add|ask|between|call|certify|change|check|choose|close|connect|convert|copy|correct|delete|download|expected|"
-    r"export|feed|free|give|install|keep|label|leave|lower|make|move|must|name|need|needs|open|pass|press|profile|"
-    r"put|raise|remove|replace|resize|restart|restore|run|save|scale|set|should|show|take|train|try|unpack|update|"
-    r"use|want|write|at least|at most|required|unrecognized|invalid \w+ value|can be|may be|from \S+ to)\b",
+    r"\b(add|ask|between|call|certify|change|check|choose|close|connect|convert|copy|correct|delete|download|"
+    r"expected|export|feed|free|give|install|keep|known|label|leave|lower|make|mend|move|must|name|need|needs|"
+    r"open|pass|press|profile|put|raise|remove|replace|resize|restart|restore|run|save|scale|set|should|show|"
+    r"take|train|try|unpack|update|use|want|write|at least|at most|required|unrecognized|invalid \w+ value|"
+    r"can be|may be|from \S+ to)\b",
     re.IGNORECASE,
 )
 

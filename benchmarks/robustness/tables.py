@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 from .goods import cut_out, encoded
 from .inputs import Bad, Bench, maker
@@ -72,6 +74,11 @@ def table(bench: Bench, name: str, content: bytes | str) -> Bad:
     )
 
 
+def like(bad: Bad, good: Path) -> Bad:
+    """The same input, which has to be read as the table `good` if it is accepted."""
+    return replace(bad, like={"table": str(good)})
+
+
 GOOD_ROW = {"image": "drawn.png", "product": "product.png", "label": "available", "caption": "ein gr\u00fcner Becher"}
 
 
@@ -83,11 +90,12 @@ def csv_of(rows: list, cut: str = ",") -> str:
 
 @maker("tables")
 def a_csv_in_another_encoding(bench: Bench) -> Bad:
-    caption = bench.pick(("\u7ea2\u8272\u676f\u5b50", "gr\u00fcn"))
-    encoding = bench.pick(("gbk", "utf-16-le", "utf-32", "cp037", "gb18030") if caption[0] != "g" else (
-        "latin-1", "utf-16-le", "utf-32", "cp037", "cp1252",
+    caption, *encodings = bench.pick((
+        ("\u7ea2\u8272\u676f\u5b50", "gbk", "utf-16-le", "utf-32", "gb18030"),
+        ("gr\u00fcn", "latin-1", "utf-16-le", "utf-32", "cp037", "cp1252"),
     ))
-    return table(bench, "bad.csv", csv_of([{**GOOD_ROW, "caption": caption}]).encode(encoding))
+    text = csv_of([{**GOOD_ROW, "caption": caption}])
+    return like(table(bench, "bad.csv", text.encode(bench.pick(encodings))), bench.write("good.csv", text))
 
 
 @maker("tables")
@@ -117,7 +125,8 @@ def a_csv_with_odd_cells(bench: Bench) -> Bad:
 @maker("tables")
 def a_jsonl_in_another_encoding(bench: Bench) -> Bad:
     text = json.dumps(GOOD_ROW, ensure_ascii=False) + "\n"
-    return table(bench, "bad.jsonl", text.encode(bench.pick(("utf-16-le", "utf-32", "latin-1", "cp037"))))
+    bad = table(bench, "bad.jsonl", text.encode(bench.pick(("utf-16-le", "utf-32", "latin-1", "cp037"))))
+    return like(bad, bench.write("good.jsonl", text))
 
 
 @maker("tables")

@@ -108,3 +108,18 @@ def test_a_profile_says_what_it_does_not_speak_of():
     assert made.why_not("model", "reviewer", {**SETTINGS, "steps": 50, "sampler_name": "euler"}) == "it was made with another sampler_name and steps"
     with pytest.raises(GateError, match="looked at 2 times where 8"):
         made.add([0.1, 0.2], True, "p")
+
+
+@pytest.mark.parametrize("name", ["gates", "look", "scores"])
+def test_a_profile_that_lacks_a_part_is_refused(name):
+    values = json.loads(Profile("m", "r", SETTINGS).to_json())
+    del values[name]
+    with pytest.raises(GateError, match=f"it lacks {name}"):
+        Profile.from_json(json.dumps(values))
+
+
+def test_a_gate_with_more_to_say_is_refused():
+    values = json.loads(Profile("m", "r", SETTINGS, (Gate(0.5, 0.1),)).to_json())
+    values["gates"][0]["more"] = 1
+    with pytest.raises(GateError, match='unknown "more"'):
+        Profile.from_json(json.dumps(values))

@@ -222,3 +222,9 @@ def test_a_crash_while_a_picture_is_added_lets_it_be_added_again(tmp_path_factor
     labels.add(picture(9), PRODUCT, "p", "a bottle")
     labels.add(picture(10), PRODUCT, "p", "a bottle")
     assert len(labels.read().items) == 3
+
+
+def test_a_journal_that_is_no_file_is_named(tmp_path):
+    (tmp_path / JOURNAL).mkdir()
+    with pytest.raises(OSError, match=f'{JOURNAL}" is a folder'):
+        LabelFolder(tmp_path).read()

@@ -48,7 +48,7 @@ def test_whatever_happens_the_numbers_stay_within_their_bounds(labels, allowed):
 
 
 @pytest.mark.parametrize("changes, says", [([{"remedy": "guidance"}], "no remedies of a report"), ([{"remedy": "scale", "after": 3}], "between 0.7 and 1.0"),
-                                           ([{"remedy": "prayer", "after": 1}], "no remedy prayer"), (5, "no remedies of a report"), (["scale"], "no remedies of a report")])
+                                           ([{"remedy": "prayer", "after": 1}], "no remedy prayer"), (5, "no remedies of a report"), ({}, "no remedies of a report"), (["scale"], "no remedies of a report")])
 def test_what_no_report_says_is_refused(changes, says):
     with pytest.raises(ValueError, match=says):
         Policy().begin_at(changes)

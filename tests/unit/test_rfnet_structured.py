@@ -16,6 +16,22 @@ class Options:
     names: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Inner:
+    a: int = 0
+
+
+@dataclass
+class Outer:
+    inner: list[Inner] = field(default_factory=list)
+
+
+def test_an_unknown_key_further_inside_is_refused():
+    assert convert({"inner": [{"a": 1}]}, Outer, "it") == Outer([Inner(1)])
+    with pytest.raises(StructureError, match='it has the unknown "b"'):
+        convert({"inner": [{"a": 1}, {"a": 1, "b": 2}]}, Outer, "it")
+
+
 def test_what_fits_is_taken():
     assert convert({"steps": 3, "lr": 1, "names": ["a"]}, Options, "it") == Options(3, 1.0, ["a"])
     assert from_json('{"names": ["[[[["]}', Options, "it").names == ["[[[["]
@@ -34,7 +50,7 @@ def test_what_does_not_fit_is_refused_with_its_place(value, words):
 
 @pytest.mark.parametrize("text, words", [
     ('{"a": 1, "a": 2}', 'says "a" twice'), ("[" * 200_000, "nests more than 32"), ('{"a":' * 200_000, "nests more than 32"), ("[NaN]", "holds NaN"),
-    ("9" * 5000, "number of 5000 digits"), ("[1e999]", "holds inf"), ('{"a', "is no JSON"), (b"\xff\xfe", "is no JSON"), ("", "is no JSON"),
+    ("9" * 5000, "number of 5000 digits"), ("[1e999]", "holds inf"), ('{"a', "is no JSON"), (b"\xff\xfe", "is no JSON: its bytes are no text in UTF-8"), ("", "is no JSON"),
 ])
 def test_hostile_json_is_refused_in_one_short_sentence(text, words):
     with pytest.raises(StructureError, match=words) as caught:
