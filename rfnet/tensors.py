@@ -89,7 +89,7 @@ def open_tensors(
     """The open file, as safetensors gives it, once its header is checked as read_header does. Raises `error`: a sentence for whatever is wrong with the file."""
     from safetensors import SafetensorError, safe_open
 
-    read_header(path, error, missing, most, name)
+    read_header(path, error, missing, most, name, remedy)
     try:
         with safe_open(path, "pt") as file:
             yield file
