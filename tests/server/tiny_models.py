@@ -19,8 +19,10 @@ def write_pocket(checkpoint: Path, controlnet: Path, broken_decoder: bool = Fals
         outputs = [*pocket.controlnet.controlnet_down_blocks, pocket.controlnet.controlnet_mid_block, pocket.controlnet.controlnet_cond_embedding.conv_out]
         for output in outputs:
             torch.nn.init.normal_(output.weight, std=0.05)
-        if broken_decoder:
-            pocket.vae.decoder.layers[-1].bias.fill_(torch.nan)
+        if broken_decoder:  # by numbers that are finite in the file and overflow on their way, as half precision does it
+            for layer in pocket.vae.decoder.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.weight.mul_(6e4 / layer.weight.abs().max().clamp(min=1e-3))
     save_checkpoint(checkpoint, pocket)
     save_controlnet(controlnet, pocket)
 
