@@ -25,6 +25,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command in ("demo", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    for name in ("products", "split"):
+        if (given := getattr(options, name, None)) and not os.path.isdir(given):
+            parser.error(f"argument --{name}: there is no folder {one_line(str(given), 100)}: give the path of a folder")
     return options, rest
 
 
@@ -41,8 +44,8 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 def add_profile(parser: argparse.ArgumentParser) -> None:
     shipped = workflow("First product ad")
     products = parser.add_mutually_exclusive_group(required=True)
-    products.add_argument("--products", type=folder, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
-    products.add_argument("--split", type=folder, metavar="DIR", help="a split that `pocket render` made")
+    products.add_argument("--products", type=new, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
+    products.add_argument("--split", type=new, metavar="DIR", help="a split that `pocket render` made")
     parser.add_argument("--out", type=new, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
     parser.add_argument("--workflow", type=file, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
     parser.add_argument("--models", type=folder, metavar="DIR", help="your ComfyUI's models folder, for a workflow with checkpoints of yours")

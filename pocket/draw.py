@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from PIL import Image, ImageDraw
 
 from ..rfnet.data import DataError, read_scenes, write_shard
-from ..rfnet.files import write_picture, write_text
+from ..rfnet.files import quoted, write_picture, write_text
 from ..rfnet.labels import LABELS
 from ..rfnet.product import Product, place
+from ..rfnet.structured import StructureError, from_json, shortened
+from ..rfnet.textfiles import TextError, read_text
 from .briefs import prompt_for
 from .family import PICTURE_SIZE
 from .products import seed_of
 
 PER_SHEET = 40
 TABLE = "drawn.jsonl"
+Number = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
 
 
 def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, progress, batch: int = 8, first: int = 0) -> Path:
@@ -35,7 +40,7 @@ def draw(split: Path, out: Path, count: int, pocket, cfg: float, steps: int, pro
     rows = [row for row in range(len(scenes)) if scenes.labels[row] == 0 and not scenes.causes[row]]  # no product of another size or with other parts than usual
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first:first + count]]     # the same products every time
     if len(rows) < count:
-        raise DataError(f"{split} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer.")
+        raise DataError(f"{quoted(split)} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer.")
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     lines = []
     for number, row in enumerate(rows, first):
@@ -81,14 +86,17 @@ def label(folder: Path, labels: Path, shard: Path) -> int:
     Raises DataError where a label or number is none.
     """
     try:
-        given = {int(number): name for number, name in json.loads(labels.read_text(encoding="utf-8")).items()}
-        lines = {line["number"]: line for line in map(json.loads, (folder / TABLE).read_text(encoding="utf-8").splitlines())}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(f"the labels in {labels} or the drawings in {folder} can't be read ({error}): give a JSON object such as {{\"0\": \"available\"}}, and the folder of `pocket draw`.") from error
+        given = {int(number): name for number, name in from_json(read_text(labels), dict[Number, str], f"the labels {quoted(labels)}").items()}
+        drawn = [from_json(line, dict[str, str | int], f"line {n} of {quoted(folder / TABLE)}") for n, line in enumerate(read_text(folder / TABLE).strip().split("\n"), 1)]
+        lines = {line["number"]: line for line in drawn}
+        if not lines:
+            raise StructureError(f"{quoted(folder / TABLE)} is empty.")
+    except (TextError, StructureError, KeyError) as error:
+        raise DataError(f"{str(error).rstrip('.')}: give a JSON object such as {{\"0\": \"available\"}}, and the folder of `pocket draw`.") from error
     scenes = []
     for number, name in sorted(given.items()):
         if number not in lines or name not in (*LABELS, "unsuitable"):
-            raise DataError(f'{labels} says {number}: "{name}", but drawings are numbered {min(lines)} to {max(lines)} and labels are {", ".join(LABELS)}.')
+            raise DataError(f'{quoted(labels)} says {number}: {shortened(name)}, but drawings are numbered {min(lines)} to {max(lines)} and labels are {", ".join(LABELS)}.')
         if name == "unsuitable":
             continue
         line = lines[number]

@@ -10,6 +10,13 @@ import os
 import sys
 from pathlib import Path
 
+from ..rfnet.arguments import COUNT, SEED, SHARE, THREADS, Parser, decimal, one_line, path, whole
+from ..rfnet.commands import guarded
+
+BATCH, RANK, SIDE, LEVEL = whole(1, 4096), whole(1, 1024), whole(16, 1024), whole(0, 999)
+RATE = decimal(0, 10, above=True)
+MINUTES = decimal(0, 1e6, above=True)
+
 
 def _prepare(args) -> None:
     """Threads that sleep instead of spinning while they wait: on a busy machine the difference is more than tenfold. Must come before torch is loaded."""
@@ -61,7 +68,14 @@ def _roundtrip(args) -> None:
 
 def _share(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    return name, float(value)
+    try:
+        return name, SHARE(value)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{one_line(text, 40)} is no share: give NAME=SHARE, such as available=0.4") from error
+
+
+def _path(text: str) -> Path:
+    return Path(path(text))
 
 
 def add_train_parser(commands) -> None:
@@ -72,69 +86,64 @@ def add_train_parser(commands) -> None:
 
     def stage(name: str, work, help_text: str) -> argparse.ArgumentParser:
         parser = stages.add_parser(name, help=help_text)
-        parser.add_argument("--threads", type=int, default=2)
-        parser.add_argument("--nice", type=int, default=5, help="how far to stand back for other programs")
+        parser.add_argument("--threads", type=THREADS, default=2)
+        parser.add_argument("--nice", type=whole(0, 19), default=5, help="how far to stand back for other programs")
         parser.set_defaults(run=_run, work_function=work)
         return parser
 
     for name, work, minutes, text in (("vae", _vae, 25, "the autoencoder: WORK/vae.safetensors"),
                                       ("diffusion", _diffusion, 40, "UNet, ControlNet and text encoder on the autoencoder's latents")):
         parser = stage(name, work, text)
-        parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
-        parser.add_argument("--work", type=Path, required=True, help="folder for states and sample sheets")
+        parser.add_argument("--data", type=_path, required=True, help="folder with train/ and val/")
+        parser.add_argument("--work", type=_path, required=True, help="folder for states and sample sheets")
         budget = parser.add_mutually_exclusive_group()
-        budget.add_argument("--minutes", type=float, default=minutes, help="training time, stops included once (default %(default)s)")
-        budget.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
-        parser.add_argument("--lr", type=float)
-        parser.add_argument("--batch", type=int)
-        parser.add_argument("--limit", type=int, help="use only the first scenes")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--start", type=Path, help="begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported pocket_sd.safetensors")
+        budget.add_argument("--minutes", type=MINUTES, default=minutes, help="training time, stops included once (default %(default)s)")
+        budget.add_argument("--steps", type=COUNT, help="a fixed number of steps instead of minutes")
+        parser.add_argument("--lr", type=RATE)
+        parser.add_argument("--batch", type=BATCH)
+        parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
+        parser.add_argument("--seed", type=SEED, default=0)
+        parser.add_argument("--start", type=_path, help="begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported pocket_sd.safetensors")
     parser.add_argument("--shares", nargs="+", type=_share, default=[], metavar="NAME=SHARE",
                         help="how often the steps see a label or a cause, such as available=0.4 no_surface=0.1; what is left goes to all others (default: as often as they occur)")
     parser.add_argument("--style", choices=STYLES, help="learn from the scenes in this style")
     parser.add_argument("--only", choices=("unet",), help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result")
     parser = stage("lora", _lora, "a style as a LoRA of the UNet, in kohya's layout: FILE.safetensors")
     parser.add_argument("--style", choices=STYLES, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/")
-    parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write; a stopped training's state lies beside it")
+    parser.add_argument("--data", type=_path, required=True, help="folder with train/")
+    parser.add_argument("--out", type=_path, required=True, help="the .safetensors to write; a stopped training's state lies beside it")
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, default=5, help="training time, stops included once (default %(default)s)")
-    budget.add_argument("--steps", type=int, help="a fixed number of steps instead of minutes")
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--limit", type=int, help="use only the first scenes")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--checkpoint", type=Path, help="the checkpoint to train it on (default: the exported one)")
+    budget.add_argument("--minutes", type=MINUTES, default=5, help="training time, stops included once (default %(default)s)")
+    budget.add_argument("--steps", type=COUNT, help="a fixed number of steps instead of minutes")
+    parser.add_argument("--lr", type=RATE, default=2e-3)
+    parser.add_argument("--batch", type=BATCH, default=16)
+    parser.add_argument("--rank", type=RANK, default=8)
+    parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--checkpoint", type=_path, help="the checkpoint to train it on (default: the exported one)")
     parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="folder (default: where the pack looks, pocket/weights)")
+    parser.add_argument("--work", type=_path, required=True)
+    parser.add_argument("--out", type=_path, help="folder (default: where the pack looks, pocket/weights)")
     parser = stage("roundtrip", _roundtrip, "scenes as the family would draw them, for training the reviewer: a uint8 .npy in the scenes' order")
-    parser.add_argument("--data", type=Path, required=True, help="one split, as DATA/train")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=_path, required=True, help="one split, as DATA/train")
+    parser.add_argument("--out", type=_path, required=True)
     parser.add_argument("--variant", choices=("vae", "denoised"), default="vae", help="through the autoencoder; or noised and denoised in one step, as a draw that is looked at early")
-    parser.add_argument("--noise", nargs=2, type=int, default=(150, 350), metavar=("LOW", "HIGH"), help="for denoised: between which of the 1,000 timesteps (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=160, help="side of the copies, which is the reviewer's image_size (default %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, help="default: the exported one")
-    parser.add_argument("--controlnet", type=Path, help="default: the exported one")
-    parser.add_argument("--cache", type=Path, help="latents-train.safetensors of a diffusion training with the same autoencoder: saves encoding")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noise", nargs=2, type=LEVEL, default=(150, 350), metavar=("LOW", "HIGH"), help="for denoised: between which of the 1,000 timesteps (default: %(default)s)")
+    parser.add_argument("--size", type=SIDE, default=160, help="side of the copies, which is the reviewer's image_size (default %(default)s)")
+    parser.add_argument("--checkpoint", type=_path, help="default: the exported one")
+    parser.add_argument("--controlnet", type=_path, help="default: the exported one")
+    parser.add_argument("--cache", type=_path, help="latents-train.safetensors of a diffusion training with the same autoencoder: saves encoding")
+    parser.add_argument("--limit", type=COUNT)
+    parser.add_argument("--seed", type=SEED, default=0)
 
 
 def _run(args) -> int:
     _prepare(args)
-    try:
-        args.work_function(args)
-    except (ValueError, FloatingPointError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return guarded("pocket", lambda: args.work_function(args) or 0, status=2)
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(prog="pocket")
+    parser = Parser(prog="pocket")
     add_train_parser(parser.add_subparsers(dest="command", required=True))
     args = parser.parse_args(["train", *(sys.argv[1:] if arguments is None else arguments)])
     return args.run(args)

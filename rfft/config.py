@@ -51,7 +51,7 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
-    loras: list[dict] = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
+    loras: list = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
     size: int = 512  # side of the canvas, pixels
     image_scale: Annotated[float, Meta(gt=0, le=1)] = 0.72  # share of the canvas that a product takes
 
@@ -149,6 +149,8 @@ def read_config(path, /, **changes) -> TrainConfig:
         values = read_toml(path)
     except TextError as error:
         raise ConfigError(f"the config {error}") from error
+    if empty := [name for name in PATHS if "" in (values.get(name), changes.get(name))]:
+        raise ConfigError(f"the config {quoted(path)} can't be used: {empty[0]} is empty: give a path.")
     values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
     if isinstance(values.get("loras"), list):
         values["loras"] = [{**lora, "file": str(path.parent / lora["file"])} if isinstance(lora, dict) and isinstance(lora.get("file"), str) else lora for lora in values["loras"]]

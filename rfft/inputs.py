@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from ..rfnet.cut_outs import CutOuts, read_folder
+from ..rfnet.files import check_writable, quoted
 from ..rfnet.pictures import PictureError
 from ..rfnet.product import Product, place
+from ..rfnet.structured import convert, parse_json
 from ..rfnet.textfiles import TextError, read_text
 from .config import ConfigError, TrainConfig
 
@@ -86,14 +90,11 @@ def pairs(products: list, prompts: list, config: TrainConfig) -> list:
 def check_result(config: TrainConfig) -> None:
     """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder can't be written."""
     if config.result.exists() and not config.state.exists():
-        raise ConfigError(f'"{config.result}" exists: choose another name, or delete it first.')
+        raise ConfigError(f'{quoted(config.result)} exists: choose another name, or delete it first.')
     try:
-        config.result.parent.mkdir(parents=True, exist_ok=True)
-        probe = config.result.with_name(f"{config.name}.probe")
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another process may have been quicker
+        check_writable(config.result)
     except OSError as error:
-        raise ConfigError(f'the folder "{config.folder}" can\'t be written ({error}): choose another.') from error
+        raise ConfigError(str(error)) from error
 
 
 def check_space(folder, needed: int) -> None:
@@ -106,7 +107,7 @@ def check_space(folder, needed: int) -> None:
 def check_reviewer(metadata: dict, name: str, floor: float, force: bool = False) -> float | None:
     """The average precision that a reviewer's metadata states. Raises ConfigError where it states none, or one below `floor`, unless forced."""
     try:
-        ap = float(json.loads(metadata["scores"])["ap"]["value"])
+        ap = convert(parse_json(metadata["scores"], "scores")["ap"]["value"], Annotated[float, Meta(ge=0, le=1)], "the average precision")
     except (KeyError, TypeError, ValueError):
         if force:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+from ..rfnet.files import quoted
+from ..rfnet.structured import from_json
+from ..rfnet.textfiles import read_text
 from .files import opened
 from .models import ModelError, Models, Text
 from .names import layers_of, ldm_key
@@ -124,9 +126,9 @@ def check_folder(folder, configs=None) -> tuple:
             raise ModelError(f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single .safetensors file.')
     try:
         unet = _json(folder, "unet")
-        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8")) if (folder / "scheduler").is_dir() else {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f'the checkpoint folder "{folder}" has a config that can\'t be read ({error}): copy or download it again.') from error
+        scheduler = _table(folder / "scheduler" / "scheduler_config.json") if (folder / "scheduler").is_dir() else {}
+    except ValueError as error:
+        raise ModelError(f"the checkpoint folder has a config that can't be read ({str(error).rstrip('.')}): copy or download it again.") from error
     channels = unet.get("in_channels", 4)
     if channels != 4:
         raise ModelError(f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal checkpoint.')
@@ -275,4 +277,8 @@ def read_two(first, second, prompts: list) -> Text:
 
 
 def _json(configs, part: str) -> dict:
-    return json.loads((Path(configs) / part / "config.json").read_text(encoding="utf-8"))
+    return _table(Path(configs) / part / "config.json")
+
+
+def _table(path: Path) -> dict:
+    return from_json(read_text(path, 1 << 20), dict, quoted(path))

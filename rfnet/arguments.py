@@ -19,8 +19,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def one_line(text: str, most: int) -> str:
-    """A text as one line of at most `most` characters, its middle left out where it is longer."""
+    """A text as one line of at most `most` characters; where it or a word of it is longer, the middle is left out."""
     text = "".join(sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in text).strip()
+    text = re.sub(r"\S{120,}", lambda word: f"{word[0][:50]}…{word[0][-50:]}", text)
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}…{text[len(text) - half + 1:]}"
 

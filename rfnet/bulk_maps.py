@@ -4,12 +4,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from .data import DataError
-from .files import write_bytes, write_text
+from .files import quoted, refusal, write_bytes, write_text
 from .samples import BrokenSample, Samples
+from .structured import convert, from_json, parse_json, shortened
+from .tensors import read_header
+from .textfiles import read_text
 
 CHUNK = 1024  # samples per file
 SUMMARY = "maps.json"
@@ -33,13 +38,15 @@ class MapFiles:
 
         folder = Path(folder)
         try:
-            summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+            summary = parse_json(read_text(folder / SUMMARY), quoted(SUMMARY))
             ids = []
-            for number in range(int(summary["chunks"])):
+            for number in range(convert(summary["chunks"], Annotated[int, Meta(ge=0, le=10**6)], "chunks")):
+                read_header(chunk_file(folder, number), ValueError)
                 with safe_open(chunk_file(folder, number), "numpy") as file:
                     ids.append(file.get_tensor("ids").view(np.uint64))
         except Exception as error:  # damaged files raise whatever the parser meets first
-            raise DataError(f'"{folder}" holds no finished maps ({error}): compute them again, which goes on where it was left.') from error
+            reason = shortened(str(error).rstrip("."), 120)[1:-1] if not isinstance(error, OSError) else error.strerror
+            raise DataError(f'{quoted(folder)} holds no finished maps ({reason}): compute them again, which goes on where it was left.') from error
         chunks = np.repeat(np.arange(len(ids), dtype=np.int32), [len(part) for part in ids])
         rows = np.concatenate([np.arange(len(part), dtype=np.int32) for part in ids] or [np.zeros(0, np.int32)])
         ids = np.concatenate(ids or [np.zeros(0, np.uint64)])
@@ -95,14 +102,17 @@ def _finished(path: Path, identity: dict):
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-    except (FileNotFoundError, SafetensorError):
+        metadata = read_header(path, ValueError).metadata
+        with safe_open(path, "numpy"):
+            pass
+    except (ValueError, SafetensorError):
         return None
+    except OSError as error:
+        raise DataError(refusal(path, error)) from error
     differs = [key for key, value in identity.items() if metadata.get(key) != value]
     if differs:
-        raise DataError(f'"{path}" holds maps of another {" and ".join(differs)}: give an empty folder, or delete this one.')
-    return json.loads(metadata["broken"])
+        raise DataError(f'{quoted(path)} holds maps of another {" and ".join(differs)}: give an empty folder, or delete this one.')
+    return from_json(metadata.get("broken", ""), list[str], f"the list of broken pictures in {quoted(path)}")
 
 
 class _Images:

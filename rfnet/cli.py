@@ -101,7 +101,7 @@ def _commands() -> Commands:
     sub.add_argument("--threshold", type=SHARE)
     sub.add_argument("--accept", choices=tuple(ACCEPT), default="threshold", help="what decides: the threshold, or a risk that the weights are certified for")
     sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS))
-    sub.add_argument("--json", nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
+    sub.add_argument("--json", type=path, nargs="?", const=True, metavar="FILE.json", help="write all verdicts into this file; without a name, print one JSON object per image and line in the place of the table")
     return commands
 
 
@@ -109,7 +109,7 @@ def train(args) -> None:
     from .config import changes, read_config
     from .train import Run
 
-    given = {name: getattr(args, name) for name in ("train", "val", "out") if getattr(args, name) is not None}
+    given = {key: value for key in ("train", "val", "out") if (value := getattr(args, key))}
     config = read_config(args.config, **{**changes(args.set), **given})
     check_writable(config.out)
     run = Run(config)
@@ -202,7 +202,7 @@ def review(args) -> None:
     if isinstance(args.json, str) and (not args.json.endswith(".json") or "\0" in args.json):
         raise PictureError(f'{quoted(args.json)} after --json is no name of a .json file: give one, or put --json last.')
     if isinstance(args.json, str):
-        check_writable(path(args.json))
+        check_writable(args.json)
     reviewer, lines, rows = load_reviewer(args.weights), list(_lines(args)), []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
@@ -229,7 +229,7 @@ def _row(line: dict, reviewer, threshold: float, image_scale: float | None) -> d
     try:
         verdict = {"error": line["error"]} if "error" in line else _verdict(line, reviewer, threshold, image_scale)
     except (PictureError, OSError) as error:
-        verdict = {"error": sentence(error)}
+        verdict = {"error": f"{line.get('where', '')}{sentence(error)}"}
     return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
 
 
@@ -271,12 +271,12 @@ def _lines(args):
         wanted = '{"image": FILE, "product": FILE, "caption": TEXT}'
         raise PictureError(f"nothing to review: {name} is empty; write lines of {wanted}.")
     for number, text in numbered:
+        where = f"line {number} of {name}"
         try:
             line = parse_json(text, "it")
             line = convert({key: line[key] for key in ROW if key in line} if isinstance(line, dict) else line, Row, "it")
-            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or ""}
+            yield {"image": base / line.image, "product": base / line.product, "caption": line.caption or "", "where": f"{where}: "}
         except StructureError as error:
-            where = f"line {number} of {name}"
             yield {"image": where, "error": f'{where} is no JSON object with "image" and "product" as texts ({str(error).rstrip(".")}): write both.'}
 
 

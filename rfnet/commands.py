@@ -76,7 +76,7 @@ def sentence(error: Exception) -> str:
         return _of_the_system(error)
     if isinstance(error, ImportError):
         return one_line(f"this needs {error.name or 'a package'}, which can't be imported ({error}): install it with pip.", LONGEST)
-    if type(error).__module__.startswith(OURS) or type(error) in (ValueError, RuntimeError, OSError, FloatingPointError):
+    if type(error).__module__.startswith(OURS) or type(error) in (ValueError, RuntimeError, OSError, FloatingPointError, argparse.ArgumentTypeError):
         words = str(error).split("\n")[0] if type(error) is RuntimeError else str(error)  # torch adds where in its own code
         return one_line(words, LONGEST) or f"{type(error).__name__}, which says nothing more: run again with RELIABLE_ADS_TRACEBACK=1 to see where."
     words = one_line(str(error), 150)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import open_file, whole
+from .files import open_file, quoted, whole
 from .labels import LABELS, UNSUITABLE, label_id
 from .packed import LARGEST
 from .pictures import decode
@@ -74,7 +74,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
     folder = Path(folder)
     shards = sorted(folder.glob("*.zip"))
     if not shards:
-        raise DataError(f'"{folder}" holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
+        raise DataError(f'{quoted(folder)} holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
     rows, skipped = [], []
     for shard in shards:
         for where, read in _open(shard, size):
@@ -88,7 +88,7 @@ def read_scenes(folder, limit: int | None = None, size: int = 128) -> Scenes:
             if limit and len(rows) >= limit:
                 return _stack(rows, skipped)
     if not rows:
-        raise DataError(f'"{folder}" holds no readable scene; the first fault was {skipped[0] if skipped else "an empty index"}.')
+        raise DataError(f'{quoted(folder)} holds no readable scene; the first fault was {skipped[0][:200] if skipped else "an empty index"}: render it anew.')
     return _stack(rows, skipped)
 
 
@@ -120,13 +120,13 @@ def _open(shard: Path, size: int):
             archive.close()
             raise ValueError(f"{shortened(name)} is in it {count} times")
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        yield shard.name, _raiser(ValueError(f"not a readable zip ({error})"))
+        yield shard.name, _raiser(ValueError(f"not a readable zip ({getattr(error, 'strerror', None) or error})"))
         return
     with archive:
         try:
             lines = decoded(_member(archive, INDEX), INDEX).split("\n")  # splitlines() would also cut captions at U+2028
         except (KeyError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-            yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({error})"))
+            yield shard.name, _raiser(ValueError(f"no readable {INDEX} ({getattr(error, 'strerror', None) or error})"))
             return
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -179,7 +179,7 @@ class LabelFolder:
 def _record(line: bytes):
     """An Item, or (key, label or None); None for a line that is neither."""
     try:
-        record = parse_json(line, "a line") if len(line) <= LONGEST else {}
+        record = parse_json(line, "a line", nan=True) if len(line) <= LONGEST else {}
         key = record["key"]
         if not KEY.fullmatch(key):
             return None

@@ -125,7 +125,7 @@ class DepthModel(nn.Module):
         except MapError:
             raise
         except Exception as error:  # what transformers raises on odd configs is not bounded
-            reason = shortened(str(error).rstrip("."), 180)[1:-1]
+            reason = shortened(str(error).rstrip("."), 120)[1:-1]
             raise MapError(f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and model.safetensors; Depth-Anything needs transformers 4.38.") from error
         check_finite(self.model.state_dict(), name, MapError)
         self.name = folder.name

@@ -108,7 +108,7 @@ class Files:
         kind, path, length = self.kind[row], self.path(row), int(self.length[row])
         if kind == OTHER:
             raise ArchiveError("it is encrypted or packed by a method other than stored or deflated: unpack the archive")
-        if length > LARGEST:
+        if not 0 <= length <= LARGEST:
             raise ArchiveError(f"it is larger than {LARGEST >> 20} MiB")
         with open_file(path) as file:
             if kind == LOOSE:
@@ -174,8 +174,8 @@ def list_tar(path) -> Listing:
     try:
         with open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                if member.offset <= last:  # a negative size leads back
-                    raise ArchiveError("it is damaged: a member begins before the one before it")
+                if member.offset <= last or member.size < 0:  # it may lead back, round and round
+                    raise ArchiveError("it is no readable tar (a size in it is negative)")
                 last = member.offset
                 if member.isreg() and not member.issparse():
                     names.append(os.fsencode(member.name))
@@ -191,6 +191,15 @@ def list_tar(path) -> Listing:
 
 def list_zip(path) -> Listing:
     """A .zip by its central directory, ZIP64 included; about a microsecond a member. Raises ArchiveError, OSError."""
+    try:
+        return _list_zip(path)
+    except (IndexError, MemoryError, OverflowError, ValueError, struct.error) as error:  # numbers in it that lead beyond it
+        if isinstance(error, ArchiveError):
+            raise
+        raise ArchiveError("its directory is damaged") from error
+
+
+def _list_zip(path) -> Listing:
     directory, count, moved = _central_directory(path)
     records = _records(directory, count)
     buffer = as_bytes(directory)

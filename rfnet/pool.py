@@ -29,7 +29,10 @@ class Pool:
         bulk_maps.precompute_maps, or none. Raises DataError, also where a label has no sample: a reviewer can't learn what it never sees.
         every=False, to score on: only where nothing or everything is available. readable: every picture is opened, and those that can't be read are
         left out and counted."""
-        parts = [open_samples(path, size) for path in paths]
+        try:
+            parts = [open_samples(path, size) for path in paths]
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
         parts = [part.with_maps(folder) for part, folder in zip(parts, maps)] if maps else parts
         pool = cls(name, [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts])
         pool.parts = [part.without_broken() for part in pool.parts] if readable else pool.parts

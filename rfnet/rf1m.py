@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .data import DataError
+from .files import quoted, refusal
 from .labels import LABELS, UNSUITABLE
 from .packed import ArchiveError, Files, list_names, list_tar, list_zip
 from .samples import SHOWN, Findings, Samples, index
@@ -88,10 +89,10 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
         raise DataError(f'identify is "{identify}": use "name" or "bytes".')
     root, findings = Path(root), Findings()
     if not root.is_dir():
-        raise DataError(f'"{root}" is no folder: give the folder that holds label.txt and the pictures or their archives.')
+        raise DataError(f'{quoted(root)} is no folder: give the folder that holds label.txt and the pictures or their archives.')
     listings, texts = _walk(root, findings)
     if not texts["label"]:
-        raise DataError(f'"{root}" holds no label.txt, in no subfolder either: put it there, or give the folder that has it.')
+        raise DataError(f'{quoted(root)} holds no label.txt, in no subfolder either: put it there, or give the folder that has it.')
     pictures = _sort_by_role(listings, findings)
     listings.clear()
     labels, full, stem, name_line = _read_labels(texts["label"], numbers, findings)
@@ -291,8 +292,10 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
     for row in np.flatnonzero(files.whole == 0):
         try:
             crc[row], whole[row] = files.content_key(row)
-        except (ArchiveError, OSError) as error:
-            findings.add("broken_files", f'the product "{files.name(row)}" can\'t be read ({error}).')
+        except ArchiveError as error:
+            findings.add("broken_files", f"the product {quoted(files.name(row))} can't be read ({error}).")
+        except OSError as error:
+            findings.add("broken_files", f"the product {refusal(files.name(row), error)}")
     return mix(crc, whole)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .data import DataError, count_labels
-from .files import quoted
+from .files import quoted, refusal
 from .labels import UNSUITABLE
 from .packed import ArchiveError
 from .pictures import PictureError, decode
@@ -187,8 +187,10 @@ class Samples:
         files = self.files[role]
         try:
             content = io.BytesIO(files.read(row))
-        except (ArchiveError, OSError) as error:
-            raise BrokenSample(f'the {role} "{files.name(row)}" can\'t be read ({getattr(error, "strerror", None) or error}): replace the file, or take out its line.') from error
+        except ArchiveError as error:
+            raise BrokenSample(f"the {role} {quoted(files.name(row))} can't be read ({error}): replace the file, or take out its line.") from error
+        except OSError as error:
+            raise BrokenSample(f"the {role} {refusal(files.name(row), error)}") from error
         try:  # a JPEG is decoded at the smallest scale that is still twice as fine
             return decode(content, f'the {role} "{files.name(row)}"', smallest=1, largest=LONGEST, fit=2 * self.size)
         except PictureError as error:
@@ -247,7 +249,7 @@ def index(rows: dict, findings: Findings, size: int, where: str) -> Samples:
     """
     kept = once(rows["ids"], rows["labels"], findings, rows["lines"])
     if not len(kept):
-        raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}): mend it, or give another.")
+        raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}): give other data, or change these.")
     keys, first, products = np.unique(rows["keys"][kept], return_index=True, return_inverse=True)
     return Samples(
         rows["labels"][kept].astype(np.uint8), products.astype(np.int32), keys, rows["ids"][kept],

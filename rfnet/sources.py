@@ -1,12 +1,12 @@
 """Where samples come from: a table of one's own pictures, the shards that `pocket render` writes, or RF1M; all become Samples."""
 
 import csv
-import json
 import os
 import re
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from .data import INDEX, SIZES, DataError
@@ -16,7 +16,7 @@ from .packed import LOOSE, ArchiveError, Files, list_zip
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
 from .spans import PICTURES, Texts, hash_spans
-from .structured import parse_json, shortened
+from .structured import StructureError, convert, parse_json, shortened
 from .textfiles import TextError, decoded, open_text
 
 COLUMNS = ("image", "product", "label")  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
@@ -90,7 +90,7 @@ def read_shards(folder, size: int = 384) -> Samples:
     folder, findings = Path(folder), Findings()
     shards = sorted(folder.glob("*.zip"))
     if not shards:
-        raise DataError(f'"{folder}" holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
+        raise DataError(f'{quoted(folder)} holds no .zip shards: give the folder of one split, such as DATA/train; `pocket render` makes them.')
     labels, ids, products, places, parts, begin = [], [], [], {role: [] for role in ROLES}, [], 0
     texts, names = {name: [] for name in SHARD_TEXTS}, []
     for shard in shards:
@@ -204,13 +204,9 @@ def _rows(path: Path, findings: Findings):
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:
-                        row = parse_json(line, "the line")
-                    except ValueError:
-                        row = None
-                    if isinstance(row, dict):
-                        yield number, row
-                    else:
-                        findings.add("malformed_lines", f'line {number} of "{path.name}" is no JSON object.')
+                        yield number, _checked(line)
+                    except StructureError as error:
+                        findings.add("malformed_lines", f"line {number} of {quoted(path.name, 60)} is no JSON object that can be used: {error}")
             return
         header = file.readline()
         if spreadsheet := re.fullmatch(r'"?sep=(.)"?\s*', header):  # the line by which Excel is told the separator
@@ -218,7 +214,7 @@ def _rows(path: Path, findings: Findings):
         cut = spreadsheet[1] if spreadsheet else max(",;\t", key=header.count)
         columns = [name.strip().strip('"').lower() for name in header.rstrip("\r\n").split(cut)]
         if missing := [name for name in COLUMNS if name not in columns]:
-            raise DataError(f'the table "{path}" has no column {", ".join(missing)}: its first line must name the columns {", ".join(COLUMNS)}, and perhaps caption.')
+            raise DataError(f'the table {quoted(path)} has no column {", ".join(missing)}: its first line must name the columns {", ".join(COLUMNS)}, and perhaps caption.')
         reader = csv.reader(file, delimiter=cut)
         while True:
             try:
@@ -230,6 +226,35 @@ def _rows(path: Path, findings: Findings):
                 return
             if values:
                 yield reader.line_num + 1, dict(zip(columns, values))
+
+
+class Row(msgspec.Struct):
+    """What a line of a table or of a shard's index may say, and of which types; it may hold more."""
+
+    image: str | None = None
+    product: str | None = None
+    depth: str | None = None
+    saliency: str | None = None
+    label: str | int | None = None
+    product_id: str | int | float | None = None
+    caption: str | int | float | None = None
+    prompt: str | int | float | None = None
+    id: str | int | None = None
+    cause: str | None = None
+    room_id: str | int | None = None
+    family: str | None = None
+    metres: float | str | None = None
+    shown_metres: float | str | None = None
+
+
+KNOWN = set(Row.__struct_fields__)
+
+
+def _checked(line: str) -> dict:
+    """The table of a line of JSON, its values of the types that Row states. Raises StructureError."""
+    row = parse_json(line, "it")
+    convert({key: row[key] for key in KNOWN & row.keys()} if isinstance(row, dict) else row, Row, "it")
+    return row
 
 
 def _text(row: dict, name: str) -> str:
@@ -255,10 +280,10 @@ def _members(listing) -> dict:
 def _scene(line: str, members: dict) -> dict:
     """One line of a shard's index, its pictures as positions in the shard. Raises _Fault."""
     try:
-        row = parse_json(line, "the line")
-        label = row["label"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _Fault("malformed_lines", f"is no scene ({type(error).__name__}: {str(error)[:100]})") from error
+        row = _checked(line)
+    except StructureError as error:
+        raise _Fault("malformed_lines", f"is no scene ({str(error).rstrip('.')})") from error
+    label = row.get("label", "")
     if label == UNSUITABLE:
         raise _Fault(UNSUITABLE, "is unsuitable")
     if label not in LABELS:

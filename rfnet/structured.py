@@ -14,6 +14,7 @@ import difflib
 import json
 import math
 import re
+from functools import cache, lru_cache
 from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -37,7 +38,7 @@ def convert(value, kind: type[T], what: str) -> T:
         if not isinstance(value, dict):
             raise StructureError(f"{what} is {shortened(value)}: it must be a table of keys and values.")
         if unknown := sorted(str(key) for key in set(value) - fields):
-            raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {', '.join(sorted(fields))[:200]}.")
+            raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {nearest(unknown[0], fields)}: use these.")
     try:
         found = msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
@@ -82,14 +83,14 @@ def from_json(text: str | bytes, kind: type[T], what: str) -> T:
     return convert(parse_json(text, what), kind, what)
 
 
-def parse_json(text: str | bytes, what: str):
-    """The value that a JSON text stands for. Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN."""
+def parse_json(text: str | bytes, what: str, nan: bool = False):
+    """The value that a JSON text stands for. Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN (nan: it may)."""
     if len(text) > LIMIT:
         raise StructureError(f"{what} is {len(text) >> 20} MiB long: that is more than anything of ours needs.")
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         _shallow(text, what)
-        return json.loads(text, object_pairs_hook=_once(what), parse_constant=_no_constant(what), parse_int=_number(int, what), parse_float=_number(float, what))
+        return _decoder(what, nan).decode(text)
     except UnicodeDecodeError as error:
         raise StructureError(f"{what} is no JSON: its bytes are no text in UTF-8.") from error
     except (ValueError, RecursionError) as error:
@@ -97,6 +98,12 @@ def parse_json(text: str | bytes, what: str):
             raise
         reason = str(error)[:100] or type(error).__name__
         raise StructureError(f"{what} is no JSON that can be read ({reason}): {shortened(text)}.") from error
+
+
+@lru_cache(maxsize=16)
+def _decoder(what: str, nan: bool) -> json.JSONDecoder:
+    constant = float if nan else _no_constant(what)
+    return json.JSONDecoder(object_pairs_hook=_once(what), parse_constant=constant, parse_int=_number(int, what), parse_float=_number(float, what))
 
 
 def shortened(value, longest: int = 60) -> str:
@@ -134,11 +141,12 @@ def _left_over(value, taken) -> str:
     return ""
 
 
-def _known(kind) -> set:
+@cache
+def _known(kind) -> frozenset:
     """The keys of a dataclass or Struct; empty for other types."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return {field.encode_name for field in msgspec.structs.fields(kind)}
-    return set(getattr(kind, "__dataclass_fields__", ()))
+        return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+    return frozenset(getattr(kind, "__dataclass_fields__", ()))
 
 
 def _sentence(error: msgspec.ValidationError, value, what: str) -> str:

@@ -3,10 +3,10 @@
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["RFProduct", "RFLoadReviewer", "RFReview", "RFPocketModels"])
+@pytest.mark.parametrize("kind", ["RFProduct", "RFRemedies", "RFReview", "RFPocketModels"])
 def test_help_opens(desk, kind):
     page = desk()
-    page.open_template("First product ad")
+    page.open_template("Remedies")
     page.help(kind)
     assert len(page.page.locator(".node-help-content").inner_text()) > 500
 

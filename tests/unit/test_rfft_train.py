@@ -250,8 +250,8 @@ def test_a_config_is_read_beside_its_file(folder):
 
 @pytest.mark.parametrize("changes, words", [
     ({"steps": 0}, "steps is 0: it must be a whole number of at least 1"), ({"name": "a/b"}, 'name is "a/b": use letters, digits'), ({"name": "a.b"}, "letters, digits"), ({"name": ""}, "letters"),
-    ({"loss": "ppo"}, "loss is \"ppo\": use one of cc, kl, none"), ({"beta": -1}, "beta is -1: it must be between"), ({"evaluation_seeds": 1}, "evaluation_seeds is 1"),
-    ({"gradient_steps": 11}, "only 10 steps to take them from"), ({"size": 100}, "multiple of 8"), ({"lr": 0.0}, "lr is 0.0: it must be more than 0"), ({"stepz": 1}, "unknown keys: stepz"),
+    ({"loss": "ppo"}, "loss is \"ppo\": use one of cc, kl, none"), ({"beta": -1}, "beta is -1: it must be a number of at least 0"), ({"evaluation_seeds": 1}, "evaluation_seeds is 1"),
+    ({"gradient_steps": 11}, "only 10 steps to take them from"), ({"size": 100}, "multiple of 8"), ({"lr": 0.0}, "lr is 0.0: it must be a number of more than 0"), ({"stepz": 1}, "unknown keys: stepz"),
     ({"precision": "fp16"}, "use one of no, bf16")])
 def test_a_config_that_cannot_be_is_refused(folder, changes, words):
     with pytest.raises(ConfigError, match=words):

@@ -205,7 +205,7 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
     assert (config.seed, config.init, config.frozen, config.epochs, config.architecture.width) == (3, "random", [], 2, 32)
     with pytest.raises(DataError, match="no key speed to set"):
         read_config(file, **changes(["speed=3"]))
-    with pytest.raises(DataError, match="precision is 'fp16'"):
+    with pytest.raises(DataError, match='precision is "fp16": use one of no, bf16'):
         read_config(file, **changes(["precision=fp16"]))
     for text, message in (("nonsense", "is no TOML"), ("lr = 1", "lacks train, val, out"), ('trian = "x"', "unknown keys: trian")):
         file.write_text(text)
