@@ -62,7 +62,7 @@ def guarded(prog: str, work, status: int = 1) -> int:
         print(f"{prog}: stopped; run the same command again to go on.", file=sys.stderr)
         return 130
     except Exception as error:
-        if os.environ.get("RELIABLE_ADS_TRACEBACK"):
+        if os.getenv("RELIABLE_ADS_TRACEBACK"):
             raise
         print(f"{prog}: {sentence(error)}", file=sys.stderr)
         return status
