@@ -27,6 +27,10 @@ HARMLESS: dict[tuple[str, str], str] = {
         "adapters", "a tensor of another kind",
     ): "bytes of one kind of floating-point number read as another are finite values again: " + FINITE,
     (
+    ("profiles", "odd settings"):
+        "settings that can be: the sampler says that they aren't its own, and rejects nothing early",
+    ("configs of rfft", "a table where none belongs"):
+        "a LoRA is opened, and refused, when it is folded into its checkpoint",
         "configs of rfft", "prompts that are none",
     ): "any text in an encoding that its mark or UTF-8 tells is a prompt; the text encoder reads its beginning",
     ("label files", "names that are not there"): "RF1M names pictures without their endings, too, and there they are",
