@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from ..rfnet.files import quoted, write_picture, write_safetensors
 from ..rfnet.structured import StructureError, from_json
-from ..rfnet.tensors import open_tensors
+from ..rfnet.tensors import STATE, open_tensors
 from .ldm import PocketFileError
 from .muon import Muon
 
@@ -44,7 +44,7 @@ def read_state(path) -> tuple[dict, dict[str, torch.Tensor]]:
     """({name, step, seconds, extra}, tensors) of a state file; PocketFileError when it can't be read."""
     name = quoted(path)[1:-1]
     try:
-        with open_tensors(path, PocketFileError, f"{name} does not exist; run the training that makes it first", name=name) as file:
+        with open_tensors(path, PocketFileError, f"{name} does not exist; run the training that makes it first", name=name, remedy=STATE) as file:
             state = from_json((file.metadata() or {}).get("state", ""), State, "its state")
             return vars(state), {k: file.get_tensor(k) for k in file.keys()}
     except StructureError as error:

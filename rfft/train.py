@@ -19,7 +19,7 @@ import torch
 from ..rfnet.files import quoted, write_picture, write_safetensors
 from ..rfnet.processes import accelerator
 from ..rfnet.structured import shortened
-from ..rfnet.tensors import open_tensors
+from ..rfnet.tensors import STATE, open_tensors
 from .adapter import Adapter, save_adapter, sha256_of
 from .config import ConfigError, TrainConfig
 from .evaluate import EVALUATION_SEEDS, evaluate, front, triples
@@ -351,7 +351,7 @@ class Run:
             if state_file.exists():
                 raise ConfigError(f'"{state_file}" is not at hand for every process: copy it to the other machines, or delete it to start anew.')
             return
-        with open_tensors(state_file, ConfigError) as file:
+        with open_tensors(state_file, ConfigError, remedy=STATE) as file:
             metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
         if metadata.get("identity") != self.identity:
             raise ConfigError(f'"{state_file}" belongs to a run with other settings, products or models: delete it to start anew, or choose another name.')

@@ -16,6 +16,8 @@ from .files import open_file, quoted, refusal
 from .structured import StructureError, convert, parse_json, shortened
 
 LONGEST = 16 << 20  # bytes of a header: a checkpoint of Stable Diffusion has half a million
+AGAIN = "copy or download it again"
+STATE = "delete it to start anew"  # what to do about the state of a training
 FLOATS = ("F64", "F32", "F16", "BF16")
 Place = Annotated[int, Meta(ge=0)]
 
@@ -40,7 +42,7 @@ class Header:
         return sum(math.prod(entry.shape) for key, entry in self.tensors.items() if key.startswith(prefix))
 
 
-def read_header(path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None) -> Header:
+def read_header(path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None, remedy: str = AGAIN) -> Header:
     """The header of a safetensors file. Raises `error`.
 
     missing: the sentence for a file that isn't there; most: bytes that the file may have; name: what sentences call it, its name in quotes by default.
@@ -63,7 +65,7 @@ def read_header(path, error: type, missing: str | None = None, most: int | None 
     try:
         return _header(text, size - 8 - length)
     except StructureError as cause:
-        raise error(f"{name} is cut short or not a whole safetensors file ({str(cause).rstrip('.')[:200]}): copy or download it again.") from cause
+        raise error(f"{name} is cut short or not a whole safetensors file ({str(cause).rstrip('.')[:200]}): {remedy}.") from cause
 
 
 def _header(text: bytes, data: int) -> Header:
@@ -81,17 +83,19 @@ def _header(text: bytes, data: int) -> Header:
 
 
 @contextmanager
-def open_tensors(path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None):
+def open_tensors(
+    path, error: type, missing: str | None = None, most: int | None = None, name: str | None = None, remedy: str = AGAIN
+):
     """The open file, as safetensors gives it, once its header is checked as read_header does. Raises `error`: a sentence for whatever is wrong with the file."""
     from safetensors import SafetensorError, safe_open
 
-    read_header(path, error, missing, most, name)
+    read_header(path, error, missing, most, name, remedy)
     try:
         with safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as cause:
         reason = shortened(str(cause), 120)[1:-1]
-        raise error(f"{name or quoted(Path(path).name)} is cut short or not a whole safetensors file ({reason}): copy or download it again.") from cause
+        raise error(f"{name or quoted(Path(path).name)} is cut short or not a whole safetensors file ({reason}): {remedy}.") from cause
 
 
 def check_floats(header: Header, name: str, error: type) -> None:

@@ -30,7 +30,7 @@ from .processes import accelerator, spare_bf16
 from .scale import ScaleReader, scale_loss
 from .sizes import resize
 from .structured import shortened
-from .tensors import open_tensors
+from .tensors import STATE, open_tensors
 from .weights import WeightsError, load_networks, read_metadata, save_reviewer
 
 STAGES = ("maps", "rfnet")
@@ -286,7 +286,7 @@ class Run:
     def _resume(self) -> None:
         if not self.state_file.exists():
             return
-        with open_tensors(self.state_file, DataError) as file:
+        with open_tensors(self.state_file, DataError, remedy=STATE) as file:
             metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
         if metadata.get("identity") != self.identity:
             raise DataError(f'"{self.state_file}" belongs to a run with other settings or data: delete it to start anew, or give another --out.')

@@ -20,13 +20,14 @@ from reliable_ads.rfnet.config import TrainConfig, changes, read_config
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.losses import edge_loss, label_weights, verdict_loss
 from reliable_ads.rfnet.evaluate import predict
+from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips, plainly
 from reliable_ads.rfnet.samples import BrokenSample
 from reliable_ads.rfnet.sources import read_shards
 from reliable_ads.rfnet.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
-from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
+from .rfnet_examples import SMALL, bottle, bottle_rgba, scene, small_networks, write_split
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +156,9 @@ def test_evaluate_prints_scores(folder, weights, capsys):
 
 
 def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
-    Image.new("RGB", (131, 100), "grey").save(tmp_path / "ad.png")
     Image.fromarray(bottle_rgba()).save(tmp_path / "bottle.png")
+    drawn = place(bottle(), 128, 96).paste(torch.full((1, 3, 96, 128), 0.5))[0]
+    Image.fromarray((drawn * 255).byte().permute(1, 2, 0).numpy()).resize((131, 100)).save(tmp_path / "ad.png")
     (tmp_path / "index.jsonl").write_text('{"image": "ad.png", "product": "bottle.png", "caption": "瓶子"}\n\n{"image": "ad.png", "product": "bottle.png"}\n', encoding="utf-8")
     assert main(["review", str(tmp_path / "ad.png"), "--product", str(tmp_path / "bottle.png"), "--weights", str(weights), "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
