@@ -29,6 +29,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     ("label files", "names that are not there"): "RF1M names pictures without their endings, too, and there they are",
     ("albums", "a row with odd values"): SHOWN,
     ("nodes", "product with odd words"): WORDS,
+    ("nodes", "requests with other methods"): "ComfyUI itself answers OPTIONS, and says nothing",
     ("nodes", "labels with odd values"): "the summary names a report that is none; the pictures have no verdict then",
 }
 
