@@ -118,7 +118,7 @@ def number(figure: dict) -> str:
     if figure["unit"] == "points":
         return points(figure)
     scale, unit = (100, " %") if figure["unit"] == "share" else (1, " s") if figure["unit"] == "s" else (1, "")
-    digits = 1 if unit else 2
+    digits = 0 if figure["unit"] == "count" else 1 if unit else 2
     text = f"{figure['value']:.1e}" if 0 < abs(figure["value"]) < 1e-3 else f"{scale * figure['value']:.{digits}f}{unit}"
     if figure["low"] is not None:
         text += f" ({scale * figure['low']:.{digits}f} to {scale * figure['high']:.{digits}f})"

@@ -170,7 +170,7 @@ class Profile:
     model: Word
     reviewer: Word
     settings: dict
-    gates: tuple[Gate, ...] = ()
+    gates: Annotated[tuple[Gate, ...], Meta(max_length=16)] = ()
     share: Share = SHARE
     about: dict = field(default_factory=dict)
     progress: Annotated[list[Inside], Meta(min_length=1, max_length=64)] = field(default_factory=lambda: list(CANDIDATES))
@@ -229,7 +229,7 @@ class Profile:
             values = parse_json(text if isinstance(text, str) else decoded(text, name), "it")
             if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
                 raise StructureError("it is of another format")
-            if lacking := sorted(cls.__dataclass_fields__.keys() - {"preview"} - values.keys()):  # looks through the VAE have none
+            if lacking := sorted(cls.__dataclass_fields__.keys() - values.keys()):
                 raise StructureError(f"it lacks {', '.join(lacking)}")
             settings = values.get("settings")
             if isinstance(settings, dict) and (lacking := sorted(Settings.__dataclass_fields__.keys() - settings.keys())):

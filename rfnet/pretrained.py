@@ -1,5 +1,6 @@
 """Backbone weights that the user has on disk, into RFNet's towers. Nothing is fetched, and nothing but safetensors is opened."""
 
+import os
 import re
 from pathlib import Path
 
@@ -52,16 +53,16 @@ def load_pretrained(rfnet: nn.Module, path) -> list:
 
 
 def _weights_file(path: Path) -> Path:
-    if path.is_dir():
+    if os.path.isdir(path):  # False also for names that no disk can have
         files = sorted(path.glob("*.safetensors"))
         preferred = [file for file in files if file.name in ("model.safetensors", "open_clip_model.safetensors")]
         if len(preferred or files) != 1:
             found = shortened(", ".join(file.name for file in files), 150)[1:-1] or "none"
-            raise ArchitectureError(f'"{path}" must hold one model as .safetensors (found: {found}): name the file, or save it again with safetensors.')
+            raise ArchitectureError(f'{quoted(path)} must hold one model as .safetensors (found: {found}): name the file, or save it again with safetensors.')
         return (preferred or files)[0]
     if path.suffix != ".safetensors":
-        raise ArchitectureError(f'"{path}" is no .safetensors file: pickled weights can run code when they are opened, so convert it first.')
-    if not path.exists():
+        raise ArchitectureError(f'{quoted(path)} is no .safetensors file: pickled weights can run code when they are opened, so convert it first.')
+    if not os.path.exists(path):
         raise ArchitectureError(f'{quoted(path)} does not exist: give a .safetensors file, or a folder with one.')
     return path
 

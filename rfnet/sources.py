@@ -162,7 +162,9 @@ class _Folder:
         parts = re.split(r"[/\\]", path)
         if path[0] in "/\\" or ".." in parts or re.match("[A-Za-z]:", path) or "\0" in path:
             raise _Fault("unsafe_paths", f'names the {role} {quoted(path)}: give a path below the table\'s folder, without ".."')
-        *folders, name = (part for part in parts if part not in ("", "."))
+        if not (parts := [part for part in parts if part not in ("", ".")]):
+            raise _Fault(f"missing_{role}s", f"names the folder itself as the {role}")
+        *folders, name = parts
         folders = on_disk(os.path.join(self.root, *folders)).parts[len(Path(self.root).parts):] if not path.isascii() else folders
         names = self._names("/".join(folders))
         found = names.get(name) or names.get(same_name(name))

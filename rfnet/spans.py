@@ -8,6 +8,7 @@ from .files import same_name
 from .textfiles import decoded, read_bytes
 
 LONGEST = 1024  # bytes of a name that count; a longer one is no file name
+LARGEST = 1 << 29  # bytes of a list of labels: ten times RF1M's
 ROWS = 1 << 15  # lines that are looked at together, so that memory doesn't grow with the file
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -117,7 +118,7 @@ class Lines:
 
 def read_lines(path) -> Lines:
     """Columns end at a tab where the line has one, else the first at a space. CRLF, no final newline, a byte order mark and UTF-16 are read. Raises TextError."""
-    content = read_bytes(path)
+    content = read_bytes(path, LARGEST)
     text, begin = decoded(content, path), 3 if content[:3] == b"\xef\xbb\xbf" else 0
     buffer = as_bytes(content if content[begin:begin + 2] not in (b"\xff\xfe", b"\xfe\xff") else text.encode("utf-8"))
     newlines = np.flatnonzero(buffer == NEWLINE)

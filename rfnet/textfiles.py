@@ -88,6 +88,7 @@ def parse_toml(text: str, name: str) -> dict:
         values = toml.loads(text)
     except (ValueError, RecursionError) as error:
         fault = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:150]
+        fault = "a number has thousands of digits" if "integer string" in fault else fault
         raise TextError(f"{name} is no TOML ({fault}){_slashes(text) or ': change it there'}.") from error
     for key, value in _texts(values):
         if any(sign < " " for sign in value) and value not in text:  # they came out of escapes such as \t or \n

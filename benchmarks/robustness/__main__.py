@@ -1,6 +1,6 @@
 """A thousand bad inputs with a fixed seed: how many end in one clear sentence.
 
-python -m benchmarks.robustness [--quick] [--only KIND] [--seed N] [--list] [--keep DIR]
+    python -m benchmarks.robustness [--quick] [--only KIND] [--seed N] [--list] [--keep DIR]
 
 A tenth of them with --quick. Each is read by a worker process, or by a real ComfyUI server, which has 20 seconds and a
 gigabyte more than it had. `--list` prints what came of each, `--keep` writes the files of those that fail. What counts
@@ -56,15 +56,15 @@ def main() -> int:
 
 def figures(found: list[Outcome], wrong: dict) -> dict[str, Figure]:
     """wrong: {case: what is wrong with it, empty where it is right}; none where they were not tried."""
-    counts, n, right = Counter(outcome.verdict for outcome in found), len(found), list(wrong.values()).count("")
-    cases_right = {
-        "cases_right": Figure(right, n=len(wrong), target=str(len(wrong)), holds=right == len(wrong))
-    } if wrong else {}
-    none = lambda verdict: Figure(counts[verdict], n=n, target="0", holds=counts[verdict] == 0)
-    return {
-        "bad_inputs": Figure(n), "unclear": none(UNCLEAR), "tracebacks": none(TRACEBACK), "hangs": none(HANG),
-        "over_memory": none(MEMORY), "accepted_that_matter": none(MATTERS), **cases_right
-    }
+    counts, n = Counter(outcome.verdict for outcome in found), len(found)
+    verdicts = {"unclear": UNCLEAR, "tracebacks": TRACEBACK, "hangs": HANG, "over_memory": MEMORY}
+    made = {"bad_inputs": Figure(n, unit="count")}
+    for key, verdict in {**verdicts, "accepted_that_matter": MATTERS}.items():
+        made[key] = Figure(counts[verdict], n=n, unit="count", target="0", holds=counts[verdict] == 0)
+    if wrong:
+        right, tried = list(wrong.values()).count(""), len(wrong)
+        made["cases_right"] = Figure(right, n=tried, unit="count", target=str(tried), holds=right == tried)
+    return made
 
 
 def by_kind(found: list[Outcome]) -> dict:

@@ -154,7 +154,7 @@ def rfft_with_odd_changes(bench: Bench) -> Bad:
     ))
     return given(
         bench, "rfft", ["estimate" if bench.random.random() < 0.2 else "evaluate", path, "--set", change],
-        change.split("=")[0], change.split("/")[-1], "controlnet", "config",
+        change.split("=")[0], change.split("/")[-1].split("=")[-1], "controlnet", "config",
     )
 
 
@@ -217,9 +217,9 @@ def dev_with_odd_words(bench: Bench) -> Bad:
         ([], "command"), (["demo", "--comfyui", "gone"], "gone"),
         (["demo", "--comfyui", bench.folder], bench.folder.name), (["profile", "--out", "x.gates.json"], "--products"),
         (["profile", "--products", bench.goods / "shop"], "--out"),
-        (["profile", "--products", "a", "--out", "b", "--draws=0"], "draws"),
-        (["profile", "--products", "a", "--out", "b", "--share=nan"], "share"),
-        (["profile", "--products", "a", "--out", "b", "--share=2"], "share"),
+        (["profile", "--products", bench.goods / "shop", "--out", "b", "--draws=0"], "draws"),
+        (["profile", "--products", bench.goods / "shop", "--out", "b", "--share=nan"], "share"),
+        (["profile", "--products", bench.goods / "shop", "--out", "b", "--share=2"], "share"),
         (["demo", "--attempts=-\u00b2"], "attempts"),
         (["profile", "--products", bench.goods / "shop", "--out", "b", "--models", "gone"], "gone"),
     ))

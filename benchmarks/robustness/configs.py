@@ -146,7 +146,7 @@ def paths_that_are_none(bench: Bench, kind: str) -> Bad:
         "a\nb",
     ))
     values[key] = [value] if isinstance(values.get(key), list) else value
-    return config(bench, kind, text_of(values), (key, "data", value[-9:].strip() or key))
+    return config(bench, kind, text_of(values), (key, "data", "does not exist", "product", value[-9:].strip() or key))
 
 
 @for_both_programs

@@ -245,7 +245,7 @@ def training_that_cannot_begin(bench: Bench) -> Bad:
     kind = "RFTrainer"
     return graph(
         {"train": node(kind, **values), "shown": node("PreviewAny", source=["train", 4])}, name, "size", "steps",
-        "loras", "batch", "guidance", "rank", "name", "advanced", "product", "prompt", "folder",
+        "loras", "batch", "guidance", "rank", "name", "advanced", "controlnet", "product", "prompt", "folder",
     )
 
 

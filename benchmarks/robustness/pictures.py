@@ -52,7 +52,8 @@ def read(
     if content is not None:
         bench.write(name, content)
     same = {"path": str(bench.write(f"good.{ending}", like))} if like else None
-    return Bad(target or bench.pick(("picture", "product")), {"path": str(bench.folder / name)}, (name, *names), same)
+    target = target or bench.pick(("picture", "product"))
+    return Bad(target, {"path": str(bench.folder / name)}, (name, "the product", *names), same)
 
 
 @maker("pictures")

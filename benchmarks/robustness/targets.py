@@ -183,9 +183,12 @@ def rf1m(folder: str) -> Said | str:
 def rfnet_config(path: str) -> str:
     """A config, and a training that would begin as it says."""
     from reliable_ads.rfnet.config import read_config
+    from reliable_ads.rfnet.files import check_writable
     from reliable_ads.rfnet.train import Run
 
-    return digest(Run(read_config(path), cpu=True).identity)
+    config = read_config(path)
+    check_writable(config.out)
+    return digest(Run(config, cpu=True).identity)
 
 
 def rfft_config(path: str) -> str:

@@ -97,3 +97,15 @@ def test_what_was_judged_is_kept_when_the_user_stops_it(folder, tmp_path, monkey
     images = [str(folder / f"ad{number}.png") for number in range(3)]
     assert main(["review", *images, "--product", str(folder / "product.png"), "--json", str(tmp_path / "out.json")]) == 130
     assert [row["image"] for row in json.loads((tmp_path / "out.json").read_text("utf-8"))] == images[:1]
+
+
+def test_a_name_of_a_file_with_a_nul_is_no_name(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["review", str(folder / "ad0.png"), "--product", str(folder / "product.png"), "--json", "\0.json"])
+    assert "no path has a NUL sign" in capsys.readouterr().err
+
+
+def test_set_may_name_what_an_option_names(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text('train = ["a"]\nval = ["b"]\nout = "o.safetensors"\n', encoding="utf-8")
+    assert main(["train", str(tmp_path / "c.toml"), "--set", "train=7"]) == 1
+    assert "train is 7" in capsys.readouterr().err
