@@ -126,7 +126,7 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
     page = (album_of(base, folder).folder / "index.html").read_text()
     for name, reason in (("damaged.png", "damaged or cut short"), ("photo.png", "fills its whole picture"), ("nothing.png", "is empty"), ("tiny.webp", "4x4"), ("words.tif", "not a picture")):
         line = next(line for line in outputs["summary"]["text"][0].splitlines() if line.startswith(f"Left out: {name}: "))
-        assert reason in line and f"<li>{name}: " in page
+        assert reason in line and f"<li><bdi>{name}</bdi>: " in page
     for entry in entries_of(folder):
         if entry.file in ("blue-box.png", "red_box.png", "tin.png"):
             keep(album_of(base, folder), entry)
