@@ -128,7 +128,7 @@ def strangers(base, folder):
     "changes, words",
     [
         ({"steps": 0}, "steps is 0: it must be a whole number of at least 1"),
-        ({"learning_rate": 0.0}, "lr is 0.0: it must be more than 0"),
+        ({"learning_rate": 0.0}, "lr is 0.0: it must be a number of more than 0"),
         ({"result_name": "../up"}, 'name is "../up": use letters, digits'),
         ({"result_name": "a.b"}, 'name is "a.b": use letters'),
         ({"result_name": ""}, "use letters, digits"),

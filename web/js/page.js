@@ -8,8 +8,7 @@ const WORDS = {
   space_mismatch: 'floats or sinks',
   size_mismatch: 'wrong size',
   indistinctiveness: 'hardly stands out',
-  shape_hallucination: 'grew extra parts',
-  missing: 'product is missing'
+  shape_hallucination: 'grew extra parts'
 }
 
 let translated = {}

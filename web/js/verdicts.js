@@ -13,6 +13,7 @@ const WIDGET = 'verdicts'
 
 speak({
   unsure: 'not sure enough',
+  missing: 'product is missing',
   error: 'no picture',
   dropped: 'given up: $verdict',
   heat: 'heat: $defect',
