@@ -15,6 +15,7 @@ from .pictures import PictureError, check_size, open_picture
 
 CUT = 0.5  # alpha from here on counts as solid product, unless place is told otherwise
 GREY = 0.5  # what stands for "no product here" in colour
+RIPPLE = 0.015  # of alpha, that Lanczos resampling leaves beside an edge
 BORDER = 0.75  # share of a picture's border that a product may cover: what covers more is a background
 
 
@@ -256,8 +257,10 @@ def _resize(planes: np.ndarray, width: int, height: int, box: tuple) -> np.ndarr
     alpha = planes[..., 3]
     resized = np.clip(np.dstack([*(one(planes[..., c] * alpha) for c in range(3)), one(alpha)]), 0, 1)
     rgb = np.clip(resized[..., :3] / np.maximum(resized[..., 3:], 1e-6), 0, 1)
-    # Whole 8-bit steps: what was opaque is exactly 1 again after resampling, so that pasting it back is exact.
-    return np.dstack([rgb, np.round(resized[..., 3:] * 255) / np.float32(255)]).astype(np.float32)
+    # Whole 8-bit steps, without the ripples of resampling beside an edge: what was opaque is exactly 1 again, so that pasting it back is exact.
+    alpha = np.round(resized[..., 3:] * 255) / np.float32(255)
+    alpha = np.where(alpha > 1 - RIPPLE, 1, np.where(alpha < RIPPLE / 2, 0, alpha))
+    return np.dstack([rgb, alpha]).astype(np.float32)
 
 
 def _floats(array, name: str) -> np.ndarray:

@@ -170,6 +170,12 @@ def test_dust_is_left_out_and_said_and_a_pair_is_not_dust():
     assert proportion(placed(as_bytes(painted(RED, pair)))) > 4
 
 
+@pytest.mark.parametrize("side", [128, 512, 1000])
+def test_what_is_well_inside_of_a_product_is_opaque_at_every_size(side):
+    canvas = placed(as_bytes(painted(RED, mug(0))), side)
+    assert (canvas.alpha[canvas.inpaint_mask == 0] == 1).float().mean() > 0.99  # but for the tips of corners
+
+
 def test_what_is_encoded_is_the_product_over_grey():
     canvas = placed(mug_with_shadow())
     wanted = canvas.alpha * canvas.rgb + (1 - canvas.alpha) * 0.5
