@@ -140,8 +140,8 @@ class Desk:
         return self.page.evaluate_handle(f"(kind) => {{ {STRIP} return strip.querySelector('figure') }}", kind).as_element()
 
     def help(self, kind: str) -> None:
-        """Opens the help page of the node of this kind with the button above a node that is selected."""
-        self.page.evaluate(f"(kind) => {{ {NODE} app.canvas.selectNode(node); app.canvas.setDirty(true, true) }}", kind)
+        """Opens the help page of the node of this kind with the button above a node that is selected; in the middle nothing of the page lies over it."""
+        self.page.evaluate(f"(kind) => {{ {NODE} app.canvas.selectNode(node); app.canvas.centerOnNode(node); app.canvas.setDirty(true, true) }}", kind)
         self.page.get_by_test_id("info-button").first.click()
         self.page.locator(".node-help-content h2").first.wait_for()
 
