@@ -378,7 +378,7 @@ def test_the_page_shows_it_all(album, listed):
     words = " ".join(page.words)
     for link in page.links:
         assert (album.folder / unquote(link)).is_file()
-    for expected in ("✓ Accepted", "✗ Not accepted in 3 attempts", "red mug 0 on a beach", f"seed {listed[0].seed + 1}", "2 attempts · 2 steps · 0.", "broken <b>.png: it is damaged & cut short.",
+    for expected in ("✓ Accepted", "✗ Not accepted in 3 attempts", "red mug 0 on a beach", f"seed {listed[0].seed + 1}", "2 attempts · 2 steps · 0.", "broken <b>.png", ": it is damaged & cut short.",
                      MEANING["space_mismatch"][:-1] + " (70 %).", MEANING["available"][:-1] + " (80 %)."):
         assert expected in words, expected
     totals = dict(zip(re.findall("<dt>(.*?)</dt>", album.page().read_text()), re.findall("<dd>(.*?)</dd>", album.page().read_text())))
