@@ -34,11 +34,10 @@ def convert(value, kind: type[T], what: str) -> T:
     what: what an error calls the whole of it, such as 'the config "a.toml"'. Unknown keys are refused.
     """
     _finite(value, what)
-    if fields := _known(kind):
+    if _known(kind):
         if not isinstance(value, dict):
             raise StructureError(f"{what} is {shortened(value)}: it must be a table of keys and values.")
-        if unknown := sorted(str(key) for key in set(value) - fields):
-            raise StructureError(f"{what} has the unknown {shortened(unknown[0])}: known are {nearest(unknown[0], fields)}: use these.")
+        refuse_unknown(value, kind, what)
     try:
         found = msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:

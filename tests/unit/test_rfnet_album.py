@@ -411,5 +411,5 @@ def test_any_words_are_shown_as_words(tmp_path, file, caption, prompt):
         album.begin([entry], {name: text})
         album.keep(entry, *drawn(entry, (0.1,), size=(32, 32)))
         page = check_page(album.page())
-        assert page.tags <= {"html", "head", "meta", "title", "style", "body", "h1", "h2", "dl", "dt", "dd", "div", "ul", "li", "ol", "p", "article", "a", "img", "span"}
+        assert page.tags <= {"html", "head", "meta", "title", "style", "body", "h1", "h2", "dl", "dt", "dd", "div", "ul", "li", "ol", "p", "article", "a", "img", "span", "bdi"}
         assert (album.folder / f"{file_name(entry)}.png").is_file()

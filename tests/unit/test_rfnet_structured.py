@@ -39,7 +39,7 @@ def test_what_fits_is_taken():
 
 @pytest.mark.parametrize("value, words", [
     ({"steps": 0}, "it: steps: expected int >= 1, found 0"), ({"steps": True}, "steps: expected int, got bool, found True"),
-    ({"steps": "3"}, 'steps: expected int, got str, found "3"'), ({"step": 3}, 'it has the unknown "step": known are steps, names, lr: use these'),
+    ({"steps": "3"}, 'steps: expected int, got str, found "3"'), ({"step": 3}, 'it: unknown keys: step. Known are steps, names, lr: use these'),
     ([1, 2], "it is a list of 2: it must be a table"), ({"names": ["a", 1]}, r"names\[1\]: expected str, got int, found 1"),
     ({"lr": float("nan")}, "it holds nan"), ({"steps": 10**30}, "more than 64 bits"), ({"steps": None}, "found None"),
 ])
