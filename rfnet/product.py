@@ -161,8 +161,10 @@ def place(product: Product, width: int, height: int, image_scale: float = 0.72, 
     rgb, alpha = rgba[..., :3], rgba[..., 3]
     rgb[alpha == 0] = GREY
     soft &= ~see_through
-    solid = (alpha >= alpha_threshold) & ~see_through & ~soft
-    shape = solid | see_through & (alpha > VISIBLE)
+    within = np.zeros_like(soft)  # what lies outside of the target is shadow, or the blur of a much enlarged edge
+    within[target[1]:target[3], target[0]:target[2]] = True
+    solid = (alpha >= alpha_threshold) & ~see_through & ~soft & within
+    shape = solid | see_through & (alpha > VISIBLE) & within
     if not shape.any():
         raise PictureError(f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale.")
     dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
@@ -193,17 +195,20 @@ def check_cut_out(alpha: np.ndarray) -> None:
     inside = alpha >= CUT
     if inside.all():
         raise PictureError("the product fills its whole picture: nothing is left to paint; remove its background, or connect a mask of the product.")
-    border = np.concatenate([inside[0], inside[-1], inside[1:-1, 0], inside[1:-1, -1]])
     corners = inside[0, 0] and inside[0, -1] and inside[-1, 0] and inside[-1, -1]
-    if corners and border.mean() >= BORDER:
+    if corners and _border(inside).mean() >= BORDER:
         raise PictureError("the product covers the border of its picture all around, as it does where a mask is inverted: set mask_marks to the "
                            "other value, or invert the mask; if the product really fills its picture, leave some transparent space around it.")
 
 
+def _border(plane: np.ndarray) -> np.ndarray:
+    """The outermost pixels of (H, W), each once."""
+    return np.concatenate([plane[0], plane[-1], plane[1:-1, 0], plane[1:-1, -1]])
+
+
 def _without_veil(alpha: np.ndarray) -> np.ndarray:
     """An alpha (H, W) less the faint veil that some background removers leave over the whole picture."""
-    border = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
-    veil = float(np.quantile(border, 1 - BORDER))
+    veil = float(np.quantile(_border(alpha), 1 - BORDER))
     return alpha if not VISIBLE < veil < CUT else np.clip((alpha - veil) / (1 - veil), 0, 1)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet.product import PictureError, Product, place
@@ -152,6 +152,7 @@ sides = st.integers(8, 64).map(lambda n: 8 * n)
 
 
 @settings(deadline=None, max_examples=40)
+@example(width=64, height=64, scale=0.75, left=0, top=2, right=3, bottom=3, position="centre")  # enlarged sixteen times
 @given(width=sides, height=sides, scale=st.floats(0.2, 1), left=st.integers(0, 40), top=st.integers(0, 40),
        right=st.integers(3, 50), bottom=st.integers(3, 50), position=st.sampled_from(["centre", "keep"]))
 def test_any_placing_keeps_its_promises(width, height, scale, left, top, right, bottom, position):
