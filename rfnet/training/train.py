@@ -151,7 +151,7 @@ class Run:
             if not same or lacks or any(value.shape != mine[name].shape for name, value in kept.items()):
                 raise DataError(
                     f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config'
-                    f" {rfnet.training.config.to_json()}."
+                    f" {rfnet.config.to_json()}."
                 )
             self.rfnet.load_state_dict(mine | kept)
             self.mapnet.load_state_dict(mapnet.state_dict())
