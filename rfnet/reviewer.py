@@ -10,7 +10,8 @@ from torch import nn
 
 from .labels import LABELS
 from .lettering import letters, write
-from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
+from .map_names import BUILTIN, OUTSIDE, map_notes, parse_maps
+from .map_sources import MapSource
 from .model import RFNet
 from .presence import missing
 from .product import Canvas, over_grey

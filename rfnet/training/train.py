@@ -18,7 +18,7 @@ from ..architectures import VIEW
 from ..data.shards import DataError
 from ..files import quoted, write_bytes, write_safetensors
 from ..labels import LABELS
-from ..map_sources import BUILTIN
+from ..map_names import BUILTIN
 from ..maps import BACKBONE, MapNet
 from ..model import build_rfnet
 from ..pretrained import load_imagenet, load_pretrained
