@@ -28,7 +28,7 @@ class RFCyclicSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, **loop) -> io.NodeOutput:
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"), len(latent_image["samples"]))
         draw = KSamplerDraw(
             latent_image, vae, product, screen.step, model=model, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler, positive=positive, negative=negative, denoise=denoise
         )
@@ -61,6 +61,6 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
     def execute(cls, noise, guider, sampler, sigmas, latent_image, vae, reviewer, product, attempts, **loop) -> io.NodeOutput:
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"), len(latent_image["samples"]))
         draw = GuidedDraw(latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas)
         return draw_until_accepted(draw, screen, reviewer, noise.seed, attempts, **loop)

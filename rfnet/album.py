@@ -44,7 +44,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Tried:
-    """An attempt as the page shows it. thumbnail: its path below the album; sure: the label's probability in [0, 1], None for none; remedies: names."""
+    """An attempt as the page shows it. thumbnail: its path below the album; sure: the label's probability in [0, 1], None for none; remedies: names;
+    picture: of a batch, from 1."""
 
     thumbnail: str
     seed: int
@@ -54,6 +55,7 @@ class Tried:
     dropped: bool
     remedies: str
     error: str
+    picture: int = 1
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Album:
         """
         if len(pictures) != len(report["attempts"]):
             raise ValueError(f"{len(pictures)} pictures for {len(report['attempts'])} attempts: give one picture for each.")
-        results = report["usable"] or ([report["returned"]] if report["returned"] else [])
+        results = _results(report)
         row = {"key": entry.key, "file": entry.file, "caption": entry.caption, "prompt": entry.prompt, "seed": entry.seed, "pictures": [], "thumbnails": [], "report": report}
         path = self.folder / "entries" / f"{entry.key}.json"
         try:
@@ -212,7 +214,7 @@ def _row(path: Path) -> Row | None:
         if row["key"] != path.stem or not all(plain(name) for name in (*pictures, *thumbnails)) or len(thumbnails) != len(report["attempts"]):
             return None
         tried = tuple(_tried(attempt, f"attempts/{name}") for attempt, name in zip(report["attempts"], thumbnails))
-        returned = next(iter(report["usable"]), report["returned"])
+        returned = next(iter(_results(report)), None)
         if returned is not None and not 1 <= returned <= len(tried):
             return None
         words = (_clean(row[name]) for name in ("key", "file", "caption", "prompt"))
@@ -221,12 +223,17 @@ def _row(path: Path) -> Row | None:
         return None
 
 
+def _results(report: dict) -> list:
+    """The numbers of the attempts that a run gave back; only a batch's report lists them."""
+    return report.get("results") or report["usable"] or [number for number in [report["returned"]] if number is not None]
+
+
 def _tried(attempt: dict, name: str) -> Tried:
     label = _clean(attempt["label"] or "")
     sure = attempt["probabilities"].get(label)
     sure = None if sure is None else _measured(sure)
     remedies = ", ".join(_clean(change["remedy"]) for change in attempt.get("remedies", ()))
-    return Tried(name, int(attempt["seed"]), label, sure, attempt["accepted"] is True, attempt.get("dropped") is True, remedies, _clean(attempt.get("error", "")))
+    return Tried(name, int(attempt["seed"]), label, sure, attempt["accepted"] is True, attempt.get("dropped") is True, remedies, _clean(attempt.get("error", "")), int(attempt.get("picture", 1)))
 
 
 def _measured(number) -> float:

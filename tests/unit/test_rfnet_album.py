@@ -18,7 +18,7 @@ from reliable_ads.rfnet.files import plain
 from reliable_ads.rfnet.labels import MEANING
 from reliable_ads.rfnet.cut_outs import read_folder
 from reliable_ads.rfnet.pictures import PictureError, cut_outs
-from reliable_ads.rfnet.recurrent import NoneAccepted, run
+from reliable_ads.rfnet.recurrent import NoneAccepted, RecurrentRun, run
 
 from .rfnet_examples import bottle_rgba
 
@@ -163,6 +163,21 @@ def test_several_accepted_pictures_and_none(album, listed):
     assert names == {f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png", f"{file_name(listed[1])}.png"}
     again = Album(album.folder)
     assert all(again.done(entry) for entry in listed) and again.rows == album.rows and again.to_do == []
+
+
+def test_a_batch_is_kept_with_one_result_of_each_picture(album, listed):
+    def generate(index, seed, look):
+        return torch.zeros(3, 8, 8), None
+
+    rejected = lambda image: {"label": "size_mismatch", "probabilities": {"available": 0.1, "size_mismatch": 0.9}, "accepted": False}
+    accepted = lambda image: {"label": "available", "probabilities": {"available": 0.9, "size_mismatch": 0.1}, "accepted": True}
+    whole = RecurrentRun.joined([run(generate, review, 7, 2) for review in (rejected, accepted)])
+    album.keep(listed[0], [Image.new("RGB", (8, 8), (80 * number, 9, 9)) for number in range(3)], whole.report())
+    names = [f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png"]
+    assert [Image.open(album.folder / name).getpixel((0, 0))[0] for name in names] == [0, 160]
+    assert album.rows[listed[0].key].returned == 0 and Album(album.folder).rows == album.rows
+    page = (album.folder / "index.html").read_text()
+    assert "✓ 1 of 2 pictures accepted" in page and 'class="bad" href' in page  # the first picture is the rejected one
 
 
 def test_pictures_and_attempts_must_agree(album, listed):
