@@ -101,8 +101,8 @@ def draw_until_accepted(
 
 
 def each_picture(painters: list, screen: "Screen", asked: dict, goes_on: bool):
-    """The RecurrentRun of each picture of a batch, one after the other. asked: recurrent's arguments; goes_on: a picture that ends in an error
-    ends neither the batch nor the list that it is part of."""
+    """The RecurrentRun of each picture of a batch, one after the other. asked: recurrent's arguments; goes_on: of a list, which no picture ends
+    that has no result. Raises NoneAccepted, which names the picture."""
     from ..rfnet.recurrent import NoneAccepted, run
 
     for number, painter in enumerate(painters, 1):

@@ -165,7 +165,7 @@ app.registerExtension({
     api.addEventListener(EVENT, ({ detail: { node: id, rows, ...about } }) => {
       const node = nodeOf(id)
       if (!node) return
-      const begins = !rows.length && about.drawing === 1 // later pictures of a batch go on
+      const begins = !rows.length && !(about.drawing > 1) // later pictures of a batch go on
       const before = (!begins && widgetOf(node).strip?.rows) || []
       running.add(node)
       paint(node, { ...about, rows: [...before, ...rows], running: true })
