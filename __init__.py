@@ -18,7 +18,10 @@ WEB_DIRECTORY = "./web"  # help pages, web/docs/<node id>/<language>.md
 
 
 async def comfy_entrypoint():
-    """What ComfyUI calls to get the nodes (V3 API). Raises ImportError with a sentence, which ComfyUI writes into its log."""
+    """What ComfyUI calls to get the nodes (V3 API).
+
+    Raises ImportError with a sentence, which ComfyUI writes into its log.
+    """
     try:
         from .nodes import ReliableAds
 

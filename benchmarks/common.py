@@ -25,6 +25,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 @dataclass(frozen=True)
 class Figure:
     """One number with its 95 % interval, the sample behind it, and whether it meets its target."""
+
     value: float
     low: float | None = None
     high: float | None = None
@@ -55,7 +56,10 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        name = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), name)
+        name = next(
+            (line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")),
+            name,
+        )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {gpu}"
 
@@ -69,14 +73,26 @@ def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
     return found.hexdigest()[:16]
 
 
-def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, Figure], quick: bool, details: dict | None = None, reviews: bool = True) -> None:
-    """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day, its machine and, where the reviewer has a part in it
-    (reviews), the reviewer that ships then."""
+def publish(
+    name: str,
+    command: str,
+    seeds: list[int] | str,
+    figures: dict[str, Figure],
+    quick: bool,
+    details: dict | None = None,
+    reviews: bool = True,
+) -> None:
+    """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day,
+    its machine and, where the reviewer has a part in it (reviews), the reviewer that ships then.
+    """
     print(f"\n{name} on {machine()}")
     for key, f in figures.items():
         interval = f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else ""
         verdict = "" if f.holds is None else ("  holds" if f.holds else "  FALLS SHORT")
-        print(f"  {key:24s} {f.value:9.3f}{interval} {f.unit:10s} n={f.n if f.n is not None else '-'}  target {f.target or '-'}{verdict}")
+        print(
+            f"  {key:24s} {f.value:9.3f}{interval} {f.unit:10s} n={f.n if f.n is not None else '-'}  target"
+            f" {f.target or '-'}{verdict}"
+        )
     if quick:
         print("  (--quick: nothing written)")
         return
@@ -84,15 +100,28 @@ def publish(name: str, command: str, seeds: list[int] | str, figures: dict[str, 
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
     stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
-    report = {"command": command, **stamp, "seeds": seeds,
-              "figures": {**old["figures"], **{key: {**asdict(figure), **stamp, "reviewer": reviewer_print() if reviews else None} for key, figure in figures.items()}}, "details": {**old.get("details", {}), **(details or {})}}
+    report = {
+        "command": command,
+        **stamp,
+        "seeds": seeds,
+        "figures": {
+            **old["figures"],
+            **{
+                key: {**asdict(figure), **stamp, "reviewer": reviewer_print() if reviews else None}
+                for key, figure in figures.items()
+            },
+        },
+        "details": {**old.get("details", {}), **(details or {})},
+    }
     write_text(file, json.dumps(report, indent=1) + "\n")
     print(f"  written to {file.relative_to(ROOT)}")
 
 
 def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library is glibc, as MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step
-    on a CPU frees and takes the same hundreds of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`)."""
+    """Let this process keep what it frees, where the C library is glibc, as MALLOC_MMAP_MAX_=0 and
+    MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step on a CPU frees and takes the same hundreds
+    of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`).
+    """
     trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -2,9 +2,10 @@
 
     python -m benchmarks.explanation [--quick] [--sheet FILE.png]
 
-Of scenes that the reviewer rejects, the hottest 15 % of the picture outside the product is painted over with the colours around it,
-and the log-odds of the defect are asked again. The same share is painted over at random places of the heat's own coarseness, and
-at the places that are hot in another scene, which shows how much of the effect is where defects mostly are anyway.
+Of scenes that the reviewer rejects, the hottest 15 % of the picture outside the product is painted over with the
+colours around it, and the log-odds of the defect are asked again. The same share is painted over at random places of
+the heat's own coarseness, and at the places that are hot in another scene, which shows how much of the effect is where
+defects mostly are anyway.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reliable_ads.rfnet.data import Scenes, read_scenes
+from reliable_ads.rfnet.data.shards import Scenes, read_scenes
 from reliable_ads.rfnet.explain import annotate_heat, explain
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import Canvas, Product, place
@@ -57,15 +58,20 @@ def rejected(reviewer, scenes: Scenes, each: int) -> list:
 
 
 def cover(picture: torch.Tensor, canvas: Canvas, order: np.ndarray) -> torch.Tensor:
-    """A picture (1, 3, H, W) whose SHARE of pixels with the highest order (H, W), outside the product, shows what is around them."""
+    """A picture (1, 3, H, W) whose SHARE of pixels with the highest order (H, W), outside the product, shows what is
+    around them.
+    """
     import cv2
 
     free = canvas.alpha.numpy() < 0.02
     chosen = np.zeros(free.shape, bool)
     candidates = np.flatnonzero(free)
     hottest = candidates[np.argsort(-order.ravel()[candidates], kind="stable")]
-    chosen.flat[hottest[:int(SHARE * free.size)]] = True
-    blur = lambda values: cv2.GaussianBlur(values.astype(np.float32), (0, 0), free.shape[0] / 8)
+    chosen.flat[hottest[: int(SHARE * free.size)]] = True
+
+    def blur(values):
+        return cv2.GaussianBlur(values.astype(np.float32), (0, 0), free.shape[0] / 8)
+
     pixels, known = picture[0].permute(1, 2, 0).numpy(), (free & ~chosen)[..., None].astype(np.float32)
     around = blur(pixels * known) / np.maximum(blur(known)[..., None], 1e-6)
     return torch.from_numpy(np.where(chosen[..., None], around, pixels)).float().permute(2, 0, 1)[None]
@@ -81,12 +87,19 @@ def by_product(values, products, draws: int = 2000) -> tuple:
 
 def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
     """Figures, details, and [(picture, review, explanation)] for a look."""
-    reviewer, scenes, random = load_reviewer(DEFAULT_WEIGHTS), read_scenes(ROOT / "pocket" / "test_split"), np.random.default_rng(SEED)
+    reviewer, scenes, random = (
+        load_reviewer(DEFAULT_WEIGHTS),
+        read_scenes(ROOT / "synthetic" / "test_split"),
+        np.random.default_rng(SEED),
+    )
     chosen = rejected(reviewer, scenes, each)
     pictures = [picture_of(scenes, row) for row, _, _ in chosen]
-    shown = [(picture, review, explain(reviewer, picture, canvas, review=review)) for picture, (_, canvas, review) in zip(pictures, chosen)]
+    shown = [
+        (picture, review, explain(reviewer, picture, canvas, review=review))
+        for picture, (_, canvas, review) in zip(pictures, chosen)
+    ]
     drops = {"hottest": [], "random": [], "elsewhere": []}
-    for number, ((row, canvas, _), (picture, review, why)) in enumerate(zip(chosen, shown)):
+    for number, ((_row, canvas, _), (picture, _review, why)) in enumerate(zip(chosen, shown)):
         label, size = int(why.label_ids[0]), picture.shape[-2:]
         field = torch.from_numpy(random.random((1, 1, GRAIN, GRAIN), np.float32))
         orders = {
@@ -94,7 +107,10 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
             "random": torch.nn.functional.interpolate(field, size, mode="bicubic", align_corners=False)[0, 0],
             "elsewhere": shown[number - each][2].heat[0],  # a scene of another defect
         }
-        odds = lambda image: float(torch.logit(reviewer.review(image, canvas).probabilities[0, label].double(), 1e-9))
+
+        def odds(image):
+            return float(torch.logit(reviewer.review(image, canvas).probabilities[0, label].double(), 1e-9))
+
         before = odds(picture)
         for name, order in orders.items():
             drops[name].append(before - odds(cover(picture, canvas, order.numpy())))
@@ -103,7 +119,9 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
 
 
 def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rounds: int = 3) -> dict[str, Figure]:
-    """CPU time of explaining a picture of a batch that was reviewed, in seconds and over that of reviewing it; medians of some rounds."""
+    """CPU time of explaining a picture of a batch that was reviewed, in seconds and over that of reviewing it; medians
+    of some rounds.
+    """
     images, times = picture.expand(batch, -1, -1, -1), []
     for _ in range(rounds):
         started = time.process_time()
@@ -112,19 +130,35 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
         explain(reviewer, images, canvas, review=review)
         times.append((time.process_time() - reviewed, reviewed - started))
     explaining, reviewing = np.median(times, 0) / batch
-    return {"seconds": Figure(explaining, n=rounds, unit="s"), "cost": Figure(explaining / reviewing, n=rounds, unit="reviews")}
+    return {
+        "seconds": Figure(explaining, n=rounds, unit="s"),
+        "cost": Figure(explaining / reviewing, n=rounds, unit="reviews"),
+    }
 
 
 def figures_of(drops: dict, scenes: Scenes, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
     n, rows = len(chosen), [row for row, _, _ in chosen]
-    products, labels = [scenes.product_ids[row] for row in rows], np.array([int(why.label_ids[0]) for _, _, why in shown])
+    products, labels = (
+        [scenes.product_ids[row] for row in rows],
+        np.array([int(why.label_ids[0]) for _, _, why in shown]),
+    )
     figures = {f"drop_{name}": Figure(*by_product(values, products), n, "log-odds") for name, values in drops.items()}
     for name in ("random", "elsewhere"):
         value, low, high = by_product(drops["hottest"] - drops[name], products)
         figures[f"hottest_over_{name}"] = Figure(value, low, high, n, "log-odds", "> 0, all of the interval", low > 0)
-    per_label = {LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()} for label in np.unique(labels)}
-    shares = {name: round(float(np.mean([why.inputs[0][name] for _, _, why in shown])), 4) for name in shown[0][2].inputs[0]}
-    return figures, {"drops_per_label": per_label, "mean_share_of_inputs": shares, "scenes": [scenes.ids[row] for row in rows], "products": len(set(products))}
+    per_label = {
+        LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()}
+        for label in np.unique(labels)
+    }
+    shares = {
+        name: round(float(np.mean([why.inputs[0][name] for _, _, why in shown])), 4) for name in shown[0][2].inputs[0]
+    }
+    return figures, {
+        "drops_per_label": per_label,
+        "mean_share_of_inputs": shares,
+        "scenes": [scenes.ids[row] for row in rows],
+        "products": len(set(products)),
+    }
 
 
 def sheet(shown: list, columns: int = 6) -> Image.Image:
@@ -134,7 +168,9 @@ def sheet(shown: list, columns: int = 6) -> Image.Image:
     board = Image.new("RGB", (columns * (width + 6), -(-len(pairs) // columns) * (2 * height + 10)), "white")
     for number, pair in enumerate(pairs):
         for below, picture in enumerate(pair):
-            board.paste(picture, (number % columns * (width + 6), number // columns * (2 * height + 10) + below * height))
+            board.paste(
+                picture, (number % columns * (width + 6), number // columns * (2 * height + 10) + below * height)
+            )
     return board
 
 
@@ -147,7 +183,7 @@ def main() -> None:
     publish("explanation", COMMAND, [SEED], figures, options.quick, details)
     print(f"  drops per defect {details['drops_per_label']}\n  mean share of inputs {details['mean_share_of_inputs']}")
     if options.sheet:
-        sheet(shown[::max(len(shown) // 12, 1)][:12]).save(options.sheet)
+        sheet(shown[:: max(len(shown) // 12, 1)][:12]).save(options.sheet)
 
 
 if __name__ == "__main__":

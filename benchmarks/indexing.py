@@ -2,8 +2,9 @@
 
 `python -m benchmarks.reviewer --only index` runs it.
 
-The archives carry every member that the labels name, a generated picture and a product picture each, in true central directories: what the reader lists,
-joins and checks is all there. Only the pictures are no pictures (a few bytes each, the same for samples of one product), since indexing doesn't open them.
+The archives carry every member that the labels name, a generated picture and a product picture each, in true central
+directories: what the reader lists, joins and checks is all there. Only the pictures are no pictures (a few bytes each,
+the same for samples of one product), since indexing doesn't open them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
 ROWS, ARCHIVES, DRAWS = 1_000_000, 30, 5  # DRAWS: pictures of one product
 CHILD = """
 import json, resource, sys, time
-from reliable_ads.rfnet.rf1m import read_rf1m
+from reliable_ads.rfnet.data.rf1m import read_rf1m
 def peak():
     try:  # the process's own peak in KiB; Linux's ru_maxrss begins with that of the process that started this one
         return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
@@ -37,8 +38,9 @@ print(json.dumps({"index_seconds": seconds, "cpu_seconds": worked, "index_mib": 
 
 
 def measure(rows: int = ROWS) -> dict:
-    """{"index_seconds" by the clock, "cpu_seconds" of them at work, "index_mib": growth of peak resident memory, "samples": how many were
-    indexed, "findings"}, in a fresh process."""
+    """{"index_seconds" by the clock, "cpu_seconds" of them at work, "index_mib": growth of peak resident memory,
+    "samples": how many were indexed, "findings"}, in a fresh process.
+    """
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), rows)
         child = subprocess.run([sys.executable, "-c", CHILD, folder], check=True, capture_output=True, text=True)
@@ -55,7 +57,10 @@ def write(root: Path, rows: int) -> None:
     for number in range(ARCHIVES):
         part = names[number::ARCHIVES]
         for role, ending in (("images", "jpg"), ("transparent_images", "png")):
-            write_zip(root / f"{role}_{number:02d}.zip", {f"{role}/{name}.{ending}".encode(): name.split("_")[0].encode() for name in part})
+            write_zip(
+                root / f"{role}_{number:02d}.zip",
+                {f"{role}/{name}.{ending}".encode(): name.split("_")[0].encode() for name in part},
+            )
 
 
 def write_zip(path: Path, members: dict[bytes, bytes]) -> None:

@@ -1,4 +1,6 @@
-"""Prints the seconds that a running ComfyUI takes to load a custom node pack: `python benchmarks/load_pack.py PACK_FOLDER`."""
+"""Prints the seconds that a running ComfyUI takes to load a custom node pack: `python benchmarks/load_pack.py
+PACK_FOLDER`.
+"""
 
 import asyncio
 import contextlib
@@ -20,8 +22,9 @@ sys.argv.append("--cpu")
 
 async def seconds() -> float:
     """As the server starts: PromptServer, ComfyUI's own nodes and extra nodes, and then the pack."""
-    import nodes
     import server
+
+    import nodes
 
     server.PromptServer(asyncio.get_running_loop())
     await nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False)

@@ -1,11 +1,14 @@
-"""The paper's tables 1 and 2 in small: RFNet against single-image networks, and RFNet without each of its inputs (arXiv:2408.00418).
+"""The paper's tables 1 and 2 in small: RFNet against single-image networks, and RFNet without each of its inputs
+(arXiv:2408.00418).
 
-Every network is trained here, by `rfnet train`'s own code, on rendered scenes, and judged on the shipped test split, whose products and rooms no training scene shows.
-In table 1 all have the same scenes and the same minutes: a picture costs RFNet more than a single-image network, which sees more of them for it, and RFNet's estimator of
-depth and saliency is trained within its time. Each accepts, at a threshold of its own, as many validation scenes as are available, so that none gets its recall from
-accepting everything. In table 2 all have as many passes over few scenes and, as in the paper, maps from outside: the shipped estimator's. There the gaps
-are small beside what two trainings of one network differ by, so that several of each count with their mean.
-Weights and verdicts stay in the work folder, one for every kind of data and length: a run that was stopped goes on.
+Every network is trained here, by `rfnet train`'s own code, on rendered scenes, and judged on the shipped test split,
+whose products and rooms no training scene shows. In table 1 all have the same scenes and the same minutes: a picture
+costs RFNet more than a single-image network, which sees more of them for it, and RFNet's estimator of depth and
+saliency is trained within its time. Each accepts, at a threshold of its own, as many validation scenes as are
+available, so that none gets its recall from accepting everything. In table 2 all have as many passes over few scenes
+and, as in the paper, maps from outside: the shipped estimator's. There the gaps are small beside what two trainings of
+one network differ by, so that several of each count with their mean. Weights and verdicts stay in the work folder, one
+for every kind of data and length: a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ import torch
 from safetensors import safe_open
 
 from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS
-from reliable_ads.rfnet.config import TrainConfig
-from reliable_ads.rfnet.evaluate import predict
+from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.files import write_safetensors
-from reliable_ads.rfnet.metrics import average_precision, intervals
-from reliable_ads.rfnet.sources import open_samples
-from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.training.config import TrainConfig
+from reliable_ads.rfnet.training.evaluate import predict
+from reliable_ads.rfnet.training.metrics import average_precision, intervals
+from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 
 from .common import Figure, keep_memory, reviewer_print
@@ -32,27 +35,37 @@ from .common import Figure, keep_memory, reviewer_print
 COMPACT = ARCHITECTURES["compact"]
 ALONE = replace(COMPACT, inputs=("generated",))
 RESAMPLES = 1000
-ANEW = dict(init="random", frozen=[], backbone_lr=1e-3)
-# ImageNet weights come as a package for EfficientNet-Lite0 alone; what has to start from random numbers is also compared with an RFNet that does so
+ANEW = {"init": "random", "frozen": [], "backbone_lr": 1e-3}
+# ImageNet weights come as a package for EfficientNet-Lite0 alone; what has to start from random numbers is also
+# compared with an RFNet that does so
 BASELINES = {
-    "rfnet": dict(architecture=COMPACT, map_epochs=1.5),
-    "lite0": dict(architecture=ALONE),
+    "rfnet": {"architecture": COMPACT, "map_epochs": 1.5},
+    "lite0": {"architecture": ALONE},
     "rfnet_anew": dict(architecture=COMPACT, map_epochs=1.5, **ANEW),
     "resnet50": dict(architecture=replace(ALONE, backbone="resnet50"), **ANEW),
     "resnext50": dict(architecture=replace(ALONE, backbone="resnext50_32x4d"), **ANEW),
     "hrnet_w18_small": dict(architecture=replace(ALONE, backbone="hrnet_w18_small"), **ANEW),
     "vit_tiny": dict(architecture=replace(ALONE, backbone="vit_tiny_patch16_224"), **ANEW),
 }
-RIVALS = {"rfnet": [name for name in BASELINES if not name.startswith("rfnet")], "rfnet_anew": ["resnet50", "resnext50", "hrnet_w18_small", "vit_tiny"]}
+RIVALS = {
+    "rfnet": [name for name in BASELINES if not name.startswith("rfnet")],
+    "rfnet_anew": ["resnet50", "resnext50", "hrnet_w18_small", "vit_tiny"],
+}
 KINDS = ("ap", "precision", "recall", "f1")
-ABLATIONS = {"whole": dict(architecture=COMPACT)}
-ABLATIONS |= {f"without_{name}": dict(architecture=replace(COMPACT, inputs=tuple(kept for kept in INPUTS if kept != name))) for name in INPUTS}
-ABLATIONS["two_labels"] = dict(architecture=COMPACT, labels=2)
+ABLATIONS = {"whole": {"architecture": COMPACT}}
+ABLATIONS |= {
+    f"without_{name}": {"architecture": replace(COMPACT, inputs=tuple(kept for kept in INPUTS if kept != name))}
+    for name in INPUTS
+}
+ABLATIONS["two_labels"] = {"architecture": COMPACT, "labels": 2}
 
 
 @dataclass
 class Training:
-    """How the networks of a table are trained. data: folder with train/ and val/; work: where weights and verdicts are kept."""
+    """How the networks of a table are trained.
+
+    data: folder with train/ and val/; work: where weights and verdicts are kept.
+    """
 
     data: Path
     work: Path
@@ -65,10 +78,12 @@ class Training:
     def length(self) -> dict:
         return {"minutes": self.minutes} if self.minutes else {"passes": self.passes}
 
-    def below(self, *parts: str) -> "Training":
+    def below(self, *parts: str) -> Training:
         """The same in the folder of the work folder that is kept for these scenes and this length."""
         ((unit, count),) = self.length.items()
-        return replace(self, work=self.work.joinpath(*parts, f"{open_samples(self.data / 'train').fingerprint}-{count:g}_{unit}"))
+        return replace(
+            self, work=self.work.joinpath(*parts, f"{open_samples(self.data / 'train').fingerprint}-{count:g}_{unit}")
+        )
 
     def __call__(self, name: str, changes: dict, seed: int, scenes) -> Judged:
         """One network's verdicts on these scenes, trained and judged now unless they lie in the work folder."""
@@ -91,34 +106,51 @@ class Training:
     def settings(self, name: str, changes: dict, seed: int) -> TrainConfig:
         changes = {"map_epochs": 0, "precision": "bf16", **changes}
         if self.minutes:
-            changes["minutes"] = self.minutes / (1 if changes["map_epochs"] else 0.75)  # a run by the clock keeps a quarter for the maps
+            changes["minutes"] = self.minutes / (
+                1 if changes["map_epochs"] else 0.75
+            )  # a run by the clock keeps a quarter for the maps
         else:
             changes["epochs"] = self.passes
-        return TrainConfig(train=self.data / "train", val=self.data / "val", out=self.work / f"{name}-{seed}.safetensors", workers=self.workers, seed=seed, **changes)
+        return TrainConfig(
+            train=self.data / "train",
+            val=self.data / "val",
+            out=self.work / f"{name}-{seed}.safetensors",
+            workers=self.workers,
+            seed=seed,
+            **changes,
+        )
 
 
 @dataclass
 class Judged:
-    """One trained network on the test split: logits (N, 5), the p(available) from which on it accepts, and what it was trained on and by."""
+    """One trained network on the test split: logits (N, 5), the p(available) from which on it accepts, and what it was
+    trained on and by.
+    """
 
     logits: torch.Tensor
     threshold: float
     about: dict = field(default_factory=dict)
 
     @classmethod
-    def of(cls, weights: Path, data: Path, scenes) -> "Judged":
-        rfnet, mapnet, metadata = load_networks(weights)
+    def of(cls, weights: Path, data: Path, scenes) -> Judged:
+        rfnet, mapnet, _metadata = load_networks(weights)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rfnet.to(device), mapnet.to(device)
         val, train = open_samples(data / "val", rfnet.config.image_size), open_samples(data / "train")
-        about = {"scenes": str(len(train)), "data": train.fingerprint, "device": torch.cuda.get_device_name() if device == "cuda" else "CPU"}
+        about = {
+            "scenes": str(len(train)),
+            "data": train.fingerprint,
+            "device": torch.cuda.get_device_name() if device == "cuda" else "CPU",
+        }
         return cls(predict(rfnet, mapnet, scenes), even_threshold(predict(rfnet, mapnet, val), val.labels), about)
 
     def write(self, file: Path) -> None:
-        write_safetensors(file, {"logits": self.logits, "threshold": torch.tensor([self.threshold], dtype=torch.float64)}, self.about)
+        write_safetensors(
+            file, {"logits": self.logits, "threshold": torch.tensor([self.threshold], dtype=torch.float64)}, self.about
+        )
 
     @classmethod
-    def read(cls, file: Path) -> "Judged":
+    def read(cls, file: Path) -> Judged:
         with safe_open(file, "pt") as found:
             return cls(found.get_tensor("logits"), float(found.get_tensor("threshold")), found.metadata() or {})
 
@@ -134,7 +166,12 @@ def four(available: np.ndarray, judged: Judged, weights: np.ndarray) -> list:
     p = judged.logits.softmax(1)[:, 0].double().numpy()
     accepts = p >= judged.threshold
     hits, accepted, there = ((weights * chosen).sum() for chosen in (available & accepts, accepts, available))
-    return [average_precision(available, p, weights), hits / max(accepted, 1e-9), hits / max(there, 1e-9), 2 * hits / max(accepted + there, 1e-9)]
+    return [
+        average_precision(available, p, weights),
+        hits / max(accepted, 1e-9),
+        hits / max(there, 1e-9),
+        2 * hits / max(accepted + there, 1e-9),
+    ]
 
 
 def four_mean(scenes, trainings: list, weights: np.ndarray) -> np.ndarray:
@@ -144,16 +181,30 @@ def four_mean(scenes, trainings: list, weights: np.ndarray) -> np.ndarray:
 
 def scores(scenes, trainings: list) -> dict[str, dict]:
     """{kind: score of one network}, intervals by product."""
-    return dict(zip(KINDS, intervals(lambda weights: four_mean(scenes, trainings, weights), scenes.product_ids, RESAMPLES)))
+    return dict(
+        zip(KINDS, intervals(lambda weights: four_mean(scenes, trainings, weights), scenes.product_ids, RESAMPLES))
+    )
 
 
 def gaps(scenes, one: list, other: list) -> dict[str, dict]:
     """{kind: how far one network is ahead of another}, intervals by product, both on the same draws."""
-    return dict(zip(KINDS, intervals(lambda weights: four_mean(scenes, one, weights) - four_mean(scenes, other, weights), scenes.product_ids, RESAMPLES)))
+    return dict(
+        zip(
+            KINDS,
+            intervals(
+                lambda weights: four_mean(scenes, one, weights) - four_mean(scenes, other, weights),
+                scenes.product_ids,
+                RESAMPLES,
+            ),
+        )
+    )
 
 
 def ahead(scenes, one: list, other: list) -> dict[str, Figure]:
-    return {kind: Figure(**gap, n=len(scenes), target="> 0, interval too", holds=gap["low"] > 0) for kind, gap in gaps(scenes, one, other).items()}
+    return {
+        kind: Figure(**gap, n=len(scenes), target="> 0, interval too", holds=gap["low"] > 0)
+        for kind, gap in gaps(scenes, one, other).items()
+    }
 
 
 def judge(part: dict, training: Training, scenes, **common) -> dict[str, list]:
@@ -161,35 +212,65 @@ def judge(part: dict, training: Training, scenes, **common) -> dict[str, list]:
     found = {}
     for name, changes in part.items():
         found[name] = [training(name, {**common, **changes}, seed, scenes) for seed in range(training.seeds)]
-        print(f"{name}: " + ", ".join(f"{kind} {value:.3f}" for kind, value in zip(KINDS, four_mean(scenes, found[name], np.ones(len(scenes))))), flush=True)
+        print(
+            f"{name}: "
+            + ", ".join(
+                f"{kind} {value:.3f}"
+                for kind, value in zip(KINDS, four_mean(scenes, found[name], np.ones(len(scenes))))
+            ),
+            flush=True,
+        )
     return found
 
 
 def about(training: Training, found: dict[str, list]) -> dict:
     """How long all networks of one table were trained, on what and by what."""
-    return {**training.length, "trainings": training.seeds, **{key: sorted({judged.about[key] for trainings in found.values() for judged in trainings}) for key in ("scenes", "data", "device")}}
+    return {
+        **training.length,
+        "trainings": training.seeds,
+        **{
+            key: sorted({judged.about[key] for trainings in found.values() for judged in trainings})
+            for key in ("scenes", "data", "device")
+        },
+    }
 
 
 def baselines(training: Training, scenes) -> tuple[dict[str, Figure], dict]:
-    """Table 1: every network's four scores, how far RFNet is ahead of each, and how far one from random weights is ahead of those from random weights."""
+    """Table 1: every network's four scores, how far RFNet is ahead of each, and how far one from random weights is
+    ahead of those from random weights.
+    """
     found = judge(BASELINES, training.below("table1"), scenes, batch=32)
     figures = {}
     for name, trainings in found.items():
-        figures |= {f"table1_{name}_{kind}": Figure(**value, n=len(scenes)) for kind, value in scores(scenes, trainings).items()}
-    figures["table1_rfnet_ap"] = replace(figures["table1_rfnet_ap"], target=">= 0.92", holds=figures["table1_rfnet_ap"].value >= 0.92)
+        figures |= {
+            f"table1_{name}_{kind}": Figure(**value, n=len(scenes)) for kind, value in scores(scenes, trainings).items()
+        }
+    figures["table1_rfnet_ap"] = replace(
+        figures["table1_rfnet_ap"], target=">= 0.92", holds=figures["table1_rfnet_ap"].value >= 0.92
+    )
     for ours, rivals in RIVALS.items():
         for name in rivals:
-            figures |= {f"table1_{ours}_ahead_of_{name}_{kind}": gap for kind, gap in ahead(scenes, found[ours], found[name]).items()}
+            figures |= {
+                f"table1_{ours}_ahead_of_{name}_{kind}": gap
+                for kind, gap in ahead(scenes, found[ours], found[name]).items()
+            }
     return figures, {"table1": about(training, found)}
 
 
 def ablations(training: Training, scenes) -> tuple[dict[str, Figure], dict]:
     """Table 2: AP without each input and with two labels, and how much the whole is ahead."""
-    found = judge(ABLATIONS, training.below("table2", reviewer_print()), scenes, batch=64, estimator=str(DEFAULT_WEIGHTS))
+    found = judge(
+        ABLATIONS, training.below("table2", reviewer_print()), scenes, batch=64, estimator=str(DEFAULT_WEIGHTS)
+    )
     figures = {}
     for name, trainings in found.items():
-        figures["table2_whole" if name == "whole" else f"ap_{name}"] = Figure(**scores(scenes, trainings)["ap"], n=len(scenes))
+        figures["table2_whole" if name == "whole" else f"ap_{name}"] = Figure(
+            **scores(scenes, trainings)["ap"], n=len(scenes)
+        )
         if name != "whole":
             figures[f"whole_ahead_of_{name}"] = ahead(scenes, found["whole"], trainings)["ap"]
-    each = {name: [round(four(scenes.labels == 0, judged, np.ones(len(scenes)))[0], 4) for judged in trainings] for name, trainings in found.items()}
+    each = {
+        name: [round(four(scenes.labels == 0, judged, np.ones(len(scenes)))[0], 4) for judged in trainings]
+        for name, trainings in found.items()
+    }
     return figures, {"table2": {**about(training, found), "ap_of_each": each}}

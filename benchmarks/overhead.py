@@ -2,10 +2,11 @@
 
     python -m benchmarks.overhead [--quick] [--only node preview memory] [--pairs 3] [--attempts 500]
 
-`node` draws with a random-weight SD 1.5 at 512 px, 4 steps, and a threshold that every picture passes, in turns with stock KSampler + VAE Decode on
-the same server. `preview` draws with the pocket family, whose quick steps make previews weigh most, on a server with previews and one without.
-`memory` counts the server's resident memory over many attempts of four steps, in runs of five that are never accepted: what a loop forgets to
-let go of is kept for each attempt, however many steps it has.
+`node` draws with a random-weight SD 1.5 at 512 px, 4 steps, and a threshold that every picture passes, in turns with
+stock KSampler + VAE Decode on the same server. `preview` draws with the pocket family, whose quick steps make previews
+weigh most, on a server with previews and one without. `memory` counts the server's resident memory over many attempts
+of four steps, in runs of five that are never accepted: what a loop forgets to let go of is kept for each attempt,
+however many steps it has.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PRODUCT, SAMPLER, as_png
 from reliable_ads.devtools.graph import titled
-from reliable_ads.pocket.briefs import test_briefs
+from reliable_ads.synthetic.jobs import test_briefs
 
 from .common import Figure, publish
-from .main_job import Session, memory
+from .end_to_end import Session, memory
 from .random_sd15 import CHECKPOINT, VAE, write_sd15
 
 COMMAND = "python -m benchmarks.overhead"
-EVERY, NONE = 1e-6, 1.0   # thresholds that every picture and that no picture passes
+EVERY, NONE = 1e-6, 1.0  # thresholds that every picture and that no picture passes
 STEPS = 4
 
 
@@ -40,20 +41,57 @@ def node(class_type: str, **inputs) -> dict:
 
 def sd15_graph(way: str, seed: int) -> dict:
     """Stock KSampler + VAE Decode, or RF Cyclic Sampler, behind the same loaders, prompts and product."""
-    sampling = dict(model=["models", 0], positive=["prompt", 0], negative=["negative", 0], latent_image=["masked", 0], seed=seed, steps=STEPS, cfg=7.0,
-                    sampler_name="euler", scheduler="normal", denoise=1.0)
+    sampling = {
+        "model": ["models", 0],
+        "positive": ["prompt", 0],
+        "negative": ["negative", 0],
+        "latent_image": ["masked", 0],
+        "seed": seed,
+        "steps": STEPS,
+        "cfg": 7.0,
+        "sampler_name": "euler",
+        "scheduler": "normal",
+        "denoise": 1.0,
+    }
     graph = {
-        "models": node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT), "vae": node("VAELoader", vae_name=VAE),
+        "models": node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT),
+        "vae": node("VAELoader", vae_name=VAE),
         "picture": node("LoadImage", image="product.png"),
-        "product": node("RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a product", width=512, height=512, image_scale=0.72,
-                        alpha_threshold=0.5, position="centre", mask_dilation=-1),
-        "encode": node("VAEEncode", pixels=["product", 1], vae=["vae", 0]), "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
-        "prompt": node("CLIPTextEncode", text="a product on a table", clip=["models", 1]), "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
+        "product": node(
+            "RFProduct",
+            image=["picture", 0],
+            mask=["picture", 1],
+            mask_marks="background",
+            caption="a product",
+            width=512,
+            height=512,
+            image_scale=0.72,
+            alpha_threshold=0.5,
+            position="centre",
+            mask_dilation=-1,
+        ),
+        "encode": node("VAEEncode", pixels=["product", 1], vae=["vae", 0]),
+        "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
+        "prompt": node("CLIPTextEncode", text="a product on a table", clip=["models", 1]),
+        "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
     }
     if way == "stock":
-        return graph | {"sampler": node("KSampler", **sampling), "decode": node("VAEDecode", samples=["sampler", 0], vae=["vae", 0]), "show": node("PreviewImage", images=["decode", 0])}
+        return graph | {
+            "sampler": node("KSampler", **sampling),
+            "decode": node("VAEDecode", samples=["sampler", 0], vae=["vae", 0]),
+            "show": node("PreviewImage", images=["decode", 0]),
+        }
     reviewer = node("RFLoadReviewer", reviewer_name="rfnet_compact.safetensors")
-    ours = node("RFCyclicSampler", **sampling, vae=["vae", 0], reviewer=["reviewer", 0], product=["product", 0], attempts=5, on_exhausted="best", threshold=EVERY)
+    ours = node(
+        "RFCyclicSampler",
+        **sampling,
+        vae=["vae", 0],
+        reviewer=["reviewer", 0],
+        product=["product", 0],
+        attempts=5,
+        on_exhausted="best",
+        threshold=EVERY,
+    )
     return graph | {"reviewer": reviewer, "sampler": ours, "show": node("PreviewImage", images=["sampler", 0])}
 
 
@@ -69,7 +107,7 @@ def overhead(options) -> tuple[dict[str, Figure], dict]:
                 client.outputs(sd15_graph(way, 1))
                 memory_of[way] = process.memory_info().rss / 2**20
             for pair in range(options.pairs):
-                for way in (("stock", "ours") if pair % 2 else ("ours", "stock")):
+                for way in ("stock", "ours") if pair % 2 else ("ours", "stock"):
                     began = time.monotonic()
                     client.outputs(sd15_graph(way, 10 + pair))
                     seconds[way].append(time.monotonic() - began)
@@ -77,30 +115,57 @@ def overhead(options) -> tuple[dict[str, Figure], dict]:
     ratios = np.array(seconds["ours"]) / np.array(seconds["stock"]) - 1
     value = float(np.median(ratios))
     extra = memory_of["ours"] - memory_of["stock"]
-    return {"overhead": Figure(value, float(ratios.min()), float(ratios.max()), len(ratios), "share", "<= 0.03", value <= 0.03),
-            "extra_mib": Figure(extra, n=1, unit="MiB")}, {"seconds": seconds}
+    return {
+        "overhead": Figure(
+            value, float(ratios.min()), float(ratios.max()), len(ratios), "share", "<= 0.03", value <= 0.03
+        ),
+        "extra_mib": Figure(extra, n=1, unit="MiB"),
+    }, {"seconds": seconds}
 
 
 def preview(options) -> tuple[dict[str, Figure], dict]:
     """Seconds of five full attempts with previews against without, in pairs; the interval is the range over pairs."""
     seconds = {"auto": [], "none": []}
     (brief,) = test_briefs(1)
-    with tempfile.TemporaryDirectory(prefix="reliable-ads-") as one, tempfile.TemporaryDirectory(prefix="reliable-ads-") as other:
-        with (ComfyServer(Path(one), options.out / "with.log", ("--preview-method", "auto")) as with_, ComfyServer(Path(other), options.out / "without.log", ("--preview-method", "none")) as without):
+    with (
+        tempfile.TemporaryDirectory(prefix="reliable-ads-") as one,
+        tempfile.TemporaryDirectory(prefix="reliable-ads-") as other,
+    ):
+        with (
+            ComfyServer(Path(one), options.out / "with.log", ("--preview-method", "auto")) as with_,
+            ComfyServer(Path(other), options.out / "without.log", ("--preview-method", "none")) as without,
+        ):
             sessions = {"auto": Session(with_), "none": Session(without)}
             for pair in range(-1, 3 * options.pairs):
-                for way in (("auto", "none") if pair % 2 else ("none", "auto")):
-                    report, _ = sessions[way].draw(type(brief)(brief.product_id, brief.product, brief.prompt, brief.seed + 10 * pair + 50), 5, threshold=NONE)
+                for way in ("auto", "none") if pair % 2 else ("none", "auto"):
+                    report, _ = sessions[way].draw(
+                        type(brief)(brief.product_id, brief.product, brief.prompt, brief.seed + 10 * pair + 50),
+                        5,
+                        threshold=NONE,
+                    )
                     if pair >= 0:  # the first draw loads the models
                         seconds[way].append(report["seconds"])
                 print(f"\rpair {pair + 1}/{3 * options.pairs}", end="", file=sys.stderr, flush=True)
     ratios = np.array(seconds["auto"]) / np.array(seconds["none"]) - 1
     value = float(np.median(ratios))
-    return {"preview_overhead": Figure(value, float(np.percentile(ratios, 25)), float(np.percentile(ratios, 75)), len(ratios), "share", "<= 0.05", value <= 0.05)}, {"preview_seconds": seconds}
+    return {
+        "preview_overhead": Figure(
+            value,
+            float(np.percentile(ratios, 25)),
+            float(np.percentile(ratios, 75)),
+            len(ratios),
+            "share",
+            "<= 0.05",
+            value <= 0.05,
+        )
+    }, {"preview_seconds": seconds}
 
 
 def long_run(options) -> tuple[dict[str, Figure], dict]:
-    with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "memory.log") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+        ComfyServer(Path(base), options.out / "memory.log") as server,
+    ):
         session = Session(server)
         session.graph[titled(session.graph, SAMPLER)]["inputs"]["steps"] = STEPS
         return memory(session, options.attempts, options.out)

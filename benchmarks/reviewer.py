@@ -2,11 +2,12 @@
 
     python -m benchmarks.reviewer [--quick] [--only index speed step trust baselines ablations]
 
-`trust` (benchmarks/trust.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py) train, on the GPU where there is one: --minutes on the scenes of --data each,
-and --passes over those of --few.
-`speed` compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on
-the same pictures, threads and machine, in turns; the reward model has random weights, which cost what trained ones cost. `step` times training steps
-in bf16 on a CPU, with and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
+`trust` (benchmarks/generalisation.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py)
+train, on the GPU where there is one: --minutes on the scenes of --data each, and --passes over those of --few. `speed`
+compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward
+(arXiv:2304.05977) uses, on the same pictures, threads and machine, in turns; the reward model has random weights, which
+cost what trained ones cost. `step` times training steps in bf16 on a CPU, with and without the fp32 that
+processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
 """
 
 from __future__ import annotations
@@ -24,37 +25,57 @@ from unittest import mock
 import numpy as np
 import torch
 
-from reliable_ads.pocket.briefs import TEST_SPLIT
-from reliable_ads.rfnet import train as training
-from reliable_ads.rfnet.config import TrainConfig
-from reliable_ads.rfnet.data import read_scenes
-from reliable_ads.rfnet.pool import Batches
+from reliable_ads.rfnet.data.shards import read_scenes
 from reliable_ads.rfnet.product import Product, place
+from reliable_ads.rfnet.training import train as training
+from reliable_ads.rfnet.training.config import TrainConfig
+from reliable_ads.rfnet.training.mixed import Batches
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+from reliable_ads.synthetic.jobs import TEST_SPLIT
 
-from . import indexing, networks, trust
+from . import generalisation as trust
+from . import indexing, networks
 from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
-SIDE, BATCH = 512, 4     # pixels of a picture as SD 1.5 draws it; pictures per call
-TOKENS = 35              # of ImageReward's prompts
+SIDE, BATCH = 512, 4  # pixels of a picture as SD 1.5 draws it; pictures per call
+TOKENS = 35  # of ImageReward's prompts
 
 
 def index(quick: bool) -> tuple[dict[str, Figure], dict]:
     """A million lines of label.txt."""
     rows = indexing.ROWS // 20 if quick else indexing.ROWS
     found = indexing.measure(rows)
-    figures = {key: Figure(found[key], n=rows, unit=unit, target=f"<= {most}", holds=found[key] <= most) for key, unit, most in (("index_seconds", "s", 15), ("index_mib", "MiB", 1024))}
+    figures = {
+        key: Figure(found[key], n=rows, unit=unit, target=f"<= {most}", holds=found[key] <= most)
+        for key, unit, most in (("index_seconds", "s", 15), ("index_mib", "MiB", 1024))
+    }
     return figures, {"indexing": {key: found[key] for key in ("cpu_seconds", "samples", "findings")}}
 
 
 def reward_model():
-    """A function of pictures (B, 3, 512, 512) → scores, with BLIP-large's vision and text towers: 24 layers of 1,024 at 224 px, 12 of 768 that look at the picture."""
+    """A function of pictures (B, 3, 512, 512) → scores, with BLIP-large's vision and text towers: 24 layers of 1,024 at
+    224 px, 12 of 768 that look at the picture.
+    """
     from transformers import BlipConfig, BlipForImageTextRetrieval
 
     config = BlipConfig(
-        text_config={"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "encoder_hidden_size": 1024},
-        vision_config={"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096, "image_size": 224, "patch_size": 16})
+        text_config={
+            "hidden_size": 768,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "intermediate_size": 3072,
+            "encoder_hidden_size": 1024,
+        },
+        vision_config={
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 4096,
+            "image_size": 224,
+            "patch_size": 16,
+        },
+    )
     model = BlipForImageTextRetrieval(config).eval()
     words = torch.randint(1000, 20000, (1, TOKENS), generator=torch.Generator().manual_seed(0))
 
@@ -75,20 +96,46 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     for row in range(rounds):
         canvas = place(Product.from_arrays(scenes.products[row], caption=scenes.captions[row]), SIDE, SIDE)
         pictures = torch.rand(BATCH, 3, SIDE, SIDE, generator=random)
-        took = lambda work: (time.perf_counter(), work(), time.perf_counter())
-        if row == 0:     # neither pays for its first call, and the product is still unseen
-            reviewer.review(pictures, place(Product.from_arrays(scenes.products[row], caption="another"), SIDE, SIDE)), score(pictures)
-        spans = [took(work) for work in (lambda: reviewer.review(pictures[:1], canvas), lambda: reviewer.review(pictures[1:2], canvas),
-                                         lambda: reviewer.review(pictures, canvas), lambda: score(pictures))]
+
+        def took(work):
+            return (time.perf_counter(), work(), time.perf_counter())
+
+        if row == 0:  # neither pays for its first call, and the product is still unseen
+            (
+                reviewer.review(
+                    pictures, place(Product.from_arrays(scenes.products[row], caption="another"), SIDE, SIDE)
+                ),
+                score(pictures),
+            )
+        spans = [
+            took(work)
+            for work in (
+                lambda: reviewer.review(pictures[:1], canvas),
+                lambda: reviewer.review(pictures[1:2], canvas),
+                lambda: reviewer.review(pictures, canvas),
+                lambda: score(pictures),
+            )
+        ]
         first, second, many, reward = (end - begin for begin, _, end in spans)
         costs.append(second / first)
         ours.append(BATCH / many)
         theirs.append(BATCH / reward)
         ratios.append(reward / many)
-    ratio, cost = (Figure(*mean(values), n=rounds, unit=unit, target=target, holds=holds(float(np.mean(values))))
-                   for values, unit, target, holds in ((ratios, "times", ">= 10", lambda value: value >= 10), (costs, "of the first", "<= 0.75", lambda value: value <= 0.75)))
-    details = {"pictures_per_second": float(np.mean(ours)), "reward_model_pictures_per_second": float(np.mean(theirs)), "reward_model_parameters": parameters,
-               "threads": torch.get_num_threads(), "side": SIDE, "batch": BATCH}
+    ratio, cost = (
+        Figure(*mean(values), n=rounds, unit=unit, target=target, holds=holds(float(np.mean(values))))
+        for values, unit, target, holds in (
+            (ratios, "times", ">= 10", lambda value: value >= 10),
+            (costs, "of the first", "<= 0.75", lambda value: value <= 0.75),
+        )
+    )
+    details = {
+        "pictures_per_second": float(np.mean(ours)),
+        "reward_model_pictures_per_second": float(np.mean(theirs)),
+        "reward_model_parameters": parameters,
+        "threads": torch.get_num_threads(),
+        "side": SIDE,
+        "batch": BATCH,
+    }
     return {"speed_ratio_reward_model": ratio, "second_attempt_cost": cost}, {"speed": details}
 
 
@@ -100,7 +147,9 @@ def step_seconds(folder: str, spare: bool = True, keep: bool = True) -> float:
     torch.set_num_threads(1)
     if keep:
         keep_memory()
-    settings = TrainConfig(train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16")
+    settings = TrainConfig(
+        train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16"
+    )
     with nullcontext() if spare else mock.patch.object(training, "spare_bf16", lambda module: None):
         run = training.Run(settings)
     run.stage = "rfnet"
@@ -111,11 +160,13 @@ def step_seconds(folder: str, spare: bool = True, keep: bool = True) -> float:
         begin = time.perf_counter()
         run._train_step(batches[0, range(settings.batch)], 0.5)
         seconds.append(time.perf_counter() - begin)
-    return float(np.mean(seconds[1:]))     # the first one pays for what is allocated then
+    return float(np.mean(seconds[1:]))  # the first one pays for what is allocated then
 
 
 def step(quick: bool) -> tuple[dict[str, Figure], dict]:
-    """Pictures per second of a training, and what it owes to spare_bf16 and to keep_memory: in turns, each in a process of its own."""
+    """Pictures per second of a training, and what it owes to spare_bf16 and to keep_memory: in turns, each in a process
+    of its own.
+    """
     rounds, batch, spawn = 2 if quick else 8, TrainConfig.batch, get_context("spawn")
     seconds = {name: [] for name in STEPS}
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"CUDA_VISIBLE_DEVICES": ""}):
@@ -123,8 +174,15 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
             for name, options in STEPS.items():
                 with ProcessPoolExecutor(1, mp_context=spawn) as process:
                     seconds[name].append(process.submit(step_seconds, folder, **options).result())
-    of = lambda name: Figure(*mean(np.divide(seconds[name], seconds["step"])), n=rounds, unit="times")
-    figures = {"training_speed": Figure(*mean(np.divide(batch, seconds["step"])), n=rounds, unit="pictures/s"), "training_speed_gain": of("bf16"), "training_speed_memory": of("fresh")}
+
+    def of(name):
+        return Figure(*mean(np.divide(seconds[name], seconds["step"])), n=rounds, unit="times")
+
+    figures = {
+        "training_speed": Figure(*mean(np.divide(batch, seconds["step"])), n=rounds, unit="pictures/s"),
+        "training_speed_gain": of("bf16"),
+        "training_speed_memory": of("fresh"),
+    }
     return figures, {"step": {"threads": 1, "batch": batch}}
 
 
@@ -138,8 +196,22 @@ PARTS = {
     "speed": lambda options: speed(options.quick),
     "step": lambda options: step(options.quick),
     "trust": lambda options: (trust.trust(options.weights, options.composites, options.quick, options.sheets), {}),
-    "baselines": lambda options: train(networks.baselines, networks.Training(options.data, options.work, minutes=0.2 if options.quick else options.minutes), options.quick),
-    "ablations": lambda options: train(networks.ablations, networks.Training(options.few, options.work, 0.2 if options.quick else options.passes, seeds=options.seeds, workers=options.workers), options.quick),
+    "baselines": lambda options: train(
+        networks.baselines,
+        networks.Training(options.data, options.work, minutes=0.2 if options.quick else options.minutes),
+        options.quick,
+    ),
+    "ablations": lambda options: train(
+        networks.ablations,
+        networks.Training(
+            options.few,
+            options.work,
+            0.2 if options.quick else options.passes,
+            seeds=options.seeds,
+            workers=options.workers,
+        ),
+        options.quick,
+    ),
 }
 
 
@@ -147,20 +219,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
     parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="for trust: other weights, nothing is written")
+    parser.add_argument(
+        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for trust: other weights, nothing is written"
+    )
     parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for trust")
     parser.add_argument("--sheets", type=Path, help="for trust: a folder for the pictures that it gets most wrong")
-    parser.add_argument("--data", type=Path, default=Path("data/pocket"), help="for baselines: folder with train/ and val/, as of `pocket render --train 12000 --val 1000`")
-    parser.add_argument("--few", type=Path, default=Path("data/few"), help="for ablations: the same, as of `pocket render --data data/few --train 1000 --val 300`")
-    parser.add_argument("--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept")
-    parser.add_argument("--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/pocket"),
+        help="for baselines: folder with train/ and val/, as of `synthetic render --train 12000 --val 1000`",
+    )
+    parser.add_argument(
+        "--few",
+        type=Path,
+        default=Path("data/few"),
+        help="for ablations: the same, as of `synthetic render --data data/few --train 1000 --val 300`",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network"
+    )
     parser.add_argument("--passes", type=float, default=10, help="for ablations: over the scenes; 10 as in the paper")
     parser.add_argument("--seeds", type=int, default=2, help="for ablations: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:
         figures, details = PARTS[name](options)
-        publish("reviewer", COMMAND, "0, and where several trainings count also 1, 2, ...", figures, options.quick or options.weights != DEFAULT_WEIGHTS, details, reviews=name not in ("index", "baselines"))
+        publish(
+            "reviewer",
+            COMMAND,
+            "0, and where several trainings count also 1, 2, ...",
+            figures,
+            options.quick or options.weights != DEFAULT_WEIGHTS,
+            details,
+            reviews=name not in ("index", "baselines"),
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""What a training step of RFFT costs: memory with recomputed activations against without, and two processes against one. Part of benchmarks/rfft.py.
+"""What a training step of RFFT costs: memory with recomputed activations against without, and two processes against
+one. Part of benchmarks/rfft.py.
 
-Memory is the peak of a process's own account while it takes one differentiable step of a random-weight SD 1.5 in float32 on the CPU, over what it held before; the
-allocator is told to hand back at once what is freed, so that it is the tensors that are counted. Processes are two of gloo, against one with the doubled batch, which it takes
-in the portions of the two, as a training does that runs short of memory, or at once: then other kernels add in another order, and float32 rounds differently.
-Run as a program it is one of these processes.
+Memory is the peak of a process's own account while it takes one differentiable step of a random-weight SD 1.5 in
+float32 on the CPU, over what it held before; the allocator is told to hand back at once what is freed, so that it is
+the tensors that are counted. Processes are two of gloo, against one with the doubled batch, which it takes in the
+portions of the two, as a training does that runs short of memory, or at once: then other kernels add in another order,
+and float32 rounds differently. Run as a program it is one of these processes.
 """
 
 from __future__ import annotations
@@ -17,25 +19,52 @@ import sys
 from .common import Figure
 
 THRIFTY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072"}
-SAVED_512 = {False: 5.19, True: 0.99}  # GiB that autograd keeps of such a step at 512 px in bf16, counted by saved-tensor hooks; a peak is more, since it holds what is being worked on, too
+SAVED_512 = {
+    False: 5.19,
+    True: 0.99,
+    # GiB that autograd keeps of such a step at 512 px in bf16, counted by saved-tensor hooks; a peak is more, since it
+    # holds what is being worked on, too
+}
 
 
 def costs(size: int) -> tuple[dict[str, Figure], dict]:
     """Figures of a step at `size` pixels, and of two processes."""
     kept, recomputed = (run_alone("step", "--size", str(size), *flags)["bytes"] for flags in ((), ("--checkpointing",)))
     ratio = recomputed / kept
-    figures = {"memory_ratio": Figure(ratio, n=1, target="<= 0.45", holds=ratio <= 0.45), "memory_kept_mib": Figure(kept / 2 ** 20, n=1, unit="MiB"),
-               "memory_recomputed_mib": Figure(recomputed / 2 ** 20, n=1, unit="MiB")}
-    for dtype, portion, key, target in (("float64", 2, "_fp64", 1e-5), ("float32", 1, "", 1e-5), ("float32", 2, "_at_once", None)):
-        error = largest_difference(run_alone("gradient", "--dtype", dtype, "--portion", str(portion))["gradient"], run_together("gradient", "--dtype", dtype)["gradient"])
-        figures[f"two_process_gradient_error{key}"] = Figure(error, n=1, target=f"<= {target:g}" if target else "", holds=error <= target if target else None)
+    figures = {
+        "memory_ratio": Figure(ratio, n=1, target="<= 0.45", holds=ratio <= 0.45),
+        "memory_kept_mib": Figure(kept / 2**20, n=1, unit="MiB"),
+        "memory_recomputed_mib": Figure(recomputed / 2**20, n=1, unit="MiB"),
+    }
+    for dtype, portion, key, target in (
+        ("float64", 2, "_fp64", 1e-5),
+        ("float32", 1, "", 1e-5),
+        ("float32", 2, "_at_once", None),
+    ):
+        error = largest_difference(
+            run_alone("gradient", "--dtype", dtype, "--portion", str(portion))["gradient"],
+            run_together("gradient", "--dtype", dtype)["gradient"],
+        )
+        figures[f"two_process_gradient_error{key}"] = Figure(
+            error, n=1, target=f"<= {target:g}" if target else "", holds=error <= target if target else None
+        )
     if size == 256:
         estimated = estimate_512()
         figures |= {f"estimate_512_{name}_gib": Figure(value, n=1, unit="GiB") for name, value in estimated.items()}
-        figures["estimate_512_ratio"] = Figure(estimated["recomputed"] / estimated["kept"], n=1, target="<= 0.45", holds=estimated["recomputed"] <= 0.45 * estimated["kept"])
+        figures["estimate_512_ratio"] = Figure(
+            estimated["recomputed"] / estimated["kept"],
+            n=1,
+            target="<= 0.45",
+            holds=estimated["recomputed"] <= 0.45 * estimated["kept"],
+        )
         for name, saved in (("kept", SAVED_512[False]), ("recomputed", SAVED_512[True])):
-            print(f"512 px, {name}: a peak of {estimated[name]:.2f} GiB; of it, kept for the way back, by another count: {saved} GiB")
-    return figures, {"cost": f"SD 1.5, random weights, float32, {size}x{size}, batch 1, guidance and consistent condition on"}
+            print(
+                f"512 px, {name}: a peak of {estimated[name]:.2f} GiB; of it, kept for the way back, by another count:"
+                f" {saved} GiB"
+            )
+    return figures, {
+        "cost": f"SD 1.5, random weights, float32, {size}x{size}, batch 1, guidance and consistent condition on"
+    }
 
 
 def main() -> int:
@@ -46,7 +75,15 @@ def main() -> int:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--portion", type=int, default=2, help="for gradient: pictures at a time")
     options = parser.parse_args()
-    print("ANSWER" + json.dumps(step(options.size, options.checkpointing) if options.role == "step" else gradient(options.dtype, options.portion)), flush=True)
+    print(
+        "ANSWER"
+        + json.dumps(
+            step(options.size, options.checkpointing)
+            if options.role == "step"
+            else gradient(options.dtype, options.portion)
+        ),
+        flush=True,
+    )
     return 0
 
 
@@ -57,7 +94,19 @@ def run_alone(*arguments) -> dict:
 
 def run_together(*arguments) -> dict:
     """What the first of two gloo processes answers."""
-    return answer([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "benchmarks.rfft_cost", *arguments])
+    return answer(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            "2",
+            "-m",
+            "benchmarks.rfft_cost",
+            *arguments,
+        ]
+    )
 
 
 def answer(command: list) -> dict:
@@ -74,6 +123,7 @@ def step(size: int, checkpointing: bool) -> dict:
 
     import psutil
     import torch
+
     from reliable_ads.rfft.adapter import Adapter
     from reliable_ads.rfft.config import TrainConfig
     from reliable_ads.rfft.loading import SD15, untrained
@@ -84,7 +134,9 @@ def step(size: int, checkpointing: bool) -> dict:
     torch.manual_seed(0)
     models = untrained(SD15).freeze().checkpoint(checkpointing)
     reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
-    config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=size, batch=1)
+    config = TrainConfig(
+        checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=size, batch=1
+    )
     adapter = Adapter(models.controlnet, config.rank)
     for p in adapter.parameters():
         p.grad = torch.zeros_like(p)  # there after the first step of a training
@@ -95,8 +147,11 @@ def step(size: int, checkpointing: bool) -> dict:
 
 
 def estimate_512() -> dict[str, float]:
-    """{"kept", "recomputed"}: GiB in a step of SD 1.5 at 512 px in bfloat16, batch 1, as `rfft estimate` computes it, which needs neither weights nor memory."""
+    """{"kept", "recomputed"}: GiB in a step of SD 1.5 at 512 px in bfloat16, batch 1, as `rfft estimate` computes it,
+    which needs neither weights nor memory.
+    """
     import torch
+
     from reliable_ads.rfft.config import TrainConfig
     from reliable_ads.rfft.estimate import GIB, estimates
     from reliable_ads.rfft.loading import SD15, untrained
@@ -106,14 +161,34 @@ def estimate_512() -> dict[str, float]:
         with torch.device("meta"):
             return untrained(SD15)
 
-    config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=512, batch=1, precision="bf16", checkpointing=False)
-    kept, recomputed = (row.activations / GIB for row in estimates(config, skeleton, load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False), [(product_canvas(512), "on a wooden table")]))
+    config = TrainConfig(
+        checkpoint="",
+        controlnet="",
+        products="",
+        prompts="",
+        folder="",
+        name="cost",
+        size=512,
+        batch=1,
+        precision="bf16",
+        checkpointing=False,
+    )
+    kept, recomputed = (
+        row.activations / GIB
+        for row in estimates(
+            config,
+            skeleton,
+            load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False),
+            [(product_canvas(512), "on a wooden table")],
+        )
+    )
     return {"kept": kept, "recomputed": recomputed}
 
 
 def product_canvas(size: int, seed: int = 0):
     """A box in a colour of its own."""
     import numpy as np
+
     from reliable_ads.rfnet.product import Product, place
 
     rgba = np.zeros((96, 96, 4), np.float32)
@@ -122,9 +197,12 @@ def product_canvas(size: int, seed: int = 0):
 
 
 def gradient(dtype: str, portion: int) -> dict:
-    """{"gradient"}: the mean gradient of one update of the pocket family, over two pictures in one process, `portion` at a time, or one in each of two; told only by the first."""
+    """{"gradient"}: the mean gradient of one update of the pocket family, over two pictures in one process, `portion`
+    at a time, or one in each of two; told only by the first.
+    """
     import torch
     from accelerate import Accelerator
+
     from reliable_ads.pocket import tuning
     from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
     from reliable_ads.rfft.adapter import Adapter
@@ -135,19 +213,38 @@ def gradient(dtype: str, portion: int) -> dict:
 
     torch.set_num_threads(1)  # as torchrun gives its processes: two threads add in another order
     accelerator, kind = Accelerator(cpu=True), getattr(torch, dtype)
-    models, reviewer = tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind), load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind)
-    config = TrainConfig(checkpoint="", controlnet="", products="", prompts="", folder="", name="cost", size=128, sampling_steps=20, guidance=1.5)
+    models, reviewer = (
+        tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind),
+        load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind),
+    )
+    config = TrainConfig(
+        checkpoint="",
+        controlnet="",
+        products="",
+        prompts="",
+        folder="",
+        name="cost",
+        size=128,
+        sampling_steps=20,
+        guidance=1.5,
+    )
     adapter = Adapter(models.controlnet, 4)
     torch.manual_seed(1)
     for update in adapter.updates:
         torch.nn.init.normal_(update.up, std=0.02)
     orders = [Order(product_canvas(128, seed), "photo, on sand, a park, soft daylight", seed) for seed in range(2)]
-    mine = orders[accelerator.process_index::accelerator.num_processes]
+    mine = orders[accelerator.process_index :: accelerator.num_processes]
     for start in range(0, len(mine), portion):
-        part = mine[start:start + portion]
+        part = mine[start : start + portion]
         batch = prepare(models, part, config.training_sampling)
-        (objective(models, reviewer, adapter, config, batch, 18, batch.noise)["total"] * len(part) / len(mine)).backward()
-    flat = accelerator.reduce(torch.cat([p.grad.flatten() for p in adapter.parameters()]), "mean") if accelerator.num_processes > 1 else torch.cat([p.grad.flatten() for p in adapter.parameters()])
+        (
+            objective(models, reviewer, adapter, config, batch, 18, batch.noise)["total"] * len(part) / len(mine)
+        ).backward()
+    flat = (
+        accelerator.reduce(torch.cat([p.grad.flatten() for p in adapter.parameters()]), "mean")
+        if accelerator.num_processes > 1
+        else torch.cat([p.grad.flatten() for p in adapter.parameters()])
+    )
     if not accelerator.is_main_process:
         sys.stdout = open(os.devnull, "w")  # one answer is enough
     picked = torch.linspace(0, len(flat) - 1, 20000).long()

@@ -1,4 +1,6 @@
-"""The pictures of benchmarks/rfft.py: sheets to label by eye, what their labels say, the README's grid of before and after, and the front of rate against diversity."""
+"""The pictures of benchmarks/rfft.py: sheets to label by eye, what their labels say, the README's grid of before and
+after, and the front of rate against diversity.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,20 @@ import json
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from reliable_ads.pocket.draw import sheet, to_image
+
+from reliable_ads.pocket.training.draw import sheet, to_image
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
 
 from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, BLOCK, EACH, PAIRED = 20, 100, 3, 100  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
+PER_SHEET, BLOCK, EACH, PAIRED = (
+    20,
+    100,
+    3,
+    100,
+)  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128
@@ -34,14 +42,20 @@ def named(picture) -> str:
 
 
 def sheets(options) -> tuple[dict[str, Figure], dict]:
-    """OUT/blind-000.png ...: the first picture of each product before and after, by hundreds of products, in an order that tells nothing; OUT/blind.json says which is which."""
+    """OUT/blind-000.png ...: the first picture of each product before and after, by hundreds of products, in an order
+    that tells nothing; OUT/blind.json says which is which.
+    """
     drawn, studio = both(options)
     rows = []
     for first in range(0, len(studio.briefs), BLOCK):
-        block = [{"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])} for way, found in drawn.items() for product in range(first, min(first + BLOCK, len(studio.briefs)))]
+        block = [
+            {"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])}
+            for way, found in drawn.items()
+            for product in range(first, min(first + BLOCK, len(studio.briefs)))
+        ]
         rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
     for first in range(0, len(rows), PER_SHEET):
-        part = rows[first:first + PER_SHEET]
+        part = rows[first : first + PER_SHEET]
         pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
         texts = [f"{first + place}: {studio.briefs[row['product']].product.caption}" for place, row in enumerate(part)]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
@@ -50,35 +64,53 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
 
 
 def pairs(options) -> tuple[dict[str, Figure], dict]:
-    """OUT/pairs-000.png ...: the second picture of 100 products before and after, side by side, the sides drawn by lot; OUT/pairs.json says which side is after."""
+    """OUT/pairs-000.png ...: the second picture of 100 products before and after, side by side, the sides drawn by lot;
+    OUT/pairs.json says which side is after.
+    """
     drawn, studio = both(options)
-    rows = [{"product": product, "after": "right" if right else "left"} for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))]
+    rows = [
+        {"product": product, "after": "right" if right else "left"}
+        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))
+    ]
     for first in range(0, len(rows), PER_SHEET // 2):
         pictures, texts = [], []
-        for row in rows[first:first + PER_SHEET // 2]:
+        for row in rows[first : first + PER_SHEET // 2]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
-            texts += [f"{row['product']} left: {studio.briefs[row['product']].product.caption}", f"{row['product']} right"]
+            texts += [
+                f"{row['product']} left: {studio.briefs[row['product']].product.caption}",
+                f"{row['product']} right",
+            ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
     write_text(options.out / "pairs.json", json.dumps(rows))
     return {}, {"eye_pairs": rows}
 
 
 def preferred(found: dict, rows: list) -> np.ndarray:
-    """For each pair 1 where the picture of after is the one to publish, 0 where the other is, and a half for "same"; found: {product: "left", "right" or "same"}."""
-    return np.array([0.5 if (side := found[str(row["product"])]) == "same" else float(side == row["after"]) for row in rows])
+    """For each pair 1 where the picture of after is the one to publish, 0 where the other is, and a half for "same";
+    found: {product: "left", "right" or "same"}.
+    """
+    return np.array(
+        [0.5 if (side := found[str(row["product"])]) == "same" else float(side == row["after"]) for row in rows]
+    )
 
 
 def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what most labellers of a picture say, and the
-    difference of the same products, over all of them and by hundreds.
-    "pairs", {labeller: {product: side}}: how often the picture of after is preferred."""
+    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what
+    most labellers of a picture say, and the difference of the same products, over all of them and by hundreds. "pairs",
+    {labeller: {product: side}}: how often the picture of after is preferred.
+    """
     given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (EYE, RESULTS / "rfft.json"))
     labels, details = given["labels"], details["details"]
     rows = details["eye_rows"]
-    given_to = lambda row: [found[row["hash"]] == "available" for found in labels.values() if row["hash"] in found]
+
+    def given_to(row):
+        return [found[row["hash"]] == "available" for found in labels.values() if row["hash"] in found]
+
     if missing := [row["hash"] for row in rows if len(given_to(row)) != EACH]:
-        raise SystemExit(f"{EYE} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again")
+        raise SystemExit(
+            f"{EYE} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
+        )
     usable = {(row["way"], row["product"]): sum(given_to(row)) > EACH / 2 for row in rows}
     products = sorted({row["product"] for row in rows})
     figures = {}
@@ -86,31 +118,46 @@ def eye(options) -> tuple[dict[str, Figure], dict]:
     def compared(name: str, usable: dict, products: list, target: str = "") -> None:
         before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
         value, low, high = mean(after - before)
-        figures[f"eye_gain{name}"] = Figure(value, low, high, len(products), "points", target, low > 0 if target else None)
-        figures.update({f"eye_{way}{name}": Figure(*share(int(found.sum()), len(found)), len(found), "share") for way, found in (("before", before), ("after", after))})
+        figures[f"eye_gain{name}"] = Figure(
+            value, low, high, len(products), "points", target, low > 0 if target else None
+        )
+        figures.update(
+            {
+                f"eye_{way}{name}": Figure(*share(int(found.sum()), len(found)), len(found), "share")
+                for way, found in (("before", before), ("after", after))
+            }
+        )
 
-    for number in range(0, len(products), BLOCK):  # the target is each hundred's own: the second was labelled because the first had missed it
-        compared(f"_{number // BLOCK + 1}", usable, products[number:number + BLOCK], "> 0, interval too")
+    for number in range(
+        0, len(products), BLOCK
+    ):  # the target is each hundred's own: the second was labelled because the first had missed it
+        compared(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK], "> 0, interval too")
     compared("", usable, products)
     for name, found in labels.items():
         own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
         compared(f"_{name}", own, sorted({product for _, product in own}))
     votes = {name: preferred(found, details["eye_pairs"]) for name, found in given["pairs"].items()}
     value, low, high = mean(sum(votes.values()) / len(votes))
-    figures["eye_prefers"] = Figure(value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5)
+    figures["eye_prefers"] = Figure(
+        value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5
+    )
     figures |= {f"eye_prefers_{name}": Figure(*mean(found), len(found), "share") for name, found in votes.items()}
     return figures, {}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
-    """docs/pictures: before and after of the same products and seeds, what becomes of them without a regulariser, and the front."""
+    """docs/pictures: before and after of the same products and seeds, what becomes of them without a regulariser, and
+    the front.
+    """
     drawn, studio = both(options)
     file = io.BytesIO()
     grid(drawn, studio).save(file, "JPEG", quality=90)
     write_bytes(GRID, file.getvalue())
     long = studio.draw("none_long", tuning.adapter("none_long"))
     file = io.BytesIO()
-    collapse({"before": drawn["before"], "no regulariser": long, "consistent condition": drawn["after"]}, studio).save(file, "JPEG", quality=90)
+    collapse({"before": drawn["before"], "no regulariser": long, "consistent condition": drawn["after"]}, studio).save(
+        file, "JPEG", quality=90
+    )
     write_bytes(COLLAPSE, file.getvalue())
     write_bytes(FRONT, front(json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["history"]))
     return {}, {}
@@ -124,17 +171,29 @@ def grid(drawn: dict, studio) -> Image.Image:
     chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.briefs)]
     for place, (way, found) in enumerate(drawn.items()):
         rows = [product * studio.seeds for product in chosen]
-        pen.text((6, place * half + 6), f"{way}: {sum(found.reviewer[row] >= 0.5 for row in rows)} of {len(rows)} pass", "black", font)
+        pen.text(
+            (6, place * half + 6),
+            f"{way}: {sum(found.reviewer[row] >= 0.5 for row in rows)} of {len(rows)} pass",
+            "black",
+            font,
+        )
         for number, row in enumerate(rows):
             x, y = 4 + number % COLUMNS * (CELL + 4), place * half + 36 + number // COLUMNS * (CELL + 4)
-            pen.rectangle((x - 2, y - 2, x + CELL + 1, y + CELL + 1), fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38))
-            board.paste(to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1))
+            pen.rectangle(
+                (x - 2, y - 2, x + CELL + 1, y + CELL + 1),
+                fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38),
+            )
+            board.paste(
+                to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1)
+            )
     return board
 
 
 def collapse(drawn: dict, studio) -> Image.Image:
     """A row for each way: every twentieth product, once."""
-    chosen = [studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))][:COLUMNS]
+    chosen = [
+        studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))
+    ][:COLUMNS]
     board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
     pen, font = ImageDraw.Draw(board), ImageFont.load_default(18)
     for line, (way, found) in enumerate(drawn.items()):
@@ -147,6 +206,7 @@ def collapse(drawn: dict, studio) -> Image.Image:
 def front(histories: dict) -> bytes:
     """Every evaluation of every training on validation products: the rate against the diversity that is left."""
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -154,13 +214,29 @@ def front(histories: dict) -> bytes:
     styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
-        kept, risen = ([row["diversity"] / rows[0]["diversity"] for row in rows], [100 * row["rate"]["value"] for row in rows])
-        axes.plot(kept, risen, styles[variety], color=COLOURS[kind], label=table.RUNS[name], marker="o", markersize=3, linewidth=1.2)
+        kept, risen = (
+            [row["diversity"] / rows[0]["diversity"] for row in rows],
+            [100 * row["rate"]["value"] for row in rows],
+        )
+        axes.plot(
+            kept,
+            risen,
+            styles[variety],
+            color=COLOURS[kind],
+            label=table.RUNS[name],
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+        )
         axes.plot(kept[-1:], risen[-1:], "o", color=COLOURS[kind], markersize=8)
     start = next(iter(histories.values()))[0]  # the same for all
     axes.plot([1.0], [100 * start["rate"]["value"]], "D", color="black", markersize=7, label="before")
     axes.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
-    axes.set(xlabel="diversity, of before", ylabel="accepted by the reviewer, %", title="Validation products; large dots are where each training ended")
+    axes.set(
+        xlabel="diversity, of before",
+        ylabel="accepted by the reviewer, %",
+        title="Validation products; large dots are where each training ended",
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     file = io.BytesIO()

@@ -1,7 +1,8 @@
 """The trainings that benchmarks/rfft.py compares, and the pictures that it draws with their adapters.
 
-Products to learn on are those of pocket/drawn_split/train, with prompts in the family's words; what is looked at on the way, and what every choice was made by, are validation
-products (`pocket render`); what is published is measured on test products, which neither the family nor the reviewer nor these trainings ever saw.
+Products to learn on are those of pocket/training/drawn_split/train, with prompts in the family's words; what is looked
+at on the way, and what every choice was made by, are validation products (`synthetic render`); what is published is
+measured on test products, which neither the family nor the reviewer nor these trainings ever saw.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from PIL import Image
 from safetensors import safe_open
 
 from reliable_ads.pocket import tuning
-from reliable_ads.pocket.briefs import TEST_SPLIT, briefs_of, prompt_for
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfft.adapter import sha256_of
 from reliable_ads.rfft.config import TrainConfig
@@ -29,14 +29,15 @@ from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.rollout import Sampling, review_logits
 from reliable_ads.rfft.train import Run
-from reliable_ads.rfnet.data import read_scenes, write_shard
+from reliable_ads.rfnet.data.shards import read_scenes, write_shard
 from reliable_ads.rfnet.files import whole
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+from reliable_ads.synthetic.jobs import TEST_SPLIT, briefs_of, prompt_for
 
 from .common import ROOT
 
-LEARNED = ROOT / "pocket" / "drawn_split" / "train"
+LEARNED = ROOT / "pocket" / "training" / "drawn_split" / "train"
 MORE = ROOT / "benchmarks" / "products"  # test products beyond those of the shipped test split
 VALIDATION = ROOT / "data" / "pocket" / "val"
 WORK = ROOT / "data" / "rfft"
@@ -44,20 +45,65 @@ SIZE, PROMPTS, SEEDS = 128, 2, 2  # pixels; per product to learn on; pictures pe
 SAMPLING = Sampling(tuning.SAMPLING["sampling_steps"], tuning.SAMPLING["guidance"])
 
 COMMON = dict(
-    tuning.SAMPLING, family="pocket", products=str(LEARNED), prompts="", checkpoint=str(CHECKPOINT), controlnet=str(CONTROLNET), precision="bf16", checkpointing=False,
-    steps=50, batch=4, gradient_steps=8, last_steps=10, lr=1e-3, warm_up=5, ema=0.9, rank=16, evaluate_every=10, evaluation_products=57, evaluation_seeds=SEEDS, diversity_loss=1.0, save_every=5)
+    tuning.SAMPLING,
+    family="pocket",
+    products=str(LEARNED),
+    prompts="",
+    checkpoint=str(CHECKPOINT),
+    controlnet=str(CONTROLNET),
+    precision="bf16",
+    checkpointing=False,
+    steps=50,
+    batch=4,
+    gradient_steps=8,
+    last_steps=10,
+    lr=1e-3,
+    warm_up=5,
+    ema=0.9,
+    rank=16,
+    evaluate_every=10,
+    evaluation_products=57,
+    evaluation_seeds=SEEDS,
+    diversity_loss=1.0,
+    save_every=5,
+)
 # diversity_loss 1: no run stops by itself, since the comparison wants to see where each one goes
 SCHEDULE_SEEDS = (0, 1)
 RUNS = {
-    "none": dict(loss="none", beta=0.0, evaluate_every=5),
-    "none_long": dict(loss="none", beta=0.0, evaluate_every=25, steps=300),  # where it goes when nothing holds it
-    "kl": dict(loss="kl", beta=0.05, evaluate_every=5),
-    "cc": dict(loss="cc", beta=0.05, evaluate_every=5),
-    "cc_strong": dict(loss="cc", beta=0.2),
-    "cc_again": dict(loss="cc", beta=0.05, seed=1),
+    "none": {"loss": "none", "beta": 0.0, "evaluate_every": 5},
+    "none_long": {
+        "loss": "none",
+        "beta": 0.0,
+        "evaluate_every": 25,
+        "steps": 300,
+    },  # where it goes when nothing holds it
+    "kl": {"loss": "kl", "beta": 0.05, "evaluate_every": 5},
+    "cc": {"loss": "cc", "beta": 0.05, "evaluate_every": 5},
+    "cc_strong": {"loss": "cc", "beta": 0.2},
+    "cc_again": {"loss": "cc", "beta": 0.05, "seed": 1},
     # Eight updates per drawing, drawn without guidance, against the paper's one; two seeds each
-    **{f"fast_{seed}": dict(loss="cc", beta=0.05, seed=seed, rollout_guidance=False, steps=24, evaluate_every=2) for seed in SCHEDULE_SEEDS},
-    **{f"paper_{seed}": dict(loss="cc", beta=0.05, seed=seed, gradient_steps=1, steps=120, evaluate_every=10) for seed in SCHEDULE_SEEDS},
+    **{
+        f"fast_{seed}": {
+            "loss": "cc",
+            "beta": 0.05,
+            "seed": seed,
+            "rollout_guidance": False,
+            "steps": 24,
+            "evaluate_every": 2,
+        }
+        for seed in SCHEDULE_SEEDS
+    },
+    **{
+        f"paper_{seed}": {
+            "loss": "cc",
+            "beta": 0.05,
+            "seed": seed,
+            "gradient_steps": 1,
+            "steps": 120,
+            "evaluate_every": 10,
+        }
+        for seed in SCHEDULE_SEEDS
+    },
 }
 COMPARED = [name for name in RUNS if not name.startswith(("fast_", "paper_"))]
 TUNED = "cc"  # what everything else is measured with
@@ -69,7 +115,9 @@ def config(name: str, **changes) -> TrainConfig:
 
 
 def adapter(name: str) -> Path:
-    """What a run keeps: its evaluation with the highest rate on validation products (rfft.train.Run.best); of the long one its last, since it shows where that road ends."""
+    """What a run keeps: its evaluation with the highest rate on validation products (rfft.train.Run.best); of the long
+    one its last, since it shows where that road ends.
+    """
     return config(name).last if name == "none_long" else config(name).result
 
 
@@ -86,14 +134,21 @@ def learned_products() -> dict:
         with zipfile.ZipFile(shard) as archive:
             for row in map(json.loads, filter(str.strip, archive.read("index.jsonl").decode("utf-8").split("\n"))):
                 if row["product_id"] not in products:
-                    rgba = np.asarray(Image.open(io.BytesIO(archive.read(row["product"]))).convert("RGBA"), np.float32) / 255
+                    rgba = (
+                        np.asarray(Image.open(io.BytesIO(archive.read(row["product"]))).convert("RGBA"), np.float32)
+                        / 255
+                    )
                     products[row["product_id"]] = Product(rgba, row["caption"])
     return products
 
 
 def learned_briefs() -> list:
     """(canvas, prompt): each of them with PROMPTS prompts of its own."""
-    return [(place(product, SIZE, SIZE), prompt_for(f"{name}/{number}")) for name, product in learned_products().items() for number in range(PROMPTS)]
+    return [
+        (place(product, SIZE, SIZE), prompt_for(f"{name}/{number}"))
+        for name, product in learned_products().items()
+        for number in range(PROMPTS)
+    ]
 
 
 def placed(briefs: list) -> list:
@@ -109,13 +164,22 @@ def test_products(count: int | None = None) -> list:
 
 
 def keep_products(rendered: Path) -> int:
-    """Puts the whole products of rendered test scenes that the shipped split doesn't show into MORE; returns how many there are."""
+    """Puts the whole products of rendered test scenes that the shipped split doesn't show into MORE; returns how many
+    there are.
+    """
     known, rows, scenes = {brief.product_id for brief in briefs_of(TEST_SPLIT)}, [], read_scenes(rendered)
     for row in range(len(scenes)):
         if scenes.labels[row] == 0 and not scenes.causes[row] and scenes.product_ids[row] not in known:
             known.add(scenes.product_ids[row])
-            texts = {key: getattr(scenes, f"{key}s")[row] for key in ("id", "caption", "prompt", "cause", "product_id", "room_id")}
-            pictures = {"image": Image.fromarray(scenes.images[row]), "product": Image.fromarray(scenes.products[row]), "depth": Image.fromarray(scenes.depths[row])}
+            texts = {
+                key: getattr(scenes, f"{key}s")[row]
+                for key in ("id", "caption", "prompt", "cause", "product_id", "room_id")
+            }
+            pictures = {
+                "image": Image.fromarray(scenes.images[row]),
+                "product": Image.fromarray(scenes.products[row]),
+                "depth": Image.fromarray(scenes.depths[row]),
+            }
             rows.append({**texts, **pictures, "label": "available"})
     MORE.mkdir(parents=True, exist_ok=True)
     write_shard(MORE / "test-more.zip", rows)
@@ -131,9 +195,11 @@ def train(name: str, watch=None, **changes) -> dict:
 
 @dataclass
 class Drawn:
-    """What one way draws for P products with S seeds each, N = P * S pictures, product by product: pictures (N, 3, H, W) in [0, 1]; p(available) (N,) of the
-    reviewer that it was tuned for and of the judge (None without one); diversity, colour (P,): mean distances of a product's pictures, in the reviewer's features and in their backgrounds'
-    colours, as rfft.evaluate has them, NaN for single ones; evaluation: its figures."""
+    """What one way draws for P products with S seeds each, N = P * S pictures, product by product: pictures (N, 3, H,
+    W) in [0, 1]; p(available) (N,) of the reviewer that it was tuned for and of the judge (None without one);
+    diversity, colour (P,): mean distances of a product's pictures, in the reviewer's features and in their backgrounds'
+    colours, as rfft.evaluate has them, NaN for single ones; evaluation: its figures.
+    """
 
     evaluation: Evaluation
     pictures: torch.Tensor
@@ -144,11 +210,18 @@ class Drawn:
 
 
 class Studio:
-    """Draws the same products with the same seeds by any adapter, checkpoint and LoRAs. Pictures are kept in a folder, so that a stopped benchmark goes on."""
+    """Draws the same products with the same seeds by any adapter, checkpoint and LoRAs.
+
+    Pictures are kept in a folder, so that a stopped benchmark goes on.
+    """
 
     def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
         self.folder, self.seeds, self.briefs = WORK / "drawn", seeds, test_products(products)
-        self.orders = [order for number, order in enumerate(triples(placed(self.briefs), max(2, seeds))) if number % max(2, seeds) < seeds]
+        self.orders = [
+            order
+            for number, order in enumerate(triples(placed(self.briefs), max(2, seeds)))
+            if number % max(2, seeds) < seeds
+        ]
         self.reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
         self.judge = load_reviewer(judge).requires_grad_(False) if judge and judge.exists() else None
 
@@ -164,28 +237,57 @@ class Studio:
                 found, pictures = evaluate(models, self.reviewer, self.orders, SAMPLING, batch=16)
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole(kept) as partial, open(partial, "wb") as file:
-                np.savez(file, pictures=(pictures.clamp(0, 1) * 255).round().byte().numpy(), found=json.dumps(found.row()), made=made)
+                np.savez(
+                    file,
+                    pictures=(pictures.clamp(0, 1) * 255).round().byte().numpy(),
+                    found=json.dumps(found.row()),
+                    made=made,
+                )
         file = np.load(kept)
         pictures = torch.from_numpy(file["pictures"]).float() / 255
         features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)])
-        colours = torch.stack([colour_statistics(picture, 1 - order.canvas.alpha) for picture, order in zip(pictures, self.orders)])
-        return Drawn(Evaluation(**json.loads(str(file["found"]))), pictures, self.available(self.reviewer, pictures), self.available(self.judge, pictures) if self.judge else None,
-                     self.across_seeds(features, lambda d: d.square().mean(1).sqrt()), self.across_seeds(colours, lambda d: d.norm(dim=1)))
+        colours = torch.stack(
+            [colour_statistics(picture, 1 - order.canvas.alpha) for picture, order in zip(pictures, self.orders)]
+        )
+        return Drawn(
+            Evaluation(**json.loads(str(file["found"]))),
+            pictures,
+            self.available(self.reviewer, pictures),
+            self.available(self.judge, pictures) if self.judge else None,
+            self.across_seeds(features, lambda d: d.square().mean(1).sqrt()),
+            self.across_seeds(colours, lambda d: d.norm(dim=1)),
+        )
 
     def across_seeds(self, values: torch.Tensor, length) -> np.ndarray:
-        """(P,): the mean of length(difference) over all pairs of a product's rows of values (N, D); NaN where there is but one."""
-        values, pairs = values.view(len(self.briefs), self.seeds, -1), list(itertools.combinations(range(self.seeds), 2))
-        return (sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs) if pairs else torch.full((len(self.briefs),), torch.nan)).numpy()
+        """(P,): the mean of length(difference) over all pairs of a product's rows of values (N, D); NaN where there is
+        but one.
+        """
+        values, pairs = (
+            values.view(len(self.briefs), self.seeds, -1),
+            list(itertools.combinations(range(self.seeds), 2)),
+        )
+        return (
+            sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs)
+            if pairs
+            else torch.full((len(self.briefs),), torch.nan)
+        ).numpy()
 
     @torch.no_grad()
     def available(self, reviewer, pictures: torch.Tensor, chunk: int = 32) -> np.ndarray:
         """(N,) p(available) of pictures in the order of `orders`."""
         canvases = [order.canvas for order in self.orders]
-        return torch.cat([review_logits(reviewer, pictures[i:i + chunk], canvases[i:i + chunk]).softmax(1)[:, 0] for i in range(0, len(pictures), chunk)]).numpy()
+        return torch.cat(
+            [
+                review_logits(reviewer, pictures[i : i + chunk], canvases[i : i + chunk]).softmax(1)[:, 0]
+                for i in range(0, len(pictures), chunk)
+            ]
+        ).numpy()
 
 
 def models_with(adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()):
-    """The models, the adapter merged into their ControlNet as `rfft merge` does it: a drawing then costs no more than before."""
+    """The models, the adapter merged into their ControlNet as `rfft merge` does it: a drawing then costs no more than
+    before.
+    """
     with tempfile.TemporaryDirectory() as folder:
         controlnet = CONTROLNET
         if adapter:

@@ -16,42 +16,90 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the options and, for `test` and `serve`, what is passed on to pytest or to ComfyUI."""
     parser = Parser(prog="dev.py", description="A product picture goes in, a usable advertising picture comes out.")
     commands = parser.add_subparsers(dest="command", required=True)
-    add_demo(commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies"))
+    add_demo(
+        commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies")
+    )
     add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
     commands.add_parser("test", help="run the tests; further arguments go to pytest")
     commands.add_parser("serve", help="leave ComfyUI running for a browser; further arguments go to ComfyUI")
     for command in commands.choices.values():
-        command.add_argument("--comfyui", type=comfyui, metavar="DIR", help="a ComfyUI of yours, the folder of its main.py (default: one from PyPI)")
+        command.add_argument(
+            "--comfyui",
+            type=comfyui,
+            metavar="DIR",
+            help="a ComfyUI of yours, the folder of its main.py (default: one from PyPI)",
+        )
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command in ("demo", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for name in ("products", "split"):
         if (given := getattr(options, name, None)) and not os.path.isdir(given):
-            parser.error(f"argument --{name}: there is no folder {one_line(str(given), 100)}: give the path of a folder")
+            parser.error(
+                f"argument --{name}: there is no folder {one_line(str(given), 100)}: give the path of a folder"
+            )
     return options, rest
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--product", type=picture, metavar="FILE.png", help="product cut-out with transparency (default: one that ships with the project)")
+    parser.add_argument(
+        "--product",
+        type=picture,
+        metavar="FILE.png",
+        help="product cut-out with transparency (default: one that ships with the project)",
+    )
     parser.add_argument("--caption", metavar="TEXT", help="what the product is, in a few words")
     parser.add_argument("--prompt", metavar="TEXT", help="the scene to paint around it")
-    parser.add_argument("--seed", type=whole(0, 2**64 - 1), metavar="N", help="seed of the first attempt (default: the workflow's)")
-    parser.add_argument("--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)")
-    parser.add_argument("--out", type=new, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**64 - 1), metavar="N", help="seed of the first attempt (default: the workflow's)"
+    )
+    parser.add_argument(
+        "--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)"
+    )
+    parser.add_argument(
+        "--out", type=new, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)"
+    )
     parser.add_argument("--json", action="store_true", help="print report.json instead of words")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     shipped = workflow("First product ad")
     products = parser.add_mutually_exclusive_group(required=True)
-    products.add_argument("--products", type=new, metavar="DIR", help="product cut-outs with transparency; a .txt of the same name holds a caption")
-    products.add_argument("--split", type=new, metavar="DIR", help="a split that `pocket render` made")
-    parser.add_argument("--out", type=new, required=True, metavar="NAME.gates.json", help="the profile to write, or to add to; put it into models/rfnet")
-    parser.add_argument("--workflow", type=file, default=shipped, metavar="FILE.json", help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)")
-    parser.add_argument("--models", type=folder, metavar="DIR", help="your ComfyUI's models folder, for a workflow with checkpoints of yours")
-    parser.add_argument("--draws", type=whole(1, 1000), default=3, metavar="N", help="draws for each product (default: 3)")
-    parser.add_argument("--share", type=SHARE, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)")
-    parser.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="seed of the first draw (default: 0)")
+    products.add_argument(
+        "--products",
+        type=new,
+        metavar="DIR",
+        help="product cut-outs with transparency; a .txt of the same name holds a caption",
+    )
+    products.add_argument("--split", type=new, metavar="DIR", help="a split that `synthetic render` made")
+    parser.add_argument(
+        "--out",
+        type=new,
+        required=True,
+        metavar="NAME.gates.json",
+        help="the profile to write, or to add to; put it into models/rfnet",
+    )
+    parser.add_argument(
+        "--workflow",
+        type=file,
+        default=shipped,
+        metavar="FILE.json",
+        help="a graph with RF Cyclic Sampler, titled as the shipped ones are (default: the pocket demo)",
+    )
+    parser.add_argument(
+        "--models",
+        type=folder,
+        metavar="DIR",
+        help="your ComfyUI's models folder, for a workflow with checkpoints of yours",
+    )
+    parser.add_argument(
+        "--draws", type=whole(1, 1000), default=3, metavar="N", help="draws for each product (default: 3)"
+    )
+    parser.add_argument(
+        "--share", type=SHARE, default=0.03, help="share of the accepted pictures that may be lost (default: 0.03)"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0, 2**64 - 1), default=0, metavar="N", help="seed of the first draw (default: 0)"
+    )
 
 
 def new(text: str) -> Path:
@@ -69,14 +117,22 @@ def file(text: str) -> Path:
 def picture(text: str) -> Path:
     found = new(text)
     if not os.path.isfile(found):
-        raise argparse.ArgumentTypeError(f"there is no file {one_line(text, 100)}: give the path of a picture with transparency")
+        raise argparse.ArgumentTypeError(
+            f"there is no file {one_line(text, 100)}: give the path of a picture with transparency"
+        )
     return found.resolve()
 
 
 def comfyui(text: str) -> Path:
     found = folder(text)
-    if not ((found / "main.py").is_file() and (found / "comfy_api" / "latest").is_dir() and (found / "requirements.txt").is_file()):
-        raise argparse.ArgumentTypeError(f"{one_line(text, 100)} holds no ComfyUI from 0.3.75 on: give the folder in which its main.py lies")
+    if not (
+        (found / "main.py").is_file()
+        and (found / "comfy_api" / "latest").is_dir()
+        and (found / "requirements.txt").is_file()
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{one_line(text, 100)} holds no ComfyUI from 0.3.75 on: give the folder in which its main.py lies"
+        )
     return found
 
 

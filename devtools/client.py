@@ -15,7 +15,14 @@ from pathlib import Path
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
 LAST = {"execution_success", "execution_error", "execution_interrupted"}
 # Inputs that name a model file, and the folder below models/ that it belongs into.
-MODEL_FOLDERS = {"ckpt_name": "checkpoints", "control_net_name": "controlnet", "lora_name": "loras", "vae_name": "vae", "reviewer_name": "rfnet", **dict.fromkeys(("adapter", "adapter_2", "adapter_3"), "controlnet")}
+MODEL_FOLDERS = {
+    "ckpt_name": "checkpoints",
+    "control_net_name": "controlnet",
+    "lora_name": "loras",
+    "vae_name": "vae",
+    "reviewer_name": "rfnet",
+    **dict.fromkeys(("adapter", "adapter_2", "adapter_3"), "controlnet"),
+}
 
 
 class GraphRefused(RuntimeError):
@@ -56,9 +63,14 @@ class ComfyClient:
     def upload(self, name: str, picture: bytes) -> str:
         """Puts a picture into the server's input folder, replacing one of the same name; returns the name to use."""
         edge = uuid.uuid4().hex
-        head = f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
+        head = (
+            f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\nContent-Type:'
+            " image/png\r\n\r\n"
+        )
         tail = f'\r\n--{edge}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n--{edge}--\r\n'
-        return self.post("/upload/image", head.encode() + picture + tail.encode(), f"multipart/form-data; boundary={edge}")["name"]
+        return self.post(
+            "/upload/image", head.encode() + picture + tail.encode(), f"multipart/form-data; boundary={edge}"
+        )["name"]
 
     def view(self, picture: dict) -> bytes:
         """The file behind one entry of a node's `images`."""
@@ -117,11 +129,16 @@ def parse(message: str | bytes) -> Event:
     kind = struct.unpack(">I", message[:4])[0]
     if kind == TEXT:
         length = struct.unpack(">I", message[4:8])[0]
-        return Event("progress_text", {"node": message[8 : 8 + length].decode(), "text": message[8 + length :].decode()})
+        return Event(
+            "progress_text", {"node": message[8 : 8 + length].decode(), "text": message[8 + length :].decode()}
+        )
     if kind == PREVIEW_WITH_METADATA:
         length = struct.unpack(">I", message[4:8])[0]
         about = json.loads(message[8 : 8 + length])
-        return Event("preview", {"node": about.get("node_id"), "prompt_id": about.get("prompt_id"), "image": message[8 + length :]})
+        return Event(
+            "preview",
+            {"node": about.get("node_id"), "prompt_id": about.get("prompt_id"), "image": message[8 + length :]},
+        )
     if kind == PREVIEW:
         return Event("preview", {"image": message[8:]})
     return Event(f"binary {kind}")
@@ -132,12 +149,17 @@ def reasons(answer: dict) -> str:
     lines = []
     for node, faults in (answer.get("node_errors") or {}).items():
         for fault in faults["errors"]:
-            lines.append(f"{faults['class_type']} (node {node}): {missing_model(fault) or fault['message'] + ': ' + fault['details']}")
+            lines.append(
+                f"{faults['class_type']} (node {node}):"
+                f" {missing_model(fault) or fault['message'] + ': ' + fault['details']}"
+            )
     return "\n".join(lines) or answer.get("error", {}).get("message", str(answer))
 
 
 def missing_model(fault: dict) -> str | None:
-    """A sentence with file and folder where the fault is a model that isn't there; ComfyUI names neither folder nor remedy. None for other faults."""
+    """A sentence with file and folder where the fault is a model that isn't there; ComfyUI names neither folder nor
+    remedy. None for other faults.
+    """
     about = fault.get("extra_info", {})
     folder = MODEL_FOLDERS.get(about.get("input_name"))
     if fault["type"] != "value_not_in_list" or folder is None:
@@ -154,4 +176,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise OSError(f"could not write {path} ({error.strerror or error}): free some disk space or choose another folder with --out") from error
+        raise OSError(
+            f"could not write {path} ({error.strerror or error}): free some disk space or choose another folder with"
+            " --out"
+        ) from error

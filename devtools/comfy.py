@@ -22,12 +22,20 @@ class ServerFailed(RuntimeError):
 class ComfyServer:
     """`with ComfyServer(base, log) as server:` — serving at `server.address` with this pack in its custom_nodes.
 
-    base: ComfyUI's base directory (models, input, output, custom_nodes), made when missing; a pack of this name that is there already
-    stays. log: the file its words go to. arguments: further arguments for ComfyUI. variables: further environment variables. Raises
-    ServerFailed with the end of the log.
+    base: ComfyUI's base directory (models, input, output, custom_nodes), made when missing; a pack of this name that is
+    there already stays. log: the file its words go to. arguments: further arguments for ComfyUI. variables: further
+    environment variables. Raises ServerFailed with the end of the log.
     """
 
-    def __init__(self, base: Path, log: Path, arguments: tuple[str, ...] = (), port: int | None = None, patience: float = 300, variables: dict[str, str] | None = None):
+    def __init__(
+        self,
+        base: Path,
+        log: Path,
+        arguments: tuple[str, ...] = (),
+        port: int | None = None,
+        patience: float = 300,
+        variables: dict[str, str] | None = None,
+    ):
         self.base, self.log, self.arguments, self.patience = Path(base).resolve(), Path(log), tuple(arguments), patience
         self.variables = dict(variables or {})
         self.port = port or free_port()
@@ -48,7 +56,9 @@ class ComfyServer:
         link(ROOT, self.base / "custom_nodes" / PACK)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=self.environment, cwd=self.base)
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=subprocess.STDOUT, env=self.environment, cwd=self.base
+            )
         try:
             self.wait_until_serving()
         except BaseException:
@@ -64,7 +74,12 @@ class ComfyServer:
             sys.executable,
             str(Path(__file__).with_name("run_comfy.py")),
             *("--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"),
-            *("--base-directory", str(self.base), "--database-url", f"sqlite:///{(self.base / 'user' / 'comfyui.db').as_posix()}"),
+            *(
+                "--base-directory",
+                str(self.base),
+                "--database-url",
+                f"sqlite:///{(self.base / 'user' / 'comfyui.db').as_posix()}",
+            ),
             *(() if has_accelerator() else ("--cpu",)),
             *self.arguments,
         ]
@@ -73,7 +88,9 @@ class ComfyServer:
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise ServerFailed(f"ComfyUI stopped while starting (exit code {self.process.returncode}):\n{self.last_words()}")
+                raise ServerFailed(
+                    f"ComfyUI stopped while starting (exit code {self.process.returncode}):\n{self.last_words()}"
+                )
             try:
                 with urllib.request.urlopen(f"http://{self.address}/system_stats", timeout=2) as answer:
                     json.load(answer)

@@ -1,6 +1,8 @@
-"""How cut-outs are understood: `python -m reliable_ads.devtools.cutouts OUT.jpg FILE.png ...` draws a row for each, for docs/product.md.
+"""How cut-outs are understood: `python -m reliable_ads.devtools.cutouts OUT.jpg FILE.png ...` draws a row for each, for
+docs/product.md.
 
-A row: as cut and then clean, each half on light and half on dark ground; the picture to encode; the inpaint mask; the hint.
+A row: as cut and then clean, each half on light and half on dark ground; the picture to encode; the inpaint mask; the
+hint.
 """
 
 import sys
@@ -43,7 +45,10 @@ def cells(file: Path) -> list:
     mask = clean.inpaint_mask.expand(3, -1, -1)
     # Lines one pixel wide would vanish when they are drawn smaller.
     hint = torch.nn.functional.max_pool2d(clean.hint[None], 3, 1, 1)[0]
-    return [picture(image) for image in (clean.again(clean_edges=False).paste(ground)[0], clean.paste(ground)[0], clean.shown, mask, hint)]
+    return [
+        picture(image)
+        for image in (clean.again(clean_edges=False).paste(ground)[0], clean.paste(ground)[0], clean.shown, mask, hint)
+    ]
 
 
 def picture(image: torch.Tensor) -> Image.Image:

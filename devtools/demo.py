@@ -1,6 +1,7 @@
 """`python dev.py demo`: one product picture through the shipped workflow in a real ComfyUI, and what came out of it.
 
-Exit codes: 0 a picture was accepted, 1 something failed, 2 no attempt was accepted (the results are written all the same).
+Exit codes: 0 a picture was accepted, 1 something failed, 2 no attempt was accepted (the results are written all the
+same).
 """
 
 import importlib.metadata
@@ -39,7 +40,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
     started = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out / "server.log") as server:
+        with (
+            tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+            ComfyServer(Path(base), options.out / "server.log") as server,
+        ):
             client = ComfyClient(server.address)
             graph = prepared(client, options)
             shown = outputs(client, graph)
@@ -84,7 +88,9 @@ def png_of(rgba) -> bytes:
 def outputs(client: ComfyClient, graph: dict) -> dict:
     """Runs the graph with a progress bar of attempts and verdicts; returns what its nodes show."""
     sampler = titled(graph, SAMPLER)
-    with tqdm(total=1, desc="loading models", bar_format="{desc} |{bar}| {elapsed}", file=sys.stderr, disable=None) as bar:
+    with tqdm(
+        total=1, desc="loading models", bar_format="{desc} |{bar}| {elapsed}", file=sys.stderr, disable=None
+    ) as bar:
         for event in client.run(graph):
             if event.kind == "execution_error":
                 raise DemoFailed(f"{event.data['node_type']}: {event.data['exception_message'].strip()}")
@@ -113,7 +119,13 @@ def write(client: ComfyClient, graph: dict, shown: dict, folder: Path, started: 
     contact_sheet(pictures, run["attempts"]).save(drawn, "PNG")
     write_atomically(image, client.view(shown[titled(graph, RESULT)]["images"][0]))
     write_atomically(sheet, drawn.getvalue())
-    report = {**run, "image": str(image), "sheet": str(sheet), "seconds": round(time.monotonic() - started, 2), "versions": versions(client)}
+    report = {
+        **run,
+        "image": str(image),
+        "sheet": str(sheet),
+        "seconds": round(time.monotonic() - started, 2),
+        "versions": versions(client),
+    }
     write_atomically(folder / "report.json", json.dumps(report, ensure_ascii=False, indent=2).encode())
     return report
 
@@ -129,10 +141,15 @@ def summary(report: dict, folder: Path) -> str:
     head = (
         f"accepted at attempt {count}, after {report['seconds']:.0f} s"
         if report["accepted"]
-        else f"none of {count} attempts was accepted, so the picture below is only the best of them: "
-        "try more attempts (--attempts), another prompt (--prompt) or another seed (--seed)"
+        else (
+            f"none of {count} attempts was accepted, so the picture below is only the best of them: "
+            "try more attempts (--attempts), another prompt (--prompt) or another seed (--seed)"
+        )
     )
-    return f"{head}\n  picture   {report['image']}\n  attempts  {report['sheet']}\n  report    {(folder / 'report.json').resolve()}"
+    return (
+        f"{head}\n  picture   {report['image']}\n  attempts  {report['sheet']}\n  report   "
+        f" {(folder / 'report.json').resolve()}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """From the graph that the web page saves to the one that the server's HTTP API takes.
 
-The web page does this conversion in the browser. A headless client has to do it too, or ship every workflow twice. Covered are
-the things that the shipped workflows use: nodes, links, widgets, notes, subgraphs. Anything else is refused by name, not passed over.
+The web page does this conversion in the browser. A headless client has to do it too, or ship every workflow twice.
+Covered are the things that the shipped workflows use: nodes, links, widgets, notes, subgraphs. Anything else is refused
+by name, not passed over.
 """
 
 import json
@@ -37,7 +38,8 @@ def workflow(word: str) -> Path:
 
 
 def to_api(workflow: dict, object_info: dict) -> dict:
-    """Returns {node id: {"class_type", "inputs", "_meta": {"title"}}} for the server's /prompt; a node in a subgraph has an id such as "6:2".
+    """Returns {node id: {"class_type", "inputs", "_meta": {"title"}}} for the server's /prompt; a node in a subgraph
+    has an id such as "6:2".
 
     object_info: the server's /object_info, which knows each node's inputs and their order. Raises GraphError.
     """
@@ -49,9 +51,16 @@ def to_api(workflow: dict, object_info: dict) -> dict:
             if kind in NOTES or kind in definitions:
                 continue
             if kind not in object_info:
-                raise GraphError(f"node {node['id']} ({kind}) is unknown to this ComfyUI: install the pack that it belongs to, or update ComfyUI")
+                raise GraphError(
+                    f"node {node['id']} ({kind}) is unknown to this ComfyUI: install the pack that it belongs to, or"
+                    " update ComfyUI"
+                )
             inputs = {**widget_values(node, object_info[kind]), **level.connected(node)}
-            graph[f"{level.prefix}{node['id']}"] = {"class_type": kind, "inputs": inputs, "_meta": {"title": node.get("title", kind)}}
+            graph[f"{level.prefix}{node['id']}"] = {
+                "class_type": kind,
+                "inputs": inputs,
+                "_meta": {"title": node.get("title", kind)},
+            }
     return graph
 
 
@@ -67,26 +76,39 @@ class Level:
 
     def __post_init__(self):
         self.nodes = {node["id"]: node for node in self.graph["nodes"]}
-        links = ([link[k] for k in ("id", "origin_id", "origin_slot")] if isinstance(link, dict) else link for link in self.graph["links"])
+        links = (
+            [link[k] for k in ("id", "origin_id", "origin_slot")] if isinstance(link, dict) else link
+            for link in self.graph["links"]
+        )
         self.links = {link[0]: (link[1], link[2]) for link in links}
         for node in self.nodes.values():
             if node["type"] not in NOTES and node.get("mode", 0) != 0:
-                raise GraphError(f"node {node['id']} ({node['type']}) is muted or bypassed: delete it from the workflow")
+                raise GraphError(
+                    f"node {node['id']} ({node['type']}) is muted or bypassed: delete it from the workflow"
+                )
 
     def inside(self, node: dict) -> "Level":
         return Level(f"{self.prefix}{node['id']}:", self.definitions[node["type"]], self.definitions, self, node)
 
     def connected(self, node: dict) -> dict:
         """{input: what is linked to it}, inputs without a link left out."""
-        sources = {slot["name"]: self.source(slot["link"]) for slot in node.get("inputs", []) if slot.get("link") is not None}
+        sources = {
+            slot["name"]: self.source(slot["link"]) for slot in node.get("inputs", []) if slot.get("link") is not None
+        }
         return {name: source for name, source in sources.items() if source is not None}
 
     def source(self, link: int):
-        """[node id, output] at the other end of a link, through subgraphs; a number or text where a subgraph's widget gives one; or None."""
+        """[node id, output] at the other end of a link, through subgraphs; a number or text where a subgraph's widget
+        gives one; or None.
+        """
         origin, slot = self.links[link]
         if origin == INSIDE:
             given = self.host["inputs"][slot]
-            return widgets_of(self.host).get(given["name"]) if given.get("link") is None else self.above.source(given["link"])
+            return (
+                widgets_of(self.host).get(given["name"])
+                if given.get("link") is None
+                else self.above.source(given["link"])
+            )
         node = self.nodes[origin]
         if node["type"] not in self.definitions:
             return [f"{self.prefix}{origin}", slot]
@@ -122,13 +144,20 @@ def widget_values(node: dict, info: dict) -> dict:
             names.append(None)  # the upload button
     values = node.get("widgets_values", [])
     if len(values) != len(names):
-        raise GraphError(f"node {node['id']} ({node['type']}) has {len(values)} widget values where {len(names)} are due: save the workflow again")
+        raise GraphError(
+            f"node {node['id']} ({node['type']}) has {len(values)} widget values where {len(names)} are due: save the"
+            " workflow again"
+        )
     return {name: value for name, value in zip(names, values, strict=True) if name}
 
 
 def declared_inputs(info: dict) -> list[tuple[str, list]]:
     """(name, specification) of every input in the order of the web page's widgets."""
-    return [(name, info["input"][group][name]) for group in ("required", "optional") for name in info["input_order"].get(group, [])]
+    return [
+        (name, info["input"][group][name])
+        for group in ("required", "optional")
+        for name in info["input_order"].get(group, [])
+    ]
 
 
 def titled(graph: dict, title: str) -> str:

@@ -1,9 +1,11 @@
-"""Draws the README's first picture: one product, five attempts of a real run, four of them rejected with their reasons, the fifth accepted.
+"""Draws the README's first picture: one product, five attempts of a real run, four of them rejected with their reasons,
+the fifth accepted.
 
     python -m reliable_ads.devtools.hero [--out docs/pictures/five_attempts.jpg] [--seconds 120]
 
-The loop draws for the hardest products of benchmarks.main_job until one is accepted at the fifth attempt or later; the last five attempts are such a run, and
-the loop then draws it once more by itself. Nothing is staged beyond the choice of product and first seed, which the command prints.
+The loop draws for the hardest products of benchmarks.end_to_end until one is accepted at the fifth attempt or later;
+the last five attempts are such a run, and the loop then draws it once more by itself. Nothing is staged beyond the
+choice of product and first seed, which the command prints.
 """
 
 import argparse
@@ -14,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..pocket.briefs import TEST_SPLIT, Brief, briefs_of
-from ..pocket.draw import to_image
+from ..cyclic.loop import RecurrentRun, run
 from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import load_pocket
 from ..pocket.pipeline import sample
+from ..pocket.training.draw import to_image
 from ..rfnet.files import write_picture
 from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
-from ..rfnet.recurrent import RecurrentRun, run
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
+from ..synthetic.jobs import TEST_SPLIT, Brief, briefs_of
 from .comfy import ROOT
 
 ATTEMPTS, MOST = 5, 12  # shown; tried for one product
@@ -42,14 +44,26 @@ class Studio:
     def run(self, brief: Brief, seed: int, attempts: int) -> RecurrentRun:
         """The loop, as anyone would call it."""
         canvas = place(brief.product, PICTURE_SIZE, PICTURE_SIZE)
-        draw = lambda index, seed, look: (sample(self.pocket, [canvas], [brief.prompt], [seed], cfg=CFG, steps=STEPS)[0], None)
+
+        def draw(index, seed, look):
+            return (
+                sample(self.pocket, [canvas], [brief.prompt], [seed], cfg=CFG, steps=STEPS)[0],
+                None,
+            )
+
         return run(draw, lambda image: self.reviewer.review(image[None], canvas).rows()[0], seed, attempts)
 
 
 def worth(rows: list[dict]) -> float:
-    """How much there is to see in five verdicts; 0 unless four rejections by a named defect are followed by an acceptance."""
+    """How much there is to see in five verdicts; 0 unless four rejections by a named defect are followed by an
+    acceptance.
+    """
     *rejected, last = rows
-    if len(rows) < ATTEMPTS or not last["accepted"] or any(row["accepted"] or row["label"] == "available" for row in rejected):
+    if (
+        len(rows) < ATTEMPTS
+        or not last["accepted"]
+        or any(row["accepted"] or row["label"] == "available" for row in rejected)
+    ):
         return 0.0
     sure = [row["probabilities"][row["label"]] for row in rows]
     return len({row["label"] for row in rejected}) + float(np.mean(sure))
@@ -71,10 +85,15 @@ def search(studio: Studio, seconds: float) -> tuple[Brief, int]:
 
 
 def hardest() -> list[Brief]:
-    """The orders of benchmarks.main_job, those first whose first picture was least fit to publish."""
-    measured = json.loads((ROOT / "benchmarks" / "results" / "main_job.json").read_text(encoding="utf-8"))["details"]["single"]
+    """The orders of benchmarks.end_to_end, those first whose first picture was least fit to publish."""
+    measured = json.loads((ROOT / "benchmarks" / "results" / "end_to_end.json").read_text(encoding="utf-8"))["details"][
+        "single"
+    ]
     chances = {row["product_id"]: row["p"] for row in measured}
-    return sorted((brief for brief in briefs_of(TEST_SPLIT) if brief.product_id in chances), key=lambda brief: chances[brief.product_id])
+    return sorted(
+        (brief for brief in briefs_of(TEST_SPLIT) if brief.product_id in chances),
+        key=lambda brief: chances[brief.product_id],
+    )
 
 
 def picture(result: RecurrentRun) -> Image.Image:
@@ -87,7 +106,10 @@ def picture(result: RecurrentRun) -> Image.Image:
 
 
 def panel(attempt) -> Image.Image:
-    """One attempt: struck out in red with the reason, or ticked in green. Drawn at twice its size, so that lines are smooth."""
+    """One attempt: struck out in red with the reason, or ticked in green.
+
+    Drawn at twice its size, so that lines are smooth.
+    """
     accepted, size = attempt.review["accepted"], 2 * THUMB
     colour = GREEN if accepted else RED
     whole = Image.new("RGB", (size, size + 2 * STRIP), PAPER)
@@ -102,14 +124,22 @@ def panel(attempt) -> Image.Image:
     mark(pen, 34, size + 62, accepted, colour)
     label = attempt.review["label"]
     pen.text((82, size + 18), "accepted" if accepted else PLAIN[label], colour, ImageFont.load_default(46))
-    chance = f"fit to publish {attempt.review['probabilities']['available']:.0%}" if accepted else f"{attempt.review['probabilities'][label]:.0%} sure"
+    chance = (
+        f"fit to publish {attempt.review['probabilities']['available']:.0%}"
+        if accepted
+        else f"{attempt.review['probabilities'][label]:.0%} sure"
+    )
     pen.text((82, size + 70), f"attempt {attempt.index + 1} · {chance}", INK, ImageFont.load_default(34))
     return whole.resize((THUMB, THUMB + STRIP), Image.Resampling.LANCZOS)
 
 
 def mark(pen: ImageDraw.ImageDraw, x: float, y: float, accepted: bool, colour) -> None:
     """A tick or a cross, 52 pixels wide, around a point."""
-    strokes = [[(x - 26, y), (x - 8, y + 20), (x + 26, y - 24)]] if accepted else [[(x - 20, y - 20), (x + 20, y + 20)], [(x - 20, y + 20), (x + 20, y - 20)]]
+    strokes = (
+        [[(x - 26, y), (x - 8, y + 20), (x + 26, y - 24)]]
+        if accepted
+        else [[(x - 20, y - 20), (x + 20, y + 20)], [(x - 20, y + 20), (x + 20, y - 20)]]
+    )
     for stroke in strokes:
         pen.line(stroke, colour, 12, joint="curve")
 
@@ -132,7 +162,12 @@ def main() -> None:
         write_picture(options.out, board)
     print(f"{options.out}: {brief.product.caption}; prompt: {brief.prompt}; seeds {seed} to {seed + ATTEMPTS - 1}")
     for attempt in result.attempts:
-        print("  ", attempt.seed, attempt.review["label"], {label: attempt.review["probabilities"][label] for label in LABELS})
+        print(
+            "  ",
+            attempt.seed,
+            attempt.review["label"],
+            {label: attempt.review["probabilities"][label] for label in LABELS},
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`python -m reliable_ads.devtools.locales`: writes those of the pack's words that follow from others.
 
-- locales/en: names and tooltips of all nodes. The front end shows them before the schemas' own, so a stale one would be a wrong one.
+- locales/en: names and tooltips of all nodes. The front end shows them before the schemas' own, so a stale one would be
+a wrong one.
 - web/docs/NODE.md: the English page again. The front end shows it to readers of languages that have no page.
 
 locales/zh and the pages are written by hand; tests/server/test_help.py says what is missing there.
@@ -26,12 +27,19 @@ def own_nodes(object_info: dict) -> dict:
 
 def english(nodes: dict) -> dict:
     """{path below the repository: its text} of the English locale."""
-    kinds = {spec[0] for info in nodes.values() for _, spec in declared_inputs(info)} | {kind for info in nodes.values() for kind in info["output"]}
+    kinds = {spec[0] for info in nodes.values() for _, spec in declared_inputs(info)} | {
+        kind for info in nodes.values() for kind in info["output"]
+    }
     main = {
         "nodeCategories": {info["category"]: info["category"] for info in nodes.values()},
-        "dataTypes": {kind: kind for kind in sorted(kind for kind in kinds if isinstance(kind, str) and kind.startswith("RF_"))},
+        "dataTypes": {
+            kind: kind for kind in sorted(kind for kind in kinds if isinstance(kind, str) and kind.startswith("RF_"))
+        },
     }
-    return {Path("locales/en/main.json"): as_text(main), Path("locales/en/nodeDefs.json"): as_text({name: entry(info) for name, info in nodes.items()})}
+    return {
+        Path("locales/en/main.json"): as_text(main),
+        Path("locales/en/nodeDefs.json"): as_text({name: entry(info) for name, info in nodes.items()}),
+    }
 
 
 def entry(info: dict) -> dict:
@@ -40,9 +48,19 @@ def entry(info: dict) -> dict:
     for name, spec in declared_inputs(info):
         inputs[name] = {"name": spec[1].get("display_name") or name, "tooltip": literal(spec[1]["tooltip"])}
         if spec[1].get("control_after_generate"):
-            inputs["control_after_generate"] = {"name": "control after generate"}  # a widget that the front end puts below the seed
-    outputs = {str(number): {"name": name, "tooltip": literal(tooltip)} for number, (name, tooltip) in enumerate(zip(info["output_name"], info["output_tooltips"]))}
-    return {"display_name": info["display_name"], "description": literal(info["description"]), "inputs": inputs, "outputs": outputs}
+            inputs["control_after_generate"] = {
+                "name": "control after generate"
+            }  # a widget that the front end puts below the seed
+    outputs = {
+        str(number): {"name": name, "tooltip": literal(tooltip)}
+        for number, (name, tooltip) in enumerate(zip(info["output_name"], info["output_tooltips"]))
+    }
+    return {
+        "display_name": info["display_name"],
+        "description": literal(info["description"]),
+        "inputs": inputs,
+        "outputs": outputs,
+    }
 
 
 def literal(text: str) -> str:
@@ -61,7 +79,10 @@ def as_text(values: dict) -> str:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder, ComfyServer(Path(folder), Path(folder) / "server.log", ("--cpu",)) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ComfyServer(Path(folder), Path(folder) / "server.log", ("--cpu",)) as server,
+    ):
         nodes = own_nodes(ComfyClient(server.address).ask("/object_info"))
     for path, text in {**english(nodes), **other_languages(nodes)}.items():
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
-"""`python -m reliable_ads.devtools.pictures results | workflow | nodes`: pictures of what a real ComfyUI draws, and of its web page.
+"""`python -m reliable_ads.devtools.pictures results | workflow | nodes`: pictures of what a real ComfyUI draws, and of
+its web page.
 
-`results` draws the picture that lies beside each shipped workflow: what a run of it gives. `workflow FILE.json --out FILE.png` shows a graph in the page, after running it
-with --run; --vue, --light, --width and --node are for looking at the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png.
-The last two need playwright and a Chromium.
+`results` draws the picture that lies beside each shipped workflow: what a run of it gives. `workflow FILE.json --out
+FILE.png` shows a graph in the page, after running it with --run; --vue, --light, --width and --node are for looking at
+the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. The last two need
+playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -17,17 +19,26 @@ from pathlib import Path
 
 from PIL import Image
 
+from .browser import NO_BROWSER, Desk, chromium
 from .client import ComfyClient
 from .comfy import ROOT, ComfyServer
-from .desk import NO_BROWSER, Desk, chromium
 from .graph import load, shipped, titled, to_api
 from .graph import workflow as shipped_as
 from .sheet import contact_sheet
 
 PAGES = ROOT / "web" / "docs"
-STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3}  # workflows that are not run here, and the product that is drawn instead
+STAND_INS = {
+    "SD 1.5": 0,
+    "SDXL": 1,
+    "Train a ControlNet": 2,
+    "LoRAs": 3,
+}  # workflows that are not run here, and the product that is drawn instead
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
-CORNER, MARGIN, HEAD = (200, 160), 12, 58  # where a node stands on the page, pixels; what is shown around it, and above it: its title and the pack's badge
+CORNER, MARGIN, HEAD = (
+    (200, 160),
+    12,
+    58,
+)  # where a node stands on the page, pixels; what is shown around it, and above it: its title and the pack's badge
 PLACE = """(kind) => {
   app.graph.clear()
   const node = LiteGraph.createNode(kind)
@@ -44,7 +55,10 @@ SELECT = "(title) => app.canvas.selectNode(app.graph._nodes.find((node) => node.
 
 
 def results(options: Namespace, browser, address: str) -> None:
-    """The picture beside each shipped workflow. In the place of those that need a user's models, or minutes, the small family draws another product."""
+    """The picture beside each shipped workflow.
+
+    In the place of those that need a user's models, or minutes, the small family draws another product.
+    """
     client = ComfyClient(address)
     known, products = client.ask("/object_info"), sorted((ROOT / "pocket" / "demo_products").glob("*.png"))
     for path in shipped():
@@ -53,11 +67,18 @@ def results(options: Namespace, browser, address: str) -> None:
         sampler = next(key for key, node in graph.items() if node["class_type"] == "RFCyclicSampler")
         if word:
             product = products[STAND_INS[word] % len(products)]
-            graph[titled(graph, "Product picture")]["inputs"]["image"] = client.upload(product.name, product.read_bytes())
+            graph[titled(graph, "Product picture")]["inputs"]["image"] = client.upload(
+                product.name, product.read_bytes()
+            )
             caption = product.with_suffix(".txt")
-            graph[titled(graph, "Product")]["inputs"]["caption"] = caption.read_text().strip() if caption.is_file() else product.stem.replace("_", " ")
+            graph[titled(graph, "Product")]["inputs"]["caption"] = (
+                caption.read_text().strip() if caption.is_file() else product.stem.replace("_", " ")
+            )
         shown = client.outputs(graph)
-        images = lambda key: [Image.open(io.BytesIO(client.view(file))) for file in shown[key]["images"]]
+
+        def images(key):
+            return [Image.open(io.BytesIO(client.view(file))) for file in shown[key]["images"]]
+
         if "list" in path.stem:
             picture = grid(images(titled(graph, "Result")))
         elif "Teach" in path.stem:
@@ -76,13 +97,20 @@ def grid(pictures: list, columns: int = 4, side: int = 192) -> Image.Image:
     """Pictures side by side, four in a row."""
     whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), (250, 250, 248))
     for number, picture in enumerate(pictures):
-        whole.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (number % columns * side, number // columns * side))
+        whole.paste(
+            picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS),
+            (number % columns * side, number // columns * side),
+        )
     return whole
 
 
 def workflow(options: Namespace, browser, address: str) -> None:
     """The picture of one workflow."""
-    settings = {"Comfy.VueNodes.Enabled": options.vue, "Comfy.ColorPalette": "light" if options.light else "dark", "Comfy.Graph.CanvasInfo": False}
+    settings = {
+        "Comfy.VueNodes.Enabled": options.vue,
+        "Comfy.ColorPalette": "light" if options.light else "dark",
+        "Comfy.Graph.CanvasInfo": False,
+    }
     desk = Desk(browser, address, settings, options.width, round(options.width * 9 / 16))
     desk.open_graph(json.loads(options.file.read_text(encoding="utf-8")))
     if options.run_it:
@@ -106,7 +134,12 @@ def nodes(options: Namespace, browser, address: str) -> None:
         desk.settle()
         width, height = desk.page.evaluate(VIEW, CORNER)
         desk.settle()
-        clip = {"x": CORNER[0] - MARGIN, "y": CORNER[1] - HEAD, "width": width + 2 * MARGIN, "height": height + HEAD + MARGIN}
+        clip = {
+            "x": CORNER[0] - MARGIN,
+            "y": CORNER[1] - HEAD,
+            "width": width + 2 * MARGIN,
+            "height": height + HEAD + MARGIN,
+        }
         shot = Image.open(io.BytesIO(desk.page.screenshot(clip=clip))).convert("RGB")
         shot.quantize(64).save(folder / "node.png", optimize=True)
         print(folder / "node.png", shot.size)

@@ -1,7 +1,8 @@
-"""`python dev.py profile`: draws a graph's pictures to their end and writes down where RF Cyclic Sampler may give one up early.
+"""`python dev.py profile`: draws a graph's pictures to their end and writes down where RF Cyclic Sampler may give one
+up early.
 
-The graph's RF Cyclic Sampler is replaced by RF Profile with the same inputs. Killed at any moment, the draws made so far are kept: the same
-command goes on from them, product by product.
+The graph's RF Cyclic Sampler is replaced by RF Profile with the same inputs. Killed at any moment, the draws made so
+far are kept: the same command goes on from them, product by product.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..cyclic.early_rejection import GateError, Profile
 from ..rfnet.cut_outs import read_folder
-from ..rfnet.data import DataError
+from ..rfnet.data.shards import DataError
 from ..rfnet.files import write_bytes
-from ..rfnet.gates import GateError, Profile
 from ..rfnet.pictures import PictureError
 from .arguments import parse
 from .client import ComfyClient, GraphRefused
@@ -32,7 +33,10 @@ def main(arguments: list[str]) -> int:
     options, _ = parse(["profile", *arguments])
     try:
         orders = list(briefs(options.split) if options.split else pictures(options.products))
-        with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base, ComfyServer(Path(base), options.out.with_suffix(".log"), lent(options.models, Path(base))) as server:
+        with (
+            tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+            ComfyServer(Path(base), options.out.with_suffix(".log"), lent(options.models, Path(base))) as server,
+        ):
             kept = Path(base) / "models" / "rfnet" / f"{PAGE}.gates.json"
             done = begin(options.out, kept)
             client = ComfyClient(server.address, patience=3600)
@@ -58,7 +62,7 @@ def summary(profile: Profile) -> str:
 
 def briefs(split: Path):
     """(PNG, caption, prompt) of a rendered split's products."""
-    from ..pocket.briefs import briefs_of
+    from ..synthetic.jobs import briefs_of
 
     for brief in briefs_of(split):
         yield png_of(brief.product.rgba), brief.product.caption, brief.prompt
@@ -80,7 +84,12 @@ def lent(models: Path | None, base: Path) -> tuple[str, ...]:
     if models is None:
         return ()
     config = base / "models.yaml"
-    config.write_text(json.dumps({"lent": {"base_path": str(models), **{part.name: part.name for part in models.iterdir() if part.is_dir()}}}), encoding="utf-8")
+    config.write_text(
+        json.dumps(
+            {"lent": {"base_path": str(models), **{part.name: part.name for part in models.iterdir() if part.is_dir()}}}
+        ),
+        encoding="utf-8",
+    )
     return "--extra-model-paths-config", str(config)
 
 
@@ -98,12 +107,25 @@ def profiling(client: ComfyClient, options: Namespace) -> dict:
     known = client.ask("/object_info")
     graph = to_api(load(options.workflow), known)
     sampler, asked = titled(graph, SAMPLER), known["RFProfile"]["input"]
-    shared = {name: value for name, value in graph[sampler]["inputs"].items() if name in asked["required"] | asked.get("optional", {})}
+    shared = {
+        name: value
+        for name, value in graph[sampler]["inputs"].items()
+        if name in asked["required"] | asked.get("optional", {})
+    }
     behind = {sampler}
-    while more := {key for key, node in graph.items() if key not in behind and any(isinstance(value, list) and value[0] in behind for value in node["inputs"].values())}:
+    while more := {
+        key
+        for key, node in graph.items()
+        if key not in behind
+        and any(isinstance(value, list) and value[0] in behind for value in node["inputs"].values())
+    }:
         behind |= more
     graph = {key: node for key, node in graph.items() if key not in behind}
-    graph[sampler] = {"class_type": "RFProfile", "inputs": {**shared, "profile_name": PAGE, "draws": options.draws, "share": options.share}, "_meta": {"title": SAMPLER}}
+    graph[sampler] = {
+        "class_type": "RFProfile",
+        "inputs": {**shared, "profile_name": PAGE, "draws": options.draws, "share": options.share},
+        "_meta": {"title": SAMPLER},
+    }
     return graph
 
 

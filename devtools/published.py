@@ -1,4 +1,7 @@
-"""What a release holds: the files of this folder without what .gitignore and .comfyignore name. `python -m reliable_ads.devtools.published` lists them."""
+"""What a release holds: the files of this folder without what .gitignore and .comfyignore name.
+
+`python -m reliable_ads.devtools.published` lists them.
+"""
 
 import os
 import shutil
@@ -12,13 +15,22 @@ from .comfy import ROOT
 
 
 def published(root: Path = ROOT) -> Iterator[str]:
-    """The release's files, as paths below root with "/". Patterns are read as git and the registry's own tool read them."""
-    patterns = [line for name in (".gitignore", ".comfyignore") for line in (root / name).read_text(encoding="utf-8").splitlines()]
+    """The release's files, as paths below root with "/".
+
+    Patterns are read as git and the registry's own tool read them.
+    """
+    patterns = [
+        line
+        for name in (".gitignore", ".comfyignore")
+        for line in (root / name).read_text(encoding="utf-8").splitlines()
+    ]
     left_out = GitIgnoreSpec.from_lines(patterns)
     for folder, folders, files in os.walk(root):
         below = Path(folder).relative_to(root)
         folders[:] = sorted(name for name in folders if not left_out.match_file(f"{(below / name).as_posix()}/"))
-        yield from (path for path in ((below / name).as_posix() for name in sorted(files)) if not left_out.match_file(path))
+        yield from (
+            path for path in ((below / name).as_posix() for name in sorted(files)) if not left_out.match_file(path)
+        )
 
 
 def copy_published(target: Path, root: Path = ROOT) -> None:

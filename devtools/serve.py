@@ -16,8 +16,12 @@ def main(arguments: list[str]) -> int:
     folder = ROOT / "out"
     print("starting ComfyUI ...", file=sys.stderr, flush=True)
     try:
-        with ComfyServer(folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments), port=mine.port) as server:
-            print(f"ComfyUI with Reliable Ads: http://{server.address}  (Ctrl+C ends it; log: {server.log})", flush=True)
+        with ComfyServer(
+            folder / "comfyui", folder / "server.log", ("--preview-method", "auto", *arguments), port=mine.port
+        ) as server:
+            print(
+                f"ComfyUI with Reliable Ads: http://{server.address}  (Ctrl+C ends it; log: {server.log})", flush=True
+            )
             server.process.wait()
             print(f"ComfyUI ended by itself:\n{server.last_words()}", file=sys.stderr)
             return 1

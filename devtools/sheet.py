@@ -35,7 +35,9 @@ def fitted(picture: Image.Image) -> Image.Image:
     scale = CELL / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     square = Image.new("RGB", (CELL, CELL), (128, 128, 128))
-    square.paste(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    square.paste(
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2)
+    )
     return square
 
 

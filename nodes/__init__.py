@@ -24,5 +24,17 @@ register_routes()
 class ReliableAds(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
-            RFProduct, RFProductFolder, RFLoadReviewer, RFReview, RFCyclicSampler, RFCyclicSamplerAdvanced, RFRemedies, RFProfile, RFLabel, RFAdaptReviewer, RFPocketModels, RFControlNetLoader, RFTrainer
-        ]  # fmt: skip
+            RFProduct,
+            RFProductFolder,
+            RFLoadReviewer,
+            RFReview,
+            RFCyclicSampler,
+            RFCyclicSamplerAdvanced,
+            RFRemedies,
+            RFProfile,
+            RFLabel,
+            RFAdaptReviewer,
+            RFPocketModels,
+            RFControlNetLoader,
+            RFTrainer,
+        ]

@@ -1,4 +1,6 @@
-"""RFAdaptReviewer: goes on training a reviewer with the labels that RF Label collected, and keeps the result only if it is no worse on labels that it never saw."""
+"""RFAdaptReviewer: goes on training a reviewer with the labels that RF Label collected, and keeps the result only if it
+is no worse on labels that it never saw.
+"""
 
 import json
 from pathlib import Path
@@ -11,13 +13,15 @@ from comfy_api.latest import io, ui
 from server import PromptServer
 
 from .checked import checked
-from .edge import CATEGORY, Reviewer, stop_if_cancelled
 from .folders import PACK
 from .inputs import quoted
 from .label import NAME, dataset_folder
 from .review import LoadedReviewer
+from .types import CATEGORY, Reviewer, stop_if_cancelled
 
-DRAWN = PACK / "pocket" / "drawn_split"  # labelled pictures of the pocket family; in the repository, not in a release
+DRAWN = (
+    PACK / "pocket" / "training" / "drawn_split"
+)  # labelled pictures of the pocket family; in the repository, not in a release
 
 
 @checked(
@@ -32,53 +36,140 @@ class RFAdaptReviewer(io.ComfyNode):
             node_id="RFAdaptReviewer",
             display_name="RF Adapt Reviewer",
             category=CATEGORY,
-            description="Trains a reviewer on with your own labels and measures it before and after on labels that were held back. A worse one is neither kept nor given on.",
+            description=(
+                "Trains a reviewer on with your own labels and measures it before and after on labels that were held"
+                " back. A worse one is neither kept nor given on."
+            ),
             inputs=[
-                Reviewer.Input("reviewer", tooltip="What to start from, with its own maps. Start from the shipped one each time, not from an adapted one: that has seen some of your labels."),
-                io.String.Input("dataset", default="my_labels", tooltip="The dataset of RF Label: its name, or connect its output. At least 40 labels, 200 are recommended."),
-                io.String.Input("result_name", default="my_reviewer", tooltip="The new file's name in models/rfnet, without ending. An existing file is never overwritten."),
-                io.Int.Input("epochs", default=4, min=1, max=100, tooltip="How often training goes through the labels. 4 is a good start; the best epoch counts."),
-                io.Float.Input("learning_rate", default=2e-4, min=1e-6, max=1e-2, step=1e-5, round=1e-6, tooltip="How large the steps are. 0.0002 is a good start; less where the report says that it got worse."),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Of the order of pictures and of their changes. The parts of the dataset do not depend on it."),
+                Reviewer.Input(
+                    "reviewer",
+                    tooltip=(
+                        "What to start from, with its own maps. Start from the shipped one each time, not from an"
+                        " adapted one: that has seen some of your labels."
+                    ),
+                ),
+                io.String.Input(
+                    "dataset",
+                    default="my_labels",
+                    tooltip=(
+                        "The dataset of RF Label: its name, or connect its output. At least 40 labels, 200 are"
+                        " recommended."
+                    ),
+                ),
+                io.String.Input(
+                    "result_name",
+                    default="my_reviewer",
+                    tooltip=(
+                        "The new file's name in models/rfnet, without ending. An existing file is never overwritten."
+                    ),
+                ),
+                io.Int.Input(
+                    "epochs",
+                    default=4,
+                    min=1,
+                    max=100,
+                    tooltip="How often training goes through the labels. 4 is a good start; the best epoch counts.",
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=2e-4,
+                    min=1e-6,
+                    max=1e-2,
+                    step=1e-5,
+                    round=1e-6,
+                    tooltip=(
+                        "How large the steps are. 0.0002 is a good start; less where the report says that it got worse."
+                    ),
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    tooltip=(
+                        "Of the order of pictures and of their changes. The parts of the dataset do not depend on it."
+                    ),
+                ),
                 io.Boolean.Input(
-                    "mix_in", default=True, optional=True,
-                    tooltip="Mixes in the labelled pictures that lie in the repository (pocket/drawn_split), if they are there, so that it forgets less and sees labels that are missing in yours.",
+                    "mix_in",
+                    default=True,
+                    optional=True,
+                    tooltip=(
+                        "Mixes in the labelled pictures that lie in the repository (pocket/training/drawn_split), if"
+                        " they are there, so that it forgets less and sees labels that are missing in yours."
+                    ),
                 ),
             ],
             outputs=[
-                Reviewer.Output("adapted", display_name="reviewer", tooltip="The adapted reviewer, or the old one if that is better."),
-                io.Boolean.Output("kept", display_name="kept", tooltip="Whether the adapted one is no worse, and was written."),
-                io.String.Output("report", display_name="report", tooltip="Why, with all scores before and after and their 95 % intervals, as JSON."),
+                Reviewer.Output(
+                    "adapted",
+                    display_name="reviewer",
+                    tooltip="The adapted reviewer, or the old one if that is better.",
+                ),
+                io.Boolean.Output(
+                    "kept", display_name="kept", tooltip="Whether the adapted one is no worse, and was written."
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="Why, with all scores before and after and their 95 % intervals, as JSON.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def fingerprint_inputs(cls, dataset=None, **inputs):
-        """New labels are a reason to train again. Where another node gives the dataset's name, those of any dataset are."""
+        """New labels are a reason to train again.
+
+        Where another node gives the dataset's name, those of any dataset are.
+        """
         name = dataset if isinstance(dataset, str) and NAME.fullmatch(dataset) else "*"
         journals = (Path(folder_paths.get_output_directory()) / "labels").glob(f"{name}/journal.jsonl")
         return str(sorted((path.parent.name, path.stat().st_size) for path in journals))
 
     @classmethod
     def execute(cls, reviewer, dataset, result_name, epochs, learning_rate, seed, mix_in=True) -> io.NodeOutput:
-        from ..rfnet.adapt import adapt
         from ..rfnet.architectures import need
-        from ..rfnet.data import DataError
-        from ..rfnet.labelling import LabelFolder
+        from ..rfnet.data.labelling import LabelFolder
+        from ..rfnet.data.shards import DataError
+        from ..rfnet.training.adapt import adapt
 
         out = own_path(result_name)
         if not reviewer.own_maps:
-            raise DataError("this reviewer looks through a depth or saliency model of yours: adapt it with `rfnet maps` and `rfnet train` (docs/reviewer.md), or load it with its built-in maps.")
+            raise DataError(
+                "this reviewer looks through a depth or saliency model of yours: adapt it with `rfnet maps` and `rfnet"
+                " train` (docs/reviewer.md), or load it with its built-in maps."
+            )
         need("accelerate", "adapting a reviewer", error=DataError)
-        mixed = {name: str(DRAWN / folder) for name, folder in (("train", "train"), ("val", "held")) if mix_in and (DRAWN / folder).is_dir()}
+        mixed = {
+            name: str(DRAWN / folder)
+            for name, folder in (("train", "train"), ("val", "held"))
+            if mix_in and (DRAWN / folder).is_dir()
+        }
         comfy.model_management.unload_all_models()  # training needs the room
-        # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not training's to change.
+        # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not
+        # training's to change.
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
-            found = adapt(reviewer.path, LabelFolder(dataset_folder(dataset)), out, epochs, learning_rate, seed, mixed, Watch(cls.hidden.unique_id), comfy.model_management.cpu_mode())
+            found = adapt(
+                reviewer.path,
+                LabelFolder(dataset_folder(dataset)),
+                out,
+                epochs,
+                learning_rate,
+                seed,
+                mixed,
+                Watch(cls.hidden.unique_id),
+                comfy.model_management.cpu_mode(),
+            )
         report = json.dumps(found.report, ensure_ascii=False, indent=2)
-        return io.NodeOutput(LoadedReviewer(str(found.path)) if found.path else reviewer, found.path is not None, report, ui={**ui.PreviewText(found.report["reason"]).as_dict(), "report": [report]})
+        return io.NodeOutput(
+            LoadedReviewer(str(found.path)) if found.path else reviewer,
+            found.path is not None,
+            report,
+            ui={**ui.PreviewText(found.report["reason"]).as_dict(), "report": [report]},
+        )
 
 
 class Watch:
@@ -109,13 +200,20 @@ class Watch:
 
 def check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise ValueError(f'{quoted(name)} can\'t name a reviewer: use letters, digits, "-" and "_", without folders and ending.')
+        raise ValueError(
+            f'{quoted(name)} can\'t name a reviewer: use letters, digits, "-" and "_", without folders and ending.'
+        )
 
 
 def own_path(name: str) -> Path:
-    """Where a new reviewer is written: models/rfnet. Raises ValueError on a name that isn't plain, FileExistsError on one that is taken."""
+    """Where a new reviewer is written: models/rfnet.
+
+    Raises ValueError on a name that isn't plain, FileExistsError on one that is taken.
+    """
     check_name(name)
     file = f"{name}.safetensors"
     if folder_paths.get_full_path("rfnet", file):
-        raise FileExistsError(f"there is a reviewer {file} already: choose another result_name, or take this one with RF Load Reviewer.")
+        raise FileExistsError(
+            f"there is a reviewer {file} already: choose another result_name, or take this one with RF Load Reviewer."
+        )
     return Path(folder_paths.get_folder_paths("rfnet")[0]) / file

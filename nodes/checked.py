@@ -1,7 +1,7 @@
 """What each node class is wrapped in: inputs are checked while queueing and before it runs; errors are sentences.
 
-    @checked(checks={"dataset": dataset_folder}, advanced=("seconds",), aliases=("quality check",))
-    class RFLabel(io.ComfyNode): ...
+@checked(checks={"dataset": dataset_folder}, advanced=("seconds",), aliases=("quality check",))
+class RFLabel(io.ComfyNode): ...
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ PACK = __name__.rpartition(".nodes.")[0]
 class Sentence(ValueError):
     """What the user is told.
 
-    ComfyUI shows an error as "module.Class: text", where a custom node's module is a long path; not so a built-in class.
+    ComfyUI shows an error as "module.Class: text", where a custom node's module is a long path; not so a built-in
+    class.
     """
 
 
@@ -68,8 +69,8 @@ def check(cls, checks: dict, linked: dict, values: dict) -> None:
     """While queueing: linked is {input: the type of the output}, values are what is written.
 
     ComfyUI leaves its own checks, which differ between its versions, to a validate_inputs that takes all inputs and
-    input_types. The sentence is raised: one that is returned would be repeated for every input, and newer pages leave it
-    out of what they show first.
+    input_types. The sentence is raised: one that is returned would be repeated for every input, and newer pages leave
+    it out of what they show first.
     """
     for name, kind, about, required in inputs_of(cls):
         if name in linked:
@@ -107,7 +108,10 @@ def inputs_of(cls):
 
 
 def with_sentences(work: Callable):
-    """What `work` gives. What this pack raises becomes a Sentence; a cancel, a full memory and all else stay as they are."""
+    """What `work` gives.
+
+    What this pack raises becomes a Sentence; a cancel, a full memory and all else stay as they are.
+    """
     try:
         return work()
     except Exception as error:

@@ -1,14 +1,23 @@
-"""RFCyclicSampler and RFCyclicSamplerAdvanced: draw, review, draw again until a picture is fit to publish (recurrent generation, arXiv:2408.00418)."""
+"""RFCyclicSampler and RFCyclicSamplerAdvanced: draw, review, draw again until a picture is fit to publish (recurrent
+generation, arXiv:2408.00418).
+"""
 
 from comfy_api.latest import io
 
 from .checked import checked
-from .edge import CATEGORY
 from .loop import CHECKS, SELDOM, Screen, draw_until_accepted, loop_inputs, loop_outputs
 from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, sampling_inputs
+from .types import CATEGORY
 
-
-ALIASES = ("product ad", "quality check", "background", "inpaint product", "ksampler retry", "best of n", "draw until good")
+ALIASES = (
+    "product ad",
+    "quality check",
+    "background",
+    "inpaint product",
+    "ksampler retry",
+    "best of n",
+    "draw until good",
+)
 
 
 @checked(checks=CHECKS, advanced=("denoise", *SELDOM), aliases=ALIASES)
@@ -19,7 +28,10 @@ class RFCyclicSampler(io.ComfyNode):
             node_id="RFCyclicSampler",
             display_name="RF Cyclic Sampler",
             category=CATEGORY,
-            description="KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to publish.",
+            description=(
+                "KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to"
+                " publish."
+            ),
             inputs=[*sampling_inputs(), *loop_inputs()],
             outputs=loop_outputs(),
             hidden=[io.Hidden.unique_id],
@@ -27,10 +39,38 @@ class RFCyclicSampler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, attempts, **loop) -> io.NodeOutput:
+    def execute(
+        cls,
+        model,
+        positive,
+        negative,
+        latent_image,
+        vae,
+        reviewer,
+        product,
+        seed,
+        steps,
+        cfg,
+        sampler_name,
+        scheduler,
+        denoise,
+        attempts,
+        **loop,
+    ) -> io.NodeOutput:
         screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"), len(latent_image["samples"]))
         draw = KSamplerDraw(
-            latent_image, vae, product, screen.step, model=model, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler, positive=positive, negative=negative, denoise=denoise
+            latent_image,
+            vae,
+            product,
+            screen.step,
+            model=model,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            positive=positive,
+            negative=negative,
+            denoise=denoise,
         )
         return draw_until_accepted(draw, screen, reviewer, seed, attempts, **loop)
 
@@ -43,12 +83,24 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
             node_id="RFCyclicSamplerAdvanced",
             display_name="RF Cyclic Sampler (Advanced)",
             category=CATEGORY,
-            description="SamplerCustomAdvanced that has each picture reviewed and draws again, with noise of the next seed, until one is fit to publish. For any model and guider.",
+            description=(
+                "SamplerCustomAdvanced that has each picture reviewed and draws again, with noise of the next seed,"
+                " until one is fit to publish. For any model and guider."
+            ),
             inputs=[
-                io.Noise.Input("noise", tooltip="From RandomNoise; its seed is the first attempt's, the next ones take seed + 1, seed + 2, ..."),
-                io.Guider.Input("guider", tooltip="From CFGGuider, BasicGuider or another; holds the model and its conditioning."),
+                io.Noise.Input(
+                    "noise",
+                    tooltip=(
+                        "From RandomNoise; its seed is the first attempt's, the next ones take seed + 1, seed + 2, ..."
+                    ),
+                ),
+                io.Guider.Input(
+                    "guider", tooltip="From CFGGuider, BasicGuider or another; holds the model and its conditioning."
+                ),
                 io.Sampler.Input("sampler", tooltip="From KSamplerSelect or a sampler of its own."),
-                io.Sigmas.Input("sigmas", tooltip="From BasicScheduler or another scheduler: how the noise falls over the steps."),
+                io.Sigmas.Input(
+                    "sigmas", tooltip="From BasicScheduler or another scheduler: how the noise falls over the steps."
+                ),
                 *picture_inputs(),
                 *loop_inputs(),
             ],
@@ -58,9 +110,13 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, noise, guider, sampler, sigmas, latent_image, vae, reviewer, product, attempts, **loop) -> io.NodeOutput:
+    def execute(
+        cls, noise, guider, sampler, sigmas, latent_image, vae, reviewer, product, attempts, **loop
+    ) -> io.NodeOutput:
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
         screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"), len(latent_image["samples"]))
-        draw = GuidedDraw(latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas)
+        draw = GuidedDraw(
+            latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas
+        )
         return draw_until_accepted(draw, screen, reviewer, noise.seed, attempts, **loop)

@@ -11,7 +11,7 @@ import folder_paths
 from .inputs import few, quoted, shown
 
 BUILT_IN = "built-in"
-DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")             # below models/, where people keep them
+DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")  # below models/, where people keep them
 SALIENCY_FOLDERS = ("rembg", "u2net", "birefnet", "BiRefNet", "BEN", "rfnet")
 SALIENCY_FILES = re.compile(r"(u2netp?|silueta|birefnet.*)\.onnx", re.IGNORECASE)
 PACK = Path(__file__).resolve().parent.parent
@@ -28,7 +28,9 @@ def register_folders() -> None:
 
 
 def offer_examples() -> None:
-    """Puts the example products into ComfyUI's input folder, unless they are there: Load Image looks nowhere else, and a shipped workflow must run as it is opened."""
+    """Puts the example products into ComfyUI's input folder, unless they are there: Load Image looks nowhere else, and
+    a shipped workflow must run as it is opened.
+    """
     for name in EXAMPLES:
         example, offered = PACK / "pocket" / name, Path(folder_paths.get_input_directory()) / name
         try:
@@ -36,7 +38,12 @@ def offer_examples() -> None:
                 offered.parent.mkdir(parents=True, exist_ok=True)
                 (shutil.copytree if example.is_dir() else shutil.copyfile)(example, offered)
         except OSError as error:
-            logging.info("Reliable Ads: %s could not be put into the input folder (%s); the workflows that show it need another picture.", name, error)
+            logging.info(
+                "Reliable Ads: %s could not be put into the input folder (%s); the workflows that show it need another"
+                " picture.",
+                name,
+                error,
+            )
 
 
 def path_of(folder: str, name: str) -> str:
@@ -45,13 +52,16 @@ def path_of(folder: str, name: str) -> str:
     if path is None:
         there = few(folder_paths.get_filename_list(folder))
         raise FileNotFoundError(
-            f"there is no file {shown(str(name), 80)} in models/{folder}, nor among the files that ship with the pack: put it there, or choose another (found: {there})"
+            f"there is no file {shown(str(name), 80)} in models/{folder}, nor among the files that ship with the pack:"
+            f" put it there, or choose another (found: {there})"
         )
     return path
 
 
 def state_of(folder: str, name: str) -> str:
-    """Changes when the file changes, so that a retrained model of the same name is loaded again; where a link gives the name, when any file does."""
+    """Changes when the file changes, so that a retrained model of the same name is loaded again; where a link gives the
+    name, when any file does.
+    """
     if not isinstance(name, str):
         return " ".join(state_of(folder, each) for each in folder_paths.get_filename_list(folder))
     path = folder_paths.get_full_path(folder, name)
@@ -66,16 +76,28 @@ def depth_models() -> list:
 
 def saliency_models() -> list:
     """U2-Net and BiRefNet .onnx files with the names that rembg gives them, relative to the models folder."""
-    return sorted(_relative(path) for name in SALIENCY_FOLDERS for pattern in ("*.onnx", "*/*.onnx") for path in _below(name, pattern) if SALIENCY_FILES.fullmatch(path.name))
+    return sorted(
+        _relative(path)
+        for name in SALIENCY_FOLDERS
+        for pattern in ("*.onnx", "*/*.onnx")
+        for path in _below(name, pattern)
+        if SALIENCY_FILES.fullmatch(path.name)
+    )
 
 
 def model_path(name: str, known: list):
-    """The path of a model that one of the lists above names; None for the built-in one. Raises FileNotFoundError naming file and remedy."""
+    """The path of a model that one of the lists above names; None for the built-in one.
+
+    Raises FileNotFoundError naming file and remedy.
+    """
     if name == BUILT_IN:
         return None
     if name not in known:  # the list is what keeps a name inside the models folder
         found = few(known) if known else "none"
-        raise FileNotFoundError(f"there is no model {quoted(name, 80)} below the models folder: put it there, or choose another (found: {found})")
+        raise FileNotFoundError(
+            f"there is no model {quoted(name, 80)} below the models folder: put it there, or choose another (found:"
+            f" {found})"
+        )
     return Path(folder_paths.models_dir) / name
 
 

@@ -1,4 +1,6 @@
-"""RFLabel: pictures go into a dataset on disk, and the buttons below the node (web/js/label.js) give each of them its label, now or later."""
+"""RFLabel: pictures go into a dataset on disk, and the buttons below the node (web/js/label.js) give each of them its
+label, now or later.
+"""
 
 import json
 import re
@@ -7,10 +9,10 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ..rfnet.labelling import JOURNAL, TABLE
+from ..rfnet.data.labelling import JOURNAL, TABLE
 from .checked import checked
-from .edge import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 from .inputs import quoted
+from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 
 NAME = re.compile(r"[\w-]{1,64}")
 
@@ -27,26 +29,71 @@ class RFLabel(io.ComfyNode):
             node_id="RFLabel",
             display_name="RF Label",
             category=CATEGORY,
-            description="Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what RF Adapt Reviewer and `rfnet train` learn from.",
+            description=(
+                "Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what"
+                " RF Adapt Reviewer and `rfnet train` learn from."
+            ),
             inputs=[
-                io.Image.Input("images", tooltip="Pictures painted around the product, of the canvas's size. Each is kept once, however often the graph runs."),
+                io.Image.Input(
+                    "images",
+                    tooltip=(
+                        "Pictures painted around the product, of the canvas's size. Each is kept once, however often"
+                        " the graph runs."
+                    ),
+                ),
                 Product.Input("product", tooltip="From the RF Product node that these pictures were made with."),
-                io.String.Input("dataset", default="my_labels", tooltip="Folder below output/labels that keeps them. Letters, digits, - and _. Products may share a dataset."),
-                io.Boolean.Input("blind", default=True, tooltip="Hides what the reviewer said, so that it doesn't sway you. Leave it on for labels that a reviewer is measured or trained with."),
-                io.String.Input("prompt", default="", optional=True, tooltip="The scene's prompt, shown beside the picture and kept with it."),
-                io.String.Input("report", force_input=True, optional=True, tooltip="From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Draws that were given up early are then left out."),
+                io.String.Input(
+                    "dataset",
+                    default="my_labels",
+                    tooltip=(
+                        "Folder below output/labels that keeps them. Letters, digits, - and _. Products may share a"
+                        " dataset."
+                    ),
+                ),
+                io.Boolean.Input(
+                    "blind",
+                    default=True,
+                    tooltip=(
+                        "Hides what the reviewer said, so that it doesn't sway you. Leave it on for labels that a"
+                        " reviewer is measured or trained with."
+                    ),
+                ),
+                io.String.Input(
+                    "prompt",
+                    default="",
+                    optional=True,
+                    tooltip="The scene's prompt, shown beside the picture and kept with it.",
+                ),
+                io.String.Input(
+                    "report",
+                    force_input=True,
+                    optional=True,
+                    tooltip=(
+                        "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Draws that"
+                        " were given up early are then left out."
+                    ),
+                ),
             ],
             outputs=[
-                io.String.Output("dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."),
-                io.String.Output("summary", display_name="summary", tooltip="What was added, how many are labelled, how many are missing, and where the table for `rfnet train` lies."),
+                io.String.Output(
+                    "dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."
+                ),
+                io.String.Output(
+                    "summary",
+                    display_name="summary",
+                    tooltip=(
+                        "What was added, how many are labelled, how many are missing, and where the table for `rfnet"
+                        " train` lies."
+                    ),
+                ),
             ],
             is_output_node=True,
         )
 
     @classmethod
     def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
-        from ..rfnet.labelling import LabelFolder
-        from ..rfnet.remedies import replaced
+        from ..cyclic.remedies import replaced
+        from ..rfnet.data.labelling import LabelFolder
         from ..rfnet.reviewer import check
 
         labels, pictures = LabelFolder(dataset_folder(dataset)), channels_first(images)
@@ -58,8 +105,17 @@ class RFLabel(io.ComfyNode):
             if left_out(row):
                 continue
             verdict = {"label": row["label"], "probability": row["probabilities"][row["label"]]} if row else None
-            placed = replaced(product, {change["remedy"]: change["after"] for change in row.get("remedies", ())})  # where RF Remedies had moved it
-            is_new = labels.add(to_picture(picture), cut_out(placed), product.product.fingerprint, product.product.caption, prompt, verdict)
+            placed = replaced(
+                product, {change["remedy"]: change["after"] for change in row.get("remedies", ())}
+            )  # where RF Remedies had moved it
+            is_new = labels.add(
+                to_picture(picture),
+                cut_out(placed),
+                product.product.fingerprint,
+                product.product.caption,
+                prompt,
+                verdict,
+            )
             added, there = added + is_new, there + (not is_new)
         contents = labels.read()
         if contents.labels:
@@ -70,13 +126,18 @@ class RFLabel(io.ComfyNode):
 
 
 def dataset_folder(name: str) -> Path:
-    """The dataset's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere, and on links that do."""
+    """The dataset's folder below ComfyUI's output folder.
+
+    Raises ValueError on a name that could lead elsewhere, and on links that do.
+    """
     if not NAME.fullmatch(name):
         raise ValueError(f'{quoted(name)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
     folder = Path(folder_paths.get_output_directory()) / "labels" / name
     for path in (folder, *(folder / part for part in (JOURNAL, TABLE, "pictures", "products"))):
         if path.is_symlink():
-            raise ValueError(f'"{path}" is a symbolic link, which RF Label does not follow: put the folder or file itself there.')
+            raise ValueError(
+                f'"{path}" is a symbolic link, which RF Label does not follow: put the folder or file itself there.'
+            )
     return folder
 
 
@@ -90,8 +151,10 @@ def cut_out(canvas):
 
 
 def rows_in(report: str, count: int) -> tuple[list, list]:
-    """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF Review or of a cyclic sampler."""
-    from ..rfnet.remedies import Policy
+    """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF
+    Review or of a cyclic sampler.
+    """
+    from ..cyclic.remedies import Policy
 
     if not report.strip():
         return [{}] * count, []
@@ -115,9 +178,14 @@ def left_out(row: dict) -> bool:
 
 
 def rows_of(report, count: int):
-    """The report's rows of these pictures: RF Review's, or the sampler's of all attempts or of what it gave back; None where the numbers don't fit."""
+    """The report's rows of these pictures: RF Review's, or the sampler's of all attempts or of what it gave back; None
+    where the numbers don't fit.
+    """
     if isinstance(report, list):
         return report if len(report) == count else None
     attempts = report["attempts"]
-    given_back = (report.get("results") or report["usable"] or [number for number in [report["returned"]] if number])[:count]
-    return next((rows for rows in (attempts, [attempts[number - 1] for number in given_back]) if len(rows) == count), None)
+    returned = [number for number in [report["returned"]] if number]
+    given_back = (report.get("results") or report["usable"] or returned)[:count]
+    return next(
+        (rows for rows in (attempts, [attempts[number - 1] for number in given_back]) if len(rows) == count), None
+    )

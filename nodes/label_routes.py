@@ -1,7 +1,8 @@
 """What the buttons of RF Label ask the server: which picture is next, its pixels, and to keep a label or take one back.
 
-Anyone can send anything to a port, and any page in the user's browser can try to. So requests from other sites (origins.py), names and keys of
-another form, and bodies that are no small JSON or come slowly are refused with a sentence, in the answer and in the log, before anything is touched.
+Anyone can send anything to a port, and any page in the user's browser can try to. So requests from other sites
+(origins.py), names and keys of another form, and bodies that are no small JSON or come slowly are refused with a
+sentence, in the answer and in the log, before anything is touched.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 from server import PromptServer
 
-from ..rfnet.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
+from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
 from ..rfnet.labels import LABELS
 from . import origins
 from .label import dataset_folder
@@ -24,7 +25,11 @@ ROOT = "/reliable_ads/labels/{dataset}"
 LARGEST_BODY = 4096  # bytes
 LARGEST_PICTURE = 2**27  # bytes
 PATIENCE = 10  # seconds for a body to come
-GUARDED = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox", "Cross-Origin-Resource-Policy": "same-origin"}
+GUARDED = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 class Refused(Exception):
@@ -54,7 +59,10 @@ def register_routes() -> None:
 
 @web.middleware
 async def strangers_first(request: web.Request, handler) -> web.StreamResponse:
-    """Before ComfyUI's own check, which answers an Origin that is no address with "500 Internal Server Error". Only for the routes of this file."""
+    """Before ComfyUI's own check, which answers an Origin that is no address with "500 Internal Server Error".
+
+    Only for the routes of this file.
+    """
     ours = request.path.startswith(("/reliable_ads/", "/api/reliable_ads/"))
     return await (refusing(handler) if ours else handler)(request)
 
@@ -69,17 +77,30 @@ def refusing(handler):
                 raise Refused(403, reason)
             return await handler(request)
         except Refused as refusal:
-            logging.warning("Reliable Ads: %s %r refused (%d): %s", request.method, request.path, refusal.status, refusal)
+            logging.warning(
+                "Reliable Ads: %s %r refused (%d): %s", request.method, request.path, refusal.status, refusal
+            )
             return web.json_response({"error": str(refusal)}, status=refusal.status, headers=GUARDED)
         except OSError as error:
             logging.error("Reliable Ads: the labels can't be read or written: %s", error)
-            return web.json_response({"error": f"The disk refuses ({error.strerror or error}): free some space, then press again. Earlier labels are safe."}, status=507, headers=GUARDED)
+            return web.json_response(
+                {
+                    "error": (
+                        f"The disk refuses ({error.strerror or error}): free some space, then press again. Earlier"
+                        " labels are safe."
+                    )
+                },
+                status=507,
+                headers=GUARDED,
+            )
 
     return answer
 
 
 async def state(request: web.Request) -> web.Response:
-    """?after=KEY: the next picture comes after this one; ?at=KEY: is this one, if it still waits; ?verdict=1: with what the reviewer said."""
+    """?after=KEY: the next picture comes after this one; ?at=KEY: is this one, if it still waits; ?verdict=1: with what
+    the reviewer said.
+    """
     place = {name: request.query.get(name, "") for name in ("after", "at")}
     if any(key and not KEY.fullmatch(key) for key in place.values()):
         raise Refused(400, "after and at must be keys of pictures, 16 hex digits.")
@@ -92,7 +113,9 @@ async def picture(request: web.Request) -> web.StreamResponse:
     content = await asyncio.to_thread(content_of, folder_of(request), key, kind)
     if content is None:
         raise Refused(404, f"there is no picture {key[:40]!r} in this dataset.")
-    return web.Response(body=content, content_type="image/png", headers={**GUARDED, "Cache-Control": "private, max-age=86400"})
+    return web.Response(
+        body=content, content_type="image/png", headers={**GUARDED, "Cache-Control": "private, max-age=86400"}
+    )
 
 
 def content_of(folder: LabelFolder, key: str, kind: str) -> bytes | None:
@@ -100,7 +123,12 @@ def content_of(folder: LabelFolder, key: str, kind: str) -> bytes | None:
     path: Path | None = folder.picture(key, kind)
     if path is None or path.is_symlink():
         return None
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+    with open(
+        os.open(
+            path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        ),
+        "rb",
+    ) as file:
         about = os.fstat(file.fileno())
         return file.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST_PICTURE else None
 
@@ -178,5 +206,13 @@ def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
     shown = None if item is None else {name: getattr(item, name) for name in ("key", "product", "caption", "prompt")}
     if shown and request.query.get("verdict") == "1":
         shown["verdict"] = item.verdict
-    about = {"labelled": len(contents.labels), "waiting": len(contents.waiting), "counts": contents.counts, "last": contents.last, "enough": ENOUGH, "each": EACH, "item": shown}
+    about = {
+        "labelled": len(contents.labels),
+        "waiting": len(contents.waiting),
+        "counts": contents.counts,
+        "last": contents.last,
+        "enough": ENOUGH,
+        "each": EACH,
+        "item": shown,
+    }
     return web.json_response(about, headers={**GUARDED, "Cache-Control": "no-store"})

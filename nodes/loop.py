@@ -1,4 +1,6 @@
-"""The loop around any Draw: its inputs and outputs, which both cyclic samplers show, and what the user sees while it runs."""
+"""The loop around any Draw: its inputs and outputs, which both cyclic samplers show, and what the user sees while it
+runs.
+"""
 
 import json
 import logging
@@ -11,63 +13,157 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 from server import PromptServer
 
-from . import gates, product_folder
-from .edge import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
+from . import early_rejection as gates
+from . import product_folder
 from .remedies import Answered
 from .sampling import Draw, picked, reviewing
 from .strip import Strip
+from .types import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 
-
-SELDOM = ("on_exhausted", "threshold", "accept", "early_rejection", "usable", "seconds", "step_budget", "parallel")  # changed by few
+SELDOM = (
+    "on_exhausted",
+    "threshold",
+    "accept",
+    "early_rejection",
+    "usable",
+    "seconds",
+    "step_budget",
+    "parallel",
+)  # changed by few
 CHECKS = {"early_rejection": gates.named}
 
 
 def loop_inputs() -> list:
     return [
-        io.Int.Input("attempts", default=5, min=1, max=1000, tooltip="Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."),
+        io.Int.Input(
+            "attempts",
+            default=5,
+            min=1,
+            max=1000,
+            tooltip=(
+                "Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."
+            ),
+        ),
         io.Combo.Input(
             "on_exhausted",
             options=["best", "last", "stop", "error"],
             default="best",
-            tooltip="When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out the nodes behind image, latent and seed, error ends the run with a message.",
+            tooltip=(
+                "When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out"
+                " the nodes behind image, latent and seed, error ends the run with a message."
+            ),
         ),
         io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
         accept_input(),
         io.Combo.Input(
-            "early_rejection", options=[gates.AUTO, gates.OFF, *gates.profiles()], default=gates.AUTO, optional=True,
-            tooltip="Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has measured this model and reviewer; off: every draw goes to its end.",
+            "early_rejection",
+            options=[gates.AUTO, gates.OFF, *gates.profiles()],
+            default=gates.AUTO,
+            optional=True,
+            tooltip=(
+                "Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has"
+                " measured this model and reviewer; off: every draw goes to its end."
+            ),
         ),
-        io.Int.Input("usable", default=1, min=1, max=1000, optional=True, tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it."),
-        io.Float.Input("seconds", default=0.0, min=0.0, max=86400.0, step=1.0, optional=True, tooltip="No new attempt begins after so many seconds. 0: no limit."),
-        io.Int.Input("step_budget", default=0, min=0, max=1000000, optional=True, tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit."),
         io.Int.Input(
-            "parallel", default=1, min=1, max=64, optional=True,
-            tooltip="Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where memory runs out it goes on one at a time. Samplers that add noise of their own (ancestral, SDE, ddim around a mask) draw other pictures then.",
+            "usable",
+            default=1,
+            min=1,
+            max=1000,
+            optional=True,
+            tooltip="How many accepted pictures to draw. They come out as one batch; attempts still ends it.",
         ),
-        Remedies.Input("remedies", optional=True, tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again."),
-        Entry.Input("entry", optional=True, tooltip="From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next product, too; the album shows what was drawn."),
-    ]  # fmt: skip
+        io.Float.Input(
+            "seconds",
+            default=0.0,
+            min=0.0,
+            max=86400.0,
+            step=1.0,
+            optional=True,
+            tooltip="No new attempt begins after so many seconds. 0: no limit.",
+        ),
+        io.Int.Input(
+            "step_budget",
+            default=0,
+            min=0,
+            max=1000000,
+            optional=True,
+            tooltip="No new attempt begins once so many sampling steps are spent over all attempts. 0: no limit.",
+        ),
+        io.Int.Input(
+            "parallel",
+            default=1,
+            min=1,
+            max=64,
+            optional=True,
+            tooltip=(
+                "Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where"
+                " memory runs out it goes on one at a time. Samplers that add noise of their own (ancestral, SDE, ddim"
+                " around a mask) draw other pictures then."
+            ),
+        ),
+        Remedies.Input(
+            "remedies",
+            optional=True,
+            tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again.",
+        ),
+        Entry.Input(
+            "entry",
+            optional=True,
+            tooltip=(
+                "From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next"
+                " product, too; the album shows what was drawn."
+            ),
+        ),
+    ]
 
 
 def loop_outputs() -> list:
     return [
-        io.Image.Output("images", display_name="image", tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says."),
-        io.Latent.Output("latent", display_name="latent", tooltip="Their latents, equal to the stock sampler's for the same seeds."),
+        io.Image.Output(
+            "images",
+            display_name="image",
+            tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says.",
+        ),
+        io.Latent.Output(
+            "latent", display_name="latent", tooltip="Their latents, equal to the stock sampler's for the same seeds."
+        ),
         io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether as many were accepted as usable says."),
         io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
         io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that is given back."),
-        io.String.Output("report", display_name="report", tooltip="Every attempt with seed, label, probabilities, steps and seconds, as JSON."),
-        io.Image.Output("all_attempts", display_name="all attempts", tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming."),
+        io.String.Output(
+            "report",
+            display_name="report",
+            tooltip="Every attempt with seed, label, probabilities, steps and seconds, as JSON.",
+        ),
+        io.Image.Output(
+            "all_attempts",
+            display_name="all attempts",
+            tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming.",
+        ),
     ]
 
 
 def draw_until_accepted(
-    draw: Draw, screen: "Screen", reviewer, seed, attempts, on_exhausted, threshold, accept="threshold", early_rejection=gates.AUTO, usable=1, seconds=0.0, step_budget=0, parallel=1,
-    remedies=None, entry=None,
+    draw: Draw,
+    screen: "Screen",
+    reviewer,
+    seed,
+    attempts,
+    on_exhausted,
+    threshold,
+    accept="threshold",
+    early_rejection=gates.AUTO,
+    usable=1,
+    seconds=0.0,
+    step_budget=0,
+    parallel=1,
+    remedies=None,
+    entry=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
-    from ..rfnet.recurrent import RecurrentRun
-    from ..rfnet.remedies import Policy
+    from ..cyclic.loop import RecurrentRun
+    from ..cyclic.remedies import Policy
 
     draw.check()
     threshold = reviewer.threshold_for(accept, threshold)
@@ -75,7 +171,10 @@ def draw_until_accepted(
     early = gates.choose(early_rejection, draw.patcher, reviewer, settings)
     pictures = replace(draw, preview=early.preview).pictures
     policies = [remedies.policy(picture) if remedies else (Policy(()), {}) for picture in pictures]
-    painters = [Painter(Answered(picture, policy, remedies), reviewer, threshold) for picture, (policy, _) in zip(pictures, policies)]
+    painters = [
+        Painter(Answered(picture, policy, remedies), reviewer, threshold)
+        for picture, (policy, _) in zip(pictures, policies)
+    ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
     asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "gates": early.gates, **limits}
     ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=entry is not None)))
@@ -91,8 +190,12 @@ def draw_until_accepted(
             "left_out": {name: why for _, left_out in policies for name, why in left_out.items()},
         },
     }
-    if "certificate" in report and any(change["remedy"] == "tuned" for attempt in ran.results for change in attempt.remedies):
-        screen.notes.append("the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted")
+    if "certificate" in report and any(
+        change["remedy"] == "tuned" for attempt in ran.results for change in attempt.remedies
+    ):
+        screen.notes.append(
+            "the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted"
+        )
     if screen.notes:
         report["notes"] = screen.notes
     if entry is not None:
@@ -101,15 +204,25 @@ def draw_until_accepted(
 
 
 def each_picture(painters: list, screen: "Screen", asked: dict, goes_on: bool):
-    """The RecurrentRun of each picture of a batch, one after the other. asked: recurrent's arguments; goes_on: of a list, which no picture ends
-    that has no result. Raises NoneAccepted, which names the picture."""
-    from ..rfnet.recurrent import NoneAccepted, run
+    """The RecurrentRun of each picture of a batch, one after the other.
+
+    asked: recurrent's arguments; goes_on: in a list of products, which a picture without a result must not end.
+    Raises NoneAccepted, which names the picture.
+    """
+    from ..cyclic.loop import NoneAccepted, run
 
     for number, painter in enumerate(painters, 1):
         if number > 1:
             screen.begin(number)
         try:
-            yield run(painter.one, painter.review, **asked, on_event=screen.show, together=painter.several, remedies=painter.answered.policy)
+            yield run(
+                painter.one,
+                painter.review,
+                **asked,
+                on_event=screen.show,
+                together=painter.several,
+                remedies=painter.answered.policy,
+            )
         except NoneAccepted as failure:
             if not goes_on:
                 raise NoneAccepted(screen.picture_text + str(failure), failure.run) from failure
@@ -127,7 +240,7 @@ class Painter:
         return self.answered.now()(seed, look)
 
     def several(self, index: int, seeds: list, looks):
-        from ..rfnet.recurrent import TooMany
+        from ..cyclic.loop import TooMany
 
         stop_if_cancelled()
         try:
@@ -142,23 +255,31 @@ class Painter:
 
 def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput:
     """A RecurrentRun as the node gives it back."""
-    pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts]))  # a NaN picture is shown black
+    pictures = channels_last(
+        torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts])
+    )  # a NaN picture is shown black
     shown = {**shown_pictures(pictures), "report": [report], **strip.ui(ran.results)}
     if not ran.results:
         nothing = ExecutionBlocker(None)
         return io.NodeOutput(nothing, nothing, False, len(ran.attempts), nothing, report, pictures, ui=shown)
     image = channels_last(torch.stack([result.image for result in ran.results]))
-    latent = {**picked(latent_image, [result.picture - 1 for result in ran.results]), "samples": torch.cat([result.payload for result in ran.results])}
+    latent = picked(latent_image, [result.picture - 1 for result in ran.results])
+    latent["samples"] = torch.cat([result.payload for result in ran.results])
     return io.NodeOutput(image, latent, ran.accepted, len(ran.attempts), ran.returned.seed, report, pictures, ui=shown)
 
 
 class Screen:
-    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words, the strip of all verdicts."""
+    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words, the
+    strip of all verdicts.
+    """
 
     def __init__(self, node_id: str, attempts: int, entry=None, pictures: int = 1):
-        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list. pictures: of the batch, which have so many
-        attempts each."""
-        self.before, self.products, self.head = (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
+        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list. pictures: of the
+        batch, which have so many attempts each.
+        """
+        self.before, self.products, self.head = (
+            (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
+        )
         self.node_id, self.attempts, self.pictures, self.steps, self.notes = node_id, attempts, pictures, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
         self.strip = Strip(node_id, attempts, entry.title if entry else "", pictures)
@@ -185,7 +306,7 @@ class Screen:
 
     def show(self, event) -> None:
         """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
-        from ..rfnet.recurrent import OneAtATime, Reviewed
+        from ..cyclic.loop import OneAtATime, Reviewed
 
         if isinstance(event, OneAtATime):
             self.notes += [event.reason] if event.reason not in self.notes else []
@@ -199,7 +320,8 @@ class Screen:
 
     def say(self, text: str) -> None:
         picture = f"picture {self.picture}/{self.pictures} · " if self.pictures > 1 else ""
-        PromptServer.instance.send_progress_text(self.head + picture + text, self.node_id, PromptServer.instance.client_id)
+        server = PromptServer.instance
+        server.send_progress_text(self.head + picture + text, self.node_id, server.client_id)
 
 
 def shown_pictures(pictures: torch.Tensor) -> dict:
@@ -207,5 +329,7 @@ def shown_pictures(pictures: torch.Tensor) -> dict:
     try:
         return ui.PreviewImage(pictures).as_dict()
     except OSError as error:
-        logging.warning("RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error)
+        logging.warning(
+            "RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error
+        )
         return {"images": [], "animated": (False,)}  # ComfyUI joins the runs of a list by the keys of the first

@@ -23,8 +23,8 @@ def why_not(headers, scheme: str) -> str | None:
     host = address_of(f"{scheme}://{hosts[0]}") if len(hosts) == 1 else None
     if host is None or not is_ours(host[1]):
         return (
-            "it asks for a name that may be anybody's: open ComfyUI by its IP address or as localhost, or start it with "
-            "--enable-cors-header and the page's address, such as https://ads.example.com."
+            "it asks for a name that may be anybody's: open ComfyUI by its IP address or as localhost, or start it with"
+            " --enable-cors-header and the page's address, such as https://ads.example.com."
         )
     if len(origins) > 1 or any(site not in SAME_SITE for site in sites):
         return "it comes from another site than ComfyUI's own page."

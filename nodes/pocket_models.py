@@ -1,8 +1,9 @@
 """RFPocketModels: the pocket family as ordinary ComfyUI models.
 
-The files are in the layout of Stable Diffusion 1.x, only smaller, and ComfyUI recognises SD 1.x by its size. So the shape is
-detected by ComfyUI from the weights, as for any checkpoint, and handed to the same classes that SD 1.5 runs on; nothing of
-ComfyUI is patched. What the weights don't show (heads, VAE and text encoder shapes) stands in the file's metadata.
+The files are in the layout of Stable Diffusion 1.x, only smaller, and ComfyUI recognises SD 1.x by its size. So the
+shape is detected by ComfyUI from the weights, as for any checkpoint, and handed to the same classes that SD 1.5 runs
+on; nothing of ComfyUI is patched. What the weights don't show (heads, VAE and text encoder shapes) stands in the file's
+metadata.
 """
 
 from functools import lru_cache
@@ -24,12 +25,13 @@ import torch
 from comfy_api.latest import io
 
 from .checked import checked
-from .edge import CATEGORY
 from .folders import path_of, state_of
+from .types import CATEGORY
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CHECKPOINT_KEY, CONTROLNET_KEY = UNET + "input_blocks.0.0.weight", "zero_convs.0.0.weight"
-# Never in SD 1.x files, so never missing: the text projection is not used there, the logit scale belongs to CLIP's training.
+# Never in SD 1.x files, so never missing: the text projection is not used there, the logit scale belongs to CLIP's
+# training.
 ABSENT_BY_DESIGN = {"clip_l.logit_scale", "clip_l.transformer.text_projection.weight"}
 
 
@@ -44,16 +46,42 @@ class RFPocketModels(io.ComfyNode):
             node_id="RFPocketModels",
             display_name="RF Pocket Models",
             category=CATEGORY,
-            description="Loads the small model family that ships with the pack: 128 by 128 pixels, seconds on a laptop, to try the whole method before a big model.",
+            description=(
+                "Loads the small model family that ships with the pack: 128 by 128 pixels, seconds on a laptop, to try"
+                " the whole method before a big model."
+            ),
             inputs=[
-                io.Combo.Input("checkpoint", options=pocket_files(CHECKPOINT_KEY), tooltip="A pocket checkpoint: the one that ships with the pack, or one of yours from models/pocket."),
-                io.Combo.Input("controlnet", options=pocket_files(CONTROLNET_KEY), tooltip="A pocket canny ControlNet: the one that ships with the pack, or one of yours from models/pocket."),
+                io.Combo.Input(
+                    "checkpoint",
+                    options=pocket_files(CHECKPOINT_KEY),
+                    tooltip=(
+                        "A pocket checkpoint: the one that ships with the pack, or one of yours from models/pocket."
+                    ),
+                ),
+                io.Combo.Input(
+                    "controlnet",
+                    options=pocket_files(CONTROLNET_KEY),
+                    tooltip=(
+                        "A pocket canny ControlNet: the one that ships with the pack, or one of yours from"
+                        " models/pocket."
+                    ),
+                ),
             ],
             outputs=[
-                io.Model.Output("model", display_name="MODEL", tooltip="For the cyclic sampler, stock KSampler or a LoRA loader."),
-                io.Clip.Output("clip", display_name="CLIP", tooltip="For CLIP Text Encode. It knows surfaces, rooms, light and styles."),
+                io.Model.Output(
+                    "model", display_name="MODEL", tooltip="For the cyclic sampler, stock KSampler or a LoRA loader."
+                ),
+                io.Clip.Output(
+                    "clip",
+                    display_name="CLIP",
+                    tooltip="For CLIP Text Encode. It knows surfaces, rooms, light and styles.",
+                ),
                 io.Vae.Output("vae", display_name="VAE", tooltip="For VAE Encode, VAE Decode and the cyclic sampler."),
-                io.ControlNet.Output("control_net", display_name="CONTROL_NET", tooltip="For Apply ControlNet, with RF Product's canny hint."),
+                io.ControlNet.Output(
+                    "control_net",
+                    display_name="CONTROL_NET",
+                    tooltip="For Apply ControlNet, with RF Product's canny hint.",
+                ),
             ],
         )
 
@@ -68,7 +96,11 @@ class RFPocketModels(io.ComfyNode):
 
 def pocket_files(key: str) -> list[str]:
     """The files of models/pocket that hold this key: told apart by what is in them, never by their names."""
-    return [name for name in folder_paths.get_filename_list("pocket") if holds(key, folder_paths.get_full_path("pocket", name), state_of("pocket", name))]
+    return [
+        name
+        for name in folder_paths.get_filename_list("pocket")
+        if holds(key, folder_paths.get_full_path("pocket", name), state_of("pocket", name))
+    ]
 
 
 @lru_cache(maxsize=256)
@@ -116,27 +148,46 @@ def text_encoder_classes(config: dict) -> tuple[type, type]:
 
 
 def load_family(checkpoint: str, controlnet: str):
-    """Two pocket files → (MODEL, CLIP, VAE, CONTROL_NET). Raises PocketFileError, a sentence with file, fault and remedy."""
+    """Two pocket files → (MODEL, CLIP, VAE, CONTROL_NET).
+
+    Raises PocketFileError, a sentence with file, fault and remedy.
+    """
     from ..pocket.ldm import PocketFileError, check_pair, read_file
 
     weights, config = read_file(checkpoint)
     hints, hint_config = read_file(controlnet)
-    for path, key, found, kind in ((checkpoint, CHECKPOINT_KEY, weights, "checkpoint"), (controlnet, CONTROLNET_KEY, hints, "ControlNet")):
+    for path, key, found, kind in (
+        (checkpoint, CHECKPOINT_KEY, weights, "checkpoint"),
+        (controlnet, CONTROLNET_KEY, hints, "ControlNet"),
+    ):
         if key not in found:
-            raise PocketFileError(f"{path} is not a pocket {kind}; choose a file that RF Pocket Models lists as {kind.lower()}")
+            raise PocketFileError(
+                f"{path} is not a pocket {kind}; choose a file that RF Pocket Models lists as {kind.lower()}"
+            )
     check_pair(checkpoint, config, controlnet, hint_config)
 
     family = PocketSD(comfy.model_detection.detect_unet_config(weights, UNET), config["clip"])
-    return load_unet(family, weights), load_text_encoder(family, weights, checkpoint), load_vae(weights), load_controlnet(hints, controlnet)
+    return (
+        load_unet(family, weights),
+        load_text_encoder(family, weights, checkpoint),
+        load_vae(weights),
+        load_controlnet(hints, controlnet),
+    )
 
 
 def load_unet(family: PocketSD, weights: dict) -> comfy.model_patcher.ModelPatcher:
     device = comfy.model_management.get_torch_device()
-    dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights, UNET), supported_dtypes=family.supported_inference_dtypes)
-    family.set_inference_dtype(dtype, comfy.model_management.unet_manual_cast(dtype, device, family.supported_inference_dtypes))
+    dtype = comfy.model_management.unet_dtype(
+        model_params=comfy.utils.calculate_parameters(weights, UNET), supported_dtypes=family.supported_inference_dtypes
+    )
+    family.set_inference_dtype(
+        dtype, comfy.model_management.unet_manual_cast(dtype, device, family.supported_inference_dtypes)
+    )
     model = family.get_model(weights, UNET, device=comfy.model_management.unet_offload_device())
     model.load_model_weights(dict(weights), UNET)
-    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=comfy.model_management.unet_offload_device())
+    return comfy.model_patcher.ModelPatcher(
+        model, load_device=device, offload_device=comfy.model_management.unet_offload_device()
+    )
 
 
 def load_vae(weights: dict) -> comfy.sd.VAE:
@@ -164,7 +215,8 @@ def load_controlnet(weights: dict, path: str) -> comfy.controlnet.ControlNet:
     dtype = comfy.model_management.unet_dtype(supported_dtypes=PocketSD.supported_inference_dtypes)
     manual_cast = comfy.model_management.unet_manual_cast(dtype, device, PocketSD.supported_inference_dtypes)
 
-    # A ControlNet is the UNet's first half: ComfyUI detects that half as it does for a UNet, only there is nothing to put out.
+    # A ControlNet is the UNet's first half: ComfyUI detects that half as it does for a UNet, only there is nothing to
+    # put out.
     shape = {**comfy.model_detection.detect_unet_config(weights, ""), **PocketSD.unet_extra_config}
     shape.pop("out_channels", None)
     network = comfy.cldm.cldm.ControlNet(

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from server import PromptServer
 
 from .checked import checked
-from .edge import CATEGORY, Product, channels_last
+from .types import CATEGORY, Product, channels_last
 
 CLEAN, AS_CUT, COMPARE = EDGES = ("clean", "as cut", "clean, show before and after")
 GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))  # light and dark, on which a rim shows
@@ -24,37 +24,144 @@ class RFProduct(io.ComfyNode):
             node_id="RFProduct",
             display_name="RF Product",
             category=CATEGORY,
-            description="Places a product cut-out on the canvas and makes the inpaint mask and the canny hint for painting a scene around it.",
+            description=(
+                "Places a product cut-out on the canvas and makes the inpaint mask and the canny hint for painting a"
+                " scene around it."
+            ),
             inputs=[
-                io.Image.Input("image", tooltip="The product picture, with transparency or together with a mask. Of several frames the first is used."),
-                io.Mask.Input("mask", optional=True, tooltip="Which pixels are the product. Connect Load Image's MASK as it is; for other masks see mask_marks."),
+                io.Image.Input(
+                    "image",
+                    tooltip=(
+                        "The product picture, with transparency or together with a mask. Of several frames the first is"
+                        " used."
+                    ),
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip=(
+                        "Which pixels are the product. Connect Load Image's MASK as it is; for other masks see"
+                        " mask_marks."
+                    ),
+                ),
                 io.Combo.Input(
                     "mask_marks",
                     options=["background", "product"],
                     default="background",
-                    tooltip="What white (1) in the mask means. Load Image gives white where the picture is transparent: background. Most segmentation nodes paint the product white: product.",
+                    tooltip=(
+                        "What white (1) in the mask means. Load Image gives white where the picture is transparent:"
+                        " background. Most segmentation nodes paint the product white: product."
+                    ),
                 ),
-                io.String.Input("caption", default="", tooltip="What the product is, in a few words, such as 'a red leather handbag'. The reviewer reads it; it may be empty and in any language."),
-                io.Int.Input("width", default=512, min=64, max=4096, step=8, tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128)."),
+                io.String.Input(
+                    "caption",
+                    default="",
+                    tooltip=(
+                        "What the product is, in a few words, such as 'a red leather handbag'. The reviewer reads it;"
+                        " it may be empty and in any language."
+                    ),
+                ),
+                io.Int.Input(
+                    "width",
+                    default=512,
+                    min=64,
+                    max=4096,
+                    step=8,
+                    tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128).",
+                ),
                 io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),
-                io.Float.Input("image_scale", default=0.72, min=0.05, max=1.0, step=0.01, tooltip="Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves room for a scene."),
-                io.Float.Input("alpha_threshold", default=0.5, min=0.01, max=1.0, step=0.01, tooltip="The least opaque that solid product is, in its size, its place and the mask. What is visible but less opaque, such as glass, is seen through. Lower it when the product is see-through everywhere."),
-                io.Combo.Input("position", options=["centre", "keep"], default="centre", tooltip="centre: crop to the product, scale and centre it. keep: leave it where it stands in its own picture."),
-                io.Int.Input("mask_dilation", default=-1, min=-1, max=256, tooltip="Side in pixels of the box by which the painted area grows, half of it under the product's edge, so that no outline shows; into thin parts at most a quarter of their thickness. -1: 20 at 512 pixels, in proportion at other sizes."),
-                io.Combo.Input("edges", options=list(EDGES), default=CLEAN, optional=True, tooltip="clean: edges take the colours of the product beside them, so that no rim of an old background stays. as cut: they stay as they are in the file. The third shows both in the node, on light and on dark."),
+                io.Float.Input(
+                    "image_scale",
+                    default=0.72,
+                    min=0.05,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=(
+                        "Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves"
+                        " room for a scene."
+                    ),
+                ),
+                io.Float.Input(
+                    "alpha_threshold",
+                    default=0.5,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=(
+                        "The least opaque that solid product is, in its size, its place and the mask. What is visible"
+                        " but less opaque, such as glass, is seen through. Lower it when the product is see-through"
+                        " everywhere."
+                    ),
+                ),
+                io.Combo.Input(
+                    "position",
+                    options=["centre", "keep"],
+                    default="centre",
+                    tooltip=(
+                        "centre: crop to the product, scale and centre it. keep: leave it where it stands in its own"
+                        " picture."
+                    ),
+                ),
+                io.Int.Input(
+                    "mask_dilation",
+                    default=-1,
+                    min=-1,
+                    max=256,
+                    tooltip=(
+                        "Side in pixels of the box by which the painted area grows, half of it under the product's"
+                        " edge, so that no outline shows; into thin parts at most a quarter of their thickness. -1: 20"
+                        " at 512 pixels, in proportion at other sizes."
+                    ),
+                ),
+                io.Combo.Input(
+                    "edges",
+                    options=list(EDGES),
+                    default=CLEAN,
+                    optional=True,
+                    tooltip=(
+                        "clean: edges take the colours of the product beside them, so that no rim of an old background"
+                        " stays. as cut: they stay as they are in the file. The third shows both in the node, on light"
+                        " and on dark."
+                    ),
+                ),
             ],
             outputs=[
-                Product.Output("product", display_name="product", tooltip="The placed product, for the cyclic sampler and the review."),
-                io.Image.Output("placed", display_name="image to encode", tooltip="The product over grey: connect to VAE Encode."),
-                io.Mask.Output("inpaint_mask", display_name="inpaint mask", tooltip="White where the model paints: connect to Set Latent Noise Mask."),
-                io.Image.Output("hint", display_name="canny hint", tooltip="The product's outlines: connect to Apply ControlNet, canny."),
+                Product.Output(
+                    "product",
+                    display_name="product",
+                    tooltip="The placed product, for the cyclic sampler and the review.",
+                ),
+                io.Image.Output(
+                    "placed", display_name="image to encode", tooltip="The product over grey: connect to VAE Encode."
+                ),
+                io.Mask.Output(
+                    "inpaint_mask",
+                    display_name="inpaint mask",
+                    tooltip="White where the model paints: connect to Set Latent Noise Mask.",
+                ),
+                io.Image.Output(
+                    "hint",
+                    display_name="canny hint",
+                    tooltip="The product's outlines: connect to Apply ControlNet, canny.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, image, mask_marks, caption, width, height, image_scale, alpha_threshold, position, mask_dilation, mask=None, edges=CLEAN
+        cls,
+        image,
+        mask_marks,
+        caption,
+        width,
+        height,
+        image_scale,
+        alpha_threshold,
+        position,
+        mask_dilation,
+        mask=None,
+        edges=CLEAN,
     ) -> io.NodeOutput:
         from ..rfnet.pictures import PictureError
         from ..rfnet.product import Product as ProductPicture
@@ -63,12 +170,20 @@ class RFProduct(io.ComfyNode):
         product = ProductPicture.from_arrays(first(image).numpy(), product_mask(image, mask, mask_marks), caption)
         try:
             dilation = None if mask_dilation < 0 else mask_dilation
-            canvas = place(product, width, height, image_scale, alpha_threshold, position, dilation, clean_edges=edges != AS_CUT)
+            canvas = place(
+                product, width, height, image_scale, alpha_threshold, position, dilation, clean_edges=edges != AS_CUT
+            )
         except PictureError as error:  # which of a folder's products it is
             raise PictureError(f'the product "{caption}" can\'t be placed: {error}') from error
         tell(canvas.notes, cls.hidden.unique_id)
         shown = ui.PreviewImage(before_and_after(canvas), cls=cls) if edges == COMPARE else None
-        return io.NodeOutput(canvas, channels_last(canvas.shown[None]), canvas.inpaint_mask[None], channels_last(canvas.hint[None]), ui=shown)
+        return io.NodeOutput(
+            canvas,
+            channels_last(canvas.shown[None]),
+            canvas.inpaint_mask[None],
+            channels_last(canvas.hint[None]),
+            ui=shown,
+        )
 
 
 def tell(notes: tuple, node_id: str) -> None:
@@ -80,7 +195,9 @@ def tell(notes: tuple, node_id: str) -> None:
 
 
 def before_and_after(canvas) -> torch.Tensor:
-    """(2, H, W, 3): the product with its edges as cut, then clean, its left half on a light ground and its right half on a dark one."""
+    """(2, H, W, 3): the product with its edges as cut, then clean, its left half on a light ground and its right half
+    on a dark one.
+    """
     ground = torch.empty(1, 3, canvas.height, canvas.width)
     for colour, half in zip(GROUNDS, (slice(None, canvas.width // 2), slice(canvas.width // 2, None))):
         ground[..., half] = torch.tensor(colour).view(1, 3, 1, 1)
@@ -108,7 +225,8 @@ def product_mask(image: torch.Tensor, mask: torch.Tensor | None, marks: str):
         if image.shape[-1] == 4:
             return None
         raise PictureError(
-            "the product picture has no transparency, so nothing says which pixels are the product: "
-            "use a PNG with a transparent background, or connect a mask, or save it again with an alpha channel (32-bit PNG), or use RF Product Folder"
+            "the product picture has no transparency, so nothing says which pixels are the product: use a PNG with a"
+            " transparent background, or connect a mask, or save it again with an alpha channel (32-bit PNG), or use RF"
+            " Product Folder"
         )
     return 1 - mask.cpu().float().numpy()

@@ -1,4 +1,7 @@
-"""RFProductFolder: a folder of products as one queue entry. What is behind it runs once per product and prompt, and an album on disk keeps what comes of it."""
+"""RFProductFolder: a folder of products as one queue entry.
+
+What is behind it runs once per product and prompt, and an album on disk keeps what comes of it.
+"""
 
 import time
 from dataclasses import dataclass
@@ -13,16 +16,16 @@ from comfy_execution.graph import ExecutionBlocker
 from PIL import Image
 from server import PromptServer
 
-from ..rfnet.album import Album
-from ..rfnet.album import Entry as AlbumEntry
-from ..rfnet.album import entries as entries_of
+from ..cyclic.gallery import Album
+from ..cyclic.gallery import Entry as AlbumEntry
+from ..cyclic.gallery import entries as entries_of
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import plain
 from ..rfnet.pictures import PictureError, open_picture
 from .checked import checked
-from .edge import CATEGORY, Entry, stop_if_cancelled
 from .inputs import quoted
 from .roots import folder_in_reach
+from .types import CATEGORY, Entry, stop_if_cancelled
 
 LARGEST = 768  # pixels of a product on its longer side: what RF Product puts on a canvas of 1024
 ENTRY_OUTPUT = 5
@@ -30,7 +33,9 @@ ENTRY_OUTPUT = 5
 
 @dataclass(frozen=True)
 class Listed:
-    """What travels on an RF_ENTRY socket: an entry of an album, as number of count in its list; those done before this run are counted."""
+    """What travels on an RF_ENTRY socket: an entry of an album, as number of count in its list; those done before this
+    run are counted.
+    """
 
     album: Album
     entry: AlbumEntry
@@ -49,13 +54,20 @@ class Listed:
 
 
 def keep(listed: Listed, run_report: dict, pictures: list) -> None:
-    """Keeps a run of the cyclic sampler in its album. run_report: RecurrentRun.report(), further keys are kept; pictures: a Pillow picture of each
-    attempt, in order. Raises OSError with folder and remedy: what was kept before is safe, and the list goes on with this entry."""
+    """Keeps a run of the cyclic sampler in its album.
+
+    run_report: RecurrentRun.report(), further keys are kept; pictures: a Pillow picture of each attempt, in order.
+    Raises OSError with folder and remedy: what was kept before is safe, and the list goes on with this entry.
+    """
     listed.album.keep(listed.entry, pictures, run_report)
 
 
 @checked(
-    checks={"folder": lambda name: product_folder(name), "prompts": lambda prompts: prompts_of(prompts), "album": lambda name: album_folder(name)},
+    checks={
+        "folder": lambda name: product_folder(name),
+        "prompts": lambda prompts: prompts_of(prompts),
+        "album": lambda name: album_folder(name),
+    },
     advanced=("at_most",),
     aliases=("product list", "catalogue", "batch of products", "folder of images", "product ad"),
     in_between=True,
@@ -67,22 +79,103 @@ class RFProductFolder(io.ComfyNode):
             node_id="RFProductFolder",
             display_name="RF Product Folder",
             category=CATEGORY,
-            description="A folder of products with a list of prompts in one queue entry. Pictures, verdicts and costs go into an album with a page to look at; a stopped run goes on where it was.",
+            description=(
+                "A folder of products with a list of prompts in one queue entry. Pictures, verdicts and costs go into"
+                " an album with a page to look at; a stopped run goes on where it was."
+            ),
             inputs=[
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency (PNG, WebP, TIFF, AVIF, GIF), below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists. A caption stands in a .txt of the same name, or is the file's name."),
-                io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line. Every product is painted with every prompt; {caption} stands for the product's caption."),
-                io.String.Input("album", default="my_products", tooltip="Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not drawn again: use another album for other models or settings, or delete a picture to have it drawn anew."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Each product and prompt gets a seed of its own from this one, whatever else is in the folder. The page names it."),
-                io.Int.Input("at_most", default=0, min=0, max=1000000, optional=True, tooltip="Draw no more than so many in this run; queue again to go on. 0: all, or as many as fit into memory."),
+                io.String.Input(
+                    "folder",
+                    default="",
+                    tooltip=(
+                        "Folder of product cut-outs with transparency (PNG, WebP, TIFF, AVIF, GIF), below ComfyUI's"
+                        " input, output or models folder, or one that reliable_ads_folders.txt lists. A caption stands"
+                        " in a .txt of the same name, or is the file's name."
+                    ),
+                ),
+                io.String.Input(
+                    "prompts",
+                    default="",
+                    multiline=True,
+                    tooltip=(
+                        "One prompt per line. Every product is painted with every prompt; {caption} stands for the"
+                        " product's caption."
+                    ),
+                ),
+                io.String.Input(
+                    "album",
+                    default="my_products",
+                    tooltip=(
+                        "Folder below ComfyUI's output folder that takes pictures and index.html. What it has already"
+                        " is not drawn again: use another album for other models or settings, or delete a picture to"
+                        " have it drawn anew."
+                    ),
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip=(
+                        "Each product and prompt gets a seed of its own from this one, whatever else is in the folder."
+                        " The page names it."
+                    ),
+                ),
+                io.Int.Input(
+                    "at_most",
+                    default=0,
+                    min=0,
+                    max=1000000,
+                    optional=True,
+                    tooltip=(
+                        "Draw no more than so many in this run; queue again to go on. 0: all, or as many as fit into"
+                        " memory."
+                    ),
+                ),
             ],
             outputs=[
-                io.Image.Output("image", display_name="image", is_output_list=True, tooltip="The product pictures, one after the other: connect to RF Product."),
-                io.Mask.Output("mask", display_name="mask", is_output_list=True, tooltip="White where they are transparent, as Load Image gives it: connect to RF Product, mask_marks background."),
-                io.String.Output("caption", display_name="caption", is_output_list=True, tooltip="Connect to RF Product's caption."),
-                io.String.Output("prompt", display_name="prompt", is_output_list=True, tooltip="Connect to the text of CLIP Text Encode."),
-                io.Int.Output("entry_seed", display_name="seed", is_output_list=True, tooltip="Connect to RF Cyclic Sampler's seed."),
-                Entry.Output("entry", display_name="entry", is_output_list=True, tooltip="Connect to RF Cyclic Sampler: it then keeps its pictures in the album."),
-                io.String.Output("summary", display_name="summary", tooltip="What is to do, what is done, where the page lies, and which files can't be used."),
+                io.Image.Output(
+                    "image",
+                    display_name="image",
+                    is_output_list=True,
+                    tooltip="The product pictures, one after the other: connect to RF Product.",
+                ),
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    is_output_list=True,
+                    tooltip=(
+                        "White where they are transparent, as Load Image gives it: connect to RF Product, mask_marks"
+                        " background."
+                    ),
+                ),
+                io.String.Output(
+                    "caption", display_name="caption", is_output_list=True, tooltip="Connect to RF Product's caption."
+                ),
+                io.String.Output(
+                    "prompt",
+                    display_name="prompt",
+                    is_output_list=True,
+                    tooltip="Connect to the text of CLIP Text Encode.",
+                ),
+                io.Int.Output(
+                    "entry_seed",
+                    display_name="seed",
+                    is_output_list=True,
+                    tooltip="Connect to RF Cyclic Sampler's seed.",
+                ),
+                Entry.Output(
+                    "entry",
+                    display_name="entry",
+                    is_output_list=True,
+                    tooltip="Connect to RF Cyclic Sampler: it then keeps its pictures in the album.",
+                ),
+                io.String.Output(
+                    "summary",
+                    display_name="summary",
+                    tooltip="What is to do, what is done, where the page lies, and which files can't be used.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
             is_output_node=True,
@@ -102,32 +195,50 @@ class RFProductFolder(io.ComfyNode):
         ready, broken = load([entry for entry in wanted if not kept.done(entry)], at_most, broken)
         wanted = [entry for entry in wanted if entry.file not in broken or kept.done(entry)]
         if not wanted:
-            raise PictureError("none of the product pictures can be used: " + " ".join(f'"{file}": {reason}' for file, reason in broken.items()))
+            raise PictureError(
+                "none of the product pictures can be used: "
+                + " ".join(f'"{file}": {reason}' for file, reason in broken.items())
+            )
         kept.begin(wanted, broken)
 
         done = len(wanted) - len(kept.to_do)
         listed = [Listed(kept, entry, done + number, len(wanted)) for number, (entry, _, _) in enumerate(ready, 1)]
-        summary = words(kept, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id), found.left_out)
+        summary = words(
+            kept, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id), found.left_out
+        )
         PromptServer.instance.send_progress_text(summary, cls.hidden.unique_id, PromptServer.instance.client_id)
         shown = ui.PreviewText(summary).as_dict()
-        if not ready:  # ComfyUI ends with "list index out of range" behind an empty list, and quietly behind a blocked one
+        if (
+            not ready
+        ):  # ComfyUI ends with "list index out of range" behind an empty list, and quietly behind a blocked one
             return io.NodeOutput(*[[ExecutionBlocker(None)]] * 6, summary, ui=shown)
         drawn = [entry for entry, _, _ in ready]
         return io.NodeOutput(
-            [image for _, image, _ in ready], [mask for _, _, mask in ready], [entry.caption for entry in drawn], [entry.prompt for entry in drawn],
-            [entry.seed for entry in drawn], listed, summary, ui=shown,
-        )  # fmt: skip
+            [image for _, image, _ in ready],
+            [mask for _, _, mask in ready],
+            [entry.caption for entry in drawn],
+            [entry.prompt for entry in drawn],
+            [entry.seed for entry in drawn],
+            listed,
+            summary,
+            ui=shown,
+        )
 
 
 def product_folder(name: str, node: str = "RF Product Folder") -> Path:
-    """The folder that the user means: a name below ComfyUI's input folder, or the path of one that may be read (roots.py). Raises ValueError."""
+    """The folder that the user means: a name below ComfyUI's input folder, or the path of one that may be read
+    (roots.py). Raises ValueError.
+    """
     return folder_in_reach(name, node)
 
 
 def prompts_of(text: str) -> list[str]:
     """The prompts, one a line. Raises ValueError where there is none."""
     if not (found := [line.strip() for line in text.splitlines() if line.strip()]):
-        raise ValueError('RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table, soft daylight')
+        raise ValueError(
+            'RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table,'
+            " soft daylight"
+        )
     return found
 
 
@@ -139,10 +250,11 @@ def album_folder(name: str) -> Path:
 
 
 def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
-    """([(entry, IMAGE (1, H, W, 3), MASK (1, H, W) with 1 = transparent)], {file: reason} with those that can't be used added).
+    """([(entry, IMAGE (1, H, W, 3), MASK (1, H, W) with 1 = transparent)], {file: reason} with those that can't be used
+    added).
 
-    ComfyUI finishes a node for the whole list before the next one begins, so that all products are in memory at once: this stops at at_most,
-    or at half the free memory. Prompts of one product share its tensors.
+    ComfyUI finishes a node for the whole list before the next one begins, so that all products are in memory at once:
+    this stops at at_most, or at half the free memory. Prompts of one product share its tensors.
     """
     ready, broken, tensors = [], dict(broken), {}
     memory = comfy.model_management.get_free_memory(torch.device("cpu")) / 2
@@ -156,7 +268,9 @@ def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
             try:
                 tensors = {entry.path: read(entry.path)}  # entries come product by product
             except PictureError as error:
-                broken[entry.file] = str(error).replace(f'"{entry.path.name}"', "it", 1)  # lists name the file before the reason
+                broken[entry.file] = str(error).replace(
+                    f'"{entry.path.name}"', "it", 1
+                )  # lists name the file before the reason
                 continue
         ready.append((entry, *tensors[entry.path]))
         memory -= footprint(tensors[entry.path][1])
@@ -164,12 +278,17 @@ def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
 
 
 def footprint(mask: torch.Tensor) -> int:
-    """About how many bytes an entry takes until the run ends: the picture here and in RF Product, four floats a pixel each, and what the nodes behind make of it."""
+    """About how many bytes an entry takes until the run ends: the picture here and in RF Product, four floats a pixel
+    each, and what the nodes behind make of it.
+    """
     return 32 * mask.numel() + 40 * 2**20
 
 
 def read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """A product file as IMAGE and MASK, scaled down where the product itself is larger than LARGEST. Raises PictureError on what RF Product would refuse."""
+    """A product file as IMAGE and MASK, scaled down where the product itself is larger than LARGEST.
+
+    Raises PictureError on what RF Product would refuse.
+    """
     from ..rfnet.product import Product
 
     rgba = Product.from_arrays(shrunk(open_picture(path))).rgba
@@ -184,7 +303,9 @@ def shrunk(rgba: np.ndarray) -> np.ndarray:
     if scale >= 1:
         return rgba
     size = [max(1, round(side * scale)) for side in picture.size]
-    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float32) / 255  # Pillow premultiplies alpha while it resizes RGBA
+    return (
+        np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float32) / 255
+    )  # Pillow premultiplies alpha while it resizes RGBA
 
 
 def connected(prompt: dict | None, node_id: str) -> bool:
@@ -198,7 +319,10 @@ def words(album: Album, count: int, now: int, keeping: bool, left_out: str = "")
     left = len(album.to_do) - now
     lines = [f"{count - len(album.to_do)} of {count} are in the album, {now} to draw in this run."]
     if not now:
-        lines = [f"All {count} are in the album, nothing is left to draw: add products or prompts, choose another album, or delete a picture to have it drawn anew."]
+        lines = [
+            f"All {count} are in the album, nothing is left to draw: add products or prompts, choose another album, or"
+            " delete a picture to have it drawn anew."
+        ]
     if left:
         lines.append(f"{left} more are left for later runs: queue again to go on.")
     if now and not keeping:

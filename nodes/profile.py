@@ -1,4 +1,6 @@
-"""RFProfile: measures, for one graph, where draws that fail can be given up early, and keeps it for RF Cyclic Sampler."""
+"""RFProfile: measures, for one graph, where draws that fail can be given up early, and keeps it for RF Cyclic
+Sampler.
+"""
 
 import json
 import time
@@ -7,10 +9,10 @@ from dataclasses import replace
 import comfy.utils
 from comfy_api.latest import io, ui
 
-from . import gates
+from . import early_rejection as gates
 from .checked import checked
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
 from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs, single
+from .types import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
 
 PREVIEW, VAE = "preview", "vae"  # what unfinished pictures are looked at through
 
@@ -27,20 +29,51 @@ class RFProfile(io.ComfyNode):
             node_id="RFProfile",
             display_name="RF Profile Early Rejection",
             category=CATEGORY,
-            description="Draws pictures to their end, looks at what they are becoming on the way, and writes down below which probability RF Cyclic Sampler may give a draw up.",
+            description=(
+                "Draws pictures to their end, looks at what they are becoming on the way, and writes down below which"
+                " probability RF Cyclic Sampler may give a draw up."
+            ),
             inputs=[
-                io.String.Input("profile_name", default="my_model", tooltip="The profile's name in models/rfnet. Run it again with other products or seeds and the draws add up; 100 or more make it trustworthy."),
+                io.String.Input(
+                    "profile_name",
+                    default="my_model",
+                    tooltip=(
+                        "The profile's name in models/rfnet. Run it again with other products or seeds and the draws"
+                        " add up; 100 or more make it trustworthy."
+                    ),
+                ),
                 io.Int.Input("draws", default=20, min=1, max=10000, tooltip="Pictures to draw now, with this product."),
-                io.Float.Input("share", default=0.03, min=0.0, max=0.5, step=0.01, tooltip="How many of the pictures that would have been accepted may be lost at most. 0.03 is 3 in 100."),
+                io.Float.Input(
+                    "share",
+                    default=0.03,
+                    min=0.0,
+                    max=0.5,
+                    step=0.01,
+                    tooltip=(
+                        "How many of the pictures that would have been accepted may be lost at most. 0.03 is 3 in 100."
+                    ),
+                ),
                 *sampling_inputs(),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
                 io.Combo.Input(
-                    "look_through", options=[PREVIEW, VAE], default=PREVIEW, optional=True,
-                    tooltip="What unfinished pictures are looked at through. preview: colours read off the latent, soft and nearly free; vae: decoded, sharp, at the price of a decode.",
+                    "look_through",
+                    options=[PREVIEW, VAE],
+                    default=PREVIEW,
+                    optional=True,
+                    tooltip=(
+                        "What unfinished pictures are looked at through. preview: colours read off the latent, soft and"
+                        " nearly free; vae: decoded, sharp, at the price of a decode."
+                    ),
                 ),
             ],
-            outputs=[io.String.Output("report", display_name="report", tooltip="The gates, what they save and lose on draws that did not set them, as JSON.")],
+            outputs=[
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="The gates, what they save and lose on draws that did not set them, as JSON.",
+                )
+            ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
@@ -51,18 +84,45 @@ class RFProfile(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, profile_name, draws, share, model, positive, negative, latent_image, vae, reviewer, product, seed, steps, cfg, sampler_name, scheduler, denoise, threshold, accept="threshold",
+        cls,
+        profile_name,
+        draws,
+        share,
+        model,
+        positive,
+        negative,
+        latent_image,
+        vae,
+        reviewer,
+        product,
+        seed,
+        steps,
+        cfg,
+        sampler_name,
+        scheduler,
+        denoise,
+        threshold,
+        accept="threshold",
         look_through=PREVIEW,
     ) -> io.NodeOutput:
+        from ..cyclic.preview import Preview
         from ..rfnet.files import write_text
-        from ..rfnet.preview import Preview
 
         path = gates.own_path(profile_name)
         threshold = reviewer.threshold_for(accept, threshold)
         draw = KSamplerDraw(
-            latent=latent_image, vae=vae, canvas=product, model=model, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler, positive=positive, negative=negative,
+            latent=latent_image,
+            vae=vae,
+            canvas=product,
+            model=model,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            positive=positive,
+            negative=negative,
             denoise=denoise,
-        )  # fmt: skip
+        )
         draw.check()
         profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
@@ -82,31 +142,37 @@ class RFProfile(io.ComfyNode):
 
 
 def fitted(draw: Draw, seed: int):
-    """The rfnet.preview.Preview of what this VAE makes of one finished draw."""
-    from ..rfnet.preview import Preview
+    """The cyclic.preview.Preview of what this VAE makes of one finished draw."""
+    from ..cyclic.preview import Preview
 
     latent = draw.sample(seed, lambda step, steps, picture: None)
     decoded = draw.vae.decode(latent)
-    return Preview.fit(single(latent).cpu().float(), channels_first(decoded.reshape(-1, *decoded.shape[-3:])).cpu().float())
+    return Preview.fit(
+        single(latent).cpu().float(), channels_first(decoded.reshape(-1, *decoded.shape[-3:])).cpu().float()
+    )
 
 
 def begun(path, model, reviewer, settings: dict):
     """The profile at this path, to be added to, or a new one. Raises GateError where it is one of something else."""
-    from ..rfnet.gates import GateError, Profile
+    from ..cyclic.early_rejection import GateError, Profile
 
     about = gates.fingerprint_of(model), gates.fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
     profile = gates.read(path)
     if reason := profile.why_not(*about, settings):
-        raise GateError(f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file.")
+        raise GateError(
+            f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file."
+        )
     return profile
 
 
 def measure(profile, draw: Draw, review, seed: int) -> None:
-    """One draw to its end, looked at on the way; what looks and the final review cost, in steps, is averaged into the profile."""
-    from ..rfnet.gates import Gate
-    from ..rfnet.recurrent import Look
+    """One draw to its end, looked at on the way; what looks and the final review cost, in steps, is averaged into the
+    profile.
+    """
+    from ..cyclic.early_rejection import Gate
+    from ..cyclic.loop import Look
 
     spent, look = [], Look(review, tuple(Gate(progress, -1.0) for progress in profile.progress))
     began = time.monotonic()

@@ -10,9 +10,20 @@ from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
 from .checked import checked
-from .edge import CATEGORY, THRESHOLD_TOOLTIP, Product, Reviewer, accept_input, channels_first, from_pictures, one_channel, stop_if_cancelled, to_picture
 from .folders import BUILT_IN, depth_models, model_path, path_of, saliency_models, state_of
 from .strip import reviewed
+from .types import (
+    CATEGORY,
+    THRESHOLD_TOOLTIP,
+    Product,
+    Reviewer,
+    accept_input,
+    channels_first,
+    from_pictures,
+    one_channel,
+    stop_if_cancelled,
+    to_picture,
+)
 
 
 class LoadedReviewer:
@@ -22,20 +33,30 @@ class LoadedReviewer:
         from ..rfnet.weights import load_reviewer
 
         self.path, self.reviewer = path, load_reviewer(path, depth=depth, saliency=saliency)
-        self.own_maps = not (depth or saliency) and set(self.reviewer.trained_maps.values()) == {self.reviewer.maps.name}
+        self.own_maps = not (depth or saliency) and set(self.reviewer.trained_maps.values()) == {
+            self.reviewer.maps.name
+        }
         self.patcher = comfy.model_patcher.ModelPatcher(
-            self.reviewer, load_device=comfy.model_management.get_torch_device(), offload_device=comfy.model_management.unet_offload_device()
+            self.reviewer,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
         )
 
     def threshold_for(self, accept: str, threshold: float) -> float:
-        """The least p(available) to accept, from the node's two inputs; a threshold of 0 takes the reviewer's own. Raises ReviewError."""
+        """The least p(available) to accept, from the node's two inputs; a threshold of 0 takes the reviewer's own.
+
+        Raises ReviewError.
+        """
         return self.reviewer.threshold_for(accept, threshold or None)
 
     def review(self, images: torch.Tensor, canvas, threshold: float, depth=None, saliency=None):
-        """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own; depth, saliency (B, 1, H, W) or None for its own.
-        Returns an rfnet.reviewer.Review."""
+        """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own; depth, saliency (B, 1, H, W) or
+        None for its own. Returns an rfnet.reviewer.Review.
+        """
         self._load()
-        return self.reviewer.review(images, canvas, threshold or None, depth, saliency)  # which takes them to the device a few at a time
+        return self.reviewer.review(
+            images, canvas, threshold or None, depth, saliency
+        )  # which takes them to the device a few at a time
 
     def explain(self, images: torch.Tensor, canvas, review):
         """Why these reviewed images (B, 3, H, W) got their verdicts. Returns an rfnet.explain.Explanation."""
@@ -45,7 +66,9 @@ class LoadedReviewer:
         return explain(self.reviewer, images, canvas, review=review)
 
     def _load(self) -> None:
-        comfy.model_management.load_models_gpu([self.patcher], force_full_load=True)  # in part it could not run: parameters that are no layer's would stay behind
+        comfy.model_management.load_models_gpu(
+            [self.patcher], force_full_load=True
+        )  # in part it could not run: parameters that are no layer's would stay behind
 
 
 @checked(
@@ -64,23 +87,43 @@ class RFLoadReviewer(io.ComfyNode):
             node_id="RFLoadReviewer",
             display_name="RF Load Reviewer",
             category=CATEGORY,
-            description="Loads an RFNet reviewer: the one that ships with the pack, or one of your own from models/rfnet.",
+            description=(
+                "Loads an RFNet reviewer: the one that ships with the pack, or one of your own from models/rfnet."
+            ),
             inputs=[
                 io.Combo.Input(
                     "reviewer_name",
                     options=folder_paths.get_filename_list("rfnet"),
-                    tooltip="A reviewer's weights (.safetensors) from models/rfnet, or rfnet_compact.safetensors, which ships with the pack.",
+                    tooltip=(
+                        "A reviewer's weights (.safetensors) from models/rfnet, or rfnet_compact.safetensors, which"
+                        " ships with the pack."
+                    ),
                 ),
                 io.Combo.Input(
-                    "depth_model", options=[BUILT_IN, *depth_models()], default=BUILT_IN, optional=True,
-                    tooltip="What estimates depth: the reviewer's own, or a DPT or Depth-Anything folder below models/depth, models/dpt or models/depthanything. Take the one that the reviewer was trained with.",
+                    "depth_model",
+                    options=[BUILT_IN, *depth_models()],
+                    default=BUILT_IN,
+                    optional=True,
+                    tooltip=(
+                        "What estimates depth: the reviewer's own, or a DPT or Depth-Anything folder below"
+                        " models/depth, models/dpt or models/depthanything. Take the one that the reviewer was trained"
+                        " with."
+                    ),
                 ),
                 io.Combo.Input(
-                    "saliency_model", options=[BUILT_IN, *saliency_models()], default=BUILT_IN, optional=True,
-                    tooltip="What finds what stands out: the reviewer's own, or a U2-Net or BiRefNet .onnx file below models/rembg, models/u2net or models/birefnet.",
+                    "saliency_model",
+                    options=[BUILT_IN, *saliency_models()],
+                    default=BUILT_IN,
+                    optional=True,
+                    tooltip=(
+                        "What finds what stands out: the reviewer's own, or a U2-Net or BiRefNet .onnx file below"
+                        " models/rembg, models/u2net or models/birefnet."
+                    ),
                 ),
             ],
-            outputs=[Reviewer.Output("reviewer", display_name="reviewer", tooltip="For the cyclic sampler and the review.")],
+            outputs=[
+                Reviewer.Output("reviewer", display_name="reviewer", tooltip="For the cyclic sampler and the review.")
+            ],
         )
 
     @classmethod
@@ -89,7 +132,10 @@ class RFLoadReviewer(io.ComfyNode):
 
     @classmethod
     def execute(cls, reviewer_name, depth_model=BUILT_IN, saliency_model=BUILT_IN) -> io.NodeOutput:
-        maps = {"depth": model_path(depth_model, depth_models()), "saliency": model_path(saliency_model, saliency_models())}
+        maps = {
+            "depth": model_path(depth_model, depth_models()),
+            "saliency": model_path(saliency_model, saliency_models()),
+        }
         return io.NodeOutput(LoadedReviewer(path_of("rfnet", reviewer_name), **maps))
 
 
@@ -112,17 +158,45 @@ class RFReview(io.ComfyNode):
                 map_input("saliency", "what stands out is white, as U2-Net and BiRefNet nodes give it"),
             ],
             outputs=[
-                io.Image.Output("accepted", display_name="accepted images", tooltip="Fit to publish. When there is none, the nodes behind this output do not run."),
-                io.Image.Output("rejected", display_name="rejected images", tooltip="Not fit. When there is none, the nodes behind this output do not run."),
-                io.String.Output("report", display_name="report", tooltip="One entry per picture as JSON: label, probabilities, accepted; for a rejected one also the evidence: which defect, where, and from which inputs."),
-                io.Image.Output("annotated", display_name="annotated preview", tooltip="All pictures with a green or red frame and the verdict."),
-                io.Image.Output("heat", display_name="heat maps", tooltip="All pictures under a heat map of what speaks for their most probable defect, which the strip names; the frame is the verdict's."),
+                io.Image.Output(
+                    "accepted",
+                    display_name="accepted images",
+                    tooltip="Fit to publish. When there is none, the nodes behind this output do not run.",
+                ),
+                io.Image.Output(
+                    "rejected",
+                    display_name="rejected images",
+                    tooltip="Not fit. When there is none, the nodes behind this output do not run.",
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip=(
+                        "One entry per picture as JSON: label, probabilities, accepted; for a rejected one also the"
+                        " evidence: which defect, where, and from which inputs."
+                    ),
+                ),
+                io.Image.Output(
+                    "annotated",
+                    display_name="annotated preview",
+                    tooltip="All pictures with a green or red frame and the verdict.",
+                ),
+                io.Image.Output(
+                    "heat",
+                    display_name="heat maps",
+                    tooltip=(
+                        "All pictures under a heat map of what speaks for their most probable defect, which the strip"
+                        " names; the frame is the verdict's."
+                    ),
+                ),
             ],
             is_output_node=True,  # it shows its verdicts; ComfyUI shows a cached result again only in such nodes
         )
 
     @classmethod
-    def execute(cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None) -> io.NodeOutput:
+    def execute(
+        cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None
+    ) -> io.NodeOutput:
         from ..rfnet.explain import annotate_heat, overlay, rows_with_evidence
         from ..rfnet.reviewer import annotate
 
@@ -133,7 +207,10 @@ class RFReview(io.ComfyNode):
         accepted = review.accepted.cpu().bool()
         explanation = reviewer.explain(pictures, product, review)
         report = json.dumps(rows_with_evidence(review, explanation), ensure_ascii=False, indent=2)
-        previews = (from_pictures(frames) for frames in (annotate(pictures, review), annotate_heat(pictures, review, explanation)))
+        previews = (
+            from_pictures(frames)
+            for frames in (annotate(pictures, review), annotate_heat(pictures, review, explanation))
+        )
         heats = map(to_picture, overlay(pictures.clamp(0, 1), explanation.heat))
         strip = reviewed(review.rows(), map(to_picture, pictures), heats, [row["label"] for row in explanation.rows()])
         return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, *previews, ui=strip)
@@ -141,7 +218,10 @@ class RFReview(io.ComfyNode):
 
 def map_input(kind: str, meaning: str) -> io.MultiType.Input:
     """An optional input for maps that another node made."""
-    tooltip = f"Optional {kind} maps of the pictures, one each or one for all: {meaning}. Without them the reviewer's own; use the kind that it was trained with."
+    tooltip = (
+        f"Optional {kind} maps of the pictures, one each or one for all: {meaning}. Without them the reviewer's own;"
+        " use the kind that it was trained with."
+    )
     return io.MultiType.Input(kind, types=[io.Image, io.Mask], optional=True, tooltip=tooltip)
 
 

@@ -20,8 +20,8 @@ NETWORK = re.compile(r"[\\/]{2}")  # \\server\share: Windows sends the user's pa
 def folder_in_reach(name: str, node: str) -> Path:
     """The folder that a graph names: a path, or a name below ComfyUI's input folder.
 
-    Symbolic links are followed before it is looked where it lies. Raises ValueError where nothing is named, and where it
-    lies elsewhere.
+    Symbolic links are followed before it is looked where it lies. Raises ValueError where nothing is named, and where
+    it lies elsewhere.
     """
     name = name.strip().strip("\"'")  # quotes come with a path that is copied on Windows
     if not name:
@@ -36,8 +36,9 @@ def folder_in_reach(name: str, node: str) -> Path:
     except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long
         pass
     raise ValueError(
-        f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy the "
-        f"products into input, or write the folder's path as a line into the text file {LIST} in {folder_paths.base_path}"
+        f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy"
+        f" the products into input, or write the folder's path as a line into the text file {LIST} in"
+        f" {folder_paths.base_path}"
     )
 
 

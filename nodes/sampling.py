@@ -1,4 +1,6 @@
-"""What the sampling nodes share: their inputs, and one attempt: sampled as the stock sampler samples it, decoded as stock VAE Decode decodes it, the product pasted back."""
+"""What the sampling nodes share: their inputs, and one attempt: sampled as the stock sampler samples it, decoded as
+stock VAE Decode decodes it, the product pasted back.
+"""
 
 import copy
 import time
@@ -16,10 +18,10 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
-from .edge import Product, Reviewer, channels_first, stop_if_cancelled
+from .types import Product, Reviewer, channels_first, stop_if_cancelled
 
-
-PREVIEW_SECONDS = 0.1  # between two live previews: a small model takes steps faster than anybody looks, and each preview costs milliseconds
+# between two live previews: a small model takes steps faster than anybody looks, and each preview costs milliseconds
+PREVIEW_SECONDS = 0.1
 
 
 class SamplingError(ValueError):
@@ -28,12 +30,13 @@ class SamplingError(ValueError):
 
 @dataclass(frozen=True)
 class Draw:
-    """The sampler's inputs without the seed; `draw(seed, look)` is one attempt, `draw.together(seeds, looks)` several at once.
+    """The sampler's inputs without the seed; `draw(seed, look)` is one attempt, `draw.together(seeds, looks)` several
+    at once.
 
-    preview: the rfnet.preview.Preview that looks see unfinished pictures through; None decodes them.
+    preview: the cyclic.preview.Preview that looks see unfinished pictures through; None decodes them.
 
-    What samples is the subclasses' business: `patcher` (a ModelPatcher), `noise(seed)` and `run`, and what remedies may change of it:
-    `conditions` and `changed`.
+    What samples is the subclasses' business: `patcher` (a ModelPatcher), `noise(seed)` and `run`, and what remedies may
+    change of it: `conditions` and `changed`.
     """
 
     latent: dict
@@ -48,13 +51,17 @@ class Draw:
         if not len(samples):
             raise SamplingError("the latent holds no picture: look at the node that made it")
         if not torch.isfinite(samples).all():
-            raise SamplingError("the latent holds NaN or infinite values: look at the node that made it; a VAE in half precision is the usual cause")
+            raise SamplingError(
+                "the latent holds NaN or infinite values: look at the node that made it; a VAE in half precision is the"
+                " usual cause"
+            )
         scale = self.vae.spacial_compression_decode()
         height, width = samples.shape[-2] * scale, samples.shape[-1] * scale
         if (width, height) != (self.canvas.width, self.canvas.height):
             raise SamplingError(
-                f"the latent is for a picture of {width}x{height} but the product was placed on {self.canvas.width}x{self.canvas.height}: "
-                f"encode the image that comes out of the same RF Product, whose width and height must be multiples of {scale} for this VAE"
+                f"the latent is for a picture of {width}x{height} but the product was placed on"
+                f" {self.canvas.width}x{self.canvas.height}: encode the image that comes out of the same RF Product,"
+                f" whose width and height must be multiples of {scale} for this VAE"
             )
 
     @property
@@ -64,14 +71,23 @@ class Draw:
         return [self] if count == 1 else [replace(self, latent=picked(self.latent, [row])) for row in range(count)]
 
     def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w). look: an rfnet.recurrent.Look."""
+        """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w).
+
+        look: an cyclic.loop.Look.
+        """
         samples = self.sample(seed, look)
         return self.decode(samples)[0], samples
 
     def together(self, seeds: list, looks: Callable) -> tuple[torch.Tensor, list]:
-        """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on. looks: an rfnet.recurrent.Looks."""
+        """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on.
+
+        looks: an cyclic.loop.Looks.
+        """
         noise = torch.cat([self.noise(seed) for seed in seeds])
-        latent = {name: value.expand(len(seeds), *value.shape[1:]) if name == "samples" else value for name, value in self.latent.items()}
+        latent = {
+            name: value.expand(len(seeds), *value.shape[1:]) if name == "samples" else value
+            for name, value in self.latent.items()
+        }
 
         def only_alive(executor, model, conds, x, timestep, options):
             rows = looks.alive
@@ -83,7 +99,11 @@ class Draw:
                 outputs[-1][rows] = part
             return outputs
 
-        samples = replace(self, latent=latent)._with_wrapper(only_alive).run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.unfinished(x0[rows])))[looks.alive]
+        samples = (
+            replace(self, latent=latent)
+            ._with_wrapper(only_alive)
+            .run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.unfinished(x0[rows])))[looks.alive]
+        )
         return self.decode(samples), list(samples.split(1))
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
@@ -101,12 +121,19 @@ class Draw:
         return self.canvas.paste(self.preview(single(samples), self.canvas.height, self.canvas.width)).cpu()
 
     def sample(self, seed: int, look: Callable) -> torch.Tensor:
-        """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to the last bit."""
+        """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to
+        the last bit.
+        """
         return self.run(self.noise(seed), seed, self._watched(look, lambda x0: self.unfinished(x0)[0]))
 
     def _watched(self, look, predicted: Callable) -> Callable:
-        """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean pictures."""
-        previewer, shown = latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format), -PREVIEW_SECONDS
+        """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean
+        pictures.
+        """
+        previewer, shown = (
+            latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format),
+            -PREVIEW_SECONDS,
+        )
 
         def callback(step, x0, x, total_steps):
             nonlocal shown
@@ -114,7 +141,9 @@ class Draw:
             due = previewer is not None and time.monotonic() - shown >= PREVIEW_SECONDS
             shown = time.monotonic() if due else shown
             self.on_step(step + 1, total_steps, previewer.decode_latent_to_preview_image("JPEG", x0) if due else None)
-            look(step + 1, total_steps, lambda *rows: predicted(self.patcher.model.process_latent_out(x0.float()), *rows))
+            look(
+                step + 1, total_steps, lambda *rows: predicted(self.patcher.model.process_latent_out(x0.float()), *rows)
+            )
 
         return callback
 
@@ -138,7 +167,14 @@ class KSamplerDraw(Draw):
 
     def settings(self, threshold: float) -> dict:
         """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
-        return {"steps": self.steps, "cfg": self.cfg, "sampler_name": self.sampler_name, "scheduler": self.scheduler, "denoise": self.denoise, "threshold": threshold}
+        return {
+            "steps": self.steps,
+            "cfg": self.cfg,
+            "sampler_name": self.sampler_name,
+            "scheduler": self.scheduler,
+            "denoise": self.denoise,
+            "threshold": threshold,
+        }
 
     @property
     def patcher(self):
@@ -156,10 +192,21 @@ class KSamplerDraw(Draw):
 
     def run(self, noise: torch.Tensor, seed: int, callback: Callable) -> torch.Tensor:
         return comfy.sample.sample(
-            self.model, noise, self.steps, self.cfg, self.sampler_name, self.scheduler, self.positive, self.negative, self.fixed_latent,
-            denoise=self.denoise, noise_mask=self.latent.get("noise_mask"), callback=callback,
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
-        )  # fmt: skip
+            self.model,
+            noise,
+            self.steps,
+            self.cfg,
+            self.sampler_name,
+            self.scheduler,
+            self.positive,
+            self.negative,
+            self.fixed_latent,
+            denoise=self.denoise,
+            noise_mask=self.latent.get("noise_mask"),
+            callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=seed,
+        )
 
     def _with_wrapper(self, wrapper: Callable) -> "KSamplerDraw":
         model = self.model.clone()
@@ -178,9 +225,18 @@ class GuidedDraw(Draw):
 
     def settings(self, threshold: float) -> dict:
         """As KSamplerDraw's, as far as a guider says it."""
-        name = getattr(getattr(self.sampler, "sampler_function", None), "__name__", type(self.sampler).__name__).removeprefix("sample_")
+        name = getattr(
+            getattr(self.sampler, "sampler_function", None), "__name__", type(self.sampler).__name__
+        ).removeprefix("sample_")
         schedule = ",".join(f"{float(sigma):.4g}" for sigma in self.sigmas)
-        return {"steps": len(self.sigmas) - 1, "cfg": float(getattr(self.guider, "cfg", 1.0)), "sampler_name": name, "scheduler": schedule, "denoise": 1.0, "threshold": threshold}
+        return {
+            "steps": len(self.sigmas) - 1,
+            "cfg": float(getattr(self.guider, "cfg", 1.0)),
+            "sampler_name": name,
+            "scheduler": schedule,
+            "denoise": 1.0,
+            "threshold": threshold,
+        }
 
     @property
     def patcher(self):
@@ -188,7 +244,10 @@ class GuidedDraw(Draw):
 
     @property
     def conditions(self) -> dict:
-        return {name: [[cond.get("cross_attn"), cond] for cond in conds] for name, conds in self.guider.original_conds.items()}
+        return {
+            name: [[cond.get("cross_attn"), cond] for cond in conds]
+            for name, conds in self.guider.original_conds.items()
+        }
 
     def changed(self, conditions: dict, guidance: float, **fields) -> "GuidedDraw":
         guider = copy.copy(self.guider)
@@ -204,9 +263,15 @@ class GuidedDraw(Draw):
 
     def run(self, noise: torch.Tensor, seed: int, callback: Callable) -> torch.Tensor:
         samples = self.guider.sample(
-            noise, self.fixed_latent, self.sampler, self.sigmas, denoise_mask=self.latent.get("noise_mask"), callback=callback,
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
-        )  # fmt: skip
+            noise,
+            self.fixed_latent,
+            self.sampler,
+            self.sigmas,
+            denoise_mask=self.latent.get("noise_mask"),
+            callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=seed,
+        )
         return samples.to(comfy.model_management.intermediate_device())
 
     def _with_wrapper(self, wrapper: Callable) -> "GuidedDraw":
@@ -218,8 +283,11 @@ class GuidedDraw(Draw):
 
 
 def picked(latent: dict, rows: list) -> dict:
-    """These pictures of a LATENT, as stock LatentFromBatch picks them: each with its own noise mask, and with its place in the batch, which its
-    noise comes from. A single picture gets no place that it didn't have."""
+    """These pictures of a LATENT, as stock LatentFromBatch picks them.
+
+    Each has its own noise mask, and its place in the batch, which its noise comes from. A single picture gets no place
+    that it didn't have.
+    """
     count, masks = len(latent["samples"]), latent.get("noise_mask")
     found = {**latent, "samples": latent["samples"][rows]}
     if masks is not None and masks.ndim > 2 and len(masks) > 1:
@@ -237,10 +305,16 @@ def single(samples: torch.Tensor) -> torch.Tensor:
 def picture_inputs() -> list:
     """What every loop asks for, whatever it samples with."""
     return [
-        io.Latent.Input("latent_image", tooltip="The encoded image of RF Product with its inpaint mask set as noise mask. Several pictures each get a loop of their own."),
+        io.Latent.Input(
+            "latent_image",
+            tooltip="The encoded image of RF Product with its inpaint mask set as noise mask. Several pictures each get"
+            " a loop of their own.",
+        ),
         io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
         Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
-        Product.Input("product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."),
+        Product.Input(
+            "product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."
+        ),
     ]
 
 
@@ -251,12 +325,40 @@ def sampling_inputs() -> list:
         io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
         io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
         *picture_inputs(),
-        io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ..."),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**64 - 1,
+            control_after_generate=True,
+            tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ...",
+        ),
         io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
-        io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01, tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5."),
-        io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."),
-        io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip="How the noise falls over the steps, as in KSampler."),
-        io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="1 paints the background from pure noise; less keeps something of what is there."),
+        io.Float.Input(
+            "cfg",
+            default=7.0,
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            round=0.01,
+            tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5.",
+        ),
+        io.Combo.Input(
+            "sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=comfy.samplers.KSampler.SCHEDULERS,
+            tooltip="How the noise falls over the steps, as in KSampler.",
+        ),
+        io.Float.Input(
+            "denoise",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="1 paints the background from pure noise; less keeps something of what is there.",
+        ),
     ]
 
 

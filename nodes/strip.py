@@ -1,4 +1,7 @@
-"""The strip of verdicts in a node: a thumbnail of each picture, whether it was accepted, and why. web/js/verdicts.js shows it."""
+"""The strip of verdicts in a node: a thumbnail of each picture, whether it was accepted, and why.
+
+web/js/verdicts.js shows it.
+"""
 
 import base64
 import io
@@ -18,8 +21,11 @@ class Strip:
     """The strip of one run of the cyclic sampler: grows in the page as attempts are reviewed."""
 
     def __init__(self, node_id: str, most: int, product: str = "", pictures: int = 1):
-        """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other in one node."""
-        self.node_id, self.about, self.rows, self.thumbnails = node_id, {"most": most, "product": product, "pictures": pictures}, [], []
+        """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other
+        in one node.
+        """
+        self.node_id, self.about = node_id, {"most": most, "product": product, "pictures": pictures}
+        self.rows, self.thumbnails = [], []
 
     def begin(self, picture: int) -> None:
         """The loop of a picture begins, which counts from 1. The first empties what the node showed before."""
@@ -27,35 +33,61 @@ class Strip:
         self._send()
 
     def add(self, attempt, picture) -> None:
-        """attempt: an rfnet.recurrent.Attempt; picture: its Pillow picture."""
+        """attempt: an cyclic.loop.Attempt; picture: its Pillow picture."""
         row = verdict(len(self.rows) + 1, attempt.review)
         self.rows.append({**row, "seed": str(attempt.seed), "dropped": attempt.dropped, "of": self.picture})
         self.thumbnails.append(jpeg(picture))
-        self._send({**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()})
+        self._send(
+            {**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()}
+        )
 
     def ui(self, results: list) -> dict:
-        """The whole strip for a node's ui, which pages get that see the run later, or again from the cache. results: the attempts given back."""
+        """The whole strip for a node's ui, which pages get that see the run later, or again from the cache.
+
+        results: the attempts given back.
+        """
         rows = [{**row, "picture": file} for row, file in zip(self.rows, kept(self.thumbnails))]
         return {KEY: [{**self.about, "rows": rows, "results": [attempt.index + 1 for attempt in results]}]}
 
     def _send(self, *rows: dict) -> None:
         server = PromptServer.instance
-        server.send_sync(EVENT, {"node": self.node_id, **self.about, "drawing": self.picture, "rows": rows}, server.client_id)
+        server.send_sync(
+            EVENT, {"node": self.node_id, **self.about, "drawing": self.picture, "rows": rows}, server.client_id
+        )
 
 
 def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
-    """The strip of reviewed pictures for a node's ui. rows: of Review.rows(); pictures, heats: each one's Pillow picture, without and with heat;
-    defects: what the heat speaks for."""
+    """The strip of reviewed pictures for a node's ui.
+
+    rows: of Review.rows(); pictures, heats: each one's Pillow picture, without and with heat; defects: what the heat
+    speaks for.
+    """
     verdicts = [verdict(number, row) for number, row in enumerate(rows, 1)]
     files = kept([jpeg(picture) for picture in [*pictures, *heats]])
     shown = zip(verdicts, files, files[len(rows) :], defects)
-    return {KEY: [{"rows": [{**row, "picture": picture, "heat": heat, "defect": defect} for row, picture, heat, defect in shown]}]}
+    return {
+        KEY: [
+            {
+                "rows": [
+                    {**row, "picture": picture, "heat": heat, "defect": defect} for row, picture, heat, defect in shown
+                ]
+            }
+        ]
+    }
 
 
 def verdict(number: int, row: dict) -> dict:
-    """What a strip says of a row of Review.rows(); number counts from 1. A picture with nothing to review has no label."""
+    """What a strip says of a row of Review.rows(); number counts from 1.
+
+    A picture with nothing to review has no label.
+    """
     label = "missing" if row.get("missing") else row["label"]
-    return {"number": number, "label": label, "probability": row["probabilities"].get(label), "accepted": row["accepted"]}
+    return {
+        "number": number,
+        "label": label,
+        "probability": row["probabilities"].get(label),
+        "accepted": row["accepted"],
+    }
 
 
 def jpeg(picture) -> bytes:
@@ -67,7 +99,9 @@ def jpeg(picture) -> bytes:
 
 
 def kept(thumbnails: list) -> list:
-    """Where ComfyUI's page finds the thumbnails: for each {"filename", "subfolder", "type"}; None where the disk took none, which must not end a run."""
+    """Where ComfyUI's page finds the thumbnails: for each {"filename", "subfolder", "type"}; None where the disk took
+    none, which must not end a run.
+    """
     folder, name, places = Path(folder_paths.get_temp_directory()), secrets.token_hex(6), []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """RFTrainer: tunes a ControlNet on the reviewer's feedback inside ComfyUI's process (RFFT, arXiv:2408.00418).
 
-Training has networks of its own, in diffusers' classes: what ComfyUI has loaded was made for sampling alone, and is unloaded first.
+Training has networks of its own, in diffusers' classes: what ComfyUI has loaded was made for sampling alone, and is
+unloaded first.
 """
 
 import gc
@@ -19,14 +20,23 @@ from server import PromptServer
 from ..rfft.curves import curves, glance
 from . import controlnet_loader, pocket_models
 from .checked import checked
-from .edge import CATEGORY, from_pictures, stop_if_cancelled
 from .folders import path_of
 from .inputs import quoted
 from .product_folder import product_folder
+from .types import CATEGORY, from_pictures, stop_if_cancelled
 
 LOSSES = {"consistent condition": "cc", "KL": "kl", "plain": "none"}
 NEEDED = ("accelerate", "diffusers", "transformers")
-OWN = ("checkpoint", "controlnet", "products", "prompts", "folder", "name", "reviewer", "family")  # what the node's inputs decide
+OWN = (
+    "checkpoint",
+    "controlnet",
+    "products",
+    "prompts",
+    "folder",
+    "name",
+    "reviewer",
+    "family",
+)  # what the node's inputs decide
 PREVIEW = 768  # pixels
 
 
@@ -49,27 +59,142 @@ class RFTrainer(io.ComfyNode):
             node_id="RFTrainer",
             display_name="RF Train ControlNet",
             category=CATEGORY,
-            description="Tunes a ControlNet on the reviewer's feedback, so that more of what it draws can be published. The result is a small adapter for RF Load ControlNet; the ControlNet itself stays as it is.",
+            description=(
+                "Tunes a ControlNet on the reviewer's feedback, so that more of what it draws can be published. The"
+                " result is a small adapter for RF Load ControlNet; the ControlNet itself stays as it is."
+            ),
             inputs=[
-                io.Combo.Input("checkpoint", options=checkpoints(), tooltip="The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints, or a pocket checkpoint. It is not changed."),
-                io.Combo.Input("control_net_name", options=controlnet_loader.base_files(), tooltip="The canny ControlNet to tune, of the same kind as the checkpoint. It is not changed: what is learned goes into a file of its own."),
-                io.Combo.Input("reviewer_name", options=folder_paths.get_filename_list("rfnet"), tooltip="The reviewer to learn from, from models/rfnet. It teaches its mistakes, too: take one that was trained on pictures like yours."),
-                io.String.Input("folder", default="", tooltip="Folder of product cut-outs with transparency, below ComfyUI's input, output or models folder, or one that reliable_ads_folders.txt lists; the more the better. demo_products holds four to try."),
-                io.String.Input("prompts", default="", multiline=True, tooltip="One prompt per line, as you will use them. Every product is drawn with every prompt; {caption} stands for the product's caption."),
-                io.String.Input("result_name", default="my_reliable_canny", tooltip="Name of the file in models/controlnet. Letters, digits, - and _."),
-                io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Steps of training. Each draws a batch and makes four small updates. Queue again with more steps and it goes on."),
-                io.Float.Input("learning_rate", default=0.0001, min=0.0, max=1.0, step=0.00001, tooltip="How large an update is. 0.0001 suits adapters; lower it when pictures get worse."),
-                io.Combo.Input("loss", options=list(LOSSES), default="consistent condition", tooltip="What keeps the pictures from getting dull. Consistent condition: the prompt goes on meaning what it meant. KL: stay near the old pictures. Plain: nothing, and all backgrounds become the same."),
-                io.Float.Input("beta", default=0.05, min=0.0, max=1000.0, step=0.01, tooltip="How much that loss counts. Raise it when the diversity falls."),
-                io.Int.Input("training_seed", default=0, min=0, max=2**31 - 1, tooltip="The same seed and settings give the same training."),
-                io.String.Input("advanced", default="", multiline=True, optional=True, tooltip="Further settings as TOML, one per line, such as: size = 768. All keys of rfft/config.py but those above, the main ones explained in docs/rfft.md; they stand above the inputs."),
+                io.Combo.Input(
+                    "checkpoint",
+                    options=checkpoints(),
+                    tooltip=(
+                        "The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints,"
+                        " or a pocket checkpoint. It is not changed."
+                    ),
+                ),
+                io.Combo.Input(
+                    "control_net_name",
+                    options=controlnet_loader.base_files(),
+                    tooltip=(
+                        "The canny ControlNet to tune, of the same kind as the checkpoint. It is not changed: what is"
+                        " learned goes into a file of its own."
+                    ),
+                ),
+                io.Combo.Input(
+                    "reviewer_name",
+                    options=folder_paths.get_filename_list("rfnet"),
+                    tooltip=(
+                        "The reviewer to learn from, from models/rfnet. It teaches its mistakes, too: take one that was"
+                        " trained on pictures like yours."
+                    ),
+                ),
+                io.String.Input(
+                    "folder",
+                    default="",
+                    tooltip=(
+                        "Folder of product cut-outs with transparency, below ComfyUI's input, output or models folder,"
+                        " or one that reliable_ads_folders.txt lists; the more the better. demo_products holds four to"
+                        " try."
+                    ),
+                ),
+                io.String.Input(
+                    "prompts",
+                    default="",
+                    multiline=True,
+                    tooltip=(
+                        "One prompt per line, as you will use them. Every product is drawn with every prompt; {caption}"
+                        " stands for the product's caption."
+                    ),
+                ),
+                io.String.Input(
+                    "result_name",
+                    default="my_reliable_canny",
+                    tooltip="Name of the file in models/controlnet. Letters, digits, - and _.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=100,
+                    min=0,
+                    max=100000,
+                    tooltip=(
+                        "Steps of training. Each draws a batch and makes four small updates. Queue again with more"
+                        " steps and it goes on."
+                    ),
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.0001,
+                    min=0.0,
+                    max=1.0,
+                    step=0.00001,
+                    tooltip="How large an update is. 0.0001 suits adapters; lower it when pictures get worse.",
+                ),
+                io.Combo.Input(
+                    "loss",
+                    options=list(LOSSES),
+                    default="consistent condition",
+                    tooltip=(
+                        "What keeps the pictures from getting dull. Consistent condition: the prompt goes on meaning"
+                        " what it meant. KL: stay near the old pictures. Plain: nothing, and all backgrounds become the"
+                        " same."
+                    ),
+                ),
+                io.Float.Input(
+                    "beta",
+                    default=0.05,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="How much that loss counts. Raise it when the diversity falls.",
+                ),
+                io.Int.Input(
+                    "training_seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    tooltip="The same seed and settings give the same training.",
+                ),
+                io.String.Input(
+                    "advanced",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip=(
+                        "Further settings as TOML, one per line, such as: size = 768. All keys of rfft/config.py but"
+                        " those above, the main ones explained in docs/rfft.md; they stand above the inputs."
+                    ),
+                ),
             ],
             outputs=[
-                io.ControlNet.Output("control_net", display_name="CONTROL_NET", tooltip="The ControlNet with what was learned, for Apply ControlNet; the ControlNet as it was where nothing got better."),
-                io.String.Output("adapter", display_name="adapter", tooltip="The result's file in models/controlnet, for RF Load ControlNet; empty where nothing got better."),
-                io.Image.Output("samples", display_name="samples", tooltip="Above the pictures of the start, below the same products, prompts and seeds at the end."),
-                io.Image.Output("curves", display_name="curves", tooltip="p(available), rate and diversity over the steps."),
-                io.String.Output("report", display_name="report", tooltip="What was measured before and after, and where the files lie."),
+                io.ControlNet.Output(
+                    "control_net",
+                    display_name="CONTROL_NET",
+                    tooltip=(
+                        "The ControlNet with what was learned, for Apply ControlNet; the ControlNet as it was where"
+                        " nothing got better."
+                    ),
+                ),
+                io.String.Output(
+                    "adapter",
+                    display_name="adapter",
+                    tooltip=(
+                        "The result's file in models/controlnet, for RF Load ControlNet; empty where nothing got"
+                        " better."
+                    ),
+                ),
+                io.Image.Output(
+                    "samples",
+                    display_name="samples",
+                    tooltip="Above the pictures of the start, below the same products, prompts and seeds at the end.",
+                ),
+                io.Image.Output(
+                    "curves", display_name="curves", tooltip="p(available), rate and diversity over the steps."
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What was measured before and after, and where the files lie.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -80,9 +205,30 @@ class RFTrainer(io.ComfyNode):
         return time.time()  # how far a training has got lies on disk
 
     @classmethod
-    def execute(cls, checkpoint, control_net_name, reviewer_name, folder, prompts, result_name, steps, learning_rate, loss, beta, training_seed, advanced="") -> io.NodeOutput:
+    def execute(
+        cls,
+        checkpoint,
+        control_net_name,
+        reviewer_name,
+        folder,
+        prompts,
+        result_name,
+        steps,
+        learning_rate,
+        loss,
+        beta,
+        training_seed,
+        advanced="",
+    ) -> io.NodeOutput:
         check_packages()
-        settings = {"name": result_name, "steps": steps, "lr": learning_rate, "loss": LOSSES[loss], "beta": beta, "seed": training_seed}
+        settings = {
+            "name": result_name,
+            "steps": steps,
+            "lr": learning_rate,
+            "loss": LOSSES[loss],
+            "beta": beta,
+            "seed": training_seed,
+        }
         with torch.inference_mode(False), torch.enable_grad():  # ComfyUI runs nodes without gradients
             job = Job(checkpoint, control_net_name, reviewer_name, settings, advanced)
             watch = Watch(cls.hidden.unique_id, job.config)
@@ -90,7 +236,9 @@ class RFTrainer(io.ComfyNode):
                 answer = job(folder, prompts, watch)
             finally:
                 watch.end()
-                folder_paths.filename_list_cache.pop("controlnet", None)  # a new file may come too quickly for ComfyUI to notice it by the folder's time
+                folder_paths.filename_list_cache.pop(
+                    "controlnet", None
+                )  # a new file may come too quickly for ComfyUI to notice it by the folder's time
                 gc.collect()
                 comfy.model_management.soft_empty_cache()
         if watch.cancelled:
@@ -108,11 +256,16 @@ def check_name(name: str) -> None:
     from ..rfft.config import NAME
 
     if not NAME.fullmatch(name):
-        raise ValueError(f"the result's name is {quoted(name)}: use letters, digits, - and _ only, without folder and ending.")
+        raise ValueError(
+            f"the result's name is {quoted(name)}: use letters, digits, - and _ only, without folder and ending."
+        )
 
 
 def is_pocket(checkpoint: str) -> bool:
-    return folder_paths.get_full_path("checkpoints", checkpoint) is None and folder_paths.get_full_path("pocket", checkpoint) is not None
+    return (
+        folder_paths.get_full_path("checkpoints", checkpoint) is None
+        and folder_paths.get_full_path("pocket", checkpoint) is not None
+    )
 
 
 def checkpoint_path(name: str) -> str:
@@ -123,7 +276,10 @@ def checkpoint_path(name: str) -> str:
 def check_packages() -> None:
     """Raises ImportError with one sentence that names what to install."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise ImportError(f"training needs {', '.join(missing)}: install with ComfyUI's Python, `python -m pip install {' '.join(missing)}`, and restart ComfyUI.")
+        raise ImportError(
+            f"training needs {', '.join(missing)}: install with ComfyUI's Python, `python -m pip install"
+            f" {' '.join(missing)}`, and restart ComfyUI."
+        )
 
 
 class Job:
@@ -139,10 +295,23 @@ class Job:
         self.checkpoint = checkpoint_path(checkpoint)
         self.controlnet = path_of(controlnet_loader.folder_of(controlnet), controlnet)
         usual = tuning.SAMPLING if self.pocket else usual_for(check_models(self.checkpoint, self.controlnet)[0])
-        files = {"checkpoint": self.checkpoint, "controlnet": self.controlnet, "reviewer": path_of("rfnet", reviewer), "products": "", "prompts": "", "family": "pocket" if self.pocket else "diffusers"}
-        shorter = {"batch": 2, "evaluation_products": 8, "evaluation_seeds": 2}  # one user's machine; the command line has larger defaults
+        files = {
+            "checkpoint": self.checkpoint,
+            "controlnet": self.controlnet,
+            "reviewer": path_of("rfnet", reviewer),
+            "products": "",
+            "prompts": "",
+            "family": "pocket" if self.pocket else "diffusers",
+        }
+        shorter = {
+            "batch": 2,
+            "evaluation_products": 8,
+            "evaluation_seeds": 2,
+        }  # one user's machine; the command line has larger defaults
         place = {"folder": folder_paths.get_folder_paths("controlnet")[0]}
-        self.config = config_of({**usual, **shorter, **settings, **table(advanced), **files, **place}, "RF Train ControlNet's settings")
+        self.config = config_of(
+            {**usual, **shorter, **settings, **table(advanced), **files, **place}, "RF Train ControlNet's settings"
+        )
         self.config.loras = [{**lora, "file": path_of("loras", lora["file"])} for lora in self.config.loras]
 
     def __call__(self, folder: str, prompts: str, watch) -> dict:
@@ -161,7 +330,10 @@ class Job:
         self.left_out = listed.sentences
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()
-        models, reviewer = fold_loras(self.family.load(config.checkpoint, config.controlnet), config.loras), load_reviewer(config.reviewer)
+        models, reviewer = (
+            fold_loras(self.family.load(config.checkpoint, config.controlnet), config.loras),
+            load_reviewer(config.reviewer),
+        )
         models.unet.register_forward_pre_hook(watch.on_pass)
         run = Run(config, models, reviewer, found, watch=watch, cpu=comfy.model_management.cpu_mode())
         watch.begin(run)
@@ -190,7 +362,10 @@ def table(advanced: str) -> dict:
     except TextError as error:
         raise ConfigError(f"{str(error).rstrip('.')}; write one key = value per line, such as size = 768.") from error
     if taken := sorted(set(values) & set(OWN)):
-        raise ConfigError(f'"advanced" sets {", ".join(taken)}: use the node\'s own inputs for that, or `rfft train` on the command line.')
+        raise ConfigError(
+            f'"advanced" sets {", ".join(taken)}: use the node\'s own inputs for that, or `rfft train` on the command'
+            " line."
+        )
     return values
 
 
@@ -198,7 +373,15 @@ class Watch:
     """Shows a training on its node, and ends it when the user cancels."""
 
     def __init__(self, node_id: str, config):
-        self.node_id, self.config, self.run, self.grid, self.steps, self.cancelled, self.spoke = node_id, config, None, None, [], False, 0.0
+        self.node_id, self.config, self.run, self.grid, self.steps, self.cancelled, self.spoke = (
+            node_id,
+            config,
+            None,
+            None,
+            [],
+            False,
+            0.0,
+        )
         self.bar = comfy.utils.ProgressBar(config.steps, node_id=node_id)
 
     def begin(self, run) -> None:
@@ -209,7 +392,10 @@ class Watch:
         """Before each UNet pass: a cancel needn't wait for the end of a step."""
         stop_if_cancelled()
         if self.run and time.monotonic() - self.spoke > 1:
-            self.show(f"{'measuring' if self.run.due else f'training step {self.run.step + 1} of {self.config.steps}'}, {self.run.models.passes.total} UNet passes")
+            self.show(
+                f"{'measuring' if self.run.due else f'training step {self.run.step + 1} of {self.config.steps}'},"
+                f" {self.run.models.passes.total} UNet passes"
+            )
 
     def __call__(self, event: dict) -> bool:
         """What train.Run tells; True ends it."""
@@ -248,7 +434,10 @@ class Watch:
         files = [self.config.result.name] if run.history and run.best() else []
         files += [self.config.last.name] if run.history and run.updates else []
         kept = f"{' and '.join(files)} can be used as they are" if files else "nothing has been learned yet"
-        self.show(f"Stopped after step {run.step} of {self.config.steps}: {kept}. Everything is saved: queue the same again to go on from there.")
+        self.show(
+            f"Stopped after step {run.step} of {self.config.steps}: {kept}. Everything is saved: queue the same again"
+            " to go on from there."
+        )
 
 
 def output(job: Job, answer: dict, watch: Watch) -> io.NodeOutput:
@@ -260,18 +449,34 @@ def output(job: Job, answer: dict, watch: Watch) -> io.NodeOutput:
     with Image.open(config.result.with_suffix(".png")) as grid:
         samples = from_pictures([grid])
     shown = {**ui.PreviewImage(samples, cls=RFTrainer).as_dict(), **ui.PreviewText(report).as_dict()}
-    return io.NodeOutput(control_net, config.result.name if better else "", samples, from_pictures([watch.curves]), report, ui=shown)
+    return io.NodeOutput(
+        control_net, config.result.name if better else "", samples, from_pictures([watch.curves]), report, ui=shown
+    )
 
 
 def words(config, answer: dict) -> str:
     """What came of a training."""
     before, after = answer["before"], answer["after"]
-    rate = lambda row: "{value:.0%} ({low:.0%} to {high:.0%}, {n} pictures)".format(**row["rate"])
+
+    def rate(row):
+        return "{value:.0%} ({low:.0%} to {high:.0%}, {n} pictures)".format(**row["rate"])
+
     lines = [answer["stopped"] or f"{answer['steps']} steps done."]
     if answer["result"]:
-        lines += [f"Accepted by the reviewer: {rate(before)} before, {rate(after)} at step {after['step']}, which is kept in {config.result.name}.",
-                  f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} then. These are the pictures that the best step was chosen by: measure on other products, and look at them."]
+        lines += [
+            (
+                f"Accepted by the reviewer: {rate(before)} before, {rate(after)} at step {after['step']}, which is kept"
+                f" in {config.result.name}."
+            ),
+            (
+                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} then. These are the pictures"
+                " that the best step was chosen by: measure on other products, and look at them."
+            ),
+        ]
     else:
-        lines += [f"No step was better than the start ({rate(before)}), so there is no {config.result.name}: more steps, more products or a smaller beta may help. {config.last.name} holds the last step."]
+        lines += [
+            f"No step was better than the start ({rate(before)}), so there is no {config.result.name}: more steps, more"
+            f" products or a smaller beta may help. {config.last.name} holds the last step."
+        ]
     more = [] if answer["stopped"] else ["Queue again with more steps to go on."]
     return "\n".join([*lines, *more, f"Folder: {config.folder}"])

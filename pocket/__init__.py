@@ -1,1 +1,1 @@
-"""A small world where the whole method runs on a laptop: rendered scenes with true labels, and a small SD-family model."""
+"""A small family of models in the layout of Stable Diffusion 1.5, with which the whole method runs on a laptop."""

@@ -56,16 +56,26 @@ def check_config(config: dict) -> None:
     """Raises StructureError for a config that the family can't be built from."""
     found = convert(config, Config, "its config")
     if len(found.unet.attention) != len(found.unet.channels):
-        raise StructureError(f"its unet has {len(found.unet.channels)} channels and {len(found.unet.attention)} entries of attention: it needs as many")
+        raise StructureError(
+            f"its unet has {len(found.unet.channels)} channels and {len(found.unet.attention)} entries of attention: it"
+            " needs as many"
+        )
     for channels in found.unet.channels:
         if channels % found.unet.heads:
-            raise StructureError(f"its unet has {found.unet.heads} heads, which don't divide its {channels} channels evenly")
+            raise StructureError(
+                f"its unet has {found.unet.heads} heads, which don't divide its {channels} channels evenly"
+            )
     if found.clip.hidden_size % found.clip.num_attention_heads:
-        raise StructureError(f"its clip has {found.clip.num_attention_heads} heads, which don't divide its hidden_size {found.clip.hidden_size} evenly")
+        raise StructureError(
+            f"its clip has {found.clip.num_attention_heads} heads, which don't divide its hidden_size"
+            f" {found.clip.hidden_size} evenly"
+        )
 
 
 def least_weights(config: dict) -> tuple[int, int]:
     """Fewer weights than the first half of the UNet has, which a ControlNet has too, and the text encoder."""
     unet, clip = config["unet"], config["clip"]
-    text = clip["vocab_size"] * clip["hidden_size"] + clip["num_hidden_layers"] * clip["hidden_size"] * (4 * clip["hidden_size"] + 2 * clip["intermediate_size"])
+    text = clip["vocab_size"] * clip["hidden_size"] + clip["num_hidden_layers"] * clip["hidden_size"] * (
+        4 * clip["hidden_size"] + 2 * clip["intermediate_size"]
+    )
     return sum(18 * unet["layers"] * channels**2 for channels in unet["channels"][1:]), text

@@ -24,7 +24,11 @@ FORMAT_VERSION = 1
 LARGEST = 1 << 30  # bytes of a file: the family that ships has 28 million
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
-UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
+UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = (
+    "model.diffusion_model.",
+    "first_stage_model.",
+    "cond_stage_model.transformer.text_model.",
+)
 
 
 class PocketFileError(ValueError):
@@ -38,7 +42,10 @@ def vae_key(name: str) -> str:
 
 
 def key_maps(config: dict, unet=None, controlnet=None, vae=None, text_encoder=None) -> dict[str, dict[str, str]]:
-    """For each module given: {its own parameter name: its name in the file}. The ControlNet's file is its own, without prefix."""
+    """For each module given: {its own parameter name: its name in the file}.
+
+    The ControlNet's file is its own, without prefix.
+    """
     layers, attention = config["unet"]["layers"], config["unet"]["attention"]
     maps = {}
     if unet is not None:
@@ -46,7 +53,11 @@ def key_maps(config: dict, unet=None, controlnet=None, vae=None, text_encoder=No
     if vae is not None:
         maps["vae"] = {k: VAE_PREFIX + vae_key(k) for k in vae.state_dict()}
     if text_encoder is not None:  # transformers before 5.6 says text_model., later ones don't
-        maps["text_encoder"] = {k: TEXT_PREFIX + k.removeprefix("text_model.") for k in text_encoder.state_dict() if not k.endswith("position_ids")}
+        maps["text_encoder"] = {
+            k: TEXT_PREFIX + k.removeprefix("text_model.")
+            for k in text_encoder.state_dict()
+            if not k.endswith("position_ids")
+        }
     if controlnet is not None:
         maps["controlnet"] = {k: ldm_key(k, layers) for k in controlnet.state_dict()}
     return maps
@@ -64,10 +75,15 @@ def from_ldm(module: torch.nn.Module, names: dict[str, str], tensors: dict[str, 
     new_state = {}
     for name, key in names.items():
         if key not in tensors:
-            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} is missing, so this is not a whole pocket file; write it again with `pocket train export`")
+            raise PocketFileError(
+                f"{quoted(path)[1:-1]}: the weight {key} is missing, so this is not a whole pocket file; write it again"
+                " with `pocket train export`"
+            )
         if tensors[key].numel() != own[name].numel():
-            raise PocketFileError(f"{quoted(path)[1:-1]}: the weight {key} has shape {tuple(tensors[key].shape)} where {tuple(own[name].shape)} is expected; "
-                                  "use a checkpoint and a ControlNet from the same export")
+            raise PocketFileError(
+                f"{quoted(path)[1:-1]}: the weight {key} has shape {tuple(tensors[key].shape)} where"
+                f" {tuple(own[name].shape)} is expected; use a checkpoint and a ControlNet from the same export"
+            )
         new_state[name] = tensors[key].reshape(own[name].shape).to(own[name].dtype)
     module.load_state_dict(new_state, strict=False)
 
@@ -78,23 +94,48 @@ def save_checkpoint(path, pocket: Pocket, metadata: dict[str, str] | None = None
     tensors = {k: v.half() for part, names in maps.items() for k, v in to_ldm(pocket.parts()[part], names).items()}
     # ComfyUI divides latents by SD's factor outside of the model: with these two its VAE gives what its UNet expects
     tensors |= {VAE_PREFIX + "vae_scale": torch.tensor(SCALE_FACTOR), VAE_PREFIX + "vae_shift": torch.tensor(0.0)}
-    write_safetensors(path, tensors, {**(metadata or {}), "format": "reliable-ads/pocket", "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config})})
+    write_safetensors(
+        path,
+        tensors,
+        {
+            **(metadata or {}),
+            "format": "reliable-ads/pocket",
+            "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config}),
+        },
+    )
 
 
 def save_controlnet(path, pocket: Pocket, metadata: dict[str, str] | None = None) -> None:
     """The ControlNet as one fp16 file in the bare ldm layout."""
     names = key_maps(pocket.config, controlnet=pocket.controlnet)["controlnet"]
     tensors = {k: v.half() for k, v in to_ldm(pocket.controlnet, names).items()}
-    write_safetensors(path, tensors, {**(metadata or {}), "format": "reliable-ads/pocket-controlnet",
-                                      "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config})})
+    write_safetensors(
+        path,
+        tensors,
+        {
+            **(metadata or {}),
+            "format": "reliable-ads/pocket-controlnet",
+            "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config}),
+        },
+    )
 
 
 def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
-    """(tensors, config) of a pocket file; PocketFileError when it is missing, broken, of another model or of a newer format."""
+    """(tensors, config) of a pocket file; PocketFileError when it is missing, broken, of another model or of a newer
+    format.
+    """
     name = quoted(path)[1:-1]
-    header = read_header(path, PocketFileError, f"{name} does not exist; train it with `pocket train`, or restore the file that came with the project", LARGEST, name)
+    header = read_header(
+        path,
+        PocketFileError,
+        f"{name} does not exist; train it with `pocket train`, or restore the file that came with the project",
+        LARGEST,
+        name,
+    )
     if "pocket" not in header.metadata:
-        raise PocketFileError(f"{name} is not a pocket file (its metadata has no \"pocket\"); choose pocket_sd or pocket_canny")
+        raise PocketFileError(
+            f'{name} is not a pocket file (its metadata has no "pocket"); choose pocket_sd or pocket_canny'
+        )
     config = read_config(header, name)
     check_floats(header, name, PocketFileError)
     with open_tensors(path, PocketFileError, name=name) as file:
@@ -109,15 +150,24 @@ def read_config(header: Header, name: str) -> dict:
         config = parse_json(header.metadata["pocket"], 'its "pocket"')
         if not isinstance(config, dict):
             raise StructureError(f"it is {shortened(config)}, not a table")
-        version = convert(config.pop("format_version", 0), Annotated[int, Meta(ge=0, le=1_000_000)], "its format_version")
+        version = convert(
+            config.pop("format_version", 0), Annotated[int, Meta(ge=0, le=1_000_000)], "its format_version"
+        )
         if version > FORMAT_VERSION:
-            raise PocketFileError(f"{name} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads")
+            raise PocketFileError(
+                f"{name} has format version {version}, this program reads up to {FORMAT_VERSION}; update Reliable Ads"
+            )
         check_config(config)
-        for asked, held in zip(least_weights(config), (header.count(UNET_PREFIX) or header.count("input_blocks."), header.count(TEXT_PREFIX))):
+        for asked, held in zip(
+            least_weights(config),
+            (header.count(UNET_PREFIX) or header.count("input_blocks."), header.count(TEXT_PREFIX)),
+        ):
             if asked > held > 0:
                 raise StructureError("it asks for more weights than the file holds")
     except StructureError as error:
-        raise PocketFileError(f"{name} has a config that can't be used ({str(error).rstrip('.')[:220]}); copy or export it again") from error
+        raise PocketFileError(
+            f"{name} has a config that can't be used ({str(error).rstrip('.')[:220]}); copy or export it again"
+        ) from error
     return config
 
 
@@ -125,7 +175,9 @@ def check_pair(checkpoint, config: dict, controlnet, hint_config: dict) -> None:
     """PocketFileError unless a checkpoint's parts, and a ControlNet, belong together."""
     names = quoted(controlnet)[1:-1], quoted(checkpoint)[1:-1]
     if hint_config["unet"] != config["unet"]:
-        raise PocketFileError(f"{names[0]} was made for another UNet than {names[1]}; choose two files of the same export")
+        raise PocketFileError(
+            f"{names[0]} was made for another UNet than {names[1]}; choose two files of the same export"
+        )
     if config["unet"]["context"] != config["clip"]["hidden_size"]:
         raise PocketFileError(f"the text encoder in {names[1]} does not fit its UNet; copy or export it again")
 
@@ -139,5 +191,10 @@ def load_pocket(checkpoint=CHECKPOINT, controlnet=CONTROLNET) -> Pocket:
     pocket = Pocket(unet, build_controlnet(unet), build_vae(config), build_text_encoder(config), config)
     maps = key_maps(config, **pocket.parts())
     for part, module in pocket.parts().items():
-        from_ldm(module, maps[part], hints if part == "controlnet" else tensors, controlnet if part == "controlnet" else checkpoint)
+        from_ldm(
+            module,
+            maps[part],
+            hints if part == "controlnet" else tensors,
+            controlnet if part == "controlnet" else checkpoint,
+        )
     return pocket.eval()

@@ -1,4 +1,6 @@
-"""The pocket family as RFFT takes it: `python -m reliable_ads.pocket.tuning train CONFIG` is `rfft train CONFIG` that also knows family = "pocket"."""
+"""The pocket family as RFFT takes it: `python -m reliable_ads.pocket.tuning train CONFIG` is `rfft train CONFIG` that
+also knows family = "pocket".
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,14 @@ def skeleton(checkpoint, controlnet) -> Models:
 
 
 def models_of(pocket: Pocket) -> Models:
-    return Models(pocket.unet, pocket.controlnet, pocket.vae, pocket.encode_prompts, Schedule(alphas_cumprod(), "v_prediction"), text_encoder=pocket.text_encoder)
+    return Models(
+        pocket.unet,
+        pocket.controlnet,
+        pocket.vae,
+        pocket.encode_prompts,
+        Schedule(alphas_cumprod(), "v_prediction"),
+        text_encoder=pocket.text_encoder,
+    )
 
 
 FAMILY = {"pocket": Family(load, skeleton)}

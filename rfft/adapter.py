@@ -1,8 +1,10 @@
 """What RFFT learns: a low-rank adapter on a ControlNet, relative to that ControlNet (arXiv:2106.09685), and its file.
 
-The ControlNet itself is never written to. Forward hooks add strength * alpha / rank * up(down(x)) to its linear and convolution layers, so that
+The ControlNet itself is never written to. Forward hooks add strength * alpha / rank * up(down(x)) to its linear and
+convolution layers, so that
 
-- switched off it is the ControlNet that one began with, bit for bit: the reference of the consistent condition, with no second copy in memory;
+- switched off it is the ControlNet that one began with, bit for bit: the reference of the consistent condition, with no
+second copy in memory;
 - several adapters on one ControlNet add;
 - the file holds a few MB, and any base checkpoint or LoRA may stand beside it.
 """
@@ -43,7 +45,10 @@ class LowRank(nn.Module):
         super().__init__()
         inputs, outputs = layer.weight.shape[1], layer.weight.shape[0]
         rank = min(rank, layer.weight[0].numel(), outputs)  # more would not say more
-        like = {"device": layer.weight.device, "dtype": torch.promote_types(layer.weight.dtype, torch.float32)}  # learns in fp32 where the base is kept in half
+        like = {
+            "device": layer.weight.device,
+            "dtype": torch.promote_types(layer.weight.dtype, torch.float32),
+        }  # learns in fp32 where the base is kept in half
         if isinstance(layer, nn.Conv2d):
             self.options = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
             down, up = (rank, inputs, *layer.kernel_size), (outputs, rank, 1, 1)
@@ -65,7 +70,8 @@ class LowRank(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Low-rank updates of every linear and convolution layer of a diffusers ControlNetModel, attached to it until `remove`.
+    """Low-rank updates of every linear and convolution layer of a diffusers ControlNetModel, attached to it until
+    `remove`.
 
     rank: of every update; strength: how much of it counts, 0 = the base itself, may be set at any time.
     Its parameters are what is trained; the ControlNet's own stay as they are.
@@ -75,17 +81,22 @@ class Adapter(nn.Module):
         super().__init__()
         if rank < 1:
             raise AdapterError(f"rank is {rank}: it must be at least 1; 4 to 32 are usual.")
-        layers = {name: layer for name, layer in controlnet.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))}
+        layers = {
+            name: layer for name, layer in controlnet.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))
+        }
         self.names = [ldm_name(name, controlnet.config.layers_per_block) for name in layers]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.updates = nn.ModuleList(LowRank(layer, rank) for layer in layers.values())
         self.rank, self.strength = rank, strength
-        self._handles = [layer.register_forward_hook(self._hook(update)) for layer, update in zip(layers.values(), self.updates)]
+        self._handles = [
+            layer.register_forward_hook(self._hook(update)) for layer, update in zip(layers.values(), self.updates)
+        ]
 
     def _hook(self, update: LowRank):
         def add(layer, inputs, output):
             return output if self.strength == 0 else output + (self.strength * update(inputs[0])).to(output.dtype)
+
         return add
 
     @contextmanager
@@ -107,37 +118,72 @@ class Adapter(nn.Module):
         """{key of the file: tensor}."""
         found = {}
         for name, update in zip(self.names, self.updates):
-            found |= {PREFIX + name + UP: update.up.detach(), PREFIX + name + DOWN: update.down.detach(), PREFIX + name + ALPHA: torch.tensor(update.alpha)}
+            found |= {
+                PREFIX + name + UP: update.up.detach(),
+                PREFIX + name + DOWN: update.down.detach(),
+                PREFIX + name + ALPHA: torch.tensor(update.alpha),
+            }
         return found
 
     def load(self, tensors: dict, file: str) -> None:
         """Take the weights of a file's tensors, every one or none. Raises AdapterError naming `file`."""
         found, mine = updates_of(tensors, file), dict(zip(self.names, self.updates))
         if strange := sorted(found.keys() ^ mine.keys()):
-            raise AdapterError(f'"{file}" was made for another kind of ControlNet (its layers differ, first in {shortened(strange[0])[1:-1]}): load it with the base that it names.')
+            raise AdapterError(
+                f'"{file}" was made for another kind of ControlNet (its layers differ, first in'
+                f" {shortened(strange[0])[1:-1]}): load it with the base that it names."
+            )
         for name, update in mine.items():
             up, down, _ = found[name]
-            for key, own, new in ((UP, update.up[:, 0], up[:, 0]), (DOWN, update.down[0], down[0])):  # all but the rank, which is the file's own affair
+            for key, own, new in (
+                (UP, update.up[:, 0], up[:, 0]),
+                (DOWN, update.down[0], down[0]),
+            ):  # all but the rank, which is the file's own affair
                 if own.shape != new.shape:
-                    raise AdapterError(f'"{file}" was made for another ControlNet ({shortened(PREFIX + name + key, 100)[1:-1]} is for {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names.')
+                    raise AdapterError(
+                        f'"{file}" was made for another ControlNet ({shortened(PREFIX + name + key, 100)[1:-1]} is for'
+                        f" {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names."
+                    )
         for name, update in mine.items():
             up, down, alpha = found[name]
-            update.up, update.down = (nn.Parameter(new.to(own).clone(), own.requires_grad) for new, own in ((up, update.up), (down, update.down)))
+            update.up, update.down = (
+                nn.Parameter(new.to(own).clone(), own.requires_grad)
+                for new, own in ((up, update.up), (down, update.down))
+            )
             update.alpha = float(alpha)
 
 
 def updates_of(tensors: dict, file: str) -> dict:
-    """{ldm module: (up, down, alpha)} from a file's tensors. Raises AdapterError naming `file` where one is missing, left over or doesn't fit the others."""
-    modules = sorted({key[len(PREFIX):-len(end)] for key in tensors for end in (UP, DOWN, ALPHA) if key.startswith(PREFIX) and key.endswith(end)})
+    """{ldm module: (up, down, alpha)} from a file's tensors.
+
+    Raises AdapterError naming `file` where one is missing, left over or doesn't fit the others.
+    """
+    modules = sorted(
+        {
+            key[len(PREFIX) : -len(end)]
+            for key in tensors
+            for end in (UP, DOWN, ALPHA)
+            if key.startswith(PREFIX) and key.endswith(end)
+        }
+    )
     missing = sorted({PREFIX + name + end for name in modules for end in (UP, DOWN, ALPHA)} - tensors.keys())
     if missing or not modules:
-        raise AdapterError(f'"{file}" lacks {shortened(missing[0], 100)[1:-1] if missing else "every layer"}: it is not a whole RFFT adapter; copy or train it again.')
+        raise AdapterError(
+            f'"{file}" lacks {shortened(missing[0], 100)[1:-1] if missing else "every layer"}: it is not a whole RFFT'
+            " adapter; copy or train it again."
+        )
     if len(tensors) != 3 * len(modules):
-        raise AdapterError(f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was changed by another program; take the original.')
+        raise AdapterError(
+            f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was'
+            " changed by another program; take the original."
+        )
     found = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
     for name, (up, down, alpha) in found.items():
         if fault := fault_of(up, down, alpha):
-            raise AdapterError(f'"{file}" has an update of {shortened(name, 100)[1:-1]} that can\'t be used ({fault}): copy or train it again.')
+            raise AdapterError(
+                f'"{file}" has an update of {shortened(name, 100)[1:-1]} that can\'t be used ({fault}): copy or train'
+                " it again."
+            )
     return found
 
 
@@ -163,27 +209,45 @@ def delta(up: torch.Tensor, down: torch.Tensor, alpha) -> torch.Tensor:
 def save_adapter(path, adapter_or_tensors, base_sha256: str, base_name: str, about: dict | None = None) -> None:
     """Write an adapter as fp16, whole or not at all.
 
-    about: further metadata, JSON-able: reviewer, losses, steps, rates ({"before", "after"}, each {"value", "low", "high", "n"}). Raises OSError when the disk refuses.
+    about: further metadata, JSON-able: reviewer, losses, steps, rates ({"before", "after"}, each {"value", "low",
+    "high", "n"}). Raises OSError when the disk refuses.
     """
     tensors = adapter_or_tensors.tensors() if isinstance(adapter_or_tensors, Adapter) else adapter_or_tensors
     rank = max(len(value) for key, value in tensors.items() if key.endswith(DOWN))
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about or {}).items()}
-    texts |= {"format": FORMAT, "format_version": str(VERSION), "base_sha256": base_sha256, "base_name": base_name, "rank": str(rank)}
-    write_safetensors(path, {key: value if key.endswith(ALPHA) else value.half() for key, value in tensors.items()}, texts)
+    texts |= {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "base_sha256": base_sha256,
+        "base_name": base_name,
+        "rank": str(rank),
+    }
+    write_safetensors(
+        path, {key: value if key.endswith(ALPHA) else value.half() for key, value in tensors.items()}, texts
+    )
 
 
 def read_adapter(path, base=None) -> tuple:
-    """(tensors, metadata) of an adapter file; refuses every file that isn't one. base: the ControlNet file that it will be used on,
-    which has to be the very file that it was trained on. Raises AdapterError."""
+    """(tensors, metadata) of an adapter file; refuses every file that isn't one.
+
+    base: the ControlNet file that it will be used on, which has to be the very file that it was trained on. Raises
+    AdapterError.
+    """
     path = Path(path)
     tensors, metadata = read_file(path, "adapter", "train one with `rfft train`", LARGEST)
     if metadata.get("format") != FORMAT:
         raise AdapterError(f'"{path.name}" is no RFFT adapter{_guess(tensors)}: choose a file that `rfft train` wrote.')
     version = metadata.get("format_version", "")
     if not (version.isascii() and version.isdigit() and len(version) < 10) or int(version) > VERSION:
-        raise AdapterError(f'"{path.name}" has format version {shortened(version)[1:-1] or "unknown"}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.')
+        raise AdapterError(
+            f'"{path.name}" has format version {shortened(version)[1:-1] or "unknown"}, this version of Reliable Ads'
+            f" reads up to {VERSION}: update Reliable Ads."
+        )
     if not metadata.get("base_sha256"):
-        raise AdapterError(f'"{path.name}" doesn\'t say which ControlNet it belongs to: it was changed by another program; take the original.')
+        raise AdapterError(
+            f'"{path.name}" doesn\'t say which ControlNet it belongs to: it was changed by another program; take the'
+            " original."
+        )
     updates_of(tensors, path.name)
     if base is not None:
         check_base(metadata, path, base)
@@ -191,15 +255,20 @@ def read_adapter(path, base=None) -> tuple:
 
 
 def check_base(metadata: dict, path, base) -> None:
-    """Raises AdapterError unless the ControlNet file `base` is the very one that the adapter file `path` was trained on."""
+    """Raises AdapterError unless the ControlNet file `base` is the very one that the adapter file `path` was trained
+    on.
+    """
     if (found := sha256_of(base)) != metadata["base_sha256"]:
-        raise AdapterError(f'"{Path(path).name}" belongs to {quoted(metadata.get("base_name", "another ControlNet"), 60)} (SHA-256 {shortened(metadata["base_sha256"][:12])[1:-1]}...), '
-                           f'not to "{Path(base).name}" ({found[:12]}...): choose the ControlNet file that it was trained on.')
+        raise AdapterError(
+            f'"{Path(path).name}" belongs to {quoted(metadata.get("base_name", "another ControlNet"), 60)} (SHA-256'
+            f' {shortened(metadata["base_sha256"][:12])[1:-1]}...), not to "{Path(base).name}" ({found[:12]}...):'
+            " choose the ControlNet file that it was trained on."
+        )
 
 
 def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Adapter:
     """An adapter file on a ControlNet that was read from the file `base`, at any strength. Raises AdapterError."""
-    tensors, metadata = read_adapter(path, base)
+    tensors, _metadata = read_adapter(path, base)
     adapter = Adapter(controlnet, 1, strength)
     try:
         adapter.load(tensors, Path(path).name)
@@ -211,8 +280,13 @@ def load_adapter(controlnet: nn.Module, path, base, strength: float = 1.0) -> Ad
 
 
 def read_file(path, kind: str, remedy: str, most: int | None = None) -> tuple:
-    """(tensors, metadata) of a safetensors file of at most `most` bytes. Raises AdapterError, which calls the file what it was meant to be."""
-    with opened(path, AdapterError, f"the {kind} {quoted(path)} does not exist: check the path, or {remedy}.", most) as file:
+    """(tensors, metadata) of a safetensors file of at most `most` bytes.
+
+    Raises AdapterError, which calls the file what it was meant to be.
+    """
+    with opened(
+        path, AdapterError, f"the {kind} {quoted(path)} does not exist: check the path, or {remedy}.", most
+    ) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
 
 
@@ -222,15 +296,19 @@ def sha256_of(path) -> str:
         state = os.stat(path)
         return _sha256(os.fspath(path), state.st_mtime_ns, state.st_size)
     except OSError as error:
-        raise AdapterError(f"the ControlNet file {quoted(path)} can't be read ({error.strerror or error}): check the path.") from error
+        raise AdapterError(
+            f"the ControlNet file {quoted(path)} can't be read ({error.strerror or error}): check the path."
+        ) from error
 
 
 @lru_cache(maxsize=64)
 def _sha256(path: str, changed: int, size: int) -> str:
-    """A ControlNet is asked for with every change of a strength, and takes seconds to read; `changed` and `size` make the answer forgotten with the file."""
+    """A ControlNet is asked for with every change of a strength, and takes seconds to read; `changed` and `size` make
+    the answer forgotten with the file.
+    """
     digest = hashlib.sha256()
     with open_file(path) as file:
-        while block := file.read(2 ** 22):
+        while block := file.read(2**22):
             digest.update(block)
     return digest.hexdigest()
 
@@ -238,8 +316,16 @@ def _sha256(path: str, changed: int, size: int) -> str:
 def _guess(tensors: dict) -> str:
     """What a file that isn't an adapter seems to be."""
     keys = tensors.keys()
-    for words, sign in (("a whole ControlNet", "zero_convs.0.0.weight"), ("a whole ControlNet", "control_model.zero_convs.0.0.weight"),
-                        ("a whole ControlNet", "controlnet_cond_embedding.conv_in.weight"), ("a control-LoRA", "lora_controlnet")):
+    for words, sign in (
+        ("a whole ControlNet", "zero_convs.0.0.weight"),
+        ("a whole ControlNet", "control_model.zero_convs.0.0.weight"),
+        ("a whole ControlNet", "controlnet_cond_embedding.conv_in.weight"),
+        ("a control-LoRA", "lora_controlnet"),
+    ):
         if sign in keys:
             return f" but {words}"
-    return " but a LoRA for the UNet or text encoder" if any(key.startswith(("lora_unet", "lora_te")) for key in keys) else ""
+    return (
+        " but a LoRA for the UNet or text encoder"
+        if any(key.startswith(("lora_unet", "lora_te")) for key in keys)
+        else ""
+    )

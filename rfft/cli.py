@@ -7,8 +7,8 @@ import torch
 
 from ..rfnet.arguments import STRENGTH, path
 from ..rfnet.commands import Commands
-from ..rfnet.config import changes
 from ..rfnet.files import check_writable
+from ..rfnet.training.config import changes
 from ..rfnet.weights import load_reviewer, read_metadata
 from .adapter import load_adapter
 from .config import ConfigError, TrainConfig, read_config
@@ -16,6 +16,7 @@ from .inputs import briefs, check_result, check_reviewer, open_products
 from .loading import FAMILIES
 from .lora import fold_loras
 from .merge import merge_files
+
 
 def main(argv=None, families: dict | None = None) -> int:
     """families: {name: loading.Family} of a caller, beside those of loading.FAMILIES."""
@@ -26,22 +27,41 @@ def _commands() -> Commands:
     commands = Commands("rfft", "Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
     command = commands.add
 
-    sub = command("train", train, "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.")
+    sub = command(
+        "train",
+        train,
+        "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.",
+    )
     sub.add_argument("config", type=path)
-    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1")
+    sub.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1"
+    )
 
-    sub = command("estimate", estimate, "How much memory a config's training takes on every rung of the ladder that it climbs where memory runs out; no weights are read but the reviewer's.")
+    sub = command(
+        "estimate",
+        estimate,
+        "How much memory a config's training takes on every rung of the ladder that it climbs where memory runs out; no"
+        " weights are read but the reviewer's.",
+    )
     sub.add_argument("config", type=path)
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
 
-    sub = command("evaluate", evaluate_command, "Rate, diversity and colours of a config's fixed orders, with an adapter or without.")
+    sub = command(
+        "evaluate",
+        evaluate_command,
+        "Rate, diversity and colours of a config's fixed orders, with an adapter or without.",
+    )
     sub.add_argument("config", type=path)
     sub.add_argument("--adapter", type=path, help="file that `rfft train` wrote; without one the base is measured")
     sub.add_argument("--strength", type=STRENGTH, default=1.0)
     sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
     sub.add_argument("--json", action="store_true")
 
-    sub = command("merge", merge, "Fold adapters into the ControlNet that they were trained on: one full file, in that one's layout.")
+    sub = command(
+        "merge",
+        merge,
+        "Fold adapters into the ControlNet that they were trained on: one full file, in that one's layout.",
+    )
     sub.add_argument("base", type=path, help="the ControlNet file")
     sub.add_argument("adapters", type=path, nargs="+")
     sub.add_argument("--out", type=path, required=True, help="file to write, .safetensors")
@@ -61,7 +81,10 @@ def estimate(args) -> None:
 
     config, family, found = _checked(args)
     if family.skeleton is None:
-        raise ConfigError(f'the family "{config.family}" can\'t be built without its weights, so its memory can\'t be estimated: train with batch = 1 and look.')
+        raise ConfigError(
+            f"the family \"{config.family}\" can't be built without its weights, so its memory can't be estimated:"
+            " train with batch = 1 and look."
+        )
     reviewer = load_reviewer(config.reviewer).requires_grad_(False)
     rows = []
     print("Memory of a training, estimated:", flush=True)
@@ -74,7 +97,7 @@ def estimate(args) -> None:
 def evaluate_command(args) -> None:
     from tqdm import tqdm
 
-    from ..rfnet.processes import accelerator
+    from ..rfnet.training.processes import accelerator
     from .evaluate import evaluate, triples
     from .train import autocast, spread
 
@@ -86,7 +109,15 @@ def evaluate_command(args) -> None:
     adapter = load_adapter(models.controlnet, args.adapter, config.controlnet, args.strength) if args.adapter else None
     orders = triples(spread(found, config.evaluation_products), config.evaluation_seeds)
     with autocast(device, config):
-        report, _ = evaluate(models, reviewer, orders, config.sampling, adapter, config.batch, progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json))
+        report, _ = evaluate(
+            models,
+            reviewer,
+            orders,
+            config.sampling,
+            adapter,
+            config.batch,
+            progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json),
+        )
     print(json.dumps(report.row()) if args.json else report)
 
 
@@ -114,4 +145,9 @@ def _checked(args, check=lambda config: None) -> tuple:
 def _open(args, check=lambda config: None) -> tuple:
     """(config, briefs, reviewer, models): the models come last."""
     config, family, found = _checked(args, check)
-    return config, found, load_reviewer(config.reviewer), fold_loras(family.load(config.checkpoint, config.controlnet), config.loras)
+    return (
+        config,
+        found,
+        load_reviewer(config.reviewer),
+        fold_loras(family.load(config.checkpoint, config.controlnet), config.loras),
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..rfnet.files import quoted
-from ..rfnet.structured import StructureError, check_fields, convert, refuse_unknown, shortened
+from ..rfnet.structured import StructureError, check_fields, convert, refuse_unknown
 from ..rfnet.textfiles import TextError, read_toml
 from ..rfnet.weights import DEFAULT_WEIGHTS
 from .files import print_of
@@ -38,9 +38,11 @@ class Lora:
 
 @dataclass
 class TrainConfig:
-    """checkpoint, controlnet: the models; products: folder of cut-outs; prompts: text file, one per line; the result is folder/name.safetensors.
+    """checkpoint, controlnet: the models; products: folder of cut-outs; prompts: text file, one per line; the result is
+    folder/name.safetensors.
 
-    Paths in a TOML file are relative to that file. One step draws batch * accumulation pictures in each process, then makes gradient_steps updates.
+    Paths in a TOML file are relative to that file. One step draws batch * accumulation pictures in each process, then
+    makes gradient_steps updates.
     """
 
     checkpoint: str
@@ -51,7 +53,9 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
-    loras: list = field(default_factory=list)  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
+    loras: list = field(
+        default_factory=list
+    )  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
     size: int = 512  # side of the canvas, pixels
     image_scale: Annotated[float, Meta(gt=0, le=1)] = 0.72  # share of the canvas that a product takes
 
@@ -60,22 +64,30 @@ class TrainConfig:
     accumulation: Few = 1  # batches per update
     gradient_steps: Few = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
     last_steps: Few = 10  # K: they are drawn among the last K of a rollout
-    loss: Literal["cc", "kl", "none"] = "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
+    loss: Literal["cc", "kl", "none"] = (
+        "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
+    )
     beta: Annotated[float, Meta(ge=0, le=1e6)] = 0.05  # how much of it
     through_maps: bool = True  # whether gradient flows through the reviewer's depth and saliency
     lr: Positive = 1e-4
     warm_up: Annotated[int, Meta(ge=0, le=10**9)] = 10  # updates
     weight_decay: Annotated[float, Meta(ge=0, le=100)] = 0.0
-    ema: Annotated[float, Meta(ge=0, le=0.99999)] = 0.99  # decay of the moving average, which is what is evaluated and written
+    ema: Annotated[float, Meta(ge=0, le=0.99999)] = (
+        0.99  # decay of the moving average, which is what is evaluated and written
+    )
     rank: Annotated[int, Meta(ge=1, le=4096)] = 16
-    checkpointing: bool = True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
+    checkpointing: bool = (
+        True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
+    )
     precision: Literal["no", "bf16"] = "no"
     half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
     sampling_steps: Few = 40
     guidance: Positive = 7.5  # scale of classifier-free guidance; 1 = off
-    rollout_guidance: bool = True  # False: training draws without guidance, at half of the passes; evaluation still has it
+    rollout_guidance: bool = (
+        True  # False: training draws without guidance, at half of the passes; evaluation still has it
+    )
     strength: Positive = 1.0  # of the ControlNet
     null_prompt: str = ""
 
@@ -94,18 +106,30 @@ class TrainConfig:
         except StructureError as error:
             raise ConfigError(str(error)) from error
         if self.gradient_steps > min(self.last_steps, self.sampling_steps):
-            raise ConfigError(f"gradient_steps is {self.gradient_steps}, but there are only {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps.")
+            raise ConfigError(
+                f"gradient_steps is {self.gradient_steps}, but there are only"
+                f" {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps."
+            )
         if self.half_base and self.precision != "bf16":
-            raise ConfigError(f'half_base keeps networks in bfloat16, and precision is "{self.precision}": set precision = "bf16" too, or half_base = false.')
+            raise ConfigError(
+                f'half_base keeps networks in bfloat16, and precision is "{self.precision}": set precision = "bf16"'
+                " too, or half_base = false."
+            )
         for number, lora in enumerate(self.loras):
             try:
                 convert(lora, Lora, f"loras[{number}]")
             except StructureError as error:
-                raise ConfigError(f'the LoRA can\'t be used ({str(error).rstrip(".")}): write loras = [{{file = "style.safetensors", strength = 0.8}}].') from error
+                raise ConfigError(
+                    f'the LoRA can\'t be used ({str(error).rstrip(".")}): write loras = [{{file = "style.safetensors",'
+                    " strength = 0.8}]."
+                ) from error
         if self.size % 8 or not 64 <= self.size <= 4096:
             raise ConfigError(f"size is {self.size}: it must be a multiple of 8 between 64 and 4096.")
         if not NAME.fullmatch(self.name):
-            raise ConfigError(f'the result\'s name is "{self.name}": use letters, digits, - and _ only; the folder is given by itself and .safetensors is added.')
+            raise ConfigError(
+                f'the result\'s name is "{self.name}": use letters, digits, - and _ only; the folder is given by itself'
+                " and .safetensors is added."
+            )
 
     @property
     def result(self) -> Path:
@@ -113,7 +137,9 @@ class TrainConfig:
 
     @property
     def last(self) -> Path:
-        """The adapter of the latest evaluation or, where a run was broken off, of its last step; the result is the best one."""
+        """The adapter of the latest evaluation or, where a run was broken off, of its last step; the result is the best
+        one.
+        """
         return Path(self.folder) / f"{self.name}.last.safetensors"
 
     @property
@@ -128,7 +154,9 @@ class TrainConfig:
 
     @property
     def training_sampling(self) -> Sampling:
-        return Sampling(self.sampling_steps, self.guidance if self.rollout_guidance else 1.0, self.strength, self.null_prompt)
+        return Sampling(
+            self.sampling_steps, self.guidance if self.rollout_guidance else 1.0, self.strength, self.null_prompt
+        )
 
     def settings(self) -> dict:
         """Everything but where files lie, how often they are written and how long the run is."""
@@ -137,13 +165,23 @@ class TrainConfig:
         return {**values, "loras": [{**lora, "file": Path(lora["file"]).name} for lora in self.loras]}
 
     def identity(self) -> dict:
-        """What a state must agree with to be gone on from: the settings, but for those that a run is told to change where it can't go on; and the files."""
-        files = {name: print_of(getattr(self, name)) for name in ("checkpoint", "reviewer")} | {f"lora {i}": print_of(lora["file"]) for i, lora in enumerate(self.loras)}
-        return {**{name: value for name, value in self.settings().items() if name not in ("lr", "precision", "half_base")}, **files}
+        """What a state must agree with to be gone on from: the settings, but for those that a run is told to change
+        where it can't go on; and the files.
+        """
+        files = {name: print_of(getattr(self, name)) for name in ("checkpoint", "reviewer")} | {
+            f"lora {i}": print_of(lora["file"]) for i, lora in enumerate(self.loras)
+        }
+        return {
+            **{name: value for name, value in self.settings().items() if name not in ("lr", "precision", "half_base")},
+            **files,
+        }
 
 
 def read_config(path, /, **changes) -> TrainConfig:
-    """A TrainConfig from a TOML file; changes: fields that stand above the file's. Raises ConfigError, which names what is wrong."""
+    """A TrainConfig from a TOML file; changes: fields that stand above the file's.
+
+    Raises ConfigError, which names what is wrong.
+    """
     path = Path(path)
     try:
         values = read_toml(path)
@@ -153,18 +191,33 @@ def read_config(path, /, **changes) -> TrainConfig:
         raise ConfigError(f"the config {quoted(path)} can't be used: {empty[0]} is empty: give a path.")
     values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
     if isinstance(values.get("loras"), list):
-        values["loras"] = [{**lora, "file": str(path.parent / lora["file"])} if isinstance(lora, dict) and isinstance(lora.get("file"), str) else lora for lora in values["loras"]]
-    return config_of({**values, **{name: value for name, value in changes.items() if value is not None}}, f"the config {quoted(path)}")
+        values["loras"] = [
+            (
+                {**lora, "file": str(path.parent / lora["file"])}
+                if isinstance(lora, dict) and isinstance(lora.get("file"), str)
+                else lora
+            )
+            for lora in values["loras"]
+        ]
+    return config_of(
+        {**values, **{name: value for name, value in changes.items() if value is not None}},
+        f"the config {quoted(path)}",
+    )
 
 
 def config_of(values: dict, source: str) -> TrainConfig:
-    """A TrainConfig of these values; messages call them what `source` says. Raises ConfigError, which names what is wrong."""
+    """A TrainConfig of these values; messages call them what `source` says.
+
+    Raises ConfigError, which names what is wrong.
+    """
     try:
         refuse_unknown(values, TrainConfig, source)
     except StructureError as error:
         raise ConfigError(str(error)) from error
-    if missing := [entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values]:
-        raise ConfigError(f'{source} lacks {", ".join(missing)}: name it there or with --set.')
+    if missing := [
+        entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values
+    ]:
+        raise ConfigError(f"{source} lacks {', '.join(missing)}: name it there or with --set.")
     try:
         return TrainConfig(**values)
     except ConfigError as error:

@@ -14,7 +14,11 @@ LETTERS = 12
 
 
 def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
-    """A picture of a run so far. history: train.Run's; steps: [(step, p(available))]; length: steps of the whole run; grid: a Pillow picture to put below."""
+    """A picture of a run so far.
+
+    history: train.Run's; steps: [(step, p(available))]; length: steps of the whole run; grid: a Pillow picture to put
+    below.
+    """
     picture = curves(history, steps, length)
     if grid is None:
         return picture
@@ -28,17 +32,33 @@ def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
 def curves(history: list, steps: list, length: int) -> Image.Image:
     """Mean p(available) of each step, and rate and diversity of each evaluation, over the steps; (WIDTH, HEIGHT)."""
     start = history[0]["diversity"] if history else 1.0
-    points = (steps, [(row["step"], row["rate"]["value"]) for row in history], [(row["step"], row["diversity"] / (start or 1.0)) for row in history])
+    points = (
+        steps,
+        [(row["step"], row["rate"]["value"]) for row in history],
+        [(row["step"], row["diversity"] / (start or 1.0)) for row in history],
+    )
     top = max([1.0, *(y for row in points for _, y in row)])
-    x = lambda step: LEFT + step / max(1, length) * (WIDTH - LEFT - RIGHT)
-    y = lambda value: HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
+
+    def x(step):
+        return LEFT + step / max(1, length) * (WIDTH - LEFT - RIGHT)
+
+    def y(value):
+        return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
+
     picture = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw = ImageDraw.Draw(picture)
     for value in (0, 0.25, 0.5, 0.75, 1):
         draw.line((LEFT, y(value), WIDTH - RIGHT, y(value)), LINE)
         write(draw, (LEFT - 6, y(value)), f"{value:g}", GREY, LETTERS, "rm")
     for step in sorted({0, length // 2, length}):
-        write(draw, (x(step), HEIGHT - BOTTOM + 6), f"step {step}" if step == length else str(step), GREY, LETTERS, "rt" if step == length else "mt")
+        write(
+            draw,
+            (x(step), HEIGHT - BOTTOM + 6),
+            f"step {step}" if step == length else str(step),
+            GREY,
+            LETTERS,
+            "rt" if step == length else "mt",
+        )
     across = LEFT
     for (name, colour), row in zip(SERIES, points):
         spots = [(x(step), y(value)) for step, value in row]

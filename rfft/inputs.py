@@ -1,10 +1,11 @@
-"""What a user hands in: products, prompts, a reviewer, a place for the result; everything wrong with them is said before the long work."""
+"""What a user hands in: products, prompts, a reviewer, a place for the result; everything wrong with them is said
+before the long work.
+"""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
@@ -20,7 +21,6 @@ from .config import ConfigError, TrainConfig
 PROMPTS_LIMIT = 16 << 20  # bytes
 
 
-
 def open_products(folder) -> CutOuts:
     """What a folder of cut-outs holds. Raises ConfigError where it can't be read, or holds no cut-outs."""
     try:
@@ -32,7 +32,8 @@ def open_products(folder) -> CutOuts:
 def products_of(found: CutOuts) -> list:
     """Every cut-out of a folder, by name -> list of Product. A product's caption is NAME.txt beside it, else its name.
 
-    One that can't be used is put among found.broken, and the others go on without it. Raises ConfigError where none is left.
+    One that can't be used is put among found.broken, and the others go on without it. Raises ConfigError where none is
+    left.
     """
     products = []
     for path, caption in found.items:
@@ -58,7 +59,10 @@ def read_products(folder) -> list:
 
 
 def read_prompts(path) -> list:
-    """The lines of a text file that hold a prompt; empty lines and those that begin with # don't. Raises ConfigError."""
+    """The lines of a text file that hold a prompt; empty lines and those that begin with # don't.
+
+    Raises ConfigError.
+    """
     try:
         lines = read_text(path, PROMPTS_LIMIT).split("\n")
     except TextError as error:
@@ -70,27 +74,41 @@ def prompts_of(lines: list, source: str = "the prompts") -> list:
     """The lines that hold a prompt. Raises ConfigError, which calls them what `source` says."""
     prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not prompts:
-        raise ConfigError(f'{source} hold no line with a prompt: write one prompt per line, such as "on a wooden table, a kitchen, soft light".')
+        raise ConfigError(
+            f'{source} hold no line with a prompt: write one prompt per line, such as "on a wooden table, a kitchen,'
+            ' soft light".'
+        )
     return prompts
 
 
 def briefs(config: TrainConfig, found: CutOuts | None = None) -> list:
-    """(canvas, prompt) of every product of a config with every prompt. found: its opened folder, which then says what is
-    left out. Raises ConfigError."""
+    """(canvas, prompt) of every product of a config with every prompt.
+
+    found: its opened folder, which then says what is left out. Raises ConfigError.
+    """
     prompts = read_prompts(config.prompts)
     return pairs(products_of(found) if found else read_products(config.products), prompts, config)
 
 
 def pairs(products: list, prompts: list, config: TrainConfig) -> list:
-    """(canvas, prompt) of every product with every prompt, {caption} standing for the product's. Neighbours in the list differ in both where there are several of both."""
+    """(canvas, prompt) of every product with every prompt, {caption} standing for the product's.
+
+    Neighbours in the list differ in both where there are several of both.
+    """
     canvases = [place(product, config.size, config.size, config.image_scale) for product in products]
-    return [(canvas, prompts[(i + shift) % len(prompts)].replace("{caption}", canvas.product.caption)) for shift in range(len(prompts)) for i, canvas in enumerate(canvases)]
+    return [
+        (canvas, prompts[(i + shift) % len(prompts)].replace("{caption}", canvas.product.caption))
+        for shift in range(len(prompts))
+        for i, canvas in enumerate(canvases)
+    ]
 
 
 def check_result(config: TrainConfig) -> None:
-    """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder can't be written."""
+    """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder
+    can't be written.
+    """
     if config.result.exists() and not config.state.exists():
-        raise ConfigError(f'{quoted(config.result)} exists: choose another name, or delete it first.')
+        raise ConfigError(f"{quoted(config.result)} exists: choose another name, or delete it first.")
     try:
         check_writable(config.result)
     except OSError as error:
@@ -101,17 +119,32 @@ def check_space(folder, needed: int) -> None:
     """Raises ConfigError where the disk has fewer than `needed` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise ConfigError(f'the disk of "{folder}" has {free / 2**20:.0f} MiB left and the run needs {needed / 2**20:.0f}: make room, or choose another folder.')
+        raise ConfigError(
+            f'the disk of "{folder}" has {free / 2**20:.0f} MiB left and the run needs {needed / 2**20:.0f}: make room,'
+            " or choose another folder."
+        )
 
 
 def check_reviewer(metadata: dict, name: str, floor: float, force: bool = False) -> float | None:
-    """The average precision that a reviewer's metadata states. Raises ConfigError where it states none, or one below `floor`, unless forced."""
+    """The average precision that a reviewer's metadata states.
+
+    Raises ConfigError where it states none, or one below `floor`, unless forced.
+    """
     try:
-        ap = convert(parse_json(metadata["scores"], "scores")["ap"]["value"], Annotated[float, Meta(ge=0, le=1)], "the average precision")
+        ap = convert(
+            parse_json(metadata["scores"], "scores")["ap"]["value"],
+            Annotated[float, Meta(ge=0, le=1)],
+            "the average precision",
+        )
     except (KeyError, TypeError, ValueError):
         if force:
             return None
-        raise ConfigError(f'the reviewer "{name}" doesn\'t say how good it is: train it with `rfnet train`, or set force = true.') from None
+        raise ConfigError(
+            f'the reviewer "{name}" doesn\'t say how good it is: train it with `rfnet train`, or set force = true.'
+        ) from None
     if ap < floor and not force:
-        raise ConfigError(f'the reviewer "{name}" has an average precision of {ap:.2f}, below {floor:.2f}: the ControlNet would learn its mistakes; train a better one, or set force = true.')
+        raise ConfigError(
+            f'the reviewer "{name}" has an average precision of {ap:.2f}, below {floor:.2f}: the ControlNet would learn'
+            " its mistakes; train a better one, or set force = true."
+        )
     return ap

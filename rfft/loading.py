@@ -1,4 +1,6 @@
-"""Checkpoints and ControlNets of users, SD 1.5 and SDXL, read without a network: as diffusers' folders, or as single files by means of the configs in rfft/configs."""
+"""Checkpoints and ControlNets of users, SD 1.5 and SDXL, read without a network: as diffusers' folders, or as single
+files by means of the configs in rfft/configs.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,27 @@ from .tokens import tokenize
 
 CONFIGS = Path(__file__).parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
-KNOWN_NOISE = {"prediction_type": ("epsilon", "v_prediction"), "beta_schedule": ("scaled_linear",), "beta_start": (0.00085,), "beta_end": (0.012,), "rescale_betas_zero_snr": (False, None), "sigma_data": (None,)}
-UNION = ("task_embedding", "control_add_embedding.linear_1.weight")  # one file for several kinds of hints, of which the graph says which it is
+KNOWN_NOISE = {
+    "prediction_type": ("epsilon", "v_prediction"),
+    "beta_schedule": ("scaled_linear",),
+    "beta_start": (0.00085,),
+    "beta_end": (0.012,),
+    "rescale_betas_zero_snr": (False, None),
+    "sigma_data": (None,),
+}
+UNION = (
+    "task_embedding",
+    "control_add_embedding.linear_1.weight",
+)  # one file for several kinds of hints, of which the graph says which it is
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of Stable Diffusion. texts: {part of diffusers' folder: where its weights begin in a single file}; those of the second encoder are in open_clip's layout."""
+    """A kind of Stable Diffusion.
+
+    texts: {part of diffusers' folder: where its weights begin in a single file}; those of the second encoder are in
+    open_clip's layout.
+    """
 
     name: str
     folder: str
@@ -35,12 +51,20 @@ class Kind:
 
 
 SD15 = Kind("SD 1.5", "sd15", {"text_encoder": "cond_stage_model.transformer."}, "control_v11p_sd15_canny")
-SDXL = Kind("SDXL", "sdxl", {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."}, "diffusers' controlnet-canny-sdxl-1.0")
+SDXL = Kind(
+    "SDXL",
+    "sdxl",
+    {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."},
+    "diffusers' controlnet-canny-sdxl-1.0",
+)
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family of models is read. load(checkpoint, controlnet) -> Models; skeleton: the same without a weight, on the meta device, or None."""
+    """How a family of models is read.
+
+    load(checkpoint, controlnet) -> Models; skeleton: the same without a weight, on the meta device, or None.
+    """
 
     load: Callable
     skeleton: Callable | None = None
@@ -49,14 +73,17 @@ class Family:
 def load(checkpoint, controlnet, configs=None) -> Models:
     """A checkpoint of SD 1.5 or SDXL and its canny ControlNet -> Models, float32 on the CPU.
 
-    checkpoint: a single .safetensors file, or a diffusers folder with unet, vae and its text encoders; controlnet: a .safetensors file in diffusers' or either ldm layout.
-    Everything that doesn't fit is refused from the files' headers, before a weight is read. configs: a folder of shapes instead of the shipped one. Raises ModelError.
+    checkpoint: a single .safetensors file, or a diffusers folder with unet, vae and its text encoders; controlnet: a
+    .safetensors file in diffusers' or either ldm layout. Everything that doesn't fit is refused from the files'
+    headers, before a weight is read. configs: a folder of shapes instead of the shipped one. Raises ModelError.
     """
     checkpoint, controlnet = Path(checkpoint), Path(controlnet)
     kind, prediction = check_models(checkpoint, controlnet, configs)
     configs = configs or CONFIGS / kind.folder
     parts = _from_folder(checkpoint, kind) if checkpoint.is_dir() else _from_file(checkpoint, kind, configs)
-    return _models(parts["unet"], _controlnet(controlnet, configs), parts["vae"], [parts[name] for name in kind.texts], prediction)
+    return _models(
+        parts["unet"], _controlnet(controlnet, configs), parts["vae"], [parts[name] for name in kind.texts], prediction
+    )
 
 
 def skeleton(checkpoint, controlnet, configs=None) -> Models:
@@ -72,9 +99,18 @@ def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 
     configs, controlnet_configs = configs or CONFIGS / kind.folder, controlnet_configs or CONFIGS / kind.folder
-    build = lambda type, folder, part: type.from_config(_json(folder, part))
+
+    def build(type, folder, part):
+        return type.from_config(_json(folder, part))
+
     unet, vae = build(UNet2DConditionModel, configs, "unet"), build(AutoencoderKL, configs, "vae")
-    return _models(unet, build(ControlNetModel, controlnet_configs, "controlnet"), vae, [_text_class(name)(_text_config(configs, name)) for name in kind.texts], prediction)
+    return _models(
+        unet,
+        build(ControlNetModel, controlnet_configs, "controlnet"),
+        vae,
+        [_text_class(name)(_text_config(configs, name)) for name in kind.texts],
+        prediction,
+    )
 
 
 FAMILIES = {"diffusers": Family(load, skeleton)}
@@ -87,33 +123,58 @@ def shapes(path) -> dict:
 
 
 def check_models(checkpoint, controlnet, configs=None) -> tuple:
-    """(Kind, prediction) of a checkpoint and a ControlNet that fit each other, from their headers. Raises ModelError."""
+    """(Kind, prediction) of a checkpoint and a ControlNet that fit each other, from their headers.
+
+    Raises ModelError.
+    """
     kind, prediction = check_folder(checkpoint, configs) if Path(checkpoint).is_dir() else check_checkpoint(checkpoint)
     check_controlnet(controlnet, kind, configs)
     return kind, prediction
 
 
 def check_checkpoint(path) -> tuple:
-    """(SD15 or SDXL, what its UNet predicts: "epsilon" or, where the file says so, "v_prediction"). Raises ModelError for every other kind of file."""
+    """(SD15 or SDXL, what its UNet predicts: "epsilon" or, where the file says so, "v_prediction").
+
+    Raises ModelError for every other kind of file.
+    """
     found, name = shapes(path), Path(path).name
-    has = lambda prefix: any(key.startswith(prefix) for key in found)
+
+    def has(prefix):
+        return any(key.startswith(prefix) for key in found)
+
     if not has(UNET):
-        raise ModelError(f'"{name}" holds no UNet of Stable Diffusion (no key begins with {UNET}): choose a whole checkpoint of SD 1.5 or SDXL.')
+        raise ModelError(
+            f'"{name}" holds no UNet of Stable Diffusion (no key begins with {UNET}): choose a whole checkpoint of SD'
+            " 1.5 or SDXL."
+        )
     kind = SDXL if has("conditioner.embedders.") else SD15
     channels = found.get(f"{UNET}input_blocks.0.0.weight", (0, 4))[1]
     if channels != 4:
-        raise ModelError(f'"{name}" is an inpainting checkpoint (its UNet takes {channels} channels): products are kept by blending latents; choose the normal checkpoint.')
+        raise ModelError(
+            f'"{name}" is an inpainting checkpoint (its UNet takes {channels} channels): products are kept by blending'
+            " latents; choose the normal checkpoint."
+        )
     if not has(VAE):
-        raise ModelError(f'"{name}" holds no VAE (no key begins with {VAE}): choose a checkpoint with its VAE baked in.')
+        raise ModelError(
+            f'"{name}" holds no VAE (no key begins with {VAE}): choose a checkpoint with its VAE baked in.'
+        )
     if has("cond_stage_model.model."):
-        raise ModelError(f'"{name}" is an SD 2.x checkpoint: this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these.')
+        raise ModelError(
+            f'"{name}" is an SD 2.x checkpoint: this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint'
+            " of one of these."
+        )
     if has("conditioner.embedders.0.model."):
         raise ModelError(f'"{name}" is the refiner of SDXL: choose the base checkpoint.')
     if odd := {"ztsnr", "edm_mean", "edm_vpred.sigma_max"} & found.keys():
-        raise ModelError(f'"{name}" was trained with a noise schedule of its own ({min(odd)}), which RFFT doesn\'t know: choose another checkpoint.')
+        raise ModelError(
+            f'"{name}" was trained with a noise schedule of its own ({min(odd)}), which RFFT doesn\'t know: choose'
+            " another checkpoint."
+        )
     for prefix in kind.texts.values():
         if not has(prefix):
-            raise ModelError(f'"{name}" holds no text encoder (no key begins with {prefix}): choose a whole {kind.name} checkpoint.')
+            raise ModelError(
+                f'"{name}" holds no text encoder (no key begins with {prefix}): choose a whole {kind.name} checkpoint.'
+            )
     return kind, "v_prediction" if "v_pred" in found else "epsilon"
 
 
@@ -123,21 +184,39 @@ def check_folder(folder, configs=None) -> tuple:
     kind = SDXL if (folder / "text_encoder_2").is_dir() else SD15
     for part in ("unet", "vae", *kind.texts):
         if not (folder / part).is_dir():
-            raise ModelError(f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single .safetensors file.')
+            raise ModelError(
+                f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single'
+                " .safetensors file."
+            )
     try:
         unet = _json(folder, "unet")
         scheduler = _table(folder / "scheduler" / "scheduler_config.json") if (folder / "scheduler").is_dir() else {}
     except ValueError as error:
-        raise ModelError(f"the checkpoint folder has a config that can't be read ({str(error).rstrip('.')}): copy or download it again.") from error
+        raise ModelError(
+            f"the checkpoint folder has a config that can't be read ({str(error).rstrip('.')}): copy or download it"
+            " again."
+        ) from error
     channels = unet.get("in_channels", 4)
     if channels != 4:
-        raise ModelError(f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal checkpoint.')
-    wanted, width = _json(configs or CONFIGS / kind.folder, "unet")["cross_attention_dim"], unet.get("cross_attention_dim")
+        raise ModelError(
+            f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal'
+            " checkpoint."
+        )
+    wanted, width = (
+        _json(configs or CONFIGS / kind.folder, "unet")["cross_attention_dim"],
+        unet.get("cross_attention_dim"),
+    )
     if width not in (None, wanted):
-        raise ModelError(f'"{folder}" is no {kind.name} checkpoint (its context is {width} wide, not {wanted}): this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these.')
+        raise ModelError(
+            f'"{folder}" is no {kind.name} checkpoint (its context is {width} wide, not {wanted}): this version tunes'
+            " ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these."
+        )
     for name, known in KNOWN_NOISE.items():
         if scheduler.get(name, known[0]) not in known:
-            raise ModelError(f'"{folder}" was trained with a noise schedule of its own ({name} is {scheduler[name]}), which RFFT doesn\'t know: choose another checkpoint.')
+            raise ModelError(
+                f'"{folder}" was trained with a noise schedule of its own ({name} is {scheduler[name]}), which RFFT'
+                " doesn't know: choose another checkpoint."
+            )
     return kind, scheduler.get("prediction_type", "epsilon")
 
 
@@ -152,36 +231,60 @@ def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
     except AdapterError as error:
         raise ModelError(str(error)) from error
     if found.keys() & set(UNION):
-        raise ModelError(f'"{name}" is a union ControlNet, of which this version would tune only a part: choose one for canny alone, such as {kind.example}.')
+        raise ModelError(
+            f'"{name}" is a union ControlNet, of which this version would tune only a part: choose one for canny alone,'
+            f" such as {kind.example}."
+        )
     wanted = _json(configs or CONFIGS / kind.folder, "controlnet")["cross_attention_dim"]
     widths = {shape[1] for key, shape in found.items() if key.endswith("attn2.to_k.weight")}
     if widths != {wanted}:
         width = max(widths, default=0)
         other = BY_WIDTH[width] if width in BY_WIDTH and width != wanted else "another family"
-        raise ModelError(f'"{name}" is a ControlNet of {other} (its context is {width} wide, not {wanted}), and the checkpoint is {kind.name}: choose one for {kind.name}, such as {kind.example}.')
+        raise ModelError(
+            f'"{name}" is a ControlNet of {other} (its context is {width} wide, not {wanted}), and the checkpoint is'
+            f" {kind.name}: choose one for {kind.name}, such as {kind.example}."
+        )
 
 
 # Reading
+
 
 def _from_folder(folder: Path, kind: Kind) -> dict:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     types = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, **{name: _text_class(name) for name in kind.texts}}
     try:
-        return {name: type.from_pretrained(folder / name, local_files_only=True, use_safetensors=True).float() for name, type in types.items()}
+        return {
+            name: type.from_pretrained(folder / name, local_files_only=True, use_safetensors=True).float()
+            for name, type in types.items()
+        }
     except (OSError, ValueError) as error:
-        raise ModelError(f'the checkpoint folder "{folder}" can\'t be read ({error}): save it again with diffusers, as safetensors.') from error
+        raise ModelError(
+            f'the checkpoint folder "{folder}" can\'t be read ({error}): save it again with diffusers, as safetensors.'
+        ) from error
 
 
 def _from_file(checkpoint: Path, kind: Kind, configs) -> dict:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from diffusers.loaders.single_file_utils import SingleFileComponentError
 
-    read = lambda type, part: type.from_single_file(str(checkpoint), config=str(configs), subfolder=part, local_files_only=True, torch_dtype=torch.float32)
+    def read(type, part):
+        return type.from_single_file(
+            str(checkpoint), config=str(configs), subfolder=part, local_files_only=True, torch_dtype=torch.float32
+        )
+
     try:
         parts = {"unet": read(UNet2DConditionModel, "unet"), "vae": read(AutoencoderKL, "vae")}
-    except (KeyError, NotImplementedError, SingleFileComponentError, ValueError) as error:  # weights that are missing or of other shapes
-        raise ModelError(f'"{checkpoint.name}" has not the shape of {kind.name} ({str(error).splitlines()[0]}): copy or download it again, or choose another.') from error
+    except (
+        KeyError,
+        NotImplementedError,
+        SingleFileComponentError,
+        ValueError,
+    ) as error:  # weights that are missing or of other shapes
+        raise ModelError(
+            f'"{checkpoint.name}" has not the shape of {kind.name} ({str(error).splitlines()[0]}): copy or download it'
+            " again, or choose another."
+        ) from error
     return {**parts, **{name: _text_encoder(checkpoint, name, prefix, configs) for name, prefix in kind.texts.items()}}
 
 
@@ -195,30 +298,58 @@ def _controlnet(path: Path, configs):
     with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
         keys = set(file.keys())
         prefix = "control_model." if "control_model.zero_convs.0.0.weight" in keys else ""
-        names = {name: name for name in own} if "controlnet_cond_embedding.conv_in.weight" in keys else {name: prefix + ldm_key(name, layers_of(own)) for name in own}
-        return _filled(model, {name: file.get_tensor(key).float() for name, key in names.items() if key in keys}, path.name)
+        names = (
+            {name: name for name in own}
+            if "controlnet_cond_embedding.conv_in.weight" in keys
+            else {name: prefix + ldm_key(name, layers_of(own)) for name in own}
+        )
+        return _filled(
+            model, {name: file.get_tensor(key).float() for name, key in names.items() if key in keys}, path.name
+        )
 
 
 def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):
-    """A CLIP text tower out of a single file: transformers names its weights with text_model. before 5.6 and without it since."""
+    """A CLIP text tower out of a single file: transformers names its weights with text_model.
+
+    before 5.6 and without it since.
+    """
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
         model = _text_class(part)(_text_config(configs, part))
     with opened(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
-        stored = {key.removeprefix(prefix): file.get_tensor(key).float() for key in file.keys() if key.startswith(prefix)}
-    stored = from_open_clip(stored) if part == "text_encoder_2" else {key.removeprefix("text_model."): value for key, value in stored.items()}
+        stored = {
+            key.removeprefix(prefix): file.get_tensor(key).float() for key in file.keys() if key.startswith(prefix)
+        }
+    stored = (
+        from_open_clip(stored)
+        if part == "text_encoder_2"
+        else {key.removeprefix("text_model."): value for key, value in stored.items()}
+    )
     short = {key: key.removeprefix("text_model.") for key in model.state_dict() if not key.endswith("position_ids")}
     return _filled(model, {key: stored[name] for key, name in short.items() if name in stored}, checkpoint.name)
 
 
-OPEN_CLIP = {"token_embedding.weight": "embeddings.token_embedding.weight", "positional_embedding": "embeddings.position_embedding.weight",
-             "ln_final.weight": "final_layer_norm.weight", "ln_final.bias": "final_layer_norm.bias", "text_projection.weight": "text_projection.weight"}
-BLOCK = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "attn.out_proj": "self_attn.out_proj", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+OPEN_CLIP = {
+    "token_embedding.weight": "embeddings.token_embedding.weight",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.weight": "final_layer_norm.weight",
+    "ln_final.bias": "final_layer_norm.bias",
+    "text_projection.weight": "text_projection.weight",
+}
+BLOCK = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn.out_proj": "self_attn.out_proj",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+}
 
 
 def from_open_clip(tensors: dict) -> dict:
-    """open_clip's text tower -> transformers' names; queries, keys and values lie in one tensor there, and the projection is turned."""
+    """open_clip's text tower -> transformers' names; queries, keys and values lie in one tensor there, and the
+    projection is turned.
+    """
     found = {}
     for key, value in tensors.items():
         if key in OPEN_CLIP:
@@ -226,7 +357,9 @@ def from_open_clip(tensors: dict) -> dict:
         elif key == "text_projection":
             found["text_projection.weight"] = value.T.contiguous()
         elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)", key):
-            found |= {f"encoder.layers.{m[1]}.self_attn.{name}_proj.{m[2]}": part for name, part in zip("qkv", value.chunk(3))}
+            found |= {
+                f"encoder.layers.{m[1]}.self_attn.{name}_proj.{m[2]}": part for name, part in zip("qkv", value.chunk(3))
+            }
         elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)", key):
             found[f"encoder.layers.{m[1]}.{BLOCK.get(m[2], m[2])}.{m[3]}"] = value
     return found
@@ -236,10 +369,16 @@ def _filled(model: torch.nn.Module, tensors: dict, file: str):
     """A model without weights, given all of them. Raises ModelError where one is missing or has another shape."""
     wanted = {key: value.shape for key, value in model.state_dict().items() if not key.endswith("position_ids")}
     if missing := sorted(wanted.keys() - tensors.keys()):
-        raise ModelError(f'"{file}" lacks {len(missing)} of {len(wanted)} weights (as {missing[0]}): it is not whole, or of another kind; choose the full file.')
+        raise ModelError(
+            f'"{file}" lacks {len(missing)} of {len(wanted)} weights (as {missing[0]}): it is not whole, or of another'
+            " kind; choose the full file."
+        )
     for key, shape in wanted.items():
         if tensors[key].shape != shape:
-            raise ModelError(f'"{file}" has another shape than is known ({key}: {tuple(tensors[key].shape)}, not {tuple(shape)}): choose a full-size file.')
+            raise ModelError(
+                f'"{file}" has another shape than is known ({key}: {tuple(tensors[key].shape)}, not {tuple(shape)}):'
+                " choose a full-size file."
+            )
     model.load_state_dict(tensors, strict=False, assign=True)
     return model.eval()
 
@@ -258,10 +397,18 @@ def _text_config(configs, part: str):
 
 # Together
 
+
 def _models(unet, controlnet, vae, texts: list, prediction: str) -> Models:
     schedule = Schedule(scaled_linear(), prediction)
     text_encoder = texts[0] if len(texts) == 1 else torch.nn.ModuleList(texts)
-    return Models(unet, controlnet, vae, lambda prompts: read_one(texts[0], prompts) if len(texts) == 1 else read_two(*texts, prompts), schedule, text_encoder=text_encoder)
+    return Models(
+        unet,
+        controlnet,
+        vae,
+        lambda prompts: read_one(texts[0], prompts) if len(texts) == 1 else read_two(*texts, prompts),
+        schedule,
+        text_encoder=text_encoder,
+    )
 
 
 def read_one(encoder, prompts: list) -> Text:

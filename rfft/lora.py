@@ -1,6 +1,8 @@
-"""LoRAs of users, folded into the frozen networks: the ControlNet is then tuned for the pictures that the checkpoint draws with them (arXiv:2106.09685).
+"""LoRAs of users, folded into the frozen networks: the ControlNet is then tuned for the pictures that the checkpoint
+draws with them (arXiv:2106.09685).
 
-Read is kohya's layout, which most files have: lora_unet_* by diffusers' or by ldm's names of the UNet's layers, and lora_te_* (SD 1.5) or lora_te1_*, lora_te2_* (SDXL).
+Read is kohya's layout, which most files have: lora_unet_* by diffusers' or by ldm's names of the UNet's layers, and
+lora_te_* (SD 1.5) or lora_te1_*, lora_te2_* (SDXL).
 """
 
 from __future__ import annotations
@@ -17,15 +19,29 @@ from .names import attention_of, unet_name
 INSTEAD = "take a plain LoRA, or merge it into the checkpoint with another program"
 UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
 OTHER = {
-    ".hada_": "a LoHa", ".lokr_": "a LoKr", ".dora_scale": "a DoRA", ".lora_mid.weight": "a LoCon with middle weights",
-    ".diff": "a difference of weights", ".diff_b": "a difference of biases", ".w_norm": "trained norms", ".b_norm": "trained norms",
-    ".a1.weight": "a GLoRA", ".a2.weight": "a GLoRA", ".b1.weight": "a GLoRA", ".b2.weight": "a GLoRA",
-    ".oft_": "an OFT", ".on_input": "an IA3", ".bias": "trained biases",
-}  # fmt: skip
+    ".hada_": "a LoHa",
+    ".lokr_": "a LoKr",
+    ".dora_scale": "a DoRA",
+    ".lora_mid.weight": "a LoCon with middle weights",
+    ".diff": "a difference of weights",
+    ".diff_b": "a difference of biases",
+    ".w_norm": "trained norms",
+    ".b_norm": "trained norms",
+    ".a1.weight": "a GLoRA",
+    ".a2.weight": "a GLoRA",
+    ".b1.weight": "a GLoRA",
+    ".b2.weight": "a GLoRA",
+    ".oft_": "an OFT",
+    ".on_input": "an IA3",
+    ".bias": "trained biases",
+}
 
 
 def fold_loras(models: Models, loras: list) -> Models:
-    """Adds strength * alpha / rank * up @ down of every LoRA to the UNet and text encoders, in place. loras: [{"file", "strength" (1 by default)}]. Raises ModelError."""
+    """Adds strength * alpha / rank * up @ down of every LoRA to the UNet and text encoders, in place.
+
+    loras: [{"file", "strength" (1 by default)}]. Raises ModelError.
+    """
     layers = names_of(models) if loras else {}
     for lora in loras:
         for layer, update in updates(lora["file"], layers).items():
@@ -34,7 +50,9 @@ def fold_loras(models: Models, loras: list) -> Models:
                 folded = (weight.float() + strength * update.view_as(weight)).to(weight.dtype)
                 if not torch.isfinite(folded).all():
                     name = Path(lora["file"]).name
-                    raise ModelError(f'"{name}" at strength {strength:g} makes weights that aren\'t finite: lower the strength.')
+                    raise ModelError(
+                        f'"{name}" at strength {strength:g} makes weights that aren\'t finite: lower the strength.'
+                    )
                 weight.copy_(folded)
     return models
 
@@ -60,7 +78,8 @@ def updates(path, layers: dict) -> dict:
         alpha = tensors.get(module + ALPHA, len(down) if down.ndim else 0)
         if fault := fault_of(up, down, alpha):
             raise ModelError(
-                f'"{path.name}" has an update of {module} that can\'t be used ({fault}): copy or download it again, or take another LoRA.'
+                f'"{path.name}" has an update of {module} that can\'t be used ({fault}): copy or download it again, or'
+                " take another LoRA."
             )
         if len(up) != len(layer.weight) or _core(down) != _core(layer.weight):
             made, there = (len(up), *down.shape[1:]), tuple(layer.weight.shape)
@@ -75,16 +94,23 @@ def updates(path, layers: dict) -> dict:
 
 
 def modules_of(tensors: dict, file: str) -> list:
-    """The layers' names of a LoRA in kohya's layout. Raises ModelError, which names the first tensor that is no part of it."""
+    """The layers' names of a LoRA in kohya's layout.
+
+    Raises ModelError, which names the first tensor that is no part of it.
+    """
     modules = sorted(key.removesuffix(UP) for key in tensors if key.endswith(UP))
     parts = {module + end for module in modules for end in (UP, DOWN, ALPHA)}
-    signed = lambda key, sign: key.endswith(sign) or sign.endswith("_") and sign in key
+
+    def signed(key, sign):
+        return key.endswith(sign) or (sign.endswith("_") and sign in key)
+
     kinds = {kind for key in tensors.keys() - parts for sign, kind in OTHER.items() if signed(key, sign)}
     if kinds and not modules:
         raise ModelError(f'"{file}" is {min(kinds)}, which RFFT doesn\'t fold: {INSTEAD}.')
     if not modules or not all(module.startswith("lora_") for module in modules):
         raise ModelError(
-            f'"{file}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or take another.'
+            f'"{file}" is no LoRA in kohya\'s layout (keys such as lora_unet_..._to_q.lora_up.weight): convert it, or'
+            " take another."
         )
     if more := sorted(tensors.keys() - parts):
         kind = f" ({min(kinds)})" if kinds else ""
@@ -118,4 +144,6 @@ def names_of(models: Models) -> dict:
 
 
 def layers_of(module: torch.nn.Module) -> dict:
-    return {name: layer for name, layer in module.named_modules() if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d))}
+    return {
+        name: layer for name, layer in module.named_modules() if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d))
+    }

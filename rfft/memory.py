@@ -12,13 +12,19 @@ from .config import ConfigError, TrainConfig
 
 @dataclass(frozen=True)
 class Rung:
-    """One way of taking a step. checkpointing: activations are computed again in the backward pass; pictures: so many at once, out of a batch."""
+    """One way of taking a step.
+
+    checkpointing: activations are computed again in the backward pass; pictures: so many at once, out of a batch.
+    """
 
     checkpointing: bool
     pictures: int
 
     def __str__(self) -> str:
-        return f"{'activations recomputed' if self.checkpointing else 'activations kept'}, {self.pictures} picture{'s' * (self.pictures > 1)} at a time"
+        return (
+            f"{'activations recomputed' if self.checkpointing else 'activations kept'}, {self.pictures}"
+            f" picture{'s' * (self.pictures > 1)} at a time"
+        )
 
     def slices(self, count: int) -> list:
         """`count` pictures in parts of this size."""
@@ -26,9 +32,11 @@ class Rung:
 
 
 def ladder(config: TrainConfig) -> list:
-    """The rungs of a config, each with less memory than the one before: as configured, with recomputed activations, then with ever smaller parts of a batch.
+    """The rungs of a config, each with less memory than the one before: as configured, with recomputed activations,
+    then with ever smaller parts of a batch.
 
-    All give the same gradient, but for rounding. Fewer differentiable steps would save nothing: each is taken, and forgotten, by itself.
+    All give the same gradient, but for rounding. Fewer differentiable steps would save nothing: each is taken, and
+    forgotten, by itself.
     """
     rungs = [Rung(config.checkpointing, config.batch)]
     if not config.checkpointing:
@@ -53,19 +61,27 @@ class Climber:
         return self.rungs[self.place]
 
     def __call__(self, work, step: int, undo=lambda: None):
-        """work(rung) -> its answer. undo(): what half of a work has left behind. Raises ConfigError where the last rung needs too much."""
+        """work(rung) -> its answer.
+
+        undo(): what half of a work has left behind. Raises ConfigError where the last rung needs too much.
+        """
         while True:
             try:
                 return work(self.rung)
-            except torch.cuda.OutOfMemoryError as error:  # torch.OutOfMemoryError, by a name that older versions have too
+            except (
+                torch.cuda.OutOfMemoryError
+            ) as error:  # torch.OutOfMemoryError, by a name that older versions have too
                 said = str(error).splitlines()[0]
             undo()  # outside of the except: the error holds on to the frames that hold the tensors
             self._climb(step, said)
 
     def _climb(self, step: int, said: str) -> None:
         if self.place + 1 == len(self.rungs):
-            raise ConfigError(f"memory ran out at step {step} with every saving in use ({self.rung}; {said}): set precision to bf16 and half_base to true, "
-                              "close other programs, or use a larger device; what was trained is safe and goes on from there. A smaller size begins anew, under another name.")
+            raise ConfigError(
+                f"memory ran out at step {step} with every saving in use ({self.rung}; {said}): set precision to bf16"
+                " and half_base to true, close other programs, or use a larger device; what was trained is safe and"
+                " goes on from there. A smaller size begins anew, under another name."
+            )
         self.place += 1
         self.climbed.append({"step": step, "rung": str(self.rung)})
         self._apply()

@@ -1,4 +1,6 @@
-"""An adapter folded into its base: one full ControlNet file, in the layout of the base, for programs that know no adapters."""
+"""An adapter folded into its base: one full ControlNet file, in the layout of the base, for programs that know no
+adapters.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,32 @@ BY_WIDTH = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text
 
 
 def weight_names(keys, file: str) -> dict:
-    """{ldm module: name of its weight} for a ControlNet in diffusers', ldm's or prefixed ldm's layout. Raises AdapterError for what can't take an adapter."""
+    """{ldm module: name of its weight} for a ControlNet in diffusers', ldm's or prefixed ldm's layout.
+
+    Raises AdapterError for what can't take an adapter.
+    """
     keys = set(keys)
     if "lora_controlnet" in keys:
-        raise AdapterError(f'"{file}" is a control-LoRA, which is relative to each checkpoint\'s own UNet: choose a full ControlNet file.')
+        raise AdapterError(
+            f'"{file}" is a control-LoRA, which is relative to each checkpoint\'s own UNet: choose a full ControlNet'
+            " file."
+        )
     if "difference" in keys:
-        raise AdapterError(f'"{file}" holds the difference to a UNet and not a ControlNet: choose a full ControlNet file.')
+        raise AdapterError(
+            f'"{file}" holds the difference to a UNet and not a ControlNet: choose a full ControlNet file.'
+        )
     weights = [key.removesuffix(".weight") for key in keys if key.endswith(".weight")]
     if "controlnet_cond_embedding.conv_in.weight" in keys:
         names = {_known(name, layers_of(keys)): f"{name}.weight" for name in weights if not _is_norm(name)}
         return {ldm: name for ldm, name in names.items() if ldm}
     for prefix in ("", LDM):
         if f"{prefix}zero_convs.0.0.weight" in keys:
-            return {name[len(prefix):]: f"{name}.weight" for name in weights if name.startswith(prefix)}
+            return {name[len(prefix) :]: f"{name}.weight" for name in weights if name.startswith(prefix)}
     kind = " but an RFFT adapter" if any(key.startswith(PREFIX) for key in keys) else ""
-    raise AdapterError(f'"{file}" is no ControlNet of Stable Diffusion{kind}: choose a full ControlNet file, for an adapter the one that it was trained on.')
+    raise AdapterError(
+        f'"{file}" is no ControlNet of Stable Diffusion{kind}: choose a full ControlNet file, for an adapter the one'
+        " that it was trained on."
+    )
 
 
 def _known(module: str, layers: int):
@@ -46,7 +59,8 @@ def _is_norm(module: str) -> bool:
 
 
 def merge_states(base: dict, adapters: list, base_file: str) -> dict:
-    """W + sum of strength * delta for every layer of a base's tensors, in the base's own dtype; whatever has no update stays as it is.
+    """W + sum of strength * delta for every layer of a base's tensors, in the base's own dtype; whatever has no update
+    stays as it is.
 
     adapters: (tensors, strength, file name) each. Raises AdapterError where one doesn't fit.
     """
@@ -56,7 +70,10 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
             update = delta(*parts)
             if module not in names or base[names[module]].shape != update.shape:
                 shape = tuple(base[names[module]].shape) if module in names else "no such layer"
-                raise AdapterError(f'"{file}" does not fit "{base_file}" ({shortened(module)[1:-1]}: {tuple(update.shape)} and {shape}): choose the ControlNet that it was trained on.')
+                raise AdapterError(
+                    f'"{file}" does not fit "{base_file}" ({shortened(module)[1:-1]}: {tuple(update.shape)} and'
+                    f" {shape}): choose the ControlNet that it was trained on."
+                )
             if strength:
                 sums[module] = sums.get(module, 0) + strength * update
     for module, total in sums.items():
@@ -67,14 +84,18 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
 
 def family_of(tensors: dict) -> str:
     """The family of a ControlNet's tensors or an adapter's, as "SD 1.5"; empty where they don't show it."""
-    widths = {value.shape[1] for key, value in tensors.items() if key.endswith(("attn2.to_k.weight", "attn2.to_k" + DOWN))}
+    widths = {
+        value.shape[1] for key, value in tensors.items() if key.endswith(("attn2.to_k.weight", "attn2.to_k" + DOWN))
+    }
     return BY_WIDTH.get(max(widths, default=0), "")
 
 
 def fold(base, adapters: list) -> tuple:
-    """(tensors, metadata) of a ControlNet file with adapter files added: what `rfft merge` writes, and what ComfyUI gets without a file in between.
+    """(tensors, metadata) of a ControlNet file with adapter files added: what `rfft merge` writes, and what ComfyUI
+    gets without a file in between.
 
-    adapters: (path, strength) each; with none, or at strength 0, the tensors are the base's own. Raises AdapterError where one doesn't belong to this base.
+    adapters: (path, strength) each; with none, or at strength 0, the tensors are the base's own. Raises AdapterError
+    where one doesn't belong to this base.
     """
     base, read = Path(base), []
     tensors, metadata = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
@@ -85,24 +106,40 @@ def fold(base, adapters: list) -> tuple:
         values, about = read_adapter(path)
         families = family_of(values), family_of(tensors)
         if all(families) and families[0] != families[1]:
-            raise AdapterError(f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of {families[1]}: '
-                               f'choose the ControlNet that it was trained on, {quoted(about.get("base_name", "unknown"), 60)}.')
+            raise AdapterError(
+                f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of'
+                f" {families[1]}: "
+                f"choose the ControlNet that it was trained on, {quoted(about.get('base_name', 'unknown'), 60)}."
+            )
         check_base(about, path, base)
         read.append((path.name, values, strength, about))
     if read:
         what = [{"file": file, "strength": strength, **about} for file, _, strength, about in read]
-        metadata = {**metadata, "format": "reliable-ads/rfft-controlnet", "base_sha256": sha256_of(base), "base_name": base.name, "adapters": json.dumps(what)}
+        metadata = {
+            **metadata,
+            "format": "reliable-ads/rfft-controlnet",
+            "base_sha256": sha256_of(base),
+            "base_name": base.name,
+            "adapters": json.dumps(what),
+        }
     return merge_states(tensors, [(values, strength, file) for file, values, strength, _ in read], base.name), metadata
 
 
 def merge_files(base, adapter_files: list, out, strengths: list | None = None) -> None:
-    """Write base + adapters as one ControlNet file. strengths: one per adapter, 1 by default. Raises AdapterError, OSError when the disk refuses."""
+    """Write base + adapters as one ControlNet file.
+
+    strengths: one per adapter, 1 by default. Raises AdapterError, OSError when the disk refuses.
+    """
     strengths = strengths or [1.0] * len(adapter_files)
     if len(strengths) != len(adapter_files):
-        raise AdapterError(f"there are {len(adapter_files)} adapters and {len(strengths)} strengths: give one strength for each.")
+        raise AdapterError(
+            f"there are {len(adapter_files)} adapters and {len(strengths)} strengths: give one strength for each."
+        )
     out = Path(out)
     if out.suffix != ".safetensors":
-        raise AdapterError(f'"{out.name}" must end in .safetensors: the merged ControlNet is written in that format only.')
+        raise AdapterError(
+            f'"{out.name}" must end in .safetensors: the merged ControlNet is written in that format only.'
+        )
     if out.exists():
         raise AdapterError(f'"{out}" exists: choose another name, or delete it first.')
     write_safetensors(out, *fold(base, list(zip(adapter_files, strengths))))

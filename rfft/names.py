@@ -1,18 +1,37 @@
-"""diffusers' names of a ControlNet's modules and those of the "ldm" layout that ComfyUI patches by. Rules, not tables: they hold for SD 1.x, SDXL and smaller ones.
+"""diffusers' names of a ControlNet's modules and those of the "ldm" layout that ComfyUI patches by.
+
+Rules, not tables: they hold for SD 1.x, SDXL and smaller ones.
 
 Source of the layout: the original ControlNet repository, as ComfyUI and diffusers read it.
 """
 
 import re
 
-RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection"}
-ENDS = {"conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-        "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "controlnet_mid_block": "middle_block_out.0",
-        "controlnet_cond_embedding.conv_in": "input_hint_block.0", "controlnet_cond_embedding.conv_out": "input_hint_block.14"}
+RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+ENDS = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+    "controlnet_mid_block": "middle_block_out.0",
+    "controlnet_cond_embedding.conv_in": "input_hint_block.0",
+    "controlnet_cond_embedding.conv_out": "input_hint_block.14",
+}
 
 
 def ldm_name(module: str, layers: int) -> str:
-    """diffusers' module name, as "down_blocks.0.resnets.1.conv1" -> ldm's, for `layers` resnets per level. KeyError for what no ControlNet has."""
+    """diffusers' module name, as "down_blocks.0.resnets.1.conv1" -> ldm's, for `layers` resnets per level.
+
+    KeyError for what no ControlNet has.
+    """
     if module in ENDS:
         return ENDS[module]
     if m := re.fullmatch(r"controlnet_down_blocks\.(\d+)", module):
@@ -37,7 +56,10 @@ UNET_ENDS = {**ENDS, "conv_norm_out": "out.0", "conv_out": "out.2"}
 
 
 def unet_name(module: str, layers: int, attention: list) -> str:
-    """The same for a UNet's modules; attention: whether each level has some, from the finest. KeyError for what no UNet has."""
+    """The same for a UNet's modules; attention: whether each level has some, from the finest.
+
+    KeyError for what no UNet has.
+    """
     if module in UNET_ENDS:
         return UNET_ENDS[module]
     m = re.fullmatch(r"up_blocks\.(\d+)\.(resnets|attentions|upsamplers)\.(\d+)\.(.+)", module)

@@ -1,4 +1,6 @@
-"""DDIM (arXiv:2010.02502) with eta 0, on any noise schedule, for networks that predict epsilon or v (arXiv:2202.00512)."""
+"""DDIM (arXiv:2010.02502) with eta 0, on any noise schedule, for networks that predict epsilon or v
+(arXiv:2202.00512).
+"""
 
 from dataclasses import dataclass
 
@@ -8,14 +10,18 @@ PREDICTIONS = ("epsilon", "v_prediction")
 
 
 def scaled_linear() -> torch.Tensor:
-    """alpha-bar of Stable Diffusion's 1,000 timesteps, (1000,) float32 on the CPU: betas whose roots are evenly spaced."""
-    betas = torch.linspace(0.00085 ** 0.5, 0.012 ** 0.5, 1000, dtype=torch.float64, device="cpu") ** 2
+    """alpha-bar of Stable Diffusion's 1,000 timesteps, (1000,) float32 on the CPU: betas whose roots are evenly
+    spaced.
+    """
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64, device="cpu") ** 2
     return torch.cumprod(1 - betas, 0).float()
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """alphas_cumprod: (T,) alpha-bar per timestep; prediction: what the UNet puts out, as diffusers' schedulers call it. Timesteps are plain integers."""
+    """alphas_cumprod: (T,) alpha-bar per timestep; prediction: what the UNet puts out, as diffusers' schedulers call
+    it. Timesteps are plain integers.
+    """
 
     alphas_cumprod: torch.Tensor
     prediction: str = "epsilon"
@@ -23,10 +29,16 @@ class Schedule:
     def __post_init__(self):
         object.__setattr__(self, "_alphas", self.alphas_cumprod.tolist())  # asked for at every step
         if self.prediction not in PREDICTIONS:
-            raise ValueError(f'the UNet predicts "{self.prediction}": RFFT works with {" and ".join(PREDICTIONS)}; take a checkpoint of that kind.')
+            raise ValueError(
+                f'the UNet predicts "{self.prediction}": RFFT works with {" and ".join(PREDICTIONS)}; take a checkpoint'
+                " of that kind."
+            )
 
     def timesteps(self, steps: int) -> list:
-        """`steps` timesteps from noisy to clean, spaced as SD's DDIM has them ("leading", offset 1). ValueError outside 1 ... T."""
+        """`steps` timesteps from noisy to clean, spaced as SD's DDIM has them ("leading", offset 1).
+
+        ValueError outside 1 ... T.
+        """
         length = len(self._alphas)
         if not 1 <= steps <= length:
             raise ValueError(f"{steps} sampling steps: use between 1 and {length}.")
@@ -39,17 +51,19 @@ class Schedule:
     def noisy(self, x0: torch.Tensor, eps: torch.Tensor, t: int) -> torch.Tensor:
         """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps."""
         a = self.alpha_bar(t)
-        return a ** 0.5 * x0 + (1 - a) ** 0.5 * eps
+        return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
     def epsilon(self, x: torch.Tensor, output: torch.Tensor, t: int) -> torch.Tensor:
-        """The noise that a UNet's output for x_t stands for; for v: eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x_t."""
+        """The noise that a UNet's output for x_t stands for; for v: eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar)
+        x_t.
+        """
         a = self.alpha_bar(t)
-        return output if self.prediction == "epsilon" else a ** 0.5 * output + (1 - a) ** 0.5 * x
+        return output if self.prediction == "epsilon" else a**0.5 * output + (1 - a) ** 0.5 * x
 
     def clean(self, x: torch.Tensor, eps: torch.Tensor, t: int) -> torch.Tensor:
         """x0-hat = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)."""
         a = self.alpha_bar(t)
-        return (x - (1 - a) ** 0.5 * eps) / a ** 0.5
+        return (x - (1 - a) ** 0.5 * eps) / a**0.5
 
     def step(self, x: torch.Tensor, eps: torch.Tensor, t: int, before: int) -> torch.Tensor:
         """x at the cleaner timestep `before` (negative: the end) from x_t and the noise in it."""

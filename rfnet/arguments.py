@@ -1,4 +1,7 @@
-"""What every command line of this project takes for a number or a path: types for argparse with bounds. Standard library only."""
+"""What every command line of this project takes for a number or a path: types for argparse with bounds.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,12 @@ class Parser(argparse.ArgumentParser):
 
 def one_line(text: str, most: int) -> str:
     """A text as one line of at most `most` characters; where it or a word of it is longer, the middle is left out."""
-    text = "".join(sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in text).strip()
+    text = "".join(
+        sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in text
+    ).strip()
     text = re.sub(r"\S{120,}", lambda word: f"{word[0][:50]}…{word[0][-50:]}", text)
     half = most // 2
-    return text if len(text) <= most else f"{text[:half]}…{text[len(text) - half + 1:]}"
+    return text if len(text) <= most else f"{text[:half]}…{text[len(text) - half + 1 :]}"
 
 
 def whole(low: int, high: int):
@@ -31,7 +36,9 @@ def whole(low: int, high: int):
 
     def number(text: str) -> int:
         if not WHOLE.fullmatch(text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{one_line(text, 40) or 'nothing'} is not a whole number from {low} to {high}: give one")
+            raise argparse.ArgumentTypeError(
+                f"{one_line(text, 40) or 'nothing'} is not a whole number from {low} to {high}: give one"
+            )
         return int(text)
 
     return number
@@ -42,8 +49,11 @@ def decimal(low: float, high: float, above: bool = False):
 
     def number(text: str) -> float:
         value = float(text) if DECIMAL.fullmatch(text) else math.nan
-        if not low <= value <= high or above and value == low:
-            raise argparse.ArgumentTypeError(f"{one_line(text, 40) or 'nothing'} is not a number {'above' if above else 'from'} {low:g} {'and up' if above else ''} to {high:g}: give one".replace("  ", " "))
+        if not low <= value <= high or (above and value == low):
+            raise argparse.ArgumentTypeError(
+                f"{one_line(text, 40) or 'nothing'} is not a number {'above' if above else 'from'} {low:g}"
+                f" {'and up' if above else ''} to {high:g}: give one".replace("  ", " ")
+            )
         return value
 
     return number
@@ -52,7 +62,11 @@ def decimal(low: float, high: float, above: bool = False):
 def path(text: str) -> str:
     """The path of a file or folder that may be there or not."""
     if not text.strip() or "\0" in text:
-        raise argparse.ArgumentTypeError("an empty path names nothing: give the path of a file or a folder" if not text.strip() else "no path has a NUL sign: give the path of a file or a folder")
+        raise argparse.ArgumentTypeError(
+            "an empty path names nothing: give the path of a file or a folder"
+            if not text.strip()
+            else "no path has a NUL sign: give the path of a file or a folder"
+        )
     return text
 
 

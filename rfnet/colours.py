@@ -62,12 +62,15 @@ def _eight_bit(values: np.ndarray, top: int, name: str) -> np.ndarray:
         raise PictureError(f"{name} holds 32-bit numbers of unknown scale: save it as an 8-bit or 16-bit PNG.")
     scaled = np.empty(values.shape, np.uint8)
     for row in range(0, len(values), ROWS):
-        scaled[row:row + ROWS] = np.minimum(values[row:row + ROWS] * np.float32(255 / top) + 0.5, 255)
+        scaled[row : row + ROWS] = np.minimum(values[row : row + ROWS] * np.float32(255 / top) + 0.5, 255)
     return scaled
 
 
 def _where_not(image: Image.Image, key, stored: str) -> Image.Image | None:
-    """The alpha of a picture one colour of which is transparent. key: a grey or (red, green, blue), in the file's depth."""
+    """The alpha of a picture one colour of which is transparent.
+
+    key: a grey or (red, green, blue), in the file's depth.
+    """
     channels = image.split()
     keys = key if isinstance(key, (tuple, list)) else (key,) * len(channels)
     if isinstance(key, bytes) or len(keys) != len(channels):
@@ -90,7 +93,8 @@ def in_srgb(image: Image.Image, icc: bytes | None, name: str) -> Image.Image:
     except Exception as error:  # damaged profiles bring PyCMSError, OSError, ValueError, TypeError
         said = " ".join(str(error).split())[:100]
         warnings.warn(
-            f"{name}: its colour profile can't be used ({said}), so its colours may look different; convert it to sRGB.",
+            f"{name}: its colour profile can't be used ({said}), so its colours may look different; convert it to"
+            " sRGB.",
             stacklevel=2,
         )
         return image.convert("RGB")

@@ -1,4 +1,6 @@
-"""What the command lines of rfnet, rfft and pocket share: subcommands, errors as one sentence with exit status 1, and 130 when the user stops them."""
+"""What the command lines of rfnet, rfft and pocket share: subcommands, errors as one sentence with exit status 1, and
+130 when the user stops them.
+"""
 
 import argparse
 import errno
@@ -19,7 +21,9 @@ REASONS = {  # of a path that is read, made or written: nothing says which
     errno.ENOTDIR: "lies below a file, or is none itself: give the path of a folder",
     errno.ENOTEMPTY: "is a folder with something in it: choose another name",
 }
-NO_MEMORY = "there is not enough memory for this: close other programs, or take fewer workers, a smaller batch, size or limit."
+NO_MEMORY = (
+    "there is not enough memory for this: close other programs, or take fewer workers, a smaller batch, size or limit."
+)
 
 
 class Commands:
@@ -34,13 +38,18 @@ class Commands:
         """A subcommand that calls function(args)."""
         import torch
 
-        sub = self.subparsers.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub = self.subparsers.add_parser(
+            name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         sub.add_argument("--threads", type=THREADS, default=torch.get_num_threads(), help="CPU threads")
         sub.set_defaults(command=function)
         return sub
 
     def run(self, argv, **more) -> int:
-        """Parses and runs. A command that went on past something damaged sets args.status to 1. more: further attributes of args."""
+        """Parses and runs.
+
+        A command that went on past something damaged sets args.status to 1. more: further attributes of args.
+        """
         import torch
 
         for stream in (sys.stdout, sys.stderr):
@@ -70,22 +79,46 @@ def guarded(prog: str, work, status: int = 1) -> int:
 
 def sentence(error: Exception) -> str:
     """An error as one sentence below 400 characters: what, where, what to do."""
-    if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and _says_memory(str(error)):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says_memory(str(error))):
         return NO_MEMORY
     if isinstance(error, OSError) and not isinstance(error, NotWritten) and error.errno is not None:
         return _of_the_system(error)
     if isinstance(error, ImportError):
-        return one_line(f"this needs {error.name or 'a package'}, which can't be imported ({error}): install it with pip.", LONGEST)
-    if type(error).__module__.startswith(OURS) or type(error) in (ValueError, RuntimeError, OSError, FloatingPointError, argparse.ArgumentTypeError):
-        words = str(error).split("\n")[0] if type(error) is RuntimeError else str(error)  # torch adds where in its own code
-        return one_line(words, LONGEST) or f"{type(error).__name__}, which says nothing more: run again with RELIABLE_ADS_TRACEBACK=1 to see where."
+        return one_line(
+            f"this needs {error.name or 'a package'}, which can't be imported ({error}): install it with pip.", LONGEST
+        )
+    if type(error).__module__.startswith(OURS) or type(error) in (
+        ValueError,
+        RuntimeError,
+        OSError,
+        FloatingPointError,
+        argparse.ArgumentTypeError,
+    ):
+        words = (
+            str(error).split("\n")[0] if type(error) is RuntimeError else str(error)
+        )  # torch adds where in its own code
+        return (
+            one_line(words, LONGEST)
+            or f"{type(error).__name__}, which says nothing more: run again with RELIABLE_ADS_TRACEBACK=1 to see where."
+        )
     words = one_line(str(error), 150)
-    return f"this was not foreseen ({type(error).__name__}: {words}): check what was given; RELIABLE_ADS_TRACEBACK=1 in the environment shows where it happened, for a report."
+    return (
+        f"this was not foreseen ({type(error).__name__}: {words}): check what was given; RELIABLE_ADS_TRACEBACK=1 in"
+        " the environment shows where it happened, for a report."
+    )
 
 
 def _says_memory(text: str) -> bool:
     low = text.lower()
-    return any(words in low for words in ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed"))
+    return any(
+        words in low
+        for words in (
+            "out of memory",
+            "can't allocate memory",
+            "not enough memory",
+            "storage size calculation overflowed",
+        )
+    )
 
 
 def _of_the_system(error: OSError) -> str:
@@ -93,9 +126,15 @@ def _of_the_system(error: OSError) -> str:
     path = os.fsdecode(path) if isinstance(path, bytes) else path
     if error.errno in FULL:
         where = f"the disk of {quoted(os.path.dirname(os.path.abspath(path)))}" if path else "the disk"
-        return f"{where} is full: free some space, or choose another folder; what was finished before is kept, and the same command goes on from it."
+        return (
+            f"{where} is full: free some space, or choose another folder; what was finished before is kept, and the"
+            " same command goes on from it."
+        )
     if not path:
-        return f"the system refused ({one_line(error.strerror or str(error), 100)}): check the paths that were given, their disks and permissions."
+        return (
+            f"the system refused ({one_line(error.strerror or str(error), 100)}): check the paths that were given,"
+            " their disks and permissions."
+        )
     if error.errno in REASONS and not isinstance(error, NotAFile):
         return f"{quoted(path)} {REASONS[error.errno]}."
     return refusal(path, error)

@@ -20,8 +20,11 @@ GIVE = "give the path of a folder of cut-outs with transparency"
 
 @dataclass
 class CutOuts:
-    """What a folder holds. items: [(path, caption)] by name; broken: {file name: reason} of pictures that can't be used;
-    endings: {ending: how many files of it are left out}; folders: names of sub-folders, which are not looked into."""
+    """What a folder holds.
+
+    items: [(path, caption)] by name; broken: {file name: reason} of pictures that can't be used; endings: {ending: how
+    many files of it are left out}; folders: names of sub-folders, which are not looked into.
+    """
 
     items: list = field(default_factory=list)
     broken: dict = field(default_factory=dict)
@@ -30,7 +33,7 @@ class CutOuts:
 
     @property
     def left_out(self) -> str:
-        """"3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)"; "" where nothing is left out."""
+        """ "3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)"; "" where nothing is left out."""
         files, parts = sum(self.endings.values()), []
         if files:
             kinds = sorted(self.endings, key=lambda ending: (-self.endings[ending], ending))
@@ -38,7 +41,6 @@ class CutOuts:
         if self.folders:
             parts.append(f"{len(self.folders)} sub-folder{'s' * (len(self.folders) > 1)} ({_few(self.folders)})")
         return ", ".join(parts)
-
 
     @property
     def sentences(self) -> list:
@@ -50,8 +52,8 @@ class CutOuts:
 def read_folder(folder) -> CutOuts:
     """The product pictures of a folder, not opened yet, and all that is left out.
 
-    A caption stands in a .txt of the same name, or else it is the file's name; where it can't be read, its picture can't
-    be used. Raises PictureError where the folder can't be read, or holds no product picture.
+    A caption stands in a .txt of the same name, or else it is the file's name; where it can't be read, its picture
+    can't be used. Raises PictureError where the folder can't be read, or holds no product picture.
     """
     folder, found, pictures, readable = on_disk(folder), CutOuts(), [], endings()
     try:

@@ -1,4 +1,6 @@
-"""Files read only where they are files, and written whole or not at all: what is killed leaves the old one or the new."""
+"""Files read only where they are files, and written whole or not at all: what is killed leaves the old one or the
+new.
+"""
 
 import errno
 import os
@@ -35,7 +37,9 @@ class NotWritten(OSError):
         way = "choose a shorter name" if self.errno == errno.ENAMETOOLONG else way
         left = "is as it was before" if os.path.isfile(path) else "was not written"
         folder, name = quoted(path.parent), quoted(path.name, 60)
-        self.sentence = f"the folder {folder} can't be written ({self.strerror}): {way}, or choose another folder; {name} {left}."
+        self.sentence = (
+            f"the folder {folder} can't be written ({self.strerror}): {way}, or choose another folder; {name} {left}."
+        )
 
     def __str__(self) -> str:
         return self.sentence
@@ -44,7 +48,7 @@ class NotWritten(OSError):
 def quoted(value, most: int = 100) -> str:
     """A path, name or value in quotes, as text of one line; of a long one its end, which says more of a path."""
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
-    return f'"{text if len(text) <= most else "…" + text[-most + 1:]}"'
+    return f'"{text if len(text) <= most else "…" + text[-most + 1 :]}"'
 
 
 def refusal(path, error: OSError) -> str:
@@ -108,7 +112,8 @@ def _check_regular(mode: int) -> None:
 
 @contextmanager
 def whole(path):
-    """`with whole(path) as partial:` write to `partial`; it becomes `path` when the block ends well, and is removed when it doesn't. Makes the folder.
+    """`with whole(path) as partial:` write to `partial`; it becomes `path` when the block ends well, and is removed
+    when it doesn't. Makes the folder.
 
     Raises NotWritten, an OSError, when the disk refuses; a file that was there before is then untouched.
     """
@@ -148,7 +153,9 @@ def check_writable(path) -> None:
 
 
 def plain(name: str) -> bool:
-    """Whether a name stands for one file or folder inside another on every system: no path, nothing hidden, no sign that a file system refuses."""
+    """Whether a name stands for one file or folder inside another on every system: no path, nothing hidden, no sign
+    that a file system refuses.
+    """
     fits = 0 < len(name.encode("utf-8", "replace")) <= 200 and name.isprintable()
     return fits and name == name.strip(" .") and not any(sign in '\\/:*?"<>|' for sign in name)
 

@@ -7,7 +7,10 @@ UNSUITABLE = "unsuitable"
 
 # What a picture's badge says; web/js/page.js has the same words, for translation.
 PLAIN = {
-    "available": "fit to publish", "space_mismatch": "floats or sinks", "size_mismatch": "wrong size", "indistinctiveness": "hardly stands out",
+    "available": "fit to publish",
+    "space_mismatch": "floats or sinks",
+    "size_mismatch": "wrong size",
+    "indistinctiveness": "hardly stands out",
     "shape_hallucination": "grew extra parts",
 }
 

@@ -1,4 +1,6 @@
-"""Words in pictures, in the letters that Pillow brings: of any size from Pillow 10.1 on, before that of one small size."""
+"""Words in pictures, in the letters that Pillow brings: of any size from Pillow 10.1 on, before that of one small
+size.
+"""
 
 from PIL import ImageDraw, ImageFont
 
@@ -15,7 +17,10 @@ def letters(size: int):
 
 
 def write(draw: ImageDraw.ImageDraw, xy: tuple, text: str, colour, size: int, anchor: str = "la") -> None:
-    """Write one line at xy. anchor: Pillow's two letters for the point of the words that lies there; the small font knows none."""
+    """Write one line at xy.
+
+    anchor: Pillow's two letters for the point of the words that lies there; the small font knows none.
+    """
     font = letters(size)
     if isinstance(font, ImageFont.FreeTypeFont):
         draw.text(xy, text, colour, font, anchor=anchor)

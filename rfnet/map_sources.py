@@ -1,4 +1,7 @@
-"""Depth and saliency from elsewhere: DPT, Depth-Anything, U2-Net, BiRefNet as the user has them on disk. Nothing is fetched."""
+"""Depth and saliency from elsewhere: DPT, Depth-Anything, U2-Net, BiRefNet as the user has them on disk.
+
+Nothing is fetched.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +14,7 @@ from torch import nn
 
 from .architectures import need
 from .files import quoted
-from .sizes import resize
+from .resize import resize
 from .structured import convert, from_json, parse_json, shortened
 from .tensors import check_finite
 from .textfiles import read_text
@@ -45,11 +48,15 @@ class MapSource(Protocol):
     name: str
 
     def __call__(self, images: torch.Tensor) -> tuple:
-        """images (B, 3, H, W) in [0, 1] -> depth, saliency, both (B, 1, H, W) in [0, 1]; depth is inverse, 1 = nearest."""
+        """images (B, 3, H, W) in [0, 1] -> depth, saliency, both (B, 1, H, W) in [0, 1]; depth is inverse, 1 =
+        nearest.
+        """
 
 
 def map_name(depth: str = BUILTIN, saliency: str = BUILTIN) -> str:
-    """The record of two estimators: one word where one made both, else JSON such as {"depth": "builtin", "saliency": "u2net"}."""
+    """The record of two estimators: one word where one made both, else JSON such as {"depth": "builtin", "saliency":
+    "u2net"}.
+    """
     return depth if depth == saliency else json.dumps({"depth": depth, "saliency": saliency})
 
 
@@ -69,7 +76,8 @@ def map_notes(trained: dict, fed: dict) -> list:
     return [
         f'The {kind} maps come from "{fed[kind]}", but this reviewer was trained with "{trained[kind]}" ones: '
         "its verdicts hold only as far as the two agree, so feed the maps that it knows, or train it with these."
-        for kind in fed if fed[kind] != trained[kind]
+        for kind in fed
+        if fed[kind] != trained[kind]
     ]
 
 
@@ -83,11 +91,16 @@ class MapPair(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple:
         depth, saliency = self.builtin(images) if self.depth is None or self.saliency is None else (None, None)
-        return depth if self.depth is None else self.depth(images), saliency if self.saliency is None else self.saliency(images)
+        return depth if self.depth is None else self.depth(images), (
+            saliency if self.saliency is None else self.saliency(images)
+        )
 
 
 def open_maps(builtin: nn.Module, depth=None, saliency=None) -> MapPair:
-    """A MapSource from a DPT or Depth-Anything folder and a U2-Net or BiRefNet .onnx file, None for built-in. Raises MapError."""
+    """A MapSource from a DPT or Depth-Anything folder and a U2-Net or BiRefNet .onnx file, None for built-in.
+
+    Raises MapError.
+    """
     return MapPair(builtin, DepthModel(depth) if depth else None, SaliencyModel(saliency) if saliency else None)
 
 
@@ -100,8 +113,9 @@ def spread(values: torch.Tensor) -> torch.Tensor:
 class DepthModel(nn.Module):
     """DPT (arXiv:2103.13413) or Depth-Anything (arXiv:2401.10891) from a folder as transformers writes it.
 
-    images (B, 3, H, W) in [0, 1] -> inverse depth (B, 1, H, W), stretched to [0, 1] in each image, 1 = nearest; differentiable.
-    metric: True for weights that give metres; None takes what their config says, which says nothing for DPT: it means "relative".
+    images (B, 3, H, W) in [0, 1] -> inverse depth (B, 1, H, W), stretched to [0, 1] in each image, 1 = nearest;
+    differentiable. metric: True for weights that give metres; None takes what their config says, which says nothing for
+    DPT: it means "relative".
     """
 
     def __init__(self, folder, metric: bool | None = None):
@@ -109,7 +123,9 @@ class DepthModel(nn.Module):
         folder = Path(folder)
         name, described = quoted(folder.name), folder / "config.json"
         if not described.is_file():
-            raise MapError(f"{quoted(folder)} is no folder with a config.json: give the folder of a DPT or Depth-Anything model.")
+            raise MapError(
+                f"{quoted(folder)} is no folder with a config.json: give the folder of a DPT or Depth-Anything model."
+            )
         transformers = need("transformers", "the depth model", error=MapError)
         try:
             check_depth_config(parse_json(read_text(described, LIMIT), '"config.json"'))
@@ -118,15 +134,24 @@ class DepthModel(nn.Module):
                 raise MapError(f"{name} is a {shortened(config.model_type)[1:-1]} model: use DPT or Depth-Anything.")
             self.prepare = DepthInput.read(folder)
             if not any((folder / file).is_file() for file in ("model.safetensors", "model.safetensors.index.json")):
-                raise OSError("it holds no .safetensors")  # transformers 4.30 would open a pickle instead, whatever use_safetensors says
-            self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
-                folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
-            ).eval().requires_grad_(False)
+                raise OSError(
+                    "it holds no .safetensors"
+                )  # transformers 4.30 would open a pickle instead, whatever use_safetensors says
+            self.model = (
+                transformers.AutoModelForDepthEstimation.from_pretrained(
+                    folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
+                )
+                .eval()
+                .requires_grad_(False)
+            )
         except MapError:
             raise
         except Exception as error:  # what transformers raises on odd configs is not bounded
             reason = shortened(str(error).rstrip("."), 120)[1:-1]
-            raise MapError(f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and model.safetensors; Depth-Anything needs transformers 4.38.") from error
+            raise MapError(
+                f"{name} can't be read as a depth model ({reason}): it needs config.json, preprocessor_config.json and"
+                " model.safetensors; Depth-Anything needs transformers 4.38."
+            ) from error
         check_finite(self.model.state_dict(), name, MapError)
         self.name = folder.name
         self.metric = getattr(config, "depth_estimation_type", "relative") == "metric" if metric is None else metric
@@ -148,7 +173,11 @@ def check_depth_config(values) -> None:
         if isinstance(value, dict):
             if key not in ("id2label", "label2id"):
                 check_depth_config(value)
-        elif any(number > LARGEST_SIZE for number in (value if isinstance(value, list) else [value]) if isinstance(number, (int, float))):
+        elif any(
+            number > LARGEST_SIZE
+            for number in (value if isinstance(value, list) else [value])
+            if isinstance(number, (int, float))
+        ):
             raise ValueError(f"its {shortened(key)} is {shortened(value)}, where {LARGEST_SIZE} is the most")
         elif key in ("num_hidden_layers", "num_layers") and not (isinstance(value, int) and 0 < value <= 64):
             raise ValueError(f"its {key} is {shortened(value)}: a depth model has 1 to 64")
@@ -176,17 +205,25 @@ class DepthInput:
     def read(cls, folder: Path) -> "DepthInput":
         """Raises OSError, ValueError or KeyError where the file is missing or says something else."""
         values = parse_json(read_text(folder / "preprocessor_config.json", LIMIT), '"preprocessor_config.json"')
-        known = {key: value for key, value in values.items() if key in Preprocessing.__struct_fields__} if isinstance(values, dict) else values
+        known = (
+            {key: value for key, value in values.items() if key in Preprocessing.__struct_fields__}
+            if isinstance(values, dict)
+            else values
+        )
         found = convert(known, Preprocessing, '"preprocessor_config.json"')
         size = (found.size["height"], found.size["width"]) if isinstance(found.size, dict) else (found.size, found.size)
-        return cls(size, found.image_mean, found.image_std, bool(found.keep_aspect_ratio), found.ensure_multiple_of or 1)
+        return cls(
+            size, found.image_mean, found.image_std, bool(found.keep_aspect_ratio), found.ensure_multiple_of or 1
+        )
 
     def shape(self, height: int, width: int) -> tuple:
         """The size an image is resized to. With the ratio kept, the side that has to change less decides, as in DPT."""
         scales = self.height / height, self.width / width
         if self.keep_aspect_ratio:
             scales = (min(scales, key=lambda scale: abs(1 - scale)),) * 2
-        return tuple(max(1, round(side * scale / self.multiple)) * self.multiple for side, scale in zip((height, width), scales))
+        return tuple(
+            max(1, round(side * scale / self.multiple)) * self.multiple for side, scale in zip((height, width), scales)
+        )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         return (resize(images, *self.shape(*images.shape[-2:])) - self.mean.to(images)) / self.std.to(images)
@@ -197,8 +234,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def saliency_input(images: torch.Tensor, side: int) -> torch.Tensor:
-    """Images (B, 3, H, W) as U2-Net (arXiv:2005.09007) and BiRefNet (arXiv:2401.03407) take them in rembg's distribution:
-    side x side, divided by the brightest value, ImageNet's mean and deviation."""
+    """Images (B, 3, H, W) as U2-Net (arXiv:2005.09007) and BiRefNet (arXiv:2401.03407) take them in rembg's
+    distribution: side x side, divided by the brightest value, ImageNet's mean and deviation.
+    """
     images = resize(images.float(), side, side).clamp(0, 1)
     images = images / images.amax((1, 2, 3), keepdim=True).clamp(min=EPSILON)
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -212,7 +250,8 @@ def saliency_output(found: torch.Tensor, logits: bool, height: int, width: int) 
 
 
 class SaliencyModel:
-    """U2-Net or BiRefNet as an .onnx file with the name that rembg gives it; run by onnxruntime, hence not differentiable.
+    """U2-Net or BiRefNet as an .onnx file with the name that rembg gives it; run by onnxruntime, hence not
+    differentiable.
 
     images (B, 3, H, W) in [0, 1] -> saliency (B, 1, H, W), stretched to [0, 1] in each image.
     """
@@ -222,17 +261,29 @@ class SaliencyModel:
         self.name = file.stem.lower()
         self.logits = self.name.startswith("birefnet")
         if file.suffix.lower() != ".onnx" or not file.is_file():
-            raise MapError(f'{quoted(file)} is no .onnx file that exists: give a U2-Net or BiRefNet file, such as u2net.onnx.')
+            raise MapError(
+                f"{quoted(file)} is no .onnx file that exists: give a U2-Net or BiRefNet file, such as u2net.onnx."
+            )
         if not self.logits and self.name not in U2NET:
-            raise MapError(f'{quoted(file.name)} is a model whose input and output aren\'t known here: use {", ".join(U2NET)} or birefnet-*, named as rembg does.')
+            raise MapError(
+                f"{quoted(file.name)} is a model whose input and output aren't known here: use {', '.join(U2NET)} or"
+                " birefnet-*, named as rembg does."
+            )
         onnxruntime = need("onnxruntime", f'"{file.name}"', error=MapError)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
+        providers = [
+            name
+            for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
+            if name in onnxruntime.get_available_providers()
+        ]
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         except Exception as error:  # onnxruntime's own kinds, which share no base
-            raise MapError(f'{quoted(file.name)} can\'t be opened by onnxruntime ({shortened(str(error), 180)[1:-1]}): download it again.') from error
+            raise MapError(
+                f"{quoted(file.name)} can't be opened by onnxruntime ({shortened(str(error), 180)[1:-1]}): download it"
+                " again."
+            ) from error
         self._input, self._output = self._session.get_inputs()[0], self._session.get_outputs()[0].name
         side = self._input.shape[-1]
         self.side = side if isinstance(side, int) else 1024 if self.logits else 320
@@ -240,6 +291,8 @@ class SaliencyModel:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         kind = "float16" if "float16" in self._input.type else "float32"
         fed = saliency_input(images.detach(), self.side).cpu().numpy().astype(kind)
-        found = [self._session.run([self._output], {self._input.name: row[None]})[0] for row in fed]  # one by one: many exports fix the batch to 1
+        found = [
+            self._session.run([self._output], {self._input.name: row[None]})[0] for row in fed
+        ]  # one by one: many exports fix the batch to 1
         maps = torch.cat([torch.from_numpy(row)[:, :1] for row in found])
         return saliency_output(maps, self.logits, *images.shape[-2:]).to(images)

@@ -1,10 +1,12 @@
-"""The built-in depth and saliency estimator: a small U-Net on ImageNet's features, trained on rendered truth, differentiable."""
+"""The built-in depth and saliency estimator: a small U-Net on ImageNet's features, trained on rendered truth,
+differentiable.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .sizes import resize
+from .resize import resize
 from .towers import timm_pyramid
 
 BACKBONE = "tf_efficientnet_lite0"
@@ -20,8 +22,9 @@ class Block(nn.Sequential):
 class MapNet(nn.Module):
     """images (B, 3, H, W) in [0, 1] -> depth (B, 1, H, W), saliency (B, 1, H, W), both in [0, 1].
 
-    Depth is inverse depth, 1 = nearest, 0 = infinitely far, as DPT gives it. Saliency is 1 on what stands out. Its backbone is its
-    own, apart from RFNet's: trained on every pixel's depth and not on five labels, it sees what RFNet's doesn't.
+    Depth is inverse depth, 1 = nearest, 0 = infinitely far, as DPT gives it. Saliency is 1 on what stands out. Its
+    backbone is its own, apart from RFNet's: trained on every pixel's depth and not on five labels, it sees what RFNet's
+    doesn't.
     """
 
     name = "builtin"  # as a map_sources.MapSource

@@ -6,7 +6,7 @@ from torch import nn
 from .architectures import ARCHITECTURES, IMAGES, MAPS, RFNetConfig, architecture
 from .captions import Tokenizer
 from .labels import LABELS
-from .sizes import resize
+from .resize import resize
 from .towers import ImageEncoder, MapStem, text_encoder
 
 
@@ -26,10 +26,11 @@ class FeatureFilter(nn.Module):
 
 
 class RFNet(nn.Module):
-    """One shared image encoder, a feature filter between product and caption, self-attention over all tokens, a linear head.
+    """One shared image encoder, a feature filter between product and caption, self-attention over all tokens, a linear
+    head.
 
-    Pictures of any shape are resized to the square that the config names, portrait and landscape alike: all four images of a
-    sample share one shape, so their tokens still lie over each other.
+    Pictures of any shape are resized to the square that the config names, portrait and landscape alike: all four images
+    of a sample share one shape, so their tokens still lie over each other.
     """
 
     def __init__(self, config: RFNetConfig = ARCHITECTURES["compact"]):
@@ -37,15 +38,29 @@ class RFNet(nn.Module):
         self.config, self.tokenize = config, Tokenizer(config)
         width = config.width
         self.images = ImageEncoder(config)
-        self.stems = nn.ModuleDict({name: MapStem(config) for name in MAPS if name in config.inputs and config.map_encoder == "stem"})
+        self.stems = nn.ModuleDict(
+            {name: MapStem(config) for name in MAPS if name in config.inputs and config.map_encoder == "stem"}
+        )
         self.filters = nn.ModuleList()
         if config.reads_captions:
             self.text = text_encoder(config)
-            self.filters.extend(FeatureFilter(width, config.heads, self.text.width) for _ in range(config.filter_layers))
-        self.kinds = nn.ParameterDict({name: nn.Parameter(torch.randn(width, 1, 1) * 0.02) for name in IMAGES if name in config.inputs and name not in self.stems})
+            self.filters.extend(
+                FeatureFilter(width, config.heads, self.text.width) for _ in range(config.filter_layers)
+            )
+        self.kinds = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.randn(width, 1, 1) * 0.02)
+                for name in IMAGES
+                if name in config.inputs and name not in self.stems
+            }
+        )
         self.verdict = nn.Parameter(torch.randn(1, 1, width) * 0.02)
-        layer = nn.TransformerEncoderLayer(width, config.heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
-        self.fusion = nn.TransformerEncoder(layer, config.fusion_layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        layer = nn.TransformerEncoderLayer(
+            width, config.heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.fusion = nn.TransformerEncoder(
+            layer, config.fusion_layers, nn.LayerNorm(width), enable_nested_tensor=False
+        )
         self.head = nn.Linear(width, len(LABELS))
 
     def encode_product(self, product: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -60,7 +75,9 @@ class RFNet(nn.Module):
                 features = layer(features, caption, padding)
         return features
 
-    def forward(self, product, generated, depth, saliency, tokens, product_features=None, states: list | None = None) -> torch.Tensor:
+    def forward(
+        self, product, generated, depth, saliency, tokens, product_features=None, states: list | None = None
+    ) -> torch.Tensor:
         """Logits (B, 5) in the order of LABELS.
 
         product, generated: (B, 3, H, W) in [0, 1]; depth, saliency: (B, 1, H, W) in [0, 1]; tokens: (B, L).
@@ -70,7 +87,9 @@ class RFNet(nn.Module):
         return self.judge(self.token_maps(product, generated, depth, saliency, tokens, product_features), states)
 
     def token_maps(self, product, generated, depth, saliency, tokens, product_features=None) -> dict:
-        """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in forward."""
+        """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in
+        forward.
+        """
         size = self.config.image_size
         encoders = {
             "product": lambda: self.encode_product(product, tokens) if product_features is None else product_features,
@@ -79,7 +98,9 @@ class RFNet(nn.Module):
             "saliency": lambda: self._encode_map("saliency", saliency),
         }
         maps = {name: encoders[name]() for name in IMAGES if name in self.config.inputs}
-        return {name: features + self.kinds[name] if name in self.kinds else features for name, features in maps.items()}
+        return {
+            name: features + self.kinds[name] if name in self.kinds else features for name, features in maps.items()
+        }
 
     def judge(self, maps: dict, states: list | None = None) -> torch.Tensor:
         """Logits (B, 5) from token_maps; one map may stand for the whole batch. states: as in forward."""
@@ -109,5 +130,8 @@ class RFNet(nn.Module):
 
 
 def build_rfnet(name_or_config) -> RFNet:
-    """An untrained RFNet: "compact", "paper", "clip", or any RFNetConfig. Raises ArchitectureError, naming what isn't installed."""
+    """An untrained RFNet: "compact", "paper", "clip", or any RFNetConfig.
+
+    Raises ArchitectureError, naming what isn't installed.
+    """
     return RFNet(architecture(name_or_config))

@@ -7,13 +7,16 @@ FINE = 512  # pixels of the shorter side at which thickness is measured
 
 
 def default_dilation(width: int, height: int) -> int:
-    """Side of the box in pixels by which painting reaches under the product: 20 at 512, as the paper's script has it, in proportion at other sizes."""
+    """Side of the box in pixels by which painting reaches under the product: 20 at 512, as the paper's script has it,
+    in proportion at other sizes.
+    """
     return round(20 * min(width, height) / 512)
 
 
 def inpaint_mask(kept: np.ndarray, box: int) -> np.ndarray:
-    """Where to paint, (H, W) bool, around what is `kept` (H, W) bool: the rest, grown by a square of `box` pixels, but into no part
-    further than a quarter of its thickness, so that wires, rings and handles keep themselves."""
+    """Where to paint, (H, W) bool, around what is `kept` (H, W) bool: the rest, grown by a square of `box` pixels, but
+    into no part further than a quarter of its thickness, so that wires, rings and handles keep themselves.
+    """
     import cv2
 
     grown = cv2.dilate((~kept).astype(np.uint8), np.ones((max(box, 1), max(box, 1)), np.uint8)) > 0
@@ -22,8 +25,15 @@ def inpaint_mask(kept: np.ndarray, box: int) -> np.ndarray:
         return grown
     depth = cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 5) - 0.5  # of a pixel's middle under the edge
     enough = 2**0.5 * (box // 2 + 1) / (2 * LEFT)
-    coarse = max(1, min(kept.shape) // FINE)  # thickness needs no more pixels than this, and would take seconds with them
-    small = kept if coarse == 1 else cv2.resize(kept.astype(np.float32), None, fx=1 / coarse, fy=1 / coarse, interpolation=cv2.INTER_AREA) >= 0.5
+    coarse = max(
+        1, min(kept.shape) // FINE
+    )  # thickness needs no more pixels than this, and would take seconds with them
+    small = (
+        kept
+        if coarse == 1
+        else cv2.resize(kept.astype(np.float32), None, fx=1 / coarse, fy=1 / coarse, interpolation=cv2.INTER_AREA)
+        >= 0.5
+    )
     thickness = coarse * half_thickness(small, enough / coarse)
     if coarse > 1:
         thickness = cv2.resize(thickness, kept.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -31,7 +41,9 @@ def inpaint_mask(kept: np.ndarray, box: int) -> np.ndarray:
 
 
 def half_thickness(kept: np.ndarray, enough: float) -> np.ndarray:
-    """(H, W) the radius of about the largest disc inside `kept` that holds a pixel, up to `enough`; infinite beyond, 0 outside."""
+    """(H, W) the radius of about the largest disc inside `kept` that holds a pixel, up to `enough`; infinite beyond, 0
+    outside.
+    """
     import cv2
 
     depth = cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 5) - 0.5
@@ -50,9 +62,11 @@ def half_thickness(kept: np.ndarray, enough: float) -> np.ndarray:
 
 
 def canny_hint(rgb: np.ndarray, alpha: np.ndarray, shape: np.ndarray | None = None) -> np.ndarray:
-    """Canny lines (thresholds 100, 200) of a product on black: rgb (H, W, 3), alpha (H, W) in [0, 1] -> (3, H, W) of 0 or 1.
+    """Canny lines (thresholds 100, 200) of a product on black: rgb (H, W, 3), alpha (H, W) in [0, 1] -> (3, H, W) of 0
+    or 1.
 
-    shape (H, W) bool: what is product; its outline is drawn where canny finds none, as it does of black things and of glass.
+    shape (H, W) bool: what is product; its outline is drawn where canny finds none, as it does of black things and of
+    glass.
     """
     import cv2
 
@@ -64,7 +78,10 @@ def canny_hint(rgb: np.ndarray, alpha: np.ndarray, shape: np.ndarray | None = No
 
 
 def missing_outline(lines: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the inner outline of `shape` where no line runs along it. At the picture's border there is none, unless there is no other."""
+    """(H, W) bool: the inner outline of `shape` where no line runs along it.
+
+    At the picture's border there is none, unless there is no other.
+    """
     import cv2
 
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

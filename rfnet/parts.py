@@ -1,4 +1,6 @@
-"""What the pixels of a cut-out are: solid product, see-through product, a soft shadow, an edge, a speck (docs/product.md)."""
+"""What the pixels of a cut-out are: solid product, see-through product, a soft shadow, an edge, a speck
+(docs/product.md).
+"""
 
 from dataclasses import dataclass
 
@@ -15,8 +17,11 @@ FINE = 1024  # pixels of a product's longer side at which its parts are told apa
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A cut-out (H, W) taken apart. rgba, clean (H, W, 4): without dust, with its colours as they are and with clean edges;
-    see_through, soft (H, W) bool: bodies that let the scene through, and shadows or glows; notes: sentences for the user."""
+    """A cut-out (H, W) taken apart.
+
+    rgba, clean (H, W, 4): without dust, with its colours as they are and with clean edges; see_through, soft (H, W)
+    bool: bodies that let the scene through, and shadows or glows; notes: sentences for the user.
+    """
 
     rgba: np.ndarray
     clean: np.ndarray
@@ -32,7 +37,14 @@ class Parts:
 def take_apart(rgba: np.ndarray) -> Parts:
     """The parts of a cut-out (H, W, 4), float32 in [0, 1], straight alpha."""
     rgba, specks = without_specks(rgba)
-    notes = [f"{specks} {'speck' if specks == 1 else 'specks'} beside the product {'was' if specks == 1 else 'were'} left out."] if specks else []
+    notes = (
+        [
+            f"{specks} {'speck' if specks == 1 else 'specks'} beside the product {'was' if specks == 1 else 'were'}"
+            " left out."
+        ]
+        if specks
+        else []
+    )
     small = reduced(rgba, max(1, max(_extent(rgba[..., 3] > VISIBLE)) // FINE))
     edge = edges(small[..., 3])
     straight = rgba
@@ -66,7 +78,11 @@ def reduced(rgba: np.ndarray, times: int) -> np.ndarray:
 def enlarged(where: np.ndarray, shape: tuple) -> np.ndarray:
     import cv2
 
-    return where if where.shape == shape else cv2.resize(where.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return (
+        where
+        if where.shape == shape
+        else cv2.resize(where.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    )
 
 
 def without_specks(rgba: np.ndarray) -> tuple:
@@ -103,7 +119,9 @@ def edges(alpha: np.ndarray) -> np.ndarray:
     band = between & (inward <= reach) & (outward <= reach)
     beside = band & (inward <= 2) & (outward >= 4)  # on a feather still nearly opaque, on glass and shadows not at all
     if beside.any():
-        distance, labels = cv2.distanceTransformWithLabels((~beside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        distance, labels = cv2.distanceTransformWithLabels(
+            (~beside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
         values = np.ones(labels.max() + 1, np.float32)
         values[labels[beside]] = alpha[beside]
         band &= (values[labels] >= 0.6) | (distance > 2 * reach)
@@ -122,7 +140,9 @@ def corners(left: np.ndarray, band: np.ndarray, reach: float) -> np.ndarray:
 
 
 def shadows(rgba: np.ndarray, edge: np.ndarray) -> np.ndarray:
-    """(H, W) bool: what fades out softly, a shadow or a glow, and shadows with a hard edge beside or below what is solid."""
+    """(H, W) bool: what fades out softly, a shadow or a glow, and shadows with a hard edge beside or below what is
+    solid.
+    """
     import cv2
 
     alpha, found = rgba[..., 3], np.zeros(rgba.shape[:2], bool)
@@ -131,16 +151,26 @@ def shadows(rgba: np.ndarray, edge: np.ndarray) -> np.ndarray:
         return found
     solid, size = alpha >= PURE, max(_extent(alpha > VISIBLE))
     dark = rgba[..., :3].max(2) <= DARK
-    nothing = cv2.dilate((alpha <= VISIBLE).astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    nothing = (
+        cv2.dilate(
+            (alpha <= VISIBLE).astype(np.uint8),
+            np.ones((3, 3), np.uint8),
+            borderType=cv2.BORDER_CONSTANT,
+            borderValue=0,
+        )
+        > 0
+    )
     for kind, is_dark in ((rest & dark, True), (rest & ~dark, False)):
         count, labels, boxes, _ = cv2.connectedComponentsWithStats(kind.astype(np.uint8), connectivity=8)
         for number in range(1, count):
-            left, top, width, height, area = boxes[number]
+            left, top, width, height, _area = boxes[number]
             window = slice(top, top + height), slice(left, left + width)
             part = labels[window] == number
             if max(width, height) < 0.02 * size:
                 continue  # the last pixels of an edge
-            if fades(alpha[window], part, nothing[window], size) or (is_dark and hard_shadow(rgba, window, part, solid)):
+            if fades(alpha[window], part, nothing[window], size) or (
+                is_dark and hard_shadow(rgba, window, part, solid)
+            ):
                 found[window] |= part
     return found
 
@@ -156,7 +186,9 @@ def fades(alpha: np.ndarray, part: np.ndarray, nothing: np.ndarray, size: int) -
 
 
 def hard_shadow(rgba: np.ndarray, window: tuple, part: np.ndarray, solid: np.ndarray) -> bool:
-    """Whether a dark part is the flat shadow of something solid: of one colour and opacity, smaller, and at its foot."""
+    """Whether a dark part is the flat shadow of something solid: of one colour and opacity, smaller, and at its
+    foot.
+    """
     if part.sum() > 0.8 * solid.sum():
         return False
     pixels = rgba[window][part]
@@ -178,12 +210,17 @@ def multiplied(rgba: np.ndarray, edge: np.ndarray) -> bool:
     inner, found = inner_colours(rgba, where, alpha >= PURE)
     if found.any():
         colours, alphas = rgba[where][found, :3], alpha[where][found, None]
-        as_straight, as_multiplied = np.abs(colours - inner[found]).mean(), np.abs(colours - inner[found] * alphas).mean()
+        as_straight, as_multiplied = (
+            np.abs(colours - inner[found]).mean(),
+            np.abs(colours - inner[found] * alphas).mean(),
+        )
         if as_straight >= 0.03:
             return bool(as_multiplied <= 0.6 * as_straight)
     brightest = rgba[partly][:, :3].max(1)
     fine_edge = (partly & (alpha < 0.2)).sum() >= 10  # where straight colours would be brighter than their alpha
-    return bool(np.percentile(brightest, 99) > 0.25 and fine_edge or np.percentile(brightest / alpha[partly], 99) >= 0.9)
+    return bool(
+        (np.percentile(brightest, 99) > 0.25 and fine_edge) or np.percentile(brightest / alpha[partly], 99) >= 0.9
+    )
 
 
 def divided(rgba: np.ndarray) -> np.ndarray:
@@ -205,16 +242,22 @@ def with_inner_colours(rgba: np.ndarray, edge: np.ndarray, pure: np.ndarray) -> 
 
 
 def inner_colours(rgba: np.ndarray, edge: np.ndarray, pure: np.ndarray) -> tuple:
-    """For the N pixels of `edge` (H, W) bool, the colour (N, 3) of the nearest pixel of `pure`, a little smoothed, and (N,) bool: whether one is near enough."""
+    """For the N pixels of `edge` (H, W) bool, the colour (N, 3) of the nearest pixel of `pure`, a little smoothed, and
+    (N,) bool: whether one is near enough.
+    """
     import cv2
 
     if not pure.any() or not edge.any():
         return np.zeros((int(edge.sum()), 3), np.float32), np.zeros(int(edge.sum()), bool)
-    distance, labels = cv2.distanceTransformWithLabels((~pure).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~pure).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     nearest = np.zeros(labels.max() + 1, np.int64)
     nearest[labels[pure]] = np.flatnonzero(pure)
     weight = pure.astype(np.float32)
-    sums = cv2.blur(np.dstack([rgba[..., :3] * weight[..., None], weight]), (5, 5)).reshape(-1, 4)[nearest[labels[edge]]]
+    sums = cv2.blur(np.dstack([rgba[..., :3] * weight[..., None], weight]), (5, 5)).reshape(-1, 4)[
+        nearest[labels[edge]]
+    ]
     near = 2 * max(2.0, REACH * max(_extent(rgba[..., 3] > VISIBLE)))
     return sums[:, :3] / np.maximum(sums[:, 3:], 1e-6), distance[edge] <= near
 

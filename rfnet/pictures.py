@@ -14,23 +14,44 @@ from .files import open_file, quoted, refusal
 SMALLEST, LARGEST = 16, 8192  # pixels on a side that a product picture may have
 WORKING = 4096  # no canvas is larger, so larger pictures are scaled down as they are read
 MOST_BYTES = 1 << 30  # of a file: what a picture of LARGEST takes unpacked and deep, twice
-MOST_WORK = 4e9  # pixels times scans of a progressive JPEG: usual ones have ten, a crafted one thousands that take minutes
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "HEIF")  # others run programs, are no pictures, or are rare
+MOST_WORK = (
+    4e9  # pixels times scans of a progressive JPEG: usual ones have ten, a crafted one thousands that take minutes
+)
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "AVIF",
+    "TIFF",
+    "GIF",
+    "BMP",
+    "HEIF",
+)  # others run programs, are no pictures, or are rare
 HEIC = "HEIC, which Pillow reads only with pillow-heif"
 OTHERS = (  # what people give by mistake
-    (0, b"%!PS", "an EPS file"), (0, b"\xc5\xd0\xd3\xc6", "an EPS file"), (0, b"%PDF", "a PDF"),
-    (0, b"8BPS", "a Photoshop file"), (0, b"<svg", "an SVG"), (0, b"<?xml", "an SVG or another XML file"),
-    (0, b"<!", "a web page"), (0, b"<html", "a web page"), (4, b"ftyphei", HEIC), (4, b"ftypmif1", HEIC),
+    (0, b"%!PS", "an EPS file"),
+    (0, b"\xc5\xd0\xd3\xc6", "an EPS file"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"<svg", "an SVG"),
+    (0, b"<?xml", "an SVG or another XML file"),
+    (0, b"<!", "a web page"),
+    (0, b"<html", "a web page"),
+    (4, b"ftyphei", HEIC),
+    (4, b"ftypmif1", HEIC),
     (4, b"ftypavif", "AVIF, which Pillow reads from 11.3 on"),
-    (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (0, b"PK\3\4", "a zip"),
-)  # fmt: skip
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (0, b"PK\3\4", "a zip"),
+)
 
 
 def check_size(width: int, height: int, name: str, smallest: int = SMALLEST, largest: int = LARGEST) -> None:
     """Refuse pictures that are too small to show a product or too large to hold in memory."""
     if min(width, height) < smallest:
         raise PictureError(
-            f"{name} is {width}x{height} pixels: a product picture needs at least {smallest} on each side; use a larger one."
+            f"{name} is {width}x{height} pixels: a product picture needs at least {smallest} on each side; use a larger"
+            " one."
         )
     if max(width, height) > largest or width * height > LARGEST**2:
         most = min(largest, LARGEST)
@@ -63,8 +84,8 @@ def open_picture(path) -> np.ndarray:
 def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fit: int | None = None) -> tuple:
     """(a picture in an open binary file as an upright Pillow RGBA in sRGB, (width, height) as it is stored and shown).
 
-    name: what messages call it; smallest, largest: pixels that a side may have; fit: a JPEG may be decoded smaller, with
-    sides of at least so many pixels. Raises PictureError.
+    name: what messages call it; smallest, largest: pixels that a side may have; fit: a JPEG may be decoded smaller,
+    with sides of at least so many pixels. Raises PictureError.
     """
     try:
         with Image.open(file, formats=formats()) as image:
@@ -85,7 +106,9 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
         raise PictureError(f"{name} has too many pixels: scale it down to at most {LARGEST} on each side.") from None
     except UnidentifiedImageError:
         raise PictureError(f"{name} is not a picture that can be read{_guess(file)}: save it as PNG or WebP.") from None
-    except Exception as error:  # on damaged bytes Pillow raises anything: OSError, TypeError, KeyError, struct.error, ...
+    except (
+        Exception
+    ) as error:  # on damaged bytes Pillow raises anything: OSError, TypeError, KeyError, struct.error, ...
         if "MAX_TEXT" in str(error) or "too large" in str(error).lower():
             raise PictureError(
                 f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them."

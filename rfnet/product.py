@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .parts import VISIBLE, Parts, take_apart
 from .painting import canny_hint, default_dilation, inpaint_mask
+from .parts import VISIBLE, Parts, take_apart
 from .pictures import PictureError, check_size, open_picture
 
 CUT = 0.5  # alpha from here on counts as solid product, unless place is told otherwise
@@ -21,7 +21,10 @@ BORDER = 0.75  # share of a picture's border that a product may cover: what cove
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """A cut-out with its caption. rgba: (H, W, 4) float32 in [0, 1], straight alpha; caption: what is sold, may be empty."""
+    """A cut-out with its caption.
+
+    rgba: (H, W, 4) float32 in [0, 1], straight alpha; caption: what is sold, may be empty.
+    """
 
     rgba: np.ndarray
     caption: str = ""
@@ -37,7 +40,8 @@ class Product:
 
     @classmethod
     def from_arrays(cls, image, mask=None, caption: str = "") -> "Product":
-        """From an image (H, W, 3 or 4) and a mask (H, W) with 1 = product, arrays or tensors, floats in [0, 1], bool, uint8 or uint16.
+        """From an image (H, W, 3 or 4) and a mask (H, W) with 1 = product, arrays or tensors, floats in [0, 1], bool,
+        uint8 or uint16.
 
         Without a mask the image's fourth channel is the alpha; with one, the mask is. Raises PictureError.
         """
@@ -47,12 +51,20 @@ class Product:
         height, width = image.shape[:2]
         check_size(width, height, "the product picture")
         if mask is None and image.shape[2] == 3:
-            raise PictureError("the product picture has no transparency and no mask: connect a mask of the product, or use a PNG with a transparent background.")
+            raise PictureError(
+                "the product picture has no transparency and no mask: connect a mask of the product, or use a PNG with"
+                " a transparent background."
+            )
         alpha = image[..., 3] if mask is None else _floats(mask, "the mask")
         if alpha.ndim != 2:
-            raise PictureError(f"the mask has shape {alpha.shape}: it must be (height, width), one mask for one product.")
+            raise PictureError(
+                f"the mask has shape {alpha.shape}: it must be (height, width), one mask for one product."
+            )
         if alpha.shape != (height, width):
-            raise PictureError(f"the mask is {alpha.shape[1]}x{alpha.shape[0]} pixels but the picture is {width}x{height}: use the mask that belongs to this picture, or resize it.")
+            raise PictureError(
+                f"the mask is {alpha.shape[1]}x{alpha.shape[0]} pixels but the picture is {width}x{height}: use the"
+                " mask that belongs to this picture, or resize it."
+            )
         return cls._checked(np.dstack([image[..., :3], alpha]), caption)
 
     @classmethod
@@ -79,9 +91,10 @@ class Canvas:
     """A product placed on a canvas of H x W pixels.
 
     rgb (3, H, W): the product's colours, grey where there is no product; alpha (H, W): its opacity in [0, 1];
-    inpaint_mask (H, W): 1 = paint here: around the product, behind what is seen through, and a little under the edge; hint (3, H, W):
-    canny lines of the product with its whole outline, 0 or 1; box: left, top, right, bottom of the product in pixels, without its
-    shadow; placing: place's other arguments, as they were given; notes: sentences on what was found in the cut-out.
+    inpaint_mask (H, W): 1 = paint here: around the product, behind what is seen through, and a little under the edge;
+    hint (3, H, W): canny lines of the product with its whole outline, 0 or 1; box: left, top, right, bottom of the
+    product in pixels, without its shadow; placing: place's other arguments, as they were given; notes: sentences on
+    what was found in the cut-out.
     """
 
     product: Product
@@ -112,12 +125,16 @@ class Canvas:
 
     @property
     def shown(self) -> torch.Tensor:
-        """The product over grey, (3, H, W): what is encoded for the model, and the product picture that RFNet looks at."""
+        """The product over grey, (3, H, W): what is encoded for the model, and the product picture that RFNet looks
+        at.
+        """
         return over_grey(self.rgb, self.alpha)
 
     def paste(self, generated: torch.Tensor) -> torch.Tensor:
-        """Put the product back on generated images (B, 3, H, W): its own pixels exactly, bit for bit, where alpha is 1; the generated ones
-        where it is 0; in between, at edges, glass and shadows, the product blended over what was generated."""
+        """Put the product back on generated images (B, 3, H, W): its own pixels exactly, bit for bit, where alpha is 1;
+        the generated ones where it is 0; in between, at edges, glass and shadows, the product blended over what was
+        generated.
+        """
         height, width = generated.shape[-2:]
         if (height, width) != (self.height, self.width):
             raise PictureError(
@@ -135,22 +152,35 @@ def over_grey(rgb: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
     return alpha * rgb + (1 - alpha) * GREY
 
 
-def place(product: Product, width: int, height: int, image_scale: float = 0.72, alpha_threshold: float = CUT,
-          position: str = "centre", mask_dilation: int | None = None, down: float = 0.0, clean_edges: bool = True) -> Canvas:
-    """Place a product on a canvas of width x height pixels, as the paper's sampling script does. docs/product.md says what counts as product.
+def place(
+    product: Product,
+    width: int,
+    height: int,
+    image_scale: float = 0.72,
+    alpha_threshold: float = CUT,
+    position: str = "centre",
+    mask_dilation: int | None = None,
+    down: float = 0.0,
+    clean_edges: bool = True,
+) -> Canvas:
+    """Place a product on a canvas of width x height pixels, as the paper's sampling script does.
 
-    "centre": fit the product into image_scale of both sides, centre it. "keep": the whole picture is fitted into the canvas and the
-    product stays where it is in it. alpha_threshold: the least opaque that solid product is. mask_dilation: box size in pixels by which
-    the inpaint mask reaches under the product; by default 20 at 512 pixels. down: share of the canvas's height by which the product
-    stands lower than that, as far as the canvas reaches. clean_edges: give edges the colours of the product beside them.
-    Raises PictureError.
+    docs/product.md says what counts as product.
+
+    "centre": fit the product into image_scale of both sides, centre it. "keep": the whole picture is fitted into the
+    canvas and the product stays where it is in it. alpha_threshold: the least opaque that solid product is.
+    mask_dilation: box size in pixels by which the inpaint mask reaches under the product; by default 20 at 512 pixels.
+    down: share of the canvas's height by which the product stands lower than that, as far as the canvas reaches.
+    clean_edges: give edges the colours of the product beside them. Raises PictureError.
     """
     check_placing(width, height, image_scale, alpha_threshold, position)
     parts = product.parts
     highest = float(product.rgba[..., 3].max())
     if highest < alpha_threshold:
-        raise PictureError(f"no pixel of the product has an alpha of {alpha_threshold:g} or more, the highest is {highest:.2f}: "
-                           "lower alpha_threshold if the product is see-through, or check its cut-out.")
+        raise PictureError(
+            f"no pixel of the product has an alpha of {alpha_threshold:g} or more, the highest is {highest:.2f}: "
+            "lower alpha_threshold if the product is see-through, or check its cut-out."
+        )
     source, share = (0, 0, product.rgba.shape[1], product.rgba.shape[0]), 1.0
     if position == "centre":
         source, share = _box(parts.shape(alpha_threshold)), image_scale
@@ -162,17 +192,36 @@ def place(product: Product, width: int, height: int, image_scale: float = 0.72, 
     rgb[alpha == 0] = GREY
     soft &= ~see_through
     within = np.zeros_like(soft)  # what lies outside of the target is shadow, or the blur of a much enlarged edge
-    within[target[1]:target[3], target[0]:target[2]] = True
+    within[target[1] : target[3], target[0] : target[2]] = True
     solid = (alpha >= alpha_threshold) & ~see_through & ~soft & within
     shape = solid | see_through & (alpha > VISIBLE) & within
     if not shape.any():
-        raise PictureError(f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale.")
+        raise PictureError(
+            f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale."
+        )
     dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
-    tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    placing = {"image_scale": image_scale, "alpha_threshold": alpha_threshold, "position": position, "mask_dilation": mask_dilation,
-               "down": down, "clean_edges": clean_edges}
-    return Canvas(product, tensor(rgb.transpose(2, 0, 1)), tensor(alpha), tensor(inpaint_mask(solid, dilation)),
-                  tensor(canny_hint(rgb, np.where(soft, 0, alpha), shape)), _box(shape), placing, (*parts.notes, *_notes(solid)))
+
+    def tensor(array):
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+    placing = {
+        "image_scale": image_scale,
+        "alpha_threshold": alpha_threshold,
+        "position": position,
+        "mask_dilation": mask_dilation,
+        "down": down,
+        "clean_edges": clean_edges,
+    }
+    return Canvas(
+        product,
+        tensor(rgb.transpose(2, 0, 1)),
+        tensor(alpha),
+        tensor(inpaint_mask(solid, dilation)),
+        tensor(canny_hint(rgb, np.where(soft, 0, alpha), shape)),
+        _box(shape),
+        placing,
+        (*parts.notes, *_notes(solid)),
+    )
 
 
 def check_placing(width: int, height: int, image_scale: float, alpha_threshold: float, position: str) -> None:
@@ -191,14 +240,23 @@ def check_placing(width: int, height: int, image_scale: float, alpha_threshold: 
 def check_cut_out(alpha: np.ndarray) -> None:
     """Raises PictureError where an alpha (H, W) shows no product: nothing, everything, or all but the product."""
     if not (alpha > VISIBLE).any():
-        raise PictureError("the product is empty: nothing in its picture is opaque; check the cut-out, or whether the mask is inverted.")
+        raise PictureError(
+            "the product is empty: nothing in its picture is opaque; check the cut-out, or whether the mask is"
+            " inverted."
+        )
     inside = alpha >= CUT
     if inside.all():
-        raise PictureError("the product fills its whole picture: nothing is left to paint; remove its background, or connect a mask of the product.")
+        raise PictureError(
+            "the product fills its whole picture: nothing is left to paint; remove its background, or connect a mask of"
+            " the product."
+        )
     corners = inside[0, 0] and inside[0, -1] and inside[-1, 0] and inside[-1, -1]
     if corners and _border(inside).mean() >= BORDER:
-        raise PictureError("the product covers the border of its picture all around, as it does where a mask is inverted: set mask_marks to the "
-                           "other value, or invert the mask; if the product really fills its picture, leave some transparent space around it.")
+        raise PictureError(
+            "the product covers the border of its picture all around, as it does where a mask is inverted: set"
+            " mask_marks to the other value, or invert the mask; if the product really fills its picture, leave some"
+            " transparent space around it."
+        )
 
 
 def _border(plane: np.ndarray) -> np.ndarray:
@@ -227,14 +285,22 @@ def _target(source: tuple, width: int, height: int, share: float, down: float) -
 
 
 def _onto(picture: np.ndarray, source: tuple, target: tuple, width: int, height: int) -> np.ndarray:
-    """A picture (H, W, C) resampled so that its box `source` lies on the box `target` of an empty canvas, with what is around it as far as the canvas reaches."""
+    """A picture (H, W, C) resampled so that its box `source` lies on the box `target` of an empty canvas, with what is
+    around it as far as the canvas reaches.
+    """
     spans = []
-    for low, high, begin, end, length, side in zip(source[:2], source[2:], target[:2], target[2:], picture.shape[1::-1], (width, height)):
+    for low, high, begin, end, length, side in zip(
+        source[:2], source[2:], target[:2], target[2:], picture.shape[1::-1], (width, height)
+    ):
         step = (high - low) / (end - begin)  # picture pixels in a canvas pixel
         first, last = max(0, begin - int(np.ceil(low / step))), min(side, end + int(np.ceil((length - high) / step)))
         spans.append((first, last, low - (begin - first) * step, high + (last - end) * step, length))
     (left, right, x0, x1, across), (top, bottom, y0, y1, down) = spans
-    pad = [(int(np.ceil(max(0, -y0))), int(np.ceil(max(0, y1 - down)))), (int(np.ceil(max(0, -x0))), int(np.ceil(max(0, x1 - across)))), (0, 0)]
+    pad = [
+        (int(np.ceil(max(0, -y0))), int(np.ceil(max(0, y1 - down)))),
+        (int(np.ceil(max(0, -x0))), int(np.ceil(max(0, x1 - across)))),
+        (0, 0),
+    ]
     picture = np.pad(picture, pad) if any(map(any, pad)) else picture
     box = x0 + pad[1][0], y0 + pad[0][0], x1 + pad[1][0], y1 + pad[0][0]
     canvas = np.zeros((height, width, picture.shape[2]), np.float32)
@@ -255,14 +321,22 @@ def _box(inside: np.ndarray) -> tuple:
 
 
 def _resize(planes: np.ndarray, width: int, height: int, box: tuple) -> np.ndarray:
-    """The box of (H, W, 1) or of RGBA (H, W, 4), resampled; RGBA with premultiplied alpha, so that hidden colours don't bleed into the edges as a dark fringe."""
-    one = lambda plane: np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.LANCZOS, box))
+    """The box of (H, W, 1) or of RGBA (H, W, 4), resampled; RGBA with premultiplied alpha, so that hidden colours don't
+    bleed into the edges as a dark fringe.
+    """
+
+    def one(plane):
+        return np.asarray(
+            Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.LANCZOS, box)
+        )
+
     if planes.shape[2] == 1:
         return one(planes[..., 0])[..., None]
     alpha = planes[..., 3]
     resized = np.clip(np.dstack([*(one(planes[..., c] * alpha) for c in range(3)), one(alpha)]), 0, 1)
     rgb = np.clip(resized[..., :3] / np.maximum(resized[..., 3:], 1e-6), 0, 1)
-    # Whole 8-bit steps, without the ripples of resampling beside an edge: what was opaque is exactly 1 again, so that pasting it back is exact.
+    # Whole 8-bit steps, without the ripples of resampling beside an edge: what was opaque is exactly 1 again, so that
+    # pasting it back is exact.
     alpha = np.round(resized[..., 3:] * 255) / np.float32(255)
     alpha = np.where(alpha > 1 - RIPPLE, 1, np.where(alpha < RIPPLE / 2, 0, alpha))
     return np.dstack([rgb, alpha]).astype(np.float32)
@@ -275,7 +349,10 @@ def _floats(array, name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise PictureError(f"{name} holds NaN or infinite values: check the node or file that it comes from.")
     if array.size and not -1 <= array.min() <= array.max() <= 2:  # a little outside [0, 1] is what resampling does
-        raise PictureError(f"{name} holds values from {array.min():g} to {array.max():g}: give floats in [0, 1], or 8-bit or 16-bit unsigned integers.")
+        raise PictureError(
+            f"{name} holds values from {array.min():g} to {array.max():g}: give floats in [0, 1], or 8-bit or 16-bit"
+            " unsigned integers."
+        )
     return array
 
 
@@ -283,5 +360,7 @@ def _digest(*parts) -> str:
     """SHA-256 over arrays (with their shapes) and strings, 16 hex digits of it."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+        digest.update(
+            part.encode() if isinstance(part, str) else repr(part.shape).encode() + np.ascontiguousarray(part).tobytes()
+        )
     return digest.hexdigest()[:16]

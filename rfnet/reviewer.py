@@ -11,16 +11,19 @@ from torch import nn
 from .labels import LABELS
 from .lettering import letters, write
 from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
-from .sizes import resize
 from .model import RFNet
 from .presence import missing
 from .product import Canvas, over_grey
+from .resize import resize
 from .risks import ACCEPT, parse_risks
 from .structured import shortened
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
 REMEMBERED = 8  # products whose features are kept
-MISSING = "The product is not in this picture: look whether its mask is inverted, and whether the picture belongs to this product."
+MISSING = (
+    "The product is not in this picture: look whether its mask is inverted, and whether the picture belongs to this"
+    " product."
+)
 
 
 class ReviewError(ValueError):
@@ -29,9 +32,11 @@ class ReviewError(ValueError):
 
 @dataclass
 class Review:
-    """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the maps that
-    were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences on what to doubt.
-    missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the probabilities say."""
+    """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the
+    maps that were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences
+    on what to doubt. missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the
+    probabilities say.
+    """
 
     probabilities: torch.Tensor
     accepted: torch.Tensor
@@ -45,12 +50,21 @@ class Review:
         return len(self.probabilities)
 
     def rows(self) -> list:
-        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the product is not
-        in the picture, and "notes" where there are some."""
+        """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the
+        product is not in the picture, and "notes" where there are some.
+        """
         gone = [False] * len(self) if self.missing is None else self.missing.tolist()
         rows = []
-        for label, row, accepted, is_gone in zip(self.label_ids.tolist(), self.probabilities.tolist(), self.accepted.tolist(), gone):
-            rows.append({"label": LABELS[label], "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))), "accepted": accepted})
+        for label, row, accepted, is_gone in zip(
+            self.label_ids.tolist(), self.probabilities.tolist(), self.accepted.tolist(), gone
+        ):
+            rows.append(
+                {
+                    "label": LABELS[label],
+                    "probabilities": dict(zip(LABELS, (round(p, 6) for p in row))),
+                    "accepted": accepted,
+                }
+            )
             if is_gone:
                 rows[-1]["missing"] = True
             if notes := [*self.notes, *[MISSING] * is_gone]:
@@ -73,13 +87,16 @@ class Reviewer(nn.Module):
         self.eval()
 
     @torch.no_grad()
-    def review(self, images: torch.Tensor, canvas: Canvas, threshold: float | None = None, depth=None, saliency=None) -> Review:
+    def review(
+        self, images: torch.Tensor, canvas: Canvas, threshold: float | None = None, depth=None, saliency=None
+    ) -> Review:
         """Review images (B, 3, H, W), RGB in [0, 1], painted around the product of this canvas.
 
-        accepted = p(available) >= threshold, and the product is in the picture; by default the threshold of the weights. Each image is judged by itself, whatever
-        else is in the batch. depth, saliency: maps that something else made, (B, 1, h, w) or one for all, in [0, 1], depth inverse
-        with 1 = nearest; None looks through self.maps. The first time that a kind of maps isn't what the weights were trained with,
-        it warns, and each Review notes it. Raises ReviewError.
+        accepted = p(available) >= threshold, and the product is in the picture; by default the threshold of the
+        weights. Each image is judged by itself, whatever else is in the batch. depth, saliency: maps that something
+        else made, (B, 1, h, w) or one for all, in [0, 1], depth inverse with 1 = nearest; None looks through self.maps.
+        The first time that a kind of maps isn't what the weights were trained with, it warns, and each Review notes it.
+        Raises ReviewError.
         """
         check(images, canvas)
         outside = [_fit(kind, values, images) for kind, values in (("depth", depth), ("saliency", saliency))]
@@ -88,7 +105,10 @@ class Reviewer(nn.Module):
         features = self.product_features(canvas)
         logits, depths, saliencies = [], [], []
         for start in range(0, len(images), CHUNK):
-            chunk, *given = (values if values is None else values[start:start + CHUNK].to(self._weight).clamp(0, 1) for values in (images, *outside))
+            chunk, *given = (
+                values if values is None else values[start : start + CHUNK].to(self._weight).clamp(0, 1)
+                for values in (images, *outside)
+            )
             depth, saliency = self._look(chunk, *given)
             logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features))
             depths.append(depth.float().cpu())
@@ -96,29 +116,44 @@ class Reviewer(nn.Module):
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
         gone = missing(images, canvas)
         accepted = (probabilities[:, 0] >= threshold) & ~gone
-        return Review(probabilities, accepted, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes, gone)
+        return Review(
+            probabilities, accepted, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes, gone
+        )
 
     def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:
-        """The least p(available) to accept when `accept`, one of ACCEPT, decides: the given threshold (None: the weights' own), or
-        the one certified for a risk, whatever the given one is. Raises ReviewError where this reviewer holds no such certificate."""
+        """The least p(available) to accept when `accept`, one of ACCEPT, decides: the given threshold (None: the
+        weights' own), or the one certified for a risk, whatever the given one is. Raises ReviewError where this
+        reviewer holds no such certificate.
+        """
         if accept not in ACCEPT:
             raise ReviewError(f'accept is "{accept}": use one of {", ".join(ACCEPT)}.')
         risk = ACCEPT[accept]
         if risk is None:
             return self.threshold if threshold is None else threshold
-        remedy = f"run `rfnet calibrate WEIGHTS --data DIR --risk {risk:g}` on labelled pictures of products that it never saw, or set accept to threshold."
+        remedy = (
+            f"run `rfnet calibrate WEIGHTS --data DIR --risk {risk:g}` on labelled pictures of products that it never"
+            " saw, or set accept to threshold."
+        )
         if risk not in self.risks:
             raise ReviewError(f"this reviewer was never certified to accept at {accept}: {remedy}")
         if "refused" in self.risks[risk]:
-            raise ReviewError(f"this reviewer could not be certified to accept at {accept} ({shortened(self.risks[risk]['refused'].rstrip('.'), 200)[1:-1]}): with better weights or more pictures, {remedy}")
+            raise ReviewError(
+                f"this reviewer could not be certified to accept at {accept}"
+                f" ({shortened(self.risks[risk]['refused'].rstrip('.'), 200)[1:-1]}): with better weights or more"
+                f" pictures, {remedy}"
+            )
         return self.risks[risk]["threshold"]
 
     def certificate(self, accept: str) -> dict | None:
-        """What the threshold of an `accept` stands on (an entry of risks.certify, with "about": the pictures that it speaks of); None for a plain threshold."""
+        """What the threshold of an `accept` stands on (an entry of risks.certify, with "about": the pictures that it
+        speaks of); None for a plain threshold.
+        """
         return self.risks.get(ACCEPT[accept])
 
     def logits(self, images: torch.Tensor, product_rgb: torch.Tensor, alpha: torch.Tensor, captions) -> torch.Tensor:
-        """Differentiable logits (B, 5), divided by the temperature; images, product_rgb (B, 3, H, W), alpha (B, H, W), B captions."""
+        """Differentiable logits (B, 5), divided by the temperature; images, product_rgb (B, 3, H, W), alpha (B, H, W),
+        B captions.
+        """
         images, tokens = images.to(self._weight), self.rfnet.tokenize(captions).to(self._weight.device)
         shown = over_grey(product_rgb.to(images), alpha.to(images))
         return self.rfnet(shown, images, *self.maps(images), tokens) / self.temperature
@@ -131,7 +166,11 @@ class Reviewer(nn.Module):
     def _notes(self, depth, saliency) -> list:
         """map_notes on the maps that RFNet looks at; a sentence that is new is also a warning."""
         names = parse_maps(self.maps.name)
-        fed = {kind: names[kind] if given is None else OUTSIDE for kind, given in (("depth", depth), ("saliency", saliency)) if kind in self.rfnet.config.inputs}
+        fed = {
+            kind: names[kind] if given is None else OUTSIDE
+            for kind, given in (("depth", depth), ("saliency", saliency))
+            if kind in self.rfnet.config.inputs
+        }
         notes = map_notes(self.trained_maps, fed)
         for note in notes:
             if note not in self._warned:
@@ -145,7 +184,9 @@ class Reviewer(nn.Module):
 
     @torch.no_grad()
     def product_features(self, canvas: Canvas) -> torch.Tensor:
-        """What depends on the product alone, RFNet.encode_product's answer, computed once per canvas, device and dtype."""
+        """What depends on the product alone, RFNet.encode_product's answer, computed once per canvas, device and
+        dtype.
+        """
         weight = self._weight
         key = canvas.fingerprint, weight.device, weight.dtype, weight._version if not weight.is_inference() else 0
         if key not in self._products:
@@ -160,13 +201,21 @@ class Reviewer(nn.Module):
 def check(images: torch.Tensor, canvas: Canvas) -> None:
     """Raises ReviewError unless these are images (B, 3, H, W) of this canvas's size, every value finite."""
     if images.ndim != 4 or images.shape[1] != 3 or not len(images):
-        raise ReviewError(f"the images have shape {tuple(images.shape)}: they must be (batch, 3, height, width), at least one.")
+        raise ReviewError(
+            f"the images have shape {tuple(images.shape)}: they must be (batch, 3, height, width), at least one."
+        )
     height, width = images.shape[2:]
     if (height, width) != (canvas.height, canvas.width):
-        raise ReviewError(f"the pictures are {width}x{height} but the product was placed on {canvas.width}x{canvas.height}: connect the RFProduct that the sampler used.")
+        raise ReviewError(
+            f"the pictures are {width}x{height} but the product was placed on {canvas.width}x{canvas.height}: connect"
+            " the RFProduct that the sampler used."
+        )
     broken = torch.nonzero(~torch.isfinite(images).flatten(1).all(1)).flatten().tolist()
     if broken:
-        raise ReviewError(f"image {broken[0] + 1} of {len(images)} holds NaN or infinite values: the sampler or VAE overflowed; run them in fp32 or try another VAE.")
+        raise ReviewError(
+            f"image {broken[0] + 1} of {len(images)} holds NaN or infinite values: the sampler or VAE overflowed; run"
+            " them in fp32 or try another VAE."
+        )
 
 
 def _fit(kind: str, values, images: torch.Tensor):
@@ -174,7 +223,10 @@ def _fit(kind: str, values, images: torch.Tensor):
     if values is None:
         return None
     if values.ndim != 4 or values.shape[1] != 1 or len(values) not in (1, len(images)):
-        raise ReviewError(f"the {kind} maps have shape {tuple(values.shape)}: they must be ({len(images)}, 1, height, width), one per picture, or one for all.")
+        raise ReviewError(
+            f"the {kind} maps have shape {tuple(values.shape)}: they must be ({len(images)}, 1, height, width), one per"
+            " picture, or one for all."
+        )
     if not torch.isfinite(values).all():
         raise ReviewError(f"the {kind} maps hold NaN or infinite values: check the node that made them.")
     return resize(values.float(), *images.shape[-2:]).expand(len(images), -1, -1, -1)
@@ -184,7 +236,9 @@ GREEN, RED = (46, 160, 67), (207, 34, 46)
 
 
 def annotate(images: torch.Tensor, review: Review) -> list:
-    """Images (B, 3, H, W) in [0, 1] as Pillow pictures with a green or red frame and a strip that says "size_mismatch 0.81"."""
+    """Images (B, 3, H, W) in [0, 1] as Pillow pictures with a green or red frame and a strip that says "size_mismatch
+    0.81".
+    """
     return [annotate_row(image, row) for image, row in zip(images, review.rows())]
 
 
@@ -207,5 +261,12 @@ def annotate_row(image: torch.Tensor, row: dict) -> Image.Image:
     strip = round(size * 1.6)
     picture = Image.new("RGB", (width + 2 * frame, height + 2 * frame + strip), GREEN if row["accepted"] else RED)
     picture.paste(Image.fromarray(pixels), (frame, frame))
-    write(ImageDraw.Draw(picture), (picture.width / 2, height + 2 * frame + strip / 2 - frame / 2), text, "white", size, "mm")
+    write(
+        ImageDraw.Draw(picture),
+        (picture.width / 2, height + 2 * frame + strip / 2 - frame / 2),
+        text,
+        "white",
+        size,
+        "mm",
+    )
     return picture

@@ -1,4 +1,5 @@
-"""Values from outside (TOML, JSON, metadata of weights, command lines) into the types that they must have, with bounds, by msgspec.
+"""Values from outside (TOML, JSON, metadata of weights, command lines) into the types that they must have, with bounds,
+by msgspec.
 
     @dataclass
     class Options:
@@ -7,7 +8,8 @@
     convert({"steps": 0}, Options, 'the config "a.toml"')
     # StructureError: the config "a.toml": steps: expected int >= 1, found 0.
 
-Nothing is guessed at: True is no number, "3" is no number, 3 is no text, an unknown key is refused, NaN and infinity are no numbers.
+Nothing is guessed at: True is no number, "3" is no number, 3 is no text, an unknown key is refused, NaN and infinity
+are no numbers.
 """
 
 import difflib
@@ -25,11 +27,15 @@ LIMIT = 16 << 20  # characters of a JSON text
 
 
 class StructureError(ValueError):
-    """A value has another form than it must have; one sentence that names where it stands, what was found and what is allowed."""
+    """A value has another form than it must have; one sentence that names where it stands, what was found and what is
+    allowed.
+    """
 
 
 def convert(value, kind: type[T], what: str) -> T:
-    """`value`, made of dicts, lists, texts and numbers, as a `kind`: a dataclass, a msgspec.Struct or any annotation. Raises StructureError.
+    """`value`, made of dicts, lists, texts and numbers, as a `kind`: a dataclass, a msgspec.Struct or any annotation.
+
+    Raises StructureError.
 
     what: what an error calls the whole of it, such as 'the config "a.toml"'. Unknown keys are refused.
     """
@@ -48,8 +54,10 @@ def convert(value, kind: type[T], what: str) -> T:
 
 
 def check_fields(instance, names: tuple = ()) -> None:
-    """The fields of a dataclass against the types and bounds of its annotations; their values stay as they are, so that 6 does not
-    become 6.0. names: only these. Raises StructureError: 'steps is 0: it must be a whole number of at least 1.'"""
+    """The fields of a dataclass against the types and bounds of its annotations; their values stay as they are, so that
+    6 does not become 6.0. names: only these. Raises StructureError: 'steps is 0: it must be a whole number of at least
+    1.'
+    """
     for name, kind in get_type_hints(type(instance), include_extras=True).items():
         if names and name not in names:
             continue
@@ -60,11 +68,15 @@ def check_fields(instance, names: tuple = ()) -> None:
         except msgspec.ValidationError as error:
             reason, _, place = str(error).partition(" - at `$")
             found = _at(value, place.rstrip("`").removeprefix("."))
-            raise StructureError(f"{name}{shortened(place.rstrip('`'), 30)[1:-1]} is {shortened(found)}: {_wanted(reason, kind)}.") from error
+            raise StructureError(
+                f"{name}{shortened(place.rstrip('`'), 30)[1:-1]} is {shortened(found)}: {_wanted(reason, kind)}."
+            ) from error
 
 
 def refuse_unknown(values: dict, kind: type, what: str) -> None:
-    """Raises StructureError where a table has keys that a dataclass lacks; those that are spelt most alike are named first."""
+    """Raises StructureError where a table has keys that a dataclass lacks; those that are spelt most alike are named
+    first.
+    """
     known = _known(kind)
     if unknown := sorted(str(key) for key in set(values) - known):
         told = ", ".join(shortened(key, 40)[1:-1] for key in unknown[:3]) + (" and others" if len(unknown) > 3 else "")
@@ -78,12 +90,18 @@ def nearest(word: str, known) -> str:
 
 
 def from_json(text: str | bytes, kind: type[T], what: str) -> T:
-    """A JSON text as a `kind`, as convert does it. Raises StructureError on text that is no JSON, nests too deep or says a key twice."""
+    """A JSON text as a `kind`, as convert does it.
+
+    Raises StructureError on text that is no JSON, nests too deep or says a key twice.
+    """
     return convert(parse_json(text, what), kind, what)
 
 
 def parse_json(text: str | bytes, what: str, nan: bool = False):
-    """The value that a JSON text stands for. Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN (nan: it may)."""
+    """The value that a JSON text stands for.
+
+    Raises StructureError: it may not be large, nest deep, say a key twice, or hold NaN (nan: it may).
+    """
     if len(text) > LIMIT:
         raise StructureError(f"{what} is {len(text) >> 20} MiB long: that is more than anything of ours needs.")
     try:
@@ -102,22 +120,46 @@ def parse_json(text: str | bytes, what: str, nan: bool = False):
 @lru_cache(maxsize=16)
 def _decoder(what: str, nan: bool) -> json.JSONDecoder:
     constant = float if nan else _no_constant(what)
-    return json.JSONDecoder(object_pairs_hook=_once(what), parse_constant=constant, parse_int=_number(int, what), parse_float=_number(float, what))
+    return json.JSONDecoder(
+        object_pairs_hook=_once(what),
+        parse_constant=constant,
+        parse_int=_number(int, what),
+        parse_float=_number(float, what),
+    )
 
 
 def shortened(value, longest: int = 60) -> str:
     """A value as an error quotes it, never more than `longest` characters of it."""
-    text = value if isinstance(value, str) else repr(value) if not isinstance(value, (dict, list, tuple, set)) else f"a {type(value).__name__} of {len(value)}"
+    text = (
+        value
+        if isinstance(value, str)
+        else (
+            repr(value)
+            if not isinstance(value, (dict, list, tuple, set))
+            else f"a {type(value).__name__} of {len(value)}"
+        )
+    )
     text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text[: longest + 1])
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     return f'"{text}"' if isinstance(value, str) else text
 
 
 WORDS = (  # what msgspec says, for people
-    ("int | float", "a number"), ("int", "a whole number"), ("float", "a number"), ("str", "a text"), ("bool", "true or false"), ("array", "a list"),
-    ("object", "a table"), ("null", "nothing"), (" | ", " or "), (" of length >= 1", " that is not empty"), (" >= ", " of at least "), (" <= ", " of at most "),
-    (" > ", " of more than "), (" < ", " of less than "),
-)  # fmt: skip
+    ("int | float", "a number"),
+    ("int", "a whole number"),
+    ("float", "a number"),
+    ("str", "a text"),
+    ("bool", "true or false"),
+    ("array", "a list"),
+    ("object", "a table"),
+    ("null", "nothing"),
+    (" | ", " or "),
+    (" of length >= 1", " that is not empty"),
+    (" >= ", " of at least "),
+    (" <= ", " of at most "),
+    (" > ", " of more than "),
+    (" < ", " of less than "),
+)
 
 
 def _wanted(reason: str, kind) -> str:
@@ -150,7 +192,9 @@ def _known(kind) -> frozenset:
 
 def _sentence(error: msgspec.ValidationError, value, what: str) -> str:
     """msgspec says "Expected `int` >= 1 - at `$.steps`"; the value that stands there is added."""
-    if isinstance(error.__cause__, (ValueError, TypeError)) and not isinstance(error.__cause__, msgspec.ValidationError):
+    if isinstance(error.__cause__, (ValueError, TypeError)) and not isinstance(
+        error.__cause__, msgspec.ValidationError
+    ):
         return f"{what}: {error.__cause__}"  # what __post_init__ says
     reason, _, place = str(error).partition(" - at `")
     place = place.rstrip("`").removeprefix("$").removeprefix(".")
@@ -205,7 +249,9 @@ def _once(what: str):
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
-            raise StructureError(f"{what} says {shortened(next(key for key in keys if keys.count(key) > 1))} twice: keep one of them.")
+            raise StructureError(
+                f"{what} says {shortened(next(key for key in keys if keys.count(key) > 1))} twice: keep one of them."
+            )
         return found
 
     return table

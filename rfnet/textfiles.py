@@ -46,9 +46,9 @@ def decoded(content: bytes, path) -> str:
     if encoding == "utf-8" and b"\0" in content:
         raise _binary(path)
     try:
-        text = content[len(mark):].decode(encoding)
+        text = content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        line = 1 + content[:len(mark) + error.start].count(b"\n")
+        line = 1 + content[: len(mark) + error.start].count(b"\n")
         raise _undecodable(path, f", line {line}" if encoding == "utf-8" else "") from error
     return text
 

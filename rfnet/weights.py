@@ -35,16 +35,25 @@ class WeightsError(ValueError):
 def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None) -> None:
     """Write both networks as fp16, whole or not at all.
 
-    metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with, risks (as
-    risks.parse_risks reads them), maps (the MapSource.name it was trained with, if not the built-in one); the rest is filled in, and
-    RoBERTa's vocabulary is kept, so that the file needs no other. Raises WeightsError where that is missing, OSError when the disk refuses; a file that was there before is then untouched.
+    metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with,
+    risks (as risks.parse_risks reads them), maps (the MapSource.name it was trained with, if not the built-in one); the
+    rest is filled in, and RoBERTa's vocabulary is kept, so that the file needs no other. Raises WeightsError where that
+    is missing, OSError when the disk refuses; a file that was there before is then untouched.
     """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
-    texts |= {"format": FORMAT, "format_version": str(VERSION), "config": rfnet.config.to_json(), "labels": json.dumps(LABELS)}
+    texts |= {
+        "format": FORMAT,
+        "format_version": str(VERSION),
+        "config": rfnet.config.to_json(),
+        "labels": json.dumps(LABELS),
+    }
     if rfnet.tokenize.needs_vocabulary:
         if rfnet.tokenize.vocabulary is None:
-            raise WeightsError(f'"{Path(path).name}" can\'t be written: this RFNet has no vocabulary yet; give it a RoBERTa folder with load_pretrained.')
+            raise WeightsError(
+                f'"{Path(path).name}" can\'t be written: this RFNet has no vocabulary yet; give it a RoBERTa folder'
+                " with load_pretrained."
+            )
         texts["vocabulary"] = rfnet.tokenize.vocabulary.text
     tensors = {f"rfnet.{key}": value for key, value in rfnet.state_dict().items()}
     tensors |= {f"maps.{key}": value for key, value in mapnet.state_dict().items()}
@@ -52,18 +61,27 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
 
 
 def change_metadata(source, target, changes: dict) -> None:
-    """Write a reviewer file again, its tensors bit by bit, with these keys of its metadata set anew (text, or JSON-able).
+    """Write a reviewer file again, its tensors bit by bit, with these keys of its metadata set anew (text, or
+    JSON-able).
 
-    target may be the source itself. Raises WeightsError for a source that is no reviewer file, OSError when the disk refuses.
+    target may be the source itself. Raises WeightsError for a source that is no reviewer file, OSError when the disk
+    refuses.
     """
-    metadata = read_metadata(source) | {key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()}
+    metadata = read_metadata(source) | {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()
+    }
     with open_tensors(source, WeightsError) as file:
-        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # not a view of the file that is about to be replaced
+        tensors = {
+            key: file.get_tensor(key).clone() for key in file.keys()
+        }  # not a view of the file that is about to be replaced
     write_safetensors(target, tensors, metadata)
 
 
 def read_metadata(path) -> dict:
-    """The metadata of a reviewer file, strings as they are stored; refuses every file that isn't one. Raises WeightsError."""
+    """The metadata of a reviewer file, strings as they are stored; refuses every file that isn't one.
+
+    Raises WeightsError.
+    """
     return _read_header(path).metadata
 
 
@@ -71,17 +89,29 @@ def _read_header(path) -> Header:
     """The same with the tensors' names and shapes."""
     path = Path(path)
     name = quoted(path.name)
-    header = read_header(path, WeightsError, f"{name} does not exist in {quoted(path.parent)}: check the path, or train one with `rfnet train`.")
+    header = read_header(
+        path,
+        WeightsError,
+        f"{name} does not exist in {quoted(path.parent)}: check the path, or train one with `rfnet train`.",
+    )
     metadata, keys = header.metadata, header.tensors.keys()
     if metadata.get("format") != FORMAT:
         example = f" (its first key is {shortened(min(keys))[1:-1]})" if keys else ""
-        raise WeightsError(f"{name} holds another model, no RFNet reviewer{example}: choose a file from models/rfnet or one made by `rfnet train`.")
+        raise WeightsError(
+            f"{name} holds another model, no RFNet reviewer{example}: choose a file from models/rfnet or one made by"
+            " `rfnet train`."
+        )
     version = metadata.get("format_version", "")
     if not (version.isascii() and version.isdigit() and len(version) < 10) or int(version) > VERSION:
-        raise WeightsError(f"{name} has format version {shortened(version)[1:-1] or 'unknown'}, this version of Reliable Ads reads up to {VERSION}: update Reliable Ads.")
+        raise WeightsError(
+            f"{name} has format version {shortened(version)[1:-1] or 'unknown'}, this version of Reliable Ads reads up"
+            f" to {VERSION}: update Reliable Ads."
+        )
     for key in ("config", "labels", "temperature", "threshold", "maps"):
         if key not in metadata:
-            raise WeightsError(f'{name} has no "{key}" in its metadata: it was not written whole; download or train it again.')
+            raise WeightsError(
+                f'{name} has no "{key}" in its metadata: it was not written whole; download or train it again.'
+            )
     _check_metadata(metadata, name)
     return header
 
@@ -92,13 +122,18 @@ def _check_metadata(metadata: dict, name: str) -> None:
             from_json(metadata[key], kind, "it")
         except StructureError as error:
             most = "a number above 0 and up to 1" if key == "threshold" else "a number from 0.01 to 100"
-            raise WeightsError(f"{name} has {shortened(metadata[key])} as its {key}, which must be {most}: download or train it again.") from error
+            raise WeightsError(
+                f"{name} has {shortened(metadata[key])} as its {key}, which must be {most}: download or train it again."
+            ) from error
     try:
         labels = parse_json(metadata["labels"], "it")
     except StructureError:
         labels = None
     if labels != list(LABELS):
-        raise WeightsError(f"{name} was trained on the labels {shortened(metadata['labels'])} instead of {', '.join(LABELS)}: train it again on these.")
+        raise WeightsError(
+            f"{name} was trained on the labels {shortened(metadata['labels'])} instead of {', '.join(LABELS)}: train it"
+            " again on these."
+        )
     for key, parse, default, way in (
         ("maps", parse_maps, "", "download or train it again"),
         ("risks", parse_risks, "{}", "certify them again with `rfnet calibrate`"),
@@ -106,7 +141,9 @@ def _check_metadata(metadata: dict, name: str) -> None:
         try:
             parse(metadata.get(key, default))
         except ValueError as error:
-            raise WeightsError(f'{name} has "{key}" in its metadata that can\'t be used ({str(error).rstrip(".")[:220]}): {way}.') from error
+            raise WeightsError(
+                f'{name} has "{key}" in its metadata that can\'t be used ({str(error).rstrip(".")[:220]}): {way}.'
+            ) from error
 
 
 def load_networks(path):
@@ -114,7 +151,15 @@ def load_networks(path):
     header, name = _read_header(path), quoted(Path(path).name)
     rfnet = _built(header, name)
     networks = {"rfnet": rfnet, "maps": MapNet()}
-    _check_shapes(header, {f"{part}.{key}": value.shape for part, network in networks.items() for key, value in network.state_dict().items()}, name)
+    _check_shapes(
+        header,
+        {
+            f"{part}.{key}": value.shape
+            for part, network in networks.items()
+            for key, value in network.state_dict().items()
+        },
+        name,
+    )
     check_floats(header, name, WeightsError)
     with open_tensors(path, WeightsError) as file:
         tensors = {key: file.get_tensor(key).float() for key in file.keys()}
@@ -126,11 +171,17 @@ def load_networks(path):
 
 
 def _built(header: Header, name: str) -> RFNet:
-    """The network that a header's config names, with random weights. Raises WeightsError; where the file is too small for it, before anything large is made."""
+    """The network that a header's config names, with random weights.
+
+    Raises WeightsError; where the file is too small for it, before anything large is made.
+    """
     try:
         config = RFNetConfig.from_json(header.metadata["config"])
         if config.own_weights > 1.1 * header.count("rfnet."):
-            raise WeightsError(f"{name} has a config that can't be built (it asks for more weights than the file holds): download or train it again.")
+            raise WeightsError(
+                f"{name} has a config that can't be built (it asks for more weights than the file holds): download or"
+                " train it again."
+            )
         rfnet = RFNet(config)
         if rfnet.tokenize.needs_vocabulary:
             rfnet.tokenize.use(RobertaVocabulary(header.metadata.get("vocabulary", "")))
@@ -139,7 +190,10 @@ def _built(header: Header, name: str) -> RFNet:
     except ArchitectureError as error:
         raise WeightsError(f"{name} has a config that can't be built here: {error}") from error
     except Exception as error:  # what the packages that build towers raise on odd shapes is not bounded
-        raise WeightsError(f"{name} has a config that can't be built ({shortened(str(error).rstrip('.'), 200)[1:-1]}): update Reliable Ads, or train it again.") from error
+        raise WeightsError(
+            f"{name} has a config that can't be built ({shortened(str(error).rstrip('.'), 200)[1:-1]}): update Reliable"
+            " Ads, or train it again."
+        ) from error
     return rfnet
 
 
@@ -151,36 +205,51 @@ def _check_shapes(header: Header, expected: dict, name: str) -> None:
         ("has another shape of", {key for key in expected.keys() & found.keys() if tuple(expected[key]) != found[key]}),
     ):
         if keys:
-            raise WeightsError(f"{name} {fault} {shortened(min(keys))[1:-1]} ({len(keys)} such keys): it doesn't fit its own config; download or train it again.")
+            raise WeightsError(
+                f"{name} {fault} {shortened(min(keys))[1:-1]} ({len(keys)} such keys): it doesn't fit its own config;"
+                " download or train it again."
+            )
 
 
 def blend(before, after, share: float, out) -> None:
-    """Write the reviewer whose weights lie at `share` of the way from one to another that was trained on from it (WiSE-FT, arXiv:2109.01903):
-    most of what the second has learned, and more of what the first knew. What only the second has, another encoder of maps, is taken from it
-    as it is, and so is its estimator of depth and saliency. Its temperature is 1: calibrate it.
+    """Write the reviewer whose weights lie at `share` of the way from one to another that was trained on from it
+    (WiSE-FT, arXiv:2109.01903): most of what the second has learned, and more of what the first knew. What only the
+    second has, another encoder of maps, is taken from it as it is, and so is its estimator of depth and saliency. Its
+    temperature is 1: calibrate it.
 
     Raises WeightsError where the two are not of one architecture, or for a share outside of 0 to 1.
     """
     if not 0 <= share <= 1:
-        raise WeightsError(f"share is {share}: give 1 for the second reviewer, 0 for the first one with the second's estimator, or what lies between.")
+        raise WeightsError(
+            f"share is {share}: give 1 for the second reviewer, 0 for the first one with the second's estimator, or"
+            " what lies between."
+        )
     (rfnet, _, first), (later, estimator, second) = load_networks(before), load_networks(after)
     like = replace(rfnet.config, map_size=later.config.map_size, map_encoder=later.config.map_encoder)
     if like != later.config or first["maps"] != second["maps"]:
-        raise WeightsError(f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with different maps: blend a reviewer with one that was trained on from it.')
+        raise WeightsError(
+            f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with'
+            " different maps: blend a reviewer with one that was trained on from it."
+        )
     mine = rfnet.state_dict()
-    later.load_state_dict({name: torch.lerp(mine[name], value, share) if name in mine else value for name, value in later.state_dict().items()})
+    later.load_state_dict(
+        {
+            name: torch.lerp(mine[name], value, share) if name in mine else value
+            for name, value in later.state_dict().items()
+        }
+    )
     save_reviewer(out, later, estimator, {"created_with": "rfnet blend", "maps": first["maps"]})
 
 
 def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=None):
     """Read a reviewer file -> Reviewer on device.
 
-    depth: folder of a DPT or Depth-Anything model, saliency: .onnx file of U2-Net or BiRefNet, to look through in the place of the
-    built-in maps; where that isn't what the weights were trained with, each Review says so. Raises WeightsError, map_sources.MapError.
+    depth: folder of a DPT or Depth-Anything model, saliency: .onnx file of U2-Net or BiRefNet, to look through in the
+    place of the built-in maps; where that isn't what the weights were trained with, each Review says so. Raises
+    WeightsError, map_sources.MapError.
     """
     from .reviewer import Reviewer
 
     rfnet, mapnet, metadata = load_networks(path)
     maps = open_maps(mapnet, depth, saliency) if depth or saliency else mapnet
     return Reviewer(rfnet, maps, metadata).to(device=device, dtype=dtype)
-

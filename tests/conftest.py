@@ -7,11 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The root must not be a sys.path entry: its `nodes/` would shadow ComfyUI's own nodes.py (`python -m pytest` adds the cwd).
+# The root must not be a sys.path entry: its `nodes/` would shadow ComfyUI's own nodes.py (`python -m pytest` adds the
+# cwd).
 sys.path[:] = [entry for entry in sys.path if Path(entry or os.getcwd()).resolve() != ROOT]
 
 if "reliable_ads" not in sys.modules:
-    spec = importlib.util.spec_from_file_location("reliable_ads", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    spec = importlib.util.spec_from_file_location(
+        "reliable_ads", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
     package = importlib.util.module_from_spec(spec)
     sys.modules["reliable_ads"] = package
     spec.loader.exec_module(package)

@@ -1,11 +1,11 @@
 """A fuzzer with a fixed seed: 1,000 bad inputs, and what each makes of us. `python -m benchmarks.robustness --help`.
 
-    inputs.py                                    what a bad input is, and in which order they are made
-    pictures.py weights.py models.py states.py   makers of bad inputs: pictures; weights of all kinds, and of one;
-    configs.py tables.py commands.py nodes.py    profiles, albums and labels; TOML; tables; command lines; graphs
-    goods.py texts.py                            the good files that they are made from; what bad texts share
-    targets.py worker.py watch.py                what reads an input, in a process whose time and memory are watched
-    server.py                                    the same for graphs and requests, with a real ComfyUI
-    run.py sentences.py accepted.py              the verdicts: what a clear sentence is; what may be accepted, and why
-    cases.py                                     fourteen pictures and files of real users, with their right values
+inputs.py                                    what a bad input is, and in which order they are made
+pictures.py weights.py models.py states.py   makers of bad inputs: pictures; weights of all kinds, and of one;
+configs.py tables.py commands.py nodes.py    profiles, albums and labels; TOML; tables; command lines; graphs
+goods.py texts.py                            the good files that they are made from; what bad texts share
+targets.py worker.py watch.py                what reads an input, in a process whose time and memory are watched
+server.py                                    the same for graphs and requests, with a real ComfyUI
+run.py sentences.py accepted.py              the verdicts: what a clear sentence is; what may be accepted, and why
+cases.py                                     fourteen pictures and files of real users, with their right values
 """

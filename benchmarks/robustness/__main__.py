@@ -25,11 +25,15 @@ QUICK = 10  # every tenth of the inputs
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=COMMAND,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the inputs; nothing written")
     parser.add_argument(
-        "--only", metavar="KIND", default="",
+        "--only",
+        metavar="KIND",
+        default="",
         help=f"a kind, or a part of its name: {', '.join(SHARES)}; nothing written",
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -48,8 +52,13 @@ def main() -> int:
         print(f"case {number}: {words or 'right'}")
     whole = not (options.quick or options.only or options.seed)
     publish(
-        "robustness", COMMAND, [options.seed], figures(found, wrong), not whole,
-        {"cases": wrong, "kinds": by_kind(found), "accepted": accepted(found)}, reviews=False,
+        "robustness",
+        COMMAND,
+        [options.seed],
+        figures(found, wrong),
+        not whole,
+        {"cases": wrong, "kinds": by_kind(found), "accepted": accepted(found)},
+        reviews=False,
     )
     return int(any(outcome.verdict in BAD for outcome in found) or any(wrong.values()))
 
@@ -70,7 +79,8 @@ def figures(found: list[Outcome], wrong: dict) -> dict[str, Figure]:
 def by_kind(found: list[Outcome]) -> dict:
     """{kind: {verdict: how many}}."""
     return {
-        kind: dict(Counter(outcome.verdict for outcome in found if outcome.planned.kind == kind)) for kind in SHARES
+        kind: dict(Counter(outcome.verdict for outcome in found if outcome.planned.kind == kind))
+        for kind in SHARES
         if any(outcome.planned.kind == kind for outcome in found)
     }
 
@@ -79,7 +89,8 @@ def accepted(found: list[Outcome]) -> dict:
     """{kind and way: [how many, why that harms nobody]} of what was accepted with another result than the good
     input's."""
     ways = Counter(
-        (f"{outcome.planned.kind}: {outcome.planned.way}", outcome.why) for outcome in found
+        (f"{outcome.planned.kind}: {outcome.planned.way}", outcome.why)
+        for outcome in found
         if outcome.verdict == HARMLESS
     )
     return {way: [count, why] for (way, why), count in sorted(ways.items())}

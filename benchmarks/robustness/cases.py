@@ -51,9 +51,9 @@ def glass_bottle() -> None:
         wide, high = right - left, bottom - top
         assert abs(wide / high - 160 / 390) < 0.04, f"{more}: the bottle is {wide} wide and {high} high"
         glass = (canvas.alpha > 0.3) & (canvas.alpha < 0.5)
-        assert glass.sum() > 1000 and (
-            canvas.inpaint_mask[glass] > 0.5
-        ).float().mean() > 0.8, f"{more}: the scene isn't painted behind the glass"
+        assert glass.sum() > 1000 and (canvas.inpaint_mask[glass] > 0.5).float().mean() > 0.8, (
+            f"{more}: the scene isn't painted behind the glass"
+        )
         dark, light = (canvas.paste(torch.full((1, 3, 512, 512), ground))[0][:, glass].mean() for ground in (0.1, 0.9))
         assert light - dark > 0.3, f"{more}: the glass is pasted opaque"
 
@@ -73,9 +73,17 @@ def drop_shadow() -> None:
     for name in ("mug_soft_shadow.png", "mug_dark_shadow.png"):
         canvas = placed("03", name)
         left, top, right, bottom = extent(canvas.alpha > 0.95)
-        assert abs(max(
-            right - left, bottom - top,
-        ) / 512 - 0.72) < 0.05, f"{name}: the mug is {right - left}x{bottom - top} of 512"
+        assert (
+            abs(
+                max(
+                    right - left,
+                    bottom - top,
+                )
+                / 512
+                - 0.72
+            )
+            < 0.05
+        ), f"{name}: the mug is {right - left}x{bottom - top} of 512"
         off = max(abs(left + right - 512), abs(top + bottom - 512)) / 2
         assert off < 20, f"{name}: the mug stands {off} pixels off the centre"
     canvas = placed("03", "mug_soft_shadow.png")
@@ -93,16 +101,17 @@ def black_product() -> None:
         for size in (128, 512, 1024):
             canvas = place(Product.from_arrays(rgba), size, size)
             left, top, right, bottom = canvas.box
-            assert canvas.hint[0].sum() > 1.6 * (
-                right - left + bottom - top
-            ), f"grey level {grey} at {size} pixels: {int(canvas.hint[0].sum())} pixels of outline"
+            assert canvas.hint[0].sum() > 1.6 * (right - left + bottom - top), (
+                f"grey level {grey} at {size} pixels: {int(canvas.hint[0].sum())} pixels of outline"
+            )
 
 
 def thin_products() -> None:
     """The mask spares the middle of wires and rings."""
-    spared = lambda canvas: float((
-        canvas.inpaint_mask < 1
-    ).logical_and(canvas.alpha >= 0.5).sum() / (canvas.alpha >= 0.5).sum())
+
+    def spared(canvas):
+        return float((canvas.inpaint_mask < 1).logical_and(canvas.alpha >= 0.5).sum() / (canvas.alpha >= 0.5).sum())
+
     assert spared(placed("06", "wire_glasses.png")) > 0.2, "nothing of the wires is kept from painting"
     rows, columns = np.mgrid[:400, :400] - 200
     distance = np.hypot(rows, columns)
@@ -114,7 +123,9 @@ def thin_products() -> None:
 def old_background() -> None:
     """No rim of the old background, on dark and on light grounds."""
     for name, ground in (
-        ("dark_mug_cut_from_white.png", 0.06), ("same_without_white.png", 0.06), ("white_mug_premultiplied.png", 0.9),
+        ("dark_mug_cut_from_white.png", 0.06),
+        ("same_without_white.png", 0.06),
+        ("white_mug_premultiplied.png", 0.9),
     ):
         canvas = placed("07", name)
         shown = canvas.paste(torch.full((1, 3, 512, 512), ground))[0].mean(0)
@@ -137,8 +148,14 @@ def one_broken_picture() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         status, said = rfnet(
-            "review", *(file("11", f"drawn/ad{number}.png") for number in (0, 1, 3, 4)), "--product",
-            file("11", "mug.png"), "--caption", "a red mug", "--json", out,
+            "review",
+            *(file("11", f"drawn/ad{number}.png") for number in (0, 1, 3, 4)),
+            "--product",
+            file("11", "mug.png"),
+            "--caption",
+            "a red mug",
+            "--json",
+            out,
         )
         assert out.is_file(), f"no verdicts were written: {said}"
         rows = json.loads(out.read_text("utf-8"))
@@ -149,15 +166,15 @@ def one_broken_picture() -> None:
 
 def text_files_from_windows() -> None:
     """Byte order marks are read, UTF-16 by its mark; what can't be read is refused in a sentence with a remedy."""
-    from reliable_ads.rfnet.data import DataError
-    from reliable_ads.rfnet.sources import open_samples
+    from reliable_ads.rfnet.data.shards import DataError
+    from reliable_ads.rfnet.data.sources import open_samples
 
     for name in ("index_bom.jsonl", "index_utf16.jsonl"):
         status, said = rfnet("review", "--index", file("12", name), "--json")
         assert status == 0, f"{name}: {said}"
     assert "byte order" not in (said := config("config_bom.toml")) and "Invalid" not in said, said
     for name in ("config_users.toml", "config_tab.toml"):
-        assert "single quotes" in (said := config(name)) or "/" in said and "\\" in said, f"{name}: {said}"
+        assert "single quotes" in (said := config(name)) or ("/" in said and "\\" in said), f"{name}: {said}"
     samples = open_samples(file("12", "labels_utf16.csv"), 64)
     assert len(samples) == 1 and samples.read(0)["caption"] == "a mug", f"labels_utf16.csv: {samples.findings}"
     try:
@@ -206,7 +223,8 @@ def lora_with_more() -> None:
     name = next(name for name in layers if "attn1_to_q" in name)
     outputs, inputs = layers[name].weight.shape[:2]
     base = {
-        f"{name}.lora_up.weight": torch.randn(outputs, 4), f"{name}.lora_down.weight": torch.randn(4, inputs),
+        f"{name}.lora_up.weight": torch.randn(outputs, 4),
+        f"{name}.lora_down.weight": torch.randn(4, inputs),
         f"{name}.alpha": torch.tensor(4.0),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -214,8 +232,10 @@ def lora_with_more() -> None:
         save_file(base, path)
         assert len(updates(path, layers)) == 1, "the plain LoRA is not taken"
         more = {
-            "lora_unet_x_norm.w_norm": torch.ones(32), f"{name}.diff_b": torch.ones(outputs),
-            "lora_unet_x.a1.weight": torch.ones(4, 4), "lora_unet_x.oft_blocks": torch.ones(2, 4, 4),
+            "lora_unet_x_norm.w_norm": torch.ones(32),
+            f"{name}.diff_b": torch.ones(outputs),
+            "lora_unet_x.a1.weight": torch.ones(4, 4),
+            "lora_unet_x.oft_blocks": torch.ones(2, 4, 4),
             f"{name}.alpha": torch.tensor(torch.nan),
         }
         for key, value in more.items():
@@ -282,9 +302,17 @@ def transparent_colour(client) -> None:
 
 
 CASES = {
-    "01": glass_bottle, "02": all_translucent, "03": drop_shadow, "04": black_product, "06": thin_products,
-    "07": old_background, "10": wide_gamut, "11": one_broken_picture, "12": text_files_from_windows,
-    "14": files_left_out, "16": lora_with_more,
+    "01": glass_bottle,
+    "02": all_translucent,
+    "03": drop_shadow,
+    "04": black_product,
+    "06": thin_products,
+    "07": old_background,
+    "10": wide_gamut,
+    "11": one_broken_picture,
+    "12": text_files_from_windows,
+    "14": files_left_out,
+    "16": lora_with_more,
 }
 SERVER_CASES = {"08": mask_the_other_way_round, "09": link_from_a_list_output, "18": transparent_colour}
 
@@ -304,7 +332,9 @@ def served(folder: Path):
     (folder / "goods").mkdir()
     make(folder / "goods")
     shutil.copytree(
-        HELPERS, folder / "comfyui" / "custom_nodes" / HELPERS.name, ignore=shutil.ignore_patterns("__pycache__"),
+        HELPERS,
+        folder / "comfyui" / "custom_nodes" / HELPERS.name,
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     with Server(folder / "comfyui", folder / "goods") as server:
         yield server.client()

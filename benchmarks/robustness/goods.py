@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from reliable_ads.cyclic.gallery import Album, entries
 from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_checkpoint, save_controlnet
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
-from reliable_ads.rfnet.album import Album, entries
 from reliable_ads.rfnet.architectures import RFNetConfig
-from reliable_ads.rfnet.labelling import LabelFolder
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.model import RFNet
@@ -25,14 +25,26 @@ from reliable_ads.rfnet.weights import save_reviewer
 from ..common import ROOT
 
 SMALL = {
-    **POCKET, "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4},
+    **POCKET,
+    "unet": {**POCKET["unet"], "channels": [32, 32, 64], "context": 32, "heads": 4},
     "clip": {
-        **POCKET["clip"], "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1,
+        **POCKET["clip"],
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
         "projection_dim": 32,
     },
 }
 REVIEWER = RFNetConfig(
-    image_size=64, map_size=64, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2,
+    image_size=64,
+    map_size=64,
+    width=32,
+    heads=4,
+    fusion_layers=1,
+    text_width=32,
+    text_layers=1,
+    text_heads=2,
 )
 
 
@@ -58,7 +70,9 @@ def make(folder: Path) -> None:
         torch.manual_seed(0)
         scores = {"ap": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 100}}
         save_reviewer(
-            folder / "reviewer.safetensors", RFNet(REVIEWER), MapNet(),
+            folder / "reviewer.safetensors",
+            RFNet(REVIEWER),
+            MapNet(),
             {"scores": scores, "created_with": "benchmarks.robustness"},
         )
         family(folder)
@@ -101,7 +115,8 @@ def family(folder: Path) -> None:
     for layer in ("to_q", "to_v"):
         name = f"lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_{layer}"
         tensors |= {
-            f"{name}.lora_up.weight": torch.randn(32, 2), f"{name}.lora_down.weight": torch.randn(2, 32),
+            f"{name}.lora_up.weight": torch.randn(32, 2),
+            f"{name}.lora_down.weight": torch.randn(2, 32),
             f"{name}.alpha": torch.tensor(2.0),
         }
     save_file(tensors, folder / "lora.safetensors")
@@ -114,7 +129,12 @@ def album(folder: Path, product: Path) -> None:
     picture = Image.new("RGB", (64, 64), (120, 130, 90))
     chances = {name: 0.9 if name == "available" else 0.025 for name in LABELS}
     attempt = {
-        "attempt": 1, "seed": 7, "label": "available", "probabilities": chances, "accepted": True, "seconds": 1.0,
+        "attempt": 1,
+        "seed": 7,
+        "label": "available",
+        "probabilities": chances,
+        "accepted": True,
+        "seconds": 1.0,
     }
     for entry in found:
         made.keep(entry, [picture], {"attempts": [attempt], "usable": [1], "returned": 1, "steps": 20, "seconds": 1.0})
@@ -125,8 +145,12 @@ def labels(folder: Path) -> None:
     found = LabelFolder(folder)
     for number in range(3):
         found.add(
-            Image.new("RGB", (32, 32), (40 * number, 90, 90)), cut_out(32, 48).resize((32, 32)), f"p{number}", "a box",
-            "on a table", {"label": "available", "probability": 0.8},
+            Image.new("RGB", (32, 32), (40 * number, 90, 90)),
+            cut_out(32, 48).resize((32, 32)),
+            f"p{number}",
+            "a box",
+            "on a table",
+            {"label": "available", "probability": 0.8},
         )
     for key, label in zip(found.read().waiting[:2], ("available", "size_mismatch")):
         found.label(key, label)

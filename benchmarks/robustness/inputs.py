@@ -8,9 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SHARES = {  # of 1,000
-    "pictures": 200, "reviewers": 150, "adapters": 60, "loras": 50, "pocket files": 50, "profiles": 60,
-    "albums": 40, "label folders": 40,
-    "label files": 30, "configs of rfnet": 70, "configs of rfft": 70, "tables": 60, "commands": 60, "nodes": 60,
+    "pictures": 200,
+    "reviewers": 150,
+    "adapters": 60,
+    "loras": 50,
+    "pocket files": 50,
+    "profiles": 60,
+    "albums": 40,
+    "label folders": 40,
+    "label files": 30,
+    "configs of rfnet": 70,
+    "configs of rfft": 70,
+    "tables": 60,
+    "commands": 60,
+    "nodes": 60,
 }
 
 
@@ -92,7 +103,13 @@ def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
             makers = MAKERS[kind]
             for number in range(share):
                 function = makers[number % len(makers)]
-                found.append(Planned(
-                    kind, number, function.__name__.replace("_", " "), function, f"{seed} {kind} {number}",
-                ))
+                found.append(
+                    Planned(
+                        kind,
+                        number,
+                        function.__name__.replace("_", " "),
+                        function,
+                        f"{seed} {kind} {number}",
+                    )
+                )
     return found[::every]

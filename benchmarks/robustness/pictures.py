@@ -20,13 +20,24 @@ SIZE_WORDS = ("pixels", "scale")
 
 def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
     """A chunk of a PNG."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(
-        ">I", zlib.crc32(kind + data) if checksum is None else checksum,
+    return (
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(
+            ">I",
+            zlib.crc32(kind + data) if checksum is None else checksum,
+        )
     )
 
 
 def png(
-    width: int, height: int, depth: int = 8, colour: int = 6, before: bytes = b"", data: bytes | None = None,
+    width: int,
+    height: int,
+    depth: int = 8,
+    colour: int = 6,
+    before: bytes = b"",
+    data: bytes | None = None,
     interlace: int = 0,
 ) -> bytes:
     """A PNG by hand. data: of its IDAT, compressed; by default all of it transparent."""
@@ -44,7 +55,11 @@ def good(bench: Bench, kinds=tuple(FORMATS)) -> tuple[str, bytes]:
 
 
 def read(
-    bench: Bench, content: bytes | None, ending: str = "png", like: bytes | None = None, target: str | None = None,
+    bench: Bench,
+    content: bytes | None,
+    ending: str = "png",
+    like: bytes | None = None,
+    target: str | None = None,
     names: tuple = (),
 ) -> Bad:
     """A bad picture with the reader that it goes to."""
@@ -58,31 +73,61 @@ def read(
 
 @maker("pictures")
 def another_format_under_a_right_ending(bench: Bench) -> Bad:
-    kind = bench.pick((
-        "EPS", "PDF", "ICO", "PPM", "TGA", "PCX", "SGI", "IM", "DDS", "MSP", "SPIDER", "XBM", "ICNS", "JPEG2000",
-    ))
+    kind = bench.pick(
+        (
+            "EPS",
+            "PDF",
+            "ICO",
+            "PPM",
+            "TGA",
+            "PCX",
+            "SGI",
+            "IM",
+            "DDS",
+            "MSP",
+            "SPIDER",
+            "XBM",
+            "ICNS",
+            "JPEG2000",
+        )
+    )
     image = cut_out().convert({"MSP": "1", "XBM": "1", "SPIDER": "F"}.get(kind, "RGB"))
     return read(bench, encoded(image, kind), bench.pick(("png", "webp", "jpg", "tif")))
 
 
 @maker("pictures")
 def no_picture_under_a_right_ending(bench: Bench) -> Bad:
-    content = bench.pick((
-        b"", b"\x00", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
-        b"<!DOCTYPE html><p>Not found", b"PK\x03\x04" + bytes(60), b"%PDF-1.7\n%" + bytes(99),
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n{} loop\n%%EOF",
-        b"SIMPLE  =                    T" + b" " * 3000,
-        b"8BPS\x00\x01" + bytes(6) + b"\x00\x04" + struct.pack(">II", 64, 64) + b"\x00\x08\x00\x03" + bytes(99),
-        b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x10\x00\x00\x00WEBPVP8 ", b"II*\x00", b"MM\x00*\x00\x00\x00\x08",
-        b"GIF89a", b"BM", b"\x00\x00\x01\x00\x01\x00" + bytes(30), bench.random.randbytes(5000), b"\x80\x04\x95pickle.",
-    ))
-    return read(bench, content, bench.pick(tuple(FORMATS.values()) + ("avif", "heic")))
+    content = bench.pick(
+        (
+            b"",
+            b"\x00",
+            b"hello",
+            b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+            b"<!DOCTYPE html><p>Not found",
+            b"PK\x03\x04" + bytes(60),
+            b"%PDF-1.7\n%" + bytes(99),
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n{} loop\n%%EOF",
+            b"SIMPLE  =                    T" + b" " * 3000,
+            b"8BPS\x00\x01" + bytes(6) + b"\x00\x04" + struct.pack(">II", 64, 64) + b"\x00\x08\x00\x03" + bytes(99),
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff",
+            b"RIFF\x10\x00\x00\x00WEBPVP8 ",
+            b"II*\x00",
+            b"MM\x00*\x00\x00\x00\x08",
+            b"GIF89a",
+            b"BM",
+            b"\x00\x00\x01\x00\x01\x00" + bytes(30),
+            bench.random.randbytes(5000),
+            b"\x80\x04\x95pickle.",
+        )
+    )
+    return read(bench, content, bench.pick((*tuple(FORMATS.values()), "avif", "heic")))
 
 
 @maker("pictures")
 def cut_short(bench: Bench) -> Bad:
     ending, content = good(bench)
-    return read(bench, content[:bench.random.randint(1, len(content) - 1)], ending, content)
+    return read(bench, content[: bench.random.randint(1, len(content) - 1)], ending, content)
 
 
 @maker("pictures")
@@ -105,10 +150,19 @@ def a_flipped_header(bench: Bench) -> Bad:
 
 @maker("pictures")
 def a_header_that_lies_about_the_size(bench: Bench) -> Bad:
-    width, height = bench.pick((
-        (2**31 - 1, 2**31 - 1), (60000, 60000), (8193, 16), (16, 8193), (0, 0), (0, 50), (2**31, 1), (20000, 9000),
-        (100000, 100),
-    ))
+    width, height = bench.pick(
+        (
+            (2**31 - 1, 2**31 - 1),
+            (60000, 60000),
+            (8193, 16),
+            (16, 8193),
+            (0, 0),
+            (0, 50),
+            (2**31, 1),
+            (20000, 9000),
+            (100000, 100),
+        )
+    )
     kind = bench.pick(("png", "bmp", "gif", "tif"))
     if kind == "png":
         content = png(16, 16).replace(struct.pack(">II", 16, 16), struct.pack(">II", width, height), 1)
@@ -122,7 +176,8 @@ def a_header_that_lies_about_the_size(bench: Bench) -> Bad:
         content[18:26] = struct.pack("<ii", min(width, 2**31 - 1), min(height, 2**31 - 1))
     else:
         content = encoded(cut_out(96, 120), "TIFF").replace(
-            struct.pack("<HHII", 256, 4, 1, 96), struct.pack("<HHII", 256, 4, 1, width % 2**32),
+            struct.pack("<HHII", 256, 4, 1, 96),
+            struct.pack("<HHII", 256, 4, 1, width % 2**32),
         )
     return read(bench, bytes(content), kind, names=SIZE_WORDS)
 
@@ -140,8 +195,11 @@ def a_bomb(bench: Bench) -> Bad:
         "long data": lambda: png(32, 32, data=zeros),
     }[kind]()
     return read(
-        bench, text, like=png(32, 32) if kind in ("text", "profile", "many chunks", "long data") else None,
-        target="picture", names=SIZE_WORDS,
+        bench,
+        text,
+        like=png(32, 32) if kind in ("text", "profile", "many chunks", "long data") else None,
+        target="picture",
+        names=SIZE_WORDS,
     )
 
 
@@ -155,19 +213,35 @@ def too_small_or_too_long(bench: Bench) -> Bad:
 @maker("pictures")
 def odd_modes(bench: Bench) -> Bad:
     values = np.linspace(0, 1, 64 * 64).reshape(64, 64)
-    mode, options = bench.pick((
-        ("F", {}), ("F nan", {}), ("I", {}), ("I;16", {}), ("1", {}), ("L", {}), ("CMYK", {}), ("LAB", {}),
-        ("YCbCr", {}), ("I negative", {}),
-    ))
+    mode, options = bench.pick(
+        (
+            ("F", {}),
+            ("F nan", {}),
+            ("I", {}),
+            ("I;16", {}),
+            ("1", {}),
+            ("L", {}),
+            ("CMYK", {}),
+            ("LAB", {}),
+            ("YCbCr", {}),
+            ("I negative", {}),
+        )
+    )
     if mode.startswith("F"):
         image = Image.fromarray((values * (np.nan if "nan" in mode else 1e30)).astype(np.float32))
     elif mode.startswith("I"):
-        image = Image.fromarray((
-            values * 65535 * (-1e4 if "neg" in mode else 1)
-        ).astype(np.uint16 if "16" in mode else np.int32))
+        image = Image.fromarray(
+            (values * 65535 * (-1e4 if "neg" in mode else 1)).astype(np.uint16 if "16" in mode else np.int32)
+        )
     else:
-        image = cut_out(64, 64).convert("RGB").convert(mode) if mode != "LAB" else Image.new(
-            "LAB", (64, 64), (120, 30, 40),
+        image = (
+            cut_out(64, 64).convert("RGB").convert(mode)
+            if mode != "LAB"
+            else Image.new(
+                "LAB",
+                (64, 64),
+                (120, 30, 40),
+            )
         )
     return read(bench, encoded(image, "TIFF", **options), "tif", target="product")
 
@@ -177,11 +251,20 @@ def a_damaged_profile(bench: Bench) -> Bad:
     from PIL import ImageCms
 
     right = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    profile = bench.pick((
-        b"no profile", bytes(128), right[:200], right[:-50], b"\xff" * 3000, right.replace(b"RGB ", b"CMYK", 1),
-        right.replace(b"RGB ", b"GRAY", 1), right.replace(b"XYZ ", b"Lab ", 1), bench.random.randbytes(600),
-        bytes(3_000_000),
-    ))
+    profile = bench.pick(
+        (
+            b"no profile",
+            bytes(128),
+            right[:200],
+            right[:-50],
+            b"\xff" * 3000,
+            right.replace(b"RGB ", b"CMYK", 1),
+            right.replace(b"RGB ", b"GRAY", 1),
+            right.replace(b"XYZ ", b"Lab ", 1),
+            bench.random.randbytes(600),
+            bytes(3_000_000),
+        )
+    )
     kind = bench.pick(("PNG", "JPEG", "WEBP", "TIFF"))
     image = cut_out() if kind != "JPEG" else cut_out().convert("RGB")
     return read(bench, encoded(image, kind, icc_profile=profile), FORMATS[kind], encoded(image, kind), "picture")
@@ -191,14 +274,21 @@ def a_damaged_profile(bench: Bench) -> Bad:
 def odd_exif(bench: Bench) -> Bad:
     kind = bench.pick(("PNG", "JPEG", "WEBP"))
     head = b"Exif\0\0II*\0\x08\0\0\0"
-    tag = lambda code, form, count, value: struct.pack("<HHI4s", code, form, count, value)
-    exif = bench.pick((
-        b"Exif\0\0" + bytes(20), head + struct.pack("<H", 65535),
-        head + struct.pack("<H", 1) + tag(0x112, 3, 1, b"\x63\0\0\0") + bytes(4),
-        head + struct.pack("<H", 1) + tag(0x112, 2, 4, b"abc\0") + bytes(4),
-        head + struct.pack("<H", 1) + tag(0x112, 3, 2**31, b"\xff\xff\xff\x7f") + bytes(4),
-        head + struct.pack("<H", 1) + tag(0x8769, 4, 1, b"\x08\0\0\0") + bytes(4), bench.random.randbytes(200),
-    ))
+
+    def tag(code, form, count, value):
+        return struct.pack("<HHI4s", code, form, count, value)
+
+    exif = bench.pick(
+        (
+            b"Exif\0\0" + bytes(20),
+            head + struct.pack("<H", 65535),
+            head + struct.pack("<H", 1) + tag(0x112, 3, 1, b"\x63\0\0\0") + bytes(4),
+            head + struct.pack("<H", 1) + tag(0x112, 2, 4, b"abc\0") + bytes(4),
+            head + struct.pack("<H", 1) + tag(0x112, 3, 2**31, b"\xff\xff\xff\x7f") + bytes(4),
+            head + struct.pack("<H", 1) + tag(0x8769, 4, 1, b"\x08\0\0\0") + bytes(4),
+            bench.random.randbytes(200),
+        )
+    )
     image = cut_out() if kind != "JPEG" else cut_out().convert("RGB")
     return read(bench, encoded(image, kind, exif=exif), FORMATS[kind], encoded(image, kind), "picture")
 
@@ -211,7 +301,11 @@ def an_animation(bench: Bench) -> Bad:
     with Image.open(io.BytesIO(content)) as whole:
         first = encoded(whole.convert("RGBA"), "PNG")
     return read(
-        bench, content[:len(content) // 2] if "cut" in kind else content, FORMATS[kind.split()[0]], first, "product",
+        bench,
+        content[: len(content) // 2] if "cut" in kind else content,
+        FORMATS[kind.split()[0]],
+        first,
+        "product",
     )
 
 
@@ -230,12 +324,26 @@ def no_regular_file(bench: Bench) -> Bad:
 
 @maker("pictures")
 def names_that_are_none(bench: Bench) -> Bad:
-    name = bench.pick((
-        "x" * 300 + ".png", "a\0b.png", "line\nbreak.png", "\ud800.png", "..", "", "con:.png", "~",
-        "http://127.0.0.1:9/a.png", "file:///etc/passwd", "|cat", "*.png",
-    ))
+    name = bench.pick(
+        (
+            "x" * 300 + ".png",
+            "a\0b.png",
+            "line\nbreak.png",
+            "\ud800.png",
+            "..",
+            "",
+            "con:.png",
+            "~",
+            "http://127.0.0.1:9/a.png",
+            "file:///etc/passwd",
+            "|cat",
+            "*.png",
+        )
+    )
     return Bad(
-        "picture", {"path": str(bench.folder / name) if name else ""}, (name[:40].strip(), '"', "file", "picture"),
+        "picture",
+        {"path": str(bench.folder / name) if name else ""},
+        (name[:40].strip(), '"', "file", "picture"),
     )
 
 
@@ -244,7 +352,9 @@ def nothing_or_everything_opaque(bench: Bench) -> Bad:
     alpha = bench.pick((0, 0, 255, 1))
     colour = (*bench.random.choices(range(256), k=3), alpha)
     return read(
-        bench, encoded(Image.new("RGBA", (64, 80), colour), "PNG"), target="product",
+        bench,
+        encoded(Image.new("RGBA", (64, 80), colour), "PNG"),
+        target="product",
         names=("alpha", "transparen", "background"),
     )
 
@@ -254,29 +364,41 @@ def chunks_in_disorder(bench: Bench) -> Bad:
     plain = png(32, 32)
     head, body, end = plain[8:33], plain[33:-12], plain[-12:]
     start = plain[:8]
-    content = bench.pick((
-        start + body + head + end, start + head + end, start + head + head + body + end,
-        start + head + chunk(b"IDAT", b"no zlib") + end,
-        start + head + chunk(b"IDAT", zlib.compress(b"\x07" * 4000)) + end,
-        start + head + chunk(b"IDAT", zlib.compress(bytes(10))) + end,
-        start + head + struct.pack(">I", 2**31 - 1) + b"IDAT" + bytes(50), png(32, 32, 8, 3),
-        png(32, 32, 8, 3, before=chunk(b"PLTE", bytes(3)) + chunk(b"tRNS", bytes(900))),
-        start + chunk(b"IHDR", bytes(5)) + body + end, start + head[:-4] + bytes(4) + body + end,
-        png(32, 32, before=chunk(b"ABCD", bytes(9))),
-        png(32, 32, before=chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))),
-    ))
+    content = bench.pick(
+        (
+            start + body + head + end,
+            start + head + end,
+            start + head + head + body + end,
+            start + head + chunk(b"IDAT", b"no zlib") + end,
+            start + head + chunk(b"IDAT", zlib.compress(b"\x07" * 4000)) + end,
+            start + head + chunk(b"IDAT", zlib.compress(bytes(10))) + end,
+            start + head + struct.pack(">I", 2**31 - 1) + b"IDAT" + bytes(50),
+            png(32, 32, 8, 3),
+            png(32, 32, 8, 3, before=chunk(b"PLTE", bytes(3)) + chunk(b"tRNS", bytes(900))),
+            start + chunk(b"IHDR", bytes(5)) + body + end,
+            start + head[:-4] + bytes(4) + body + end,
+            png(32, 32, before=chunk(b"ABCD", bytes(9))),
+            png(32, 32, before=chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))),
+        )
+    )
     return read(bench, content, like=plain, target="picture")
 
 
 @maker("pictures")
 def a_tiff_of_its_own(bench: Bench) -> Bad:
-    entry = lambda tag, form, count, value: struct.pack("<HHII", tag, form, count, value)
+    def entry(tag, form, count, value):
+        return struct.pack("<HHII", tag, form, count, value)
+
     size = bench.pick(((64, 64), (8192, 8192), (2**32 - 1, 1)))
     tags = [
-        entry(256, 4, 1, size[0]), entry(257, 4, 1, size[1]), entry(258, 3, 1, 8),
+        entry(256, 4, 1, size[0]),
+        entry(257, 4, 1, size[1]),
+        entry(258, 3, 1, 8),
         entry(259, 3, 1, bench.pick((1, 5, 7, 8, 34712, 50000, 60000))),
-        entry(262, 3, 1, bench.pick((1, 2, 5, 6, 32803))), entry(273, 4, 1, bench.pick((8, 2**32 - 1, 10**6))),
-        entry(277, 3, 1, bench.pick((1, 4, 60000))), entry(278, 4, 1, 2**31),
+        entry(262, 3, 1, bench.pick((1, 2, 5, 6, 32803))),
+        entry(273, 4, 1, bench.pick((8, 2**32 - 1, 10**6))),
+        entry(277, 3, 1, bench.pick((1, 4, 60000))),
+        entry(278, 4, 1, 2**31),
         entry(279, 4, bench.pick((1, 2**28)), bench.pick((4096, 2**32 - 1))),
     ]
     following = bench.pick((0, 8, 2**32 - 2))  # 8: a circle
@@ -288,11 +410,14 @@ def a_tiff_of_its_own(bench: Bench) -> Bad:
 def a_bad_one_among_good_products(bench: Bench) -> Bad:
     shop = bench.folder / "shop"
     bench.write("shop/a_good.png", encoded(cut_out(), "PNG"))
-    name, content = bench.pick((
-        ("b_cut.png", encoded(cut_out(), "PNG")[:150]), ("b_text.webp", b"no picture"),
-        ("b_opaque.png", encoded(Image.new("RGB", (50, 50)), "PNG")),
-        ("b_eps.png", encoded(cut_out().convert("RGB"), "EPS")),
-    ))
+    name, content = bench.pick(
+        (
+            ("b_cut.png", encoded(cut_out(), "PNG")[:150]),
+            ("b_text.webp", b"no picture"),
+            ("b_opaque.png", encoded(Image.new("RGB", (50, 50)), "PNG")),
+            ("b_eps.png", encoded(cut_out().convert("RGB"), "EPS")),
+        )
+    )
     bench.write(f"shop/{name}", content)
     if bench.random.random() < 0.3:
         name = "pipe.png"
@@ -314,10 +439,16 @@ def a_caption_file_that_is_none(bench: Bench) -> Bad:
         with beside.open("wb") as file:
             file.truncate(3 * 2**30)
     else:
-        beside.write_bytes({
-            "latin": "ein grüner Becher".encode("latin-1"), "zeros": bytes(5000), "gbk": "红色杯子".encode("gbk"),
-        }[kind])
+        beside.write_bytes(
+            {
+                "latin": "ein grüner Becher".encode("latin-1"),
+                "zeros": bytes(5000),
+                "gbk": "红色杯子".encode("gbk"),
+            }[kind]
+        )
     return Bad(
-        "products", {"folder": str(bench.folder / "shop")}, ("a_good.txt", "caption"),
+        "products",
+        {"folder": str(bench.folder / "shop")},
+        ("a_good.txt", "caption"),
         {"folder": str(bench.folder / "without")},
     )

@@ -66,7 +66,10 @@ def outcomes(planned, keep: Path | None = None) -> Iterator[Outcome]:
 def sort_out(one: Planned, bad: Bad, ask) -> Outcome:
     answer = ask(bad.target, bad.arguments)
     kind, message = answer["outcome"], answer.get("message", "")
-    made = lambda verdict, why="": Outcome(one, verdict, message, why, answer["seconds"])
+
+    def made(verdict, why=""):
+        return Outcome(one, verdict, message, why, answer["seconds"])
+
     if kind in ("hang", "memory"):
         return made(HANG if kind == "hang" else MEMORY)
     if kind in ("traceback", "crash"):

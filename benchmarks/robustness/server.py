@@ -21,8 +21,12 @@ from reliable_ads.devtools.comfy import ComfyServer
 from .watch import MEMORY, PATIENCE
 
 FOLDERS = {
-    "reviewer": "models/rfnet", "profile": "models/rfnet", "pocket": "models/pocket", "adapter": "models/controlnet",
-    "input": "input", "labels": "output/labels",
+    "reviewer": "models/rfnet",
+    "profile": "models/rfnet",
+    "pocket": "models/pocket",
+    "adapter": "models/controlnet",
+    "input": "input",
+    "labels": "output/labels",
 }
 BUSY = 3  # times the patience that a machine is given which has much else to do
 CORES_PREFIX = re.compile(r"^\w+ \(node \w+\): (Exception when validating inner node: )?")
@@ -35,8 +39,11 @@ class Server:
     def __init__(self, base: Path, goods: Path):
         self.base, self.goods, self.server = base, goods, None
         for kind, names in {
-            "reviewer": ("reviewer.safetensors",), "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"),
-            "adapter": ("adapter.safetensors",), "input": ("product.png", "drawn.png"), "labels": (),
+            "reviewer": ("reviewer.safetensors",),
+            "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"),
+            "adapter": ("adapter.safetensors",),
+            "input": ("product.png", "drawn.png"),
+            "labels": (),
         }.items():
             (base / FOLDERS[kind]).mkdir(parents=True, exist_ok=True)
             for name in names:
@@ -44,7 +51,7 @@ class Server:
         shutil.copytree(goods / "labels", base / "output" / "labels" / "good")
         shutil.copytree(goods / "shop", base / "input" / "shop")
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_) -> None:
@@ -80,9 +87,14 @@ class Server:
             answer = {"outcome": "hang" if self.server.process.poll() is None else "crash", "message": str(error)}
         finally:
             for _, place in files:
-                shutil.rmtree(
-                    place, ignore_errors=True,
-                ) if place.is_dir() and not place.is_symlink() else place.unlink(missing_ok=True)
+                (
+                    shutil.rmtree(
+                        place,
+                        ignore_errors=True,
+                    )
+                    if place.is_dir() and not place.is_symlink()
+                    else place.unlink(missing_ok=True)
+                )
         if answer["outcome"] not in ("hang", "crash"):
             if process.memory_info().rss - before > MEMORY:
                 answer["outcome"] = "memory"
@@ -102,7 +114,8 @@ class Server:
                     shown.append(event.data.get("output"))
         except GraphRefused as refusal:
             return {
-                "outcome": "refused", "message": CORES_PREFIX.sub("", str(refusal).splitlines()[0]),
+                "outcome": "refused",
+                "message": CORES_PREFIX.sub("", str(refusal).splitlines()[0]),
                 "said": "partly in ComfyUI's words",
             }
         except Exception as error:  # websocket's own kinds of timeouts
@@ -112,12 +125,17 @@ class Server:
         if last.kind != "execution_error":
             return {"outcome": "accepted", "result": _result(client, shown)}
         kind = last.data["exception_type"]
-        ours = any(
-            room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")
-        ) or kind in ("Reliable Ads", "ValueError", "OSError", "FileNotFoundError")
+        ours = any(room in kind for room in (".rfnet.", ".rfft.", ".pocket.", ".nodes.")) or kind in (
+            "Reliable Ads",
+            "ValueError",
+            "OSError",
+            "FileNotFoundError",
+        )
         return {
-            "outcome": "refused" if ours else "traceback", "message": last.data["exception_message"].strip(),
-            "type": kind, "trace": "".join(last.data["traceback"])[-3000:],
+            "outcome": "refused" if ours else "traceback",
+            "message": last.data["exception_message"].strip(),
+            "type": kind,
+            "trace": "".join(last.data["traceback"])[-3000:],
         }
 
     def _request(self, method: str, path: str, headers: dict, body: str | None = None) -> dict:
@@ -127,7 +145,8 @@ class Server:
             connection.putrequest(method, path, skip_host="Host" in headers)
             content = base64.b64decode(body) if body is not None else None
             for name, value in {
-                **({"Content-Length": str(len(content))} if content is not None else {}), **headers
+                **({"Content-Length": str(len(content))} if content is not None else {}),
+                **headers,
             }.items():
                 connection.putheader(name, value.replace("{address}", self.server.address))
             connection.endheaders(content)
@@ -183,12 +202,25 @@ def good_graph(**changes) -> dict:
     graph = {
         "picture": node("LoadImage", image="product.png"),
         "product": node(
-            "RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a box", width=64,
-            height=64, image_scale=0.72, alpha_threshold=0.5, position="centre", mask_dilation=-1,
+            "RFProduct",
+            image=["picture", 0],
+            mask=["picture", 1],
+            mask_marks="background",
+            caption="a box",
+            width=64,
+            height=64,
+            image_scale=0.72,
+            alpha_threshold=0.5,
+            position="centre",
+            mask_dilation=-1,
         ),
         "reviewer": node("RFLoadReviewer", reviewer_name="reviewer.safetensors"),
         "review": node(
-            "RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0,
+            "RFReview",
+            images=["product", 1],
+            reviewer=["reviewer", 0],
+            product=["product", 0],
+            threshold=0.0,
         ),
         "verdicts": node("PreviewAny", source=["review", 2]),
     }
@@ -203,10 +235,23 @@ def sampling_graph(**changes) -> dict:
         "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
         "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
         "sampler": node(
-            "RFCyclicSampler", model=["models", 0], positive=["prompt", 0], negative=["prompt", 0],
-            latent_image=["masked", 0], vae=["models", 2], reviewer=["reviewer", 0], product=["product", 0], seed=7,
-            steps=2, cfg=1.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=1.0, attempts=2,
-            on_exhausted="best", threshold=0.5,
+            "RFCyclicSampler",
+            model=["models", 0],
+            positive=["prompt", 0],
+            negative=["prompt", 0],
+            latent_image=["masked", 0],
+            vae=["models", 2],
+            reviewer=["reviewer", 0],
+            product=["product", 0],
+            seed=7,
+            steps=2,
+            cfg=1.0,
+            sampler_name="ddim",
+            scheduler="ddim_uniform",
+            denoise=1.0,
+            attempts=2,
+            on_exhausted="best",
+            threshold=0.5,
         ),
         "save": node("PreviewImage", images=["sampler", 0]),
     }

@@ -10,14 +10,16 @@ from .inputs import Bad, Bench, maker
 from .texts import VALUES, damaged, odd_file
 from .weights import NOT_JSON
 
-
 # profiles of early rejection
 
 
 def profile(bench: Bench, content: bytes | str) -> Bad:
     name = f"bad_{bench.random.randint(0, 99)}.gates.json"
     return Bad(
-        "profile", {"path": str(bench.write(name, content))}, (name,), {"path": str(bench.goods / "good.gates.json")},
+        "profile",
+        {"path": str(bench.write(name, content))},
+        (name,),
+        {"path": str(bench.goods / "good.gates.json")},
     )
 
 
@@ -55,13 +57,31 @@ def fields_missing_or_unknown(bench: Bench) -> Bad:
 @maker("profiles")
 def odd_gates(bench: Bench) -> Bad:
     values = good_profile(bench)
-    gate = lambda progress, threshold: {"progress": progress, "threshold": threshold}
-    values["gates"] = bench.pick((
-        [gate(0, 0.5)], [gate(1, 0.5)], [gate(-1, 0.5)], [gate(0.5, 2)], [gate(0.5, -1)], [gate(float("nan"), 0.5)],
-        [gate(0.5, float("nan"))], [gate("0.5", "0.1")], [gate(0.5, None)], [gate(0.5, 1e999)],
-        [gate(0.5, 0.1)] * 100_000, [{"progress": 0.5}], [[0.5, 0.1]], ["a"], [gate(True, True)],
-        [{**gate(0.5, 0.1), "more": 1}], [gate(0.5, 10**400)],
-    ))
+
+    def gate(progress, threshold):
+        return {"progress": progress, "threshold": threshold}
+
+    values["gates"] = bench.pick(
+        (
+            [gate(0, 0.5)],
+            [gate(1, 0.5)],
+            [gate(-1, 0.5)],
+            [gate(0.5, 2)],
+            [gate(0.5, -1)],
+            [gate(float("nan"), 0.5)],
+            [gate(0.5, float("nan"))],
+            [gate("0.5", "0.1")],
+            [gate(0.5, None)],
+            [gate(0.5, 1e999)],
+            [gate(0.5, 0.1)] * 100_000,
+            [{"progress": 0.5}],
+            [[0.5, 0.1]],
+            ["a"],
+            [gate(True, True)],
+            [{**gate(0.5, 0.1), "more": 1}],
+            [gate(0.5, 10**400)],
+        )
+    )
     return profile(bench, json.dumps(values))
 
 
@@ -76,10 +96,18 @@ def odd_settings(bench: Bench) -> Bad:
 def draws_that_do_not_fit(bench: Bench) -> Bad:
     values = good_profile(bench)
     key = bench.pick(("scores", "accepted", "groups", "progress", "preview"))
-    values[key] = bench.pick((
-        values[key][:-1], [values[key]], values[key] * 2, [None] * len(values[key]), ["x"] * len(values[key]),
-        [float("nan")] * len(values[key]), [[]], [10**400],
-    ))
+    values[key] = bench.pick(
+        (
+            values[key][:-1],
+            [values[key]],
+            values[key] * 2,
+            [None] * len(values[key]),
+            ["x"] * len(values[key]),
+            [float("nan")] * len(values[key]),
+            [[]],
+            [10**400],
+        )
+    )
     return profile(bench, json.dumps(values))
 
 
@@ -120,9 +148,14 @@ def a_row_that_is_no_json(bench: Bench) -> Bad:
 @maker("albums")
 def a_row_with_odd_values(bench: Bench) -> Bad:
     def damage(path, row):
-        where = bench.pick((
-            row, row["report"], row["report"]["attempts"][0], row["report"]["attempts"][0]["probabilities"],
-        ))
+        where = bench.pick(
+            (
+                row,
+                row["report"],
+                row["report"]["attempts"][0],
+                row["report"]["attempts"][0]["probabilities"],
+            )
+        )
         where[bench.pick(sorted(where))] = bench.pick([value for value in VALUES if value not in (0, 1)])
         return json.dumps(row)
 
@@ -132,10 +165,23 @@ def a_row_with_odd_values(bench: Bench) -> Bad:
 @maker("albums")
 def paths_that_leave_the_album(bench: Bench) -> Bad:
     def damage(path, row):
-        row[bench.pick(("pictures", "thumbnails"))] = [bench.pick((
-            "../../../etc/passwd", "/etc/passwd", "..", "a/b.png", "a\\b.png", "C:x.png", ".hidden.png", "x" * 300, "",
-            "a\0.png", "\ud800.png",
-        ))]
+        row[bench.pick(("pictures", "thumbnails"))] = [
+            bench.pick(
+                (
+                    "../../../etc/passwd",
+                    "/etc/passwd",
+                    "..",
+                    "a/b.png",
+                    "a\\b.png",
+                    "C:x.png",
+                    ".hidden.png",
+                    "x" * 300,
+                    "",
+                    "a\0.png",
+                    "\ud800.png",
+                )
+            )
+        ]
         return json.dumps(row)
 
     return album(bench, damage)
@@ -187,27 +233,35 @@ def damaged_lines(bench: Bench) -> Bad:
     line = bench.pick(lines_of(bench))
     return journal(
         bench,
-        b"\n".join(
-            damaged(bench, line)[:250_000] for _ in range(3)
-        ) if bench.random.random() < 0.7 else bench.pick(NOT_JSON).encode()
+        (
+            b"\n".join(damaged(bench, line)[:250_000] for _ in range(3))
+            if bench.random.random() < 0.7
+            else bench.pick(NOT_JSON).encode()
+        ),
     )
 
 
 @maker("label folders")
 def lines_with_odd_values(bench: Bench) -> Bad:
     record = json.loads(bench.pick(lines_of(bench)))
-    record[bench.pick([
-        key for key in record if key not in ("time", "blind", "verdict", "caption", "prompt", "product_id")
-    ])] = bench.pick([value for value in VALUES if value is not None])
+    record[
+        bench.pick(
+            [key for key in record if key not in ("time", "blind", "verdict", "caption", "prompt", "product_id")]
+        )
+    ] = bench.pick([value for value in VALUES if value is not None])
     return journal(bench, json.dumps(record).encode())
 
 
 @maker("label folders")
 def verdicts_with_odd_values(bench: Bench) -> Bad:
     record = json.loads(next(line for line in lines_of(bench) if "verdict" in line))
-    record["verdict"] = bench.pick((
-        *VALUES, {"label": "available", "probability": bench.pick(VALUES)}, {"label": bench.pick(VALUES)},
-    ))
+    record["verdict"] = bench.pick(
+        (
+            *VALUES,
+            {"label": "available", "probability": bench.pick(VALUES)},
+            {"label": bench.pick(VALUES)},
+        )
+    )
     return journal(bench, json.dumps(record).encode())
 
 
@@ -221,8 +275,14 @@ def no_regular_journal(bench: Bench) -> Bad:
 @maker("label folders")
 def keys_that_leave_the_folder(bench: Bench) -> Bad:
     record = json.loads(next(line for line in lines_of(bench) if "verdict" in line))
-    record[bench.pick(("key", "product"))] = bench.pick((
-        "../../../etc/passw", "/etc/passwd00000", "0123456789abcde/", "0123456789ABCDEF", "0123456789abcdef\n",
-        "\u0660" * 16,
-    ))
+    record[bench.pick(("key", "product"))] = bench.pick(
+        (
+            "../../../etc/passw",
+            "/etc/passwd00000",
+            "0123456789abcde/",
+            "0123456789ABCDEF",
+            "0123456789abcdef\n",
+            "\u0660" * 16,
+        )
+    )
     return journal(bench, json.dumps(record).encode())

@@ -12,7 +12,6 @@ from .inputs import Bad, Bench, maker
 from .texts import VALUES, odd_file
 from .weights import DIGITS, NOT_JSON
 
-
 # label.txt of RF1M
 
 
@@ -41,10 +40,18 @@ def odd_encodings(bench: Bench) -> Bad:
     text = "".join(f"p{number}.png available\n" for number in range(6)) + "gr\u00fcn.png available\n"
     return rf1m(
         bench,
-        bench.pick((
-            text.encode("utf-16"), text.encode("utf-32"), text.encode("cp037"), bytes(4000),
-            bench.random.randbytes(4000), b"", b"\n" * 5000, b"p0.png" * 50_000,
-        )),
+        bench.pick(
+            (
+                text.encode("utf-16"),
+                text.encode("utf-32"),
+                text.encode("cp037"),
+                bytes(4000),
+                bench.random.randbytes(4000),
+                b"",
+                b"\n" * 5000,
+                b"p0.png" * 50_000,
+            )
+        ),
     )
 
 
@@ -70,7 +77,9 @@ def table(bench: Bench, name: str, content: bytes | str) -> Bad:
     bench.write("broken.png", encoded(cut_out(), "PNG")[:90])
     bench.write(name, content)
     return Bad(
-        "sample", {"table": str(bench.folder / name)}, (name, "drawn.png", "product.png", "broken.png", "pipe.png"),
+        "sample",
+        {"table": str(bench.folder / name)},
+        (name, "drawn.png", "product.png", "broken.png", "pipe.png"),
     )
 
 
@@ -83,17 +92,19 @@ GOOD_ROW = {"image": "drawn.png", "product": "product.png", "label": "available"
 
 
 def csv_of(rows: list, cut: str = ",") -> str:
-    return "\n".join([
-        cut.join(GOOD_ROW), *(cut.join(str(row.get(name, "")) for name in GOOD_ROW) for row in rows)
-    ]) + "\n"
+    return (
+        "\n".join([cut.join(GOOD_ROW), *(cut.join(str(row.get(name, "")) for name in GOOD_ROW) for row in rows)]) + "\n"
+    )
 
 
 @maker("tables")
 def a_csv_in_another_encoding(bench: Bench) -> Bad:
-    caption, *encodings = bench.pick((
-        ("\u7ea2\u8272\u676f\u5b50", "gbk", "utf-16-le", "utf-32", "gb18030"),
-        ("gr\u00fcn", "latin-1", "utf-16-le", "utf-32", "cp037", "cp1252"),
-    ))
+    caption, *encodings = bench.pick(
+        (
+            ("\u7ea2\u8272\u676f\u5b50", "gbk", "utf-16-le", "utf-32", "gb18030"),
+            ("gr\u00fcn", "latin-1", "utf-16-le", "utf-32", "cp037", "cp1252"),
+        )
+    )
     text = csv_of([{**GOOD_ROW, "caption": caption}])
     return like(table(bench, "bad.csv", text.encode(bench.pick(encodings))), bench.write("good.csv", text))
 
@@ -101,12 +112,22 @@ def a_csv_in_another_encoding(bench: Bench) -> Bad:
 @maker("tables")
 def a_csv_that_is_none(bench: Bench) -> Bad:
     return table(
-        bench, "bad.csv",
-        bench.pick((
-            b"", b"\n", b"\0" * 3000, b"image,product\n", b"image,image,label\n", b"image;product;label",
-            bench.random.randbytes(3000), b'"' * 200_001, b"image,product,label\n" + b'"' + b"x" * 300_000,
-            b"label\navailable\n",
-        )),
+        bench,
+        "bad.csv",
+        bench.pick(
+            (
+                b"",
+                b"\n",
+                b"\0" * 3000,
+                b"image,product\n",
+                b"image,image,label\n",
+                b"image;product;label",
+                bench.random.randbytes(3000),
+                b'"' * 200_001,
+                b"image,product,label\n" + b'"' + b"x" * 300_000,
+                b"label\navailable\n",
+            )
+        ),
     )
 
 
@@ -114,10 +135,24 @@ def a_csv_that_is_none(bench: Bench) -> Bad:
 def a_csv_with_odd_cells(bench: Bench) -> Bad:
     row = {
         **GOOD_ROW,
-        bench.pick(("image", "product", "label")): bench.pick((
-            "", "../../etc/passwd", "/etc/passwd", "C:\\x.png", "x" * 5000, "broken.png", "a\0b", "missing.png", "7",
-            "none", "=cmd()", ".", "\\\\server\\x.png", "http://127.0.0.1/x.png",
-        )),
+        bench.pick(("image", "product", "label")): bench.pick(
+            (
+                "",
+                "../../etc/passwd",
+                "/etc/passwd",
+                "C:\\x.png",
+                "x" * 5000,
+                "broken.png",
+                "a\0b",
+                "missing.png",
+                "7",
+                "none",
+                "=cmd()",
+                ".",
+                "\\\\server\\x.png",
+                "http://127.0.0.1/x.png",
+            )
+        ),
     }
     return table(bench, "bad.csv", csv_of([GOOD_ROW, row]))
 
@@ -131,11 +166,14 @@ def a_jsonl_in_another_encoding(bench: Bench) -> Bad:
 
 @maker("tables")
 def a_jsonl_with_odd_lines(bench: Bench) -> Bad:
-    line = bench.pick((
-        *NOT_JSON[1:], json.dumps({**GOOD_ROW, "image": bench.pick(VALUES)}),
-        json.dumps({**GOOD_ROW, "label": bench.pick([value for value in VALUES if value not in (0, 1, 3)])}),
-        json.dumps({**GOOD_ROW, "product": "broken.png"}),
-    ))
+    line = bench.pick(
+        (
+            *NOT_JSON[1:],
+            json.dumps({**GOOD_ROW, "image": bench.pick(VALUES)}),
+            json.dumps({**GOOD_ROW, "label": bench.pick([value for value in VALUES if value not in (0, 1, 3)])}),
+            json.dumps({**GOOD_ROW, "product": "broken.png"}),
+        )
+    )
     return table(bench, "bad.jsonl", json.dumps(GOOD_ROW) + "\n" + line.replace("\n", " ") + "\n")
 
 

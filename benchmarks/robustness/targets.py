@@ -56,8 +56,8 @@ def products(folder: str) -> Said | str:
 
 def sample(table: str) -> Said | str:
     """A table of labelled pictures, all of them read, as training reads them."""
-    from reliable_ads.rfnet.samples import BrokenSample
-    from reliable_ads.rfnet.sources import open_samples
+    from reliable_ads.rfnet.data.samples import BrokenSample
+    from reliable_ads.rfnet.data.sources import open_samples
 
     samples, broken, read = open_samples(table, 64), [], []
     for row in range(len(samples)):
@@ -76,7 +76,9 @@ def scene() -> tuple:
     rgba = np.zeros((64, 64, 4), np.uint8)
     rgba[16:56, 20:44] = (200, 60, 30, 255)
     return torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64), place(
-        Product.from_arrays(rgba, caption="a red box"), 64, 64,
+        Product.from_arrays(rgba, caption="a red box"),
+        64,
+        64,
     )
 
 
@@ -143,33 +145,52 @@ def pocket(checkpoint: str, controlnet: str) -> str:
 
 def profile(path: str) -> str:
     """A profile of early rejection, and what the sampler asks of it."""
-    from reliable_ads.rfnet.gates import Profile
+    from reliable_ads.cyclic.early_rejection import Profile
 
-    found = Profile.from_json(
-        Path(path).read_bytes(), Path(path).name,
-    ) if not hasattr(Profile, "read") else Profile.read(path)
+    found = (
+        Profile.from_json(
+            Path(path).read_bytes(),
+            Path(path).name,
+        )
+        if not hasattr(Profile, "read")
+        else Profile.read(path)
+    )
     settings = {
-        "steps": 20, "cfg": 1.5, "sampler_name": "ddim", "scheduler": "ddim_uniform", "denoise": 1.0, "threshold": 0.5,
+        "steps": 20,
+        "cfg": 1.5,
+        "sampler_name": "ddim",
+        "scheduler": "ddim_uniform",
+        "denoise": 1.0,
+        "threshold": 0.5,
     }
-    return json.dumps([
-        found.why_not(found.model, found.reviewer, settings), [gate.at(20) for gate in found.gates], found.look,
-        found.review, found.preview,
-    ])
+    return json.dumps(
+        [
+            found.why_not(found.model, found.reviewer, settings),
+            [gate.at(20) for gate in found.gates],
+            found.look,
+            found.review,
+            found.preview,
+        ]
+    )
 
 
 def album(folder: str) -> str:
     """An album that a run would go on with: what is done, and its page."""
-    from reliable_ads.rfnet.album import Album
+    from reliable_ads.cyclic.gallery import Album
 
     found = Album(folder)
-    return json.dumps([
-        sorted(found.rows), found.to_do, digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM")),
-    ])
+    return json.dumps(
+        [
+            sorted(found.rows),
+            found.to_do,
+            digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM")),
+        ]
+    )
 
 
 def labels(folder: str) -> str:
     """A folder of labels: what holds, and the table that training reads."""
-    from reliable_ads.rfnet.labelling import LabelFolder
+    from reliable_ads.rfnet.data.labelling import LabelFolder
 
     found = LabelFolder(folder)
     return json.dumps([str(found.read()), found.write_table().read_text("utf-8")])
@@ -182,9 +203,9 @@ def rf1m(folder: str) -> Said | str:
 
 def rfnet_config(path: str) -> str:
     """A config, and a training that would begin as it says."""
-    from reliable_ads.rfnet.config import read_config
     from reliable_ads.rfnet.files import check_writable
-    from reliable_ads.rfnet.train import Run
+    from reliable_ads.rfnet.training.config import read_config
+    from reliable_ads.rfnet.training.train import Run
 
     config = read_config(path)
     check_writable(config.out)
@@ -225,7 +246,7 @@ def _main(program: str):
 
         return lambda arguments: main(arguments, FAMILY)
     elif program == "pocket":
-        from reliable_ads.pocket.cli import main
+        from reliable_ads.pocket.training.cli import main
     else:
         from reliable_ads.devtools.arguments import parse
 
@@ -240,7 +261,8 @@ def _last(text: str) -> str:
         return text
     start = next(
         (
-            place for place in range(len(lines) - 1, -1, -1)
+            place
+            for place in range(len(lines) - 1, -1, -1)
             if lines[place].startswith(("rfnet", "rfft", "pocket", "dev.py"))
         ),
         len(lines) - 1,
@@ -251,8 +273,22 @@ def _last(text: str) -> str:
 TARGETS = {
     function.__name__: function
     for function in (
-        picture, product, products, sample, reviewer, adapter, merged, lora, pocket, profile, album, labels, rf1m,
-        rfnet_config, rfft_config, command,
+        picture,
+        product,
+        products,
+        sample,
+        reviewer,
+        adapter,
+        merged,
+        lora,
+        pocket,
+        profile,
+        album,
+        labels,
+        rf1m,
+        rfnet_config,
+        rfft_config,
+        command,
     )
 }
 

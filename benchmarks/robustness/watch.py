@@ -29,7 +29,7 @@ class Worker:
     def __init__(self, patience: float = PATIENCE, memory: int = MEMORY, warm: tuple | None = None):
         self.patience, self.memory, self.warm, self.process, self.warmed = patience, memory, warm, None, set()
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_) -> None:
@@ -39,7 +39,12 @@ class Worker:
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "COLUMNS": "80"}
         command = [sys.executable, "-m", "benchmarks.robustness.worker"]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command,
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         self.answers = queue.Queue()
         threading.Thread(target=_listen, args=(self.process.stdout, self.answers), daemon=True).start()

@@ -19,18 +19,72 @@ DIGITS = "9" * 5000
 BRACKETS = "[" * 200_000
 NUMBERS = (0, -1, 1, 3, 10**9, 10**19, 2**63, 1e300, 0.5, -0.0, True, None, "7", "seven", [], [8], {}, {"a": 1})
 NOT_JSON = (
-    "", "null", "[]", "0", '"text"', "{", "{}", "nan", "NaN", "[1, 2]", "{'a': 1}", '{"a": 1, "a": 2}', BRACKETS,
-    '{"a": ' * 90_000, DIGITS, "1e999", "\x00", "tr\u00fce", '{"__proto__": 1}', "true",
+    "",
+    "null",
+    "[]",
+    "0",
+    '"text"',
+    "{",
+    "{}",
+    "nan",
+    "NaN",
+    "[1, 2]",
+    "{'a': 1}",
+    '{"a": 1, "a": 2}',
+    BRACKETS,
+    '{"a": ' * 90_000,
+    DIGITS,
+    "1e999",
+    "\x00",
+    "tr\u00fce",
+    '{"__proto__": 1}',
+    "true",
 )
 TEXTS = (
-    "", " ", "nan", "inf", "-1", "0", "1e400", "1_000", "\u0663", "\u00b2", "0x10", DIGITS, "9" * 400, "-0.5", "null",
-    "[1]", "1.5.2", "True", "1e-400",
+    "",
+    " ",
+    "nan",
+    "inf",
+    "-1",
+    "0",
+    "1e400",
+    "1_000",
+    "\u0663",
+    "\u00b2",
+    "0x10",
+    DIGITS,
+    "9" * 400,
+    "-0.5",
+    "null",
+    "[1]",
+    "1.5.2",
+    "True",
+    "1e-400",
 )
 NAMES = (
-    "hf_hub:timm/resnet18.a1_in1k", "hf-hub:timm/resnet18", "open_clip/hf-hub:laion/CLIP-ViT-B-32",
-    "open_clip/local-dir:/etc", "local-dir:/etc", "../../etc/passwd", "/etc/passwd", "", " ", "resnet18",
-    "vit_giant_patch14_dinov2", "efficientnet_l2", "open_clip/ViT-bigG-14", "open_clip/../../x", "open_clip/",
-    "roberta", "x" * 5000, "a\nb", "__class__", "timm/resnet18", "tf_efficientnet_lite0.in1k", "os.system", "small\0",
+    "hf_hub:timm/resnet18.a1_in1k",
+    "hf-hub:timm/resnet18",
+    "open_clip/hf-hub:laion/CLIP-ViT-B-32",
+    "open_clip/local-dir:/etc",
+    "local-dir:/etc",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "",
+    " ",
+    "resnet18",
+    "vit_giant_patch14_dinov2",
+    "efficientnet_l2",
+    "open_clip/ViT-bigG-14",
+    "open_clip/../../x",
+    "open_clip/",
+    "roberta",
+    "x" * 5000,
+    "a\nb",
+    "__class__",
+    "timm/resnet18",
+    "tf_efficientnet_lite0.in1k",
+    "os.system",
+    "small\0",
     "\U0001f600",
 )
 
@@ -53,8 +107,10 @@ def arguments(bench: Bench, target: str, path: Path, of: str) -> dict:
         files["controlnet" if of.startswith("pocket_canny") else "checkpoint"] = path
         return {name: str(file) for name, file in files.items()}
     more = {
-        "reviewer": {}, "adapter": {"base": goods / "pocket_canny.safetensors"},
-        "merged": {"base": goods / "pocket_canny.safetensors"}, "lora": {"family": goods},
+        "reviewer": {},
+        "adapter": {"base": goods / "pocket_canny.safetensors"},
+        "merged": {"base": goods / "pocket_canny.safetensors"},
+        "lora": {"family": goods},
     }[target]
     return {"path": str(path), **{name: str(value) for name, value in more.items()}}
 
@@ -71,6 +127,7 @@ def changed(bench: Bench, targets: tuple, change) -> Bad:
 def for_each_kind(function) -> None:
     """Makes one maker of each kind of weights out of `function(bench, targets)`."""
     for kind, targets in KINDS.items():
+
         def make(bench: Bench, targets=targets) -> Bad:
             return function(bench, targets)
 
@@ -86,15 +143,27 @@ def tensors_of(header: dict) -> list:
 def a_broken_header(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         text = json.dumps(header).encode()
-        return bench.pick((
-            lambda: b"", lambda: bytes(7), lambda: built(header, data, 2**63), lambda: built(header, data, 0),
-            lambda: built(header, data, len(text) - 1), lambda: built(header, data, 10**8),
-            lambda: built(b"{" * 1000, data), lambda: built(b"[" * 200_000, data), lambda: built(b"[]", data),
-            lambda: built(b"null", data), lambda: built(b"\xff\xfe" * 50, data),
-            lambda: built(text.replace(b'"dtype"', b'"typ"'), data), lambda: b"\x80\x04\x95" + bytes(200),
-            lambda: b"PK\x03\x04" + bytes(200), lambda: b"GGUF" + bytes(200), lambda: b"hello, I am no model",
-            lambda: bench.random.randbytes(4000),
-        ))()
+        return bench.pick(
+            (
+                lambda: b"",
+                lambda: bytes(7),
+                lambda: built(header, data, 2**63),
+                lambda: built(header, data, 0),
+                lambda: built(header, data, len(text) - 1),
+                lambda: built(header, data, 10**8),
+                lambda: built(b"{" * 1000, data),
+                lambda: built(b"[" * 200_000, data),
+                lambda: built(b"[]", data),
+                lambda: built(b"null", data),
+                lambda: built(b"\xff\xfe" * 50, data),
+                lambda: built(text.replace(b'"dtype"', b'"typ"'), data),
+                lambda: b"\x80\x04\x95" + bytes(200),
+                lambda: b"PK\x03\x04" + bytes(200),
+                lambda: b"GGUF" + bytes(200),
+                lambda: b"hello, I am no model",
+                lambda: bench.random.randbytes(4000),
+            )
+        )()
 
     return changed(bench, targets, change)
 
@@ -104,7 +173,7 @@ def cut_short(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         content = built(header, data)
         return content[
-            :bench.pick((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))
+            : bench.pick((5, 8, 9, len(content) // 2, len(content) - 1, len(content) - bench.random.randint(2, 5000)))
         ] + bench.pick((b"", b""))
 
     return changed(bench, targets, change)
@@ -113,7 +182,9 @@ def cut_short(bench: Bench, targets: tuple) -> Bad:
 @for_each_kind
 def bytes_added_at_the_end(bench: Bench, targets: tuple) -> Bad:
     return changed(
-        bench, targets, lambda header, data: built(header, data + bench.random.randbytes(bench.pick((1, 8, 4000)))),
+        bench,
+        targets,
+        lambda header, data: built(header, data + bench.random.randbytes(bench.pick((1, 8, 4000)))),
     )
 
 
@@ -124,21 +195,37 @@ def a_tensor_of_another_kind(bench: Bench, targets: tuple) -> Bad:
         entry = header[key]
         start, end = entry["data_offsets"]
         size = end - start
-        bench.pick((
-            lambda: entry.update(dtype="I64", shape=[size // 8]), lambda: entry.update(dtype="I16"),
-            lambda: entry.update(dtype="BOOL", shape=[size]), lambda: entry.update(dtype="U8", shape=[size]),
-            lambda: entry.update(dtype="F128"), lambda: entry.update(dtype="F8_E4M3", shape=[size]),
-            lambda: entry.update(dtype="F64", shape=[size // 8]), lambda: entry.update(dtype=7),
-            lambda: entry.update(dtype="C64", shape=[size // 8]), lambda: entry.update(dtype="BF16"),
-            lambda: entry.update(dtype="U16"), lambda: entry.update(shape=[10**12, 10**12]),
-            lambda: entry.update(shape=[-1, *entry["shape"]]), lambda: entry.update(shape=[2**64]),
-            lambda: entry.update(shape=[1, *entry["shape"], 1]), lambda: entry.update(shape=entry["shape"][::-1]),
-            lambda: entry.update(shape=[int(np.prod(entry["shape"]))]), lambda: entry.update(shape="many"),
-            lambda: entry.update(shape=[0]), lambda: entry.update(data_offsets=[start + 2, end + 2]),
-            lambda: entry.update(data_offsets=[end, start]), lambda: entry.update(data_offsets=[0, len(data) * 2]),
-            lambda: entry.update(data_offsets=[-size, 0]), lambda: entry.update(data_offsets=[start]),
-            lambda: entry.pop("data_offsets"), lambda: header.update({key: [entry]}), lambda: entry.update(shape=[[1]]),
-        ))()
+        bench.pick(
+            (
+                lambda: entry.update(dtype="I64", shape=[size // 8]),
+                lambda: entry.update(dtype="I16"),
+                lambda: entry.update(dtype="BOOL", shape=[size]),
+                lambda: entry.update(dtype="U8", shape=[size]),
+                lambda: entry.update(dtype="F128"),
+                lambda: entry.update(dtype="F8_E4M3", shape=[size]),
+                lambda: entry.update(dtype="F64", shape=[size // 8]),
+                lambda: entry.update(dtype=7),
+                lambda: entry.update(dtype="C64", shape=[size // 8]),
+                lambda: entry.update(dtype="BF16"),
+                lambda: entry.update(dtype="U16"),
+                lambda: entry.update(shape=[10**12, 10**12]),
+                lambda: entry.update(shape=[-1, *entry["shape"]]),
+                lambda: entry.update(shape=[2**64]),
+                lambda: entry.update(shape=[1, *entry["shape"], 1]),
+                lambda: entry.update(shape=entry["shape"][::-1]),
+                lambda: entry.update(shape=[int(np.prod(entry["shape"]))]),
+                lambda: entry.update(shape="many"),
+                lambda: entry.update(shape=[0]),
+                lambda: entry.update(data_offsets=[start + 2, end + 2]),
+                lambda: entry.update(data_offsets=[end, start]),
+                lambda: entry.update(data_offsets=[0, len(data) * 2]),
+                lambda: entry.update(data_offsets=[-size, 0]),
+                lambda: entry.update(data_offsets=[start]),
+                lambda: entry.pop("data_offsets"),
+                lambda: header.update({key: [entry]}),
+                lambda: entry.update(shape=[[1]]),
+            )
+        )()
         return built(header, data)
 
     return changed(bench, targets, change)
@@ -149,22 +236,28 @@ def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         key, other = bench.random.sample(tensors_of(header), 2)
         end, scalar = len(data), {"dtype": "F32", "shape": [2]}
-        bench.pick((
-            lambda: header.update({f"{key}x": header.pop(key)}),
-            lambda: header.update({"a.weight": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({key.rsplit(".", 1)[0] + ".w_norm": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({key: header[other], other: header[key]}),
-            lambda: header.update({"": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({"k" * 5000: {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({key.rsplit(".", 1)[0] + ".diff_b": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({"a\nb": {**scalar, "data_offsets": [end, end + 8]}}),
-            lambda: header.update({f"lora_unet_{key}.lora_up.weight": {**scalar, "data_offsets": [end, end + 8]}}),
-        ))()
+        bench.pick(
+            (
+                lambda: header.update({f"{key}x": header.pop(key)}),
+                lambda: header.update({"a.weight": {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({key.rsplit(".", 1)[0] + ".w_norm": {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({key: header[other], other: header[key]}),
+                lambda: header.update({"": {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({"k" * 5000: {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({key.rsplit(".", 1)[0] + ".diff_b": {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({"a\nb": {**scalar, "data_offsets": [end, end + 8]}}),
+                lambda: header.update({f"lora_unet_{key}.lora_up.weight": {**scalar, "data_offsets": [end, end + 8]}}),
+            )
+        )()
         return built(
             header,
-            data + bytes(8) if any(
-                entry.get("data_offsets", [0])[-1] > end for name, entry in header.items() if name != "__metadata__"
-            ) else data
+            (
+                data + bytes(8)
+                if any(
+                    entry.get("data_offsets", [0])[-1] > end for name, entry in header.items() if name != "__metadata__"
+                )
+                else data
+            ),
         )
 
     return changed(bench, targets, change)
@@ -191,7 +284,7 @@ def values_that_are_no_numbers(bench: Bench, targets: tuple) -> Bad:
             kind = {"F16": "<f2", "F32": "<f4"}[header[key]["dtype"]]
             width = np.dtype(kind).itemsize
             place = start + width * bench.random.randrange((end - start) // width)
-            content[place:place + width] = np.array([value], kind).tobytes()
+            content[place : place + width] = np.array([value], kind).tobytes()
         return built(header, bytes(content))
 
     return changed(bench, targets, change)
@@ -215,17 +308,22 @@ def metadata_of_another_shape(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         about = header.get("__metadata__", {})
         key = bench.pick(sorted(about) or ["format"])
-        bench.pick((
-            lambda: header.pop("__metadata__", None), lambda: header.update(__metadata__=[]),
-            lambda: header.update(__metadata__=None), lambda: header.update(__metadata__="text"),
-            lambda: header.update(__metadata__={**about, key: 7}),
-            lambda: header.update(__metadata__={**about, key: None}),
-            lambda: header.update(__metadata__={**about, key: {"a": "b"}}),
-            lambda: header.update(__metadata__={**about, key: ["a"]}),
-            lambda: header.update(__metadata__={"a" * 9: "b"}),
-            lambda: header.update(__metadata__={name: text for name, text in about.items() if name != key}),
-            lambda: header.update(__metadata__={**about, "format": "pt"}), lambda: header.update(__metadata__={}),
-        ))()
+        bench.pick(
+            (
+                lambda: header.pop("__metadata__", None),
+                lambda: header.update(__metadata__=[]),
+                lambda: header.update(__metadata__=None),
+                lambda: header.update(__metadata__="text"),
+                lambda: header.update(__metadata__={**about, key: 7}),
+                lambda: header.update(__metadata__={**about, key: None}),
+                lambda: header.update(__metadata__={**about, key: {"a": "b"}}),
+                lambda: header.update(__metadata__={**about, key: ["a"]}),
+                lambda: header.update(__metadata__={"a" * 9: "b"}),
+                lambda: header.update(__metadata__={name: text for name, text in about.items() if name != key}),
+                lambda: header.update(__metadata__={**about, "format": "pt"}),
+                lambda: header.update(__metadata__={}),
+            )
+        )()
         return built(header, data)
 
     return changed(bench, targets, change)
@@ -245,9 +343,19 @@ def metadata_with_odd_texts(bench: Bench, targets: tuple) -> Bad:
 @for_each_kind
 def no_regular_file(bench: Bench, targets: tuple) -> Bad:
     target = bench.pick(targets)
-    name, kind = f"odd_{bench.random.randint(0, 99)}.safetensors", bench.pick((
-        "pipe", "folder", "missing", "circle", "zeros", "random",
-    ))
+    name, kind = (
+        f"odd_{bench.random.randint(0, 99)}.safetensors",
+        bench.pick(
+            (
+                "pipe",
+                "folder",
+                "missing",
+                "circle",
+                "zeros",
+                "random",
+            )
+        ),
+    )
     path = bench.folder / name
     if kind == "pipe":
         os.mkfifo(path)

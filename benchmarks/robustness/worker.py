@@ -22,11 +22,20 @@ def main() -> None:
     from .targets import TARGETS  # after the above: libraries talk while they are imported
 
     sys.addaudithook(
-        lambda event, arguments: REACHED.append(str(arguments[-1])) if event in (
-            "socket.connect", "socket.getaddrinfo",
-        ) else None
+        lambda event, arguments: (
+            REACHED.append(str(arguments[-1]))
+            if event
+            in (
+                "socket.connect",
+                "socket.getaddrinfo",
+            )
+            else None
+        )
     )
-    say = lambda answer: print(json.dumps(answer), file=answers, flush=True)
+
+    def say(answer):
+        return print(json.dumps(answer), file=answers, flush=True)
+
     say({"ready": True})
     for line in questions:
         question = json.loads(line)
@@ -41,13 +50,21 @@ def answer_to(target, arguments: dict) -> dict:
         warnings.simplefilter("ignore")
         try:
             answer = target(**arguments)
-            answer = {
-                "outcome": "refused", "message": answer.text, "said": answer.beside,
-            } if isinstance(answer, Said) else {"outcome": "accepted", "result": str(answer)[:5000]}
+            answer = (
+                {
+                    "outcome": "refused",
+                    "message": answer.text,
+                    "said": answer.beside,
+                }
+                if isinstance(answer, Said)
+                else {"outcome": "accepted", "result": str(answer)[:5000]}
+            )
         except BaseException as error:  # whatever it is, it is what we are looking for
             answer = {
-                "outcome": "refused" if is_sentence(error) else "traceback", "message": str(error),
-                "type": type(error).__name__, "trace": traceback.format_exc()[-3000:],
+                "outcome": "refused" if is_sentence(error) else "traceback",
+                "message": str(error),
+                "type": type(error).__name__,
+                "trace": traceback.format_exc()[-3000:],
             }
     if REACHED:
         answer = {**answer, "outcome": "traceback", "type": "it reaches for the network", "trace": ", ".join(REACHED)}

@@ -1,13 +1,16 @@
 """A real ComfyUI with the shipped weights, its real web page, and a headless Chromium that opens it."""
 
 import pytest
+
+from reliable_ads.devtools.browser import NO_BROWSER, Desk, chromium
 from reliable_ads.devtools.comfy import ComfyServer
-from reliable_ads.devtools.desk import NO_BROWSER, Desk, chromium
 
 
 @pytest.fixture(scope="session")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -r requirements-dev.txt")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -r requirements-dev.txt"
+    )
     with playwright.sync_playwright() as running:
         started = chromium(running)
         if started is None:
@@ -25,11 +28,15 @@ def server(browser, tmp_path_factory):
 
 @pytest.fixture
 def desk(browser, server):
-    """desk(**settings) opens the page with these settings of its user's; at the end there must have been no error on it."""
+    """desk(**settings) opens the page with these settings of its user's; at the end there must have been no error on
+    it.
+    """
     opened = []
 
     def open_page(**settings) -> Desk:
-        opened.append(Desk(browser, server.address, {name.replace("__", "."): value for name, value in settings.items()}))
+        opened.append(
+            Desk(browser, server.address, {name.replace("__", "."): value for name, value in settings.items()})
+        )
         return opened[-1]
 
     yield open_page

@@ -2,12 +2,20 @@
 
 import pytest
 from PIL import Image
-from reliable_ads.rfnet.album import Row, Tried
-from reliable_ads.rfnet.album_page import page_of
-from reliable_ads.rfnet.labelling import LabelFolder
 
-RAISED = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>"
-HOSTILE = [RAISED, f"\"'>{RAISED}", "mug \u202egnp.exe\u2066 \u200b", "long " * 100, "bell \x07 and \x1b[31m escape", "{{caption}} ${window.hacked=1} `x`"]
+from reliable_ads.cyclic.gallery import Row, Tried
+from reliable_ads.cyclic.gallery_page import page_of
+from reliable_ads.rfnet.data.labelling import LabelFolder
+
+RAISED = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+HOSTILE = [
+    RAISED,
+    f"\"'>{RAISED}",
+    "mug \u202egnp.exe\u2066 \u200b",
+    "long " * 100,
+    "bell \x07 and \x1b[31m escape",
+    "{{caption}} ${window.hacked=1} `x`",
+]
 
 
 def calm(page) -> None:
@@ -24,8 +32,13 @@ def shown():
 
 def test_the_albums_page(browser, tmp_path, shown):
     tried = Tried("x.jpg", 1, RAISED, 0.5, False, False, RAISED, "")
-    rows = [Row(f"k{number}{RAISED}", text, text, text, 1, (f"{text[:40]}.png",), (tried,), 0, 20, 1.0) for number, text in enumerate(HOSTILE)]
-    (tmp_path / "index.html").write_text(page_of(RAISED, rows, 0, {RAISED: RAISED, "\u202efile": "reason"}), encoding="utf-8")
+    rows = [
+        Row(f"k{number}{RAISED}", text, text, text, 1, (f"{text[:40]}.png",), (tried,), 0, 20, 1.0)
+        for number, text in enumerate(HOSTILE)
+    ]
+    (tmp_path / "index.html").write_text(
+        page_of(RAISED, rows, 0, {RAISED: RAISED, "\u202efile": "reason"}), encoding="utf-8"
+    )
     page = browser.new_page()
     page.goto((tmp_path / "index.html").as_uri())
     calm(page)
@@ -49,14 +62,24 @@ def test_the_strip_of_verdicts(desk, vue):
         page.page.evaluate(send, [text, text])
         strip = page.page.locator(".rf-verdicts:visible").first
         assert strip.locator(".rf-line").first.evaluate("(line) => line.textContent") == text
-        assert strip.locator("figcaption").evaluate("(words) => words.textContent").startswith(text) and strip.locator("b").count() == 1
+        assert (
+            strip.locator("figcaption").evaluate("(words) => words.textContent").startswith(text)
+            and strip.locator("b").count() == 1
+        )
     calm(page.page)
 
 
 def test_the_label_node(desk, server):
     folder = LabelFolder(server.base / "output" / "labels" / "hostile")
     for number, text in enumerate(HOSTILE):
-        folder.add(Image.new("RGB", (64, 64), (40 * number, 120, 160)), Image.new("RGBA", (64, 64), (200, 90, 30, 255)), f"product{number}", text, text, None)
+        folder.add(
+            Image.new("RGB", (64, 64), (40 * number, 120, 160)),
+            Image.new("RGBA", (64, 64), (200, 90, 30, 255)),
+            f"product{number}",
+            text,
+            text,
+            None,
+        )
     page = desk()
     page.open_template("Teach the reviewer")
     page.set("RFLabel", dataset="hostile")

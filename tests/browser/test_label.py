@@ -1,12 +1,15 @@
-"""RF Label in ComfyUI's page: labels are clicked and keyed in, taken back, and go on where they were after a reload, in another tab, behind a stopped server."""
+"""RF Label in ComfyUI's page: labels are clicked and keyed in, taken back, and go on where they were after a reload, in
+another tab, behind a stopped server.
+"""
 
 from itertools import count
 
 import pytest
 from PIL import Image
+
+from reliable_ads.devtools.browser import Desk
 from reliable_ads.devtools.comfy import ComfyServer
-from reliable_ads.devtools.desk import Desk
-from reliable_ads.rfnet.labelling import LabelFolder
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 
 NUMBERS = count()
@@ -22,7 +25,14 @@ def fill(base, many: int) -> LabelFolder:
     for number in range(many):
         picture = Image.new("RGB", product.size, (40 * number % 256, 120 + number // 32, 160))  # each another one
         picture.paste(product, mask=product)
-        folder.add(picture, product, "box", "an orange box", "a box on a table", {"label": "size_mismatch", "probability": 0.81})
+        folder.add(
+            picture,
+            product,
+            "box",
+            "an orange box",
+            "a box on a table",
+            {"label": "size_mismatch", "probability": 0.81},
+        )
     return folder
 
 
@@ -39,8 +49,21 @@ class Buttons:
         self.open()
 
     def open(self) -> None:
-        node = {"id": 1, "type": "RFLabel", "pos": [0, 0], "size": [460, 620], "flags": {}, "order": 0, "mode": 0, "properties": {}, "widgets_values": [self.folder.folder.name, self.blind, ""]}
-        self.page.evaluate("(graph) => app.loadGraphData(graph, true, true, 'label')", {"last_node_id": 1, "last_link_id": 0, "nodes": [node], "links": [], "version": 0.4})
+        node = {
+            "id": 1,
+            "type": "RFLabel",
+            "pos": [0, 0],
+            "size": [460, 620],
+            "flags": {},
+            "order": 0,
+            "mode": 0,
+            "properties": {},
+            "widgets_values": [self.folder.folder.name, self.blind, ""],
+        }
+        self.page.evaluate(
+            "(graph) => app.loadGraphData(graph, true, true, 'label')",
+            {"last_node_id": 1, "last_link_id": 0, "nodes": [node], "links": [], "version": 0.4},
+        )
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
         self.page.locator(BOX).wait_for()
         self.settle()
@@ -77,8 +100,13 @@ class Buttons:
 def test_labels_are_clicked_and_keyed_in_and_taken_back(desk, folder, vue):
     buttons = Buttons(desk(Comfy__VueNodes__Enabled=vue), folder)
     keys = folder.read().waiting
-    assert buttons.shown == keys[0] and buttons.progress.startswith("0 labelled, 6 to go · for a useful adaptation: 200 more")
-    assert "an orange box" in buttons.page.locator(BOX).inner_text() and "a box on a table" in buttons.page.locator(BOX).inner_text()
+    assert buttons.shown == keys[0] and buttons.progress.startswith(
+        "0 labelled, 6 to go · for a useful adaptation: 200 more"
+    )
+    assert (
+        "an orange box" in buttons.page.locator(BOX).inner_text()
+        and "a box on a table" in buttons.page.locator(BOX).inner_text()
+    )
     buttons.click("wrong size")
     buttons.click("fit to publish")
     assert folder.read().labels == {keys[0]: "size_mismatch", keys[1]: "available"} and buttons.shown == keys[2]
@@ -121,7 +149,10 @@ def test_keys_do_nothing_elsewhere_nor_while_the_user_types(desk, folder):
     buttons.page.mouse.move(5, 500)
     buttons.key("1")
     assert not folder.read().labels
-    buttons.page.evaluate("() => { const field = document.createElement('input'); field.id = 'field'; field.style.cssText = 'position: fixed; top: 0; z-index: 99999'; document.body.append(field) }")
+    buttons.page.evaluate(
+        "() => { const field = document.createElement('input'); field.id = 'field'; field.style.cssText = 'position:"
+        " fixed; top: 0; z-index: 99999'; document.body.append(field) }"
+    )
     buttons.page.locator("#field").click()
     buttons.hover()
     buttons.key("3")
@@ -140,7 +171,11 @@ def test_reloaded_pages_and_other_tabs_go_on(desk, folder):
     assert second.shown == first.shown
     first.click("fit to publish")
     second.click("wrong size")
-    assert second.counts == folder.read().counts == {**dict.fromkeys(LABELS, 0), "indistinctiveness": 1, "size_mismatch": 1}
+    assert (
+        second.counts
+        == folder.read().counts
+        == {**dict.fromkeys(LABELS, 0), "indistinctiveness": 1, "size_mismatch": 1}
+    )
     first.click("undo")  # of its own label's picture, whatever it says now
     assert first.shown == keys[0] and keys[0] in folder.read().waiting
 
@@ -181,21 +216,31 @@ def test_a_run_brings_pictures_to_the_buttons(desk, server):
     page.set("RFLabel", dataset="fresh")
     page.set("RFCyclicSampler", attempts=2, steps=4, threshold=1.0)
     page.run()
-    page.page.wait_for_function("() => app.graph._nodes.find(({ type }) => type === 'RFLabel').rfLabels.state?.waiting === 2")
+    page.page.wait_for_function(
+        "() => app.graph._nodes.find(({ type }) => type === 'RFLabel').rfLabels.state?.waiting === 2"
+    )
     assert len(folder.read().waiting) == 2
 
 
 def test_in_chinese(desk, folder):
     buttons = Buttons(desk(Comfy__Locale="zh"), folder)
-    assert buttons.page.locator(f"{BOX} button").all_inner_texts()[0].split("\n")[1] == "可以发布" and "已标注 0 张" in buttons.progress
+    assert (
+        buttons.page.locator(f"{BOX} button").all_inner_texts()[0].split("\n")[1] == "可以发布"
+        and "已标注 0 张" in buttons.progress
+    )
 
 
 def test_a_key_while_the_page_asks_by_itself_counts(desk, folder):
     buttons = Buttons(desk(), folder)
     buttons.hover()
     shown = buttons.shown
-    buttons.page.evaluate("() => { app.graph._nodes[0].rfLabels.refresh(); app.graph._nodes[0].rfLabels.refresh(); document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true })) }")
-    buttons.page.wait_for_function("() => document.querySelector('.rf-label-progress').innerText.startsWith('1 labelled')")
+    buttons.page.evaluate(
+        "() => { app.graph._nodes[0].rfLabels.refresh(); app.graph._nodes[0].rfLabels.refresh();"
+        " document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true })) }"
+    )
+    buttons.page.wait_for_function(
+        "() => document.querySelector('.rf-label-progress').innerText.startsWith('1 labelled')"
+    )
     assert folder.read().labels == {shown: "space_mismatch"}
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.devtools.graph import load
 
@@ -32,15 +33,27 @@ def test_the_blueprint_is_found_by_its_name_and_runs(desk, vue):
     page.page.mouse.move(700, 300)
     page.page.mouse.click(700, 300)  # newer front ends let the user place it
     page.page.wait_for_function(ADDED)
-    page.page.evaluate(WIRE, {"width": 128, "height": 128, "steps": 4, "attempts": 2, "seed": 31, "caption": "a bottle"})
+    page.page.evaluate(
+        WIRE, {"width": 128, "height": 128, "steps": 4, "attempts": 2, "seed": 31, "caption": "a bottle"}
+    )
     sent = page.page.evaluate("async () => (await app.graphToPrompt()).output")
     kinds = [node["class_type"] for node in sent.values()]
-    assert sorted(kinds) == sorted(["LoadImage", "RFPocketModels", "PreviewImage", *(node["type"] for node in load(BLUEPRINT)["definitions"]["subgraphs"][0]["nodes"])])
+    assert sorted(kinds) == sorted(
+        [
+            "LoadImage",
+            "RFPocketModels",
+            "PreviewImage",
+            *(node["type"] for node in load(BLUEPRINT)["definitions"]["subgraphs"][0]["nodes"]),
+        ]
+    )
     sampler = next(node for node in sent.values() if node["class_type"] == "RFCyclicSampler")
     assert sampler["inputs"]["seed"] == 31 and sampler["inputs"]["attempts"] == 2
     assert "a bottle" in [node["inputs"].get("caption") for node in sent.values()]
     page.run()
-    rows = page.page.evaluate("app.graph._nodes[0].subgraph._nodes.find(({ type }) => type === 'RFCyclicSampler').widgets.find(({ name }) => name === 'verdicts').strip?.rows.length")
+    rows = page.page.evaluate(
+        "app.graph._nodes[0].subgraph._nodes.find(({ type }) => type === 'RFCyclicSampler').widgets.find(({ name }) =>"
+        " name === 'verdicts').strip?.rows.length"
+    )
     assert rows in (1, 2)  # the sampler inside has its strip
 
 
@@ -54,7 +67,9 @@ def test_the_demo_is_a_form_in_app_mode(desk):
         assert len(about["inputs"]) == 4 and len(about["outputs"]) == 1
     page.set("RFCyclicSampler", steps=4, threshold=1e-6)
     page._command("Comfy.ToggleLinear")
-    if (skip := page.page.get_by_role("button", name="Skip")).count() or page.page.get_by_text("Welcome to Apps").count():
+    if (skip := page.page.get_by_role("button", name="Skip")).count() or page.page.get_by_text(
+        "Welcome to Apps"
+    ).count():
         skip.click()
     form = page.page.locator("body")
     for words in ("demo_product.png", "caption", "attempts"):

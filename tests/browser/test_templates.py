@@ -1,10 +1,13 @@
-"""The shipped workflows as they open from the dialog of templates: their words can be read, nothing lies on anything else, and the page queues what devtools/graph.py does."""
+"""The shipped workflows as they open from the dialog of templates: their words can be read, nothing lies on anything
+else, and the page queues what devtools/graph.py does.
+"""
 
 import io
 from collections import Counter
 
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.graph import GraphError, load, shipped, to_api
 
@@ -62,7 +65,10 @@ def test_every_template_opens_readable_and_nothing_lies_on_anything_else(desk, v
             assert page.page.evaluate("app.canvas.ds.scale") >= READABLE, (path.stem, width)
             words = page.page.evaluate(IN_DOM if vue else DRAWN)
             titles = [node["title"] for node in load(path)["nodes"]]
-            assert [title for title in titles if title[:24] not in words] == [], (path.stem, width)  # the canvas ends long ones with dots
+            assert [title for title in titles if title[:24] not in words] == [], (
+                path.stem,
+                width,
+            )  # the canvas ends long ones with dots
             if (width, height) == SIZES[0]:
                 assert page.page.evaluate(KNOWN) == [], path.stem
                 boxes, groups = page.page.evaluate(BOXES, vue), page.page.evaluate(GROUPS)
@@ -123,8 +129,11 @@ def test_notes_can_be_read(desk, vue, palette):
 
 def contrast(one, other) -> float:
     """Of two sRGB colours, 0 to 255, as WCAG 2 defines it."""
+
     def luminance(colour):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in colour)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in colour)
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     dark, light = sorted((luminance(one), luminance(other)))
@@ -137,7 +146,9 @@ def test_templates_are_numbered_and_each_has_a_small_picture(desk):
     for path in shipped():
         picture = cards.locator(f"[data-testid='template-workflow-{path.stem}'] img").first
         picture.scroll_into_view_if_needed()
-        page.page.wait_for_function("(image) => image.complete && image.naturalWidth > 100", arg=picture.element_handle())
+        page.page.wait_for_function(
+            "(image) => image.complete && image.naturalWidth > 100", arg=picture.element_handle()
+        )
         assert path.with_suffix(".jpg").stat().st_size < 150_000
     cards.get_by_test_id(f"template-workflow-{shipped()[0].stem}").click()
     page.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")

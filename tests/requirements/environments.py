@@ -1,4 +1,6 @@
-"""Throw-away environments with requirements of our choice, torch taken from the environment that runs the tests where it can be."""
+"""Throw-away environments with requirements of our choice, torch taken from the environment that runs the tests where
+it can be.
+"""
 
 import importlib.metadata as metadata
 import os
@@ -17,13 +19,18 @@ TESTED = {"numpy", "pillow"}  # torchvision's requirements that are ours, too
 
 
 def interpreter(version: str) -> str:
-    """The Python of this version ("3.10"), from PATH or from pyenv's folder; this one's for "". Skips where there is none."""
+    """The Python of this version ("3.10"), from PATH or from pyenv's folder; this one's for "".
+
+    Skips where there is none.
+    """
     if version in ("", f"{sys.version_info.major}.{sys.version_info.minor}"):
         return sys.executable
     name, pyenv = f"python{version}", Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     places = [*os.environ["PATH"].split(os.pathsep), *sorted(map(str, pyenv.glob(f"{version}*/bin")))]
     for found in filter(None, (shutil.which(name, path=place) for place in places)):
-        if subprocess.run([found, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:  # pyenv's shims may lead nowhere
+        if (
+            subprocess.run([found, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
+        ):  # pyenv's shims may lead nowhere
             return found
     pytest.skip(f"there is no {name} on PATH")
 
@@ -69,7 +76,21 @@ def environment(folder: Path, python: str, packages: list) -> Path:
 
 
 def pip(inside: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--python", str(inside), "install", "--quiet", "--no-compile", "--only-binary", ":all:", "--retries", "1", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(inside),
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--only-binary",
+        ":all:",
+        "--retries",
+        "1",
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode and "connection" in done.stderr.lower():
         pytest.skip(f"pip can't reach its index: {done.stderr.splitlines()[0][:200]}")

@@ -1,4 +1,6 @@
-"""Run by the Python of an environment that is looked at: reviews a picture with the shipped reviewer and prints what came out, as JSON."""
+"""Run by the Python of an environment that is looked at: reviews a picture with the shipped reviewer and prints what
+came out, as JSON.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -12,7 +14,9 @@ CAPTION = "a blue bottle, 保湿面霜 50ml, «été»!"
 
 def the_pack() -> None:
     """The checkout as the package `reliable_ads`, as a host loads it."""
-    spec = importlib.util.spec_from_file_location("reliable_ads", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    spec = importlib.util.spec_from_file_location(
+        "reliable_ads", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
     package = importlib.util.module_from_spec(spec)
     sys.modules["reliable_ads"] = package
     spec.loader.exec_module(package)
@@ -21,6 +25,7 @@ def the_pack() -> None:
 def review() -> list:
     import numpy as np
     import torch
+
     from reliable_ads.rfnet.product import Product, place
     from reliable_ads.rfnet.reviewer import annotate
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
@@ -41,4 +46,11 @@ def review() -> list:
 if __name__ == "__main__":
     the_pack()
     probabilities = review()
-    print(json.dumps({"probabilities": probabilities, "versions": {name: importlib.metadata.version(name) for name in sys.argv[1:]}}))
+    print(
+        json.dumps(
+            {
+                "probabilities": probabilities,
+                "versions": {name: importlib.metadata.version(name) for name in sys.argv[1:]},
+            }
+        )
+    )

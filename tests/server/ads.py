@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 from PIL import Image
+
 from reliable_ads.devtools.client import ComfyClient
 
 SIZE = 128
@@ -27,30 +28,62 @@ def png(picture: Image.Image) -> bytes:
 
 
 def ad(**changes) -> dict:
-    """The advertising graph in API format, small and quick. A change `sampler__attempts=2` sets one input of one node."""
+    """The advertising graph in API format, small and quick.
+
+    A change `sampler__attempts=2` sets one input of one node.
+    """
     graph = {
         "picture": node("LoadImage", image="product.png"),
         "product": node(
-            "RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="an orange box", width=SIZE, height=SIZE,
-            image_scale=0.72, alpha_threshold=0.5, position="centre", mask_dilation=-1,
+            "RFProduct",
+            image=["picture", 0],
+            mask=["picture", 1],
+            mask_marks="background",
+            caption="an orange box",
+            width=SIZE,
+            height=SIZE,
+            image_scale=0.72,
+            alpha_threshold=0.5,
+            position="centre",
+            mask_dilation=-1,
         ),
         "models": node("RFPocketModels", checkpoint=CHECKPOINT, controlnet=CONTROLNET),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
         "control": node(
-            "ControlNetApplyAdvanced", positive=["prompt", 0], negative=["negative", 0], control_net=["models", 3], image=["product", 3],
-            strength=1.0, start_percent=0.0, end_percent=1.0,
+            "ControlNetApplyAdvanced",
+            positive=["prompt", 0],
+            negative=["negative", 0],
+            control_net=["models", 3],
+            image=["product", 3],
+            strength=1.0,
+            start_percent=0.0,
+            end_percent=1.0,
         ),
         "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
         "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
         "reviewer": node("RFLoadReviewer", reviewer_name=REVIEWER),
         "sampler": node(
-            "RFCyclicSampler", model=["models", 0], positive=["control", 0], negative=["control", 1], latent_image=["masked", 0], vae=["models", 2],
-            reviewer=["reviewer", 0], product=["product", 0], seed=7, steps=2, cfg=5.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=1.0,
-            attempts=3, on_exhausted="best", threshold=NEVER,
+            "RFCyclicSampler",
+            model=["models", 0],
+            positive=["control", 0],
+            negative=["control", 1],
+            latent_image=["masked", 0],
+            vae=["models", 2],
+            reviewer=["reviewer", 0],
+            product=["product", 0],
+            seed=7,
+            steps=2,
+            cfg=5.0,
+            sampler_name="ddim",
+            scheduler="ddim_uniform",
+            denoise=1.0,
+            attempts=3,
+            on_exhausted="best",
+            threshold=NEVER,
         ),
         "save": node("SaveImage", images=["sampler", 0], filename_prefix="ad"),
-    }  # fmt: skip
+    }
     for name, value in changes.items():
         where, _, which = name.partition("__")
         graph[where]["inputs"][which] = value

@@ -1,9 +1,12 @@
-"""One real ComfyUI per test run, with this pack in its custom_nodes and small random-weight models in its models folder."""
+"""One real ComfyUI per test run, with this pack in its custom_nodes and small random-weight models in its models
+folder.
+"""
 
 import shutil
 from pathlib import Path
 
 import pytest
+
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
@@ -25,7 +28,9 @@ def base(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("comfyui")
     for name in ("pocket", "rfnet"):
         (folder / "models" / name).mkdir(parents=True)
-    tiny_models.write_pocket(folder / "models" / "pocket" / ads.CHECKPOINT, folder / "models" / "pocket" / ads.CONTROLNET)
+    tiny_models.write_pocket(
+        folder / "models" / "pocket" / ads.CHECKPOINT, folder / "models" / "pocket" / ads.CONTROLNET
+    )
     tiny_models.write_reviewer(folder / "models" / "rfnet" / ads.REVIEWER)
     tiny_depth.write_dpt(folder / "models" / "dpt" / "dpt-tiny")
     (folder / "custom_nodes").mkdir()

@@ -7,11 +7,20 @@ import torch
 
 
 class TestFaultyModel:
-    """The model, failing at its n-th call from now on, once: out of memory (only with `least` rows or more), or an error."""
+    """The model, failing at its n-th call from now on, once: out of memory (only with `least` rows or more), or an
+    error.
+    """
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), "at": ("INT", {"default": 1}), "kind": (["oom", "error"],), "least": ("INT", {"default": 1})}}
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "at": ("INT", {"default": 1}),
+                "kind": (["oom", "error"],),
+                "least": ("INT", {"default": 1}),
+            }
+        }
 
     RETURN_TYPES, FUNCTION, CATEGORY = ("MODEL",), "spoil", "tests"
 
@@ -22,7 +31,11 @@ class TestFaultyModel:
             left[0] -= len(x) >= least
             if left[0] == 0:
                 left[0] = -1
-                raise torch.cuda.OutOfMemoryError("out of memory, says the test") if kind == "oom" else RuntimeError("the test's model fails")
+                raise (
+                    torch.cuda.OutOfMemoryError("out of memory, says the test")
+                    if kind == "oom"
+                    else RuntimeError("the test's model fails")
+                )
             return executor(unet, conds, x, timestep, options)
 
         model = model.clone()

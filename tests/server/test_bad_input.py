@@ -6,6 +6,7 @@ import urllib.error
 import numpy as np
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools.client import GraphRefused
 
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, node, png, report_of
@@ -47,7 +48,9 @@ def test_a_mask_that_marks_the_product(client):
     assert client.outputs(graph)["save"]["images"]
 
 
-@pytest.mark.parametrize("caption", ["", "一个红色的手提包", "a very long caption " * 500], ids=["empty", "chinese", "very long"])
+@pytest.mark.parametrize(
+    "caption", ["", "一个红色的手提包", "a very long caption " * 500], ids=["empty", "chinese", "very long"]
+)
 def test_any_caption_will_do(client, caption):
     assert client.outputs(ad(product__caption=caption, sampler__attempts=1))["save"]["images"]
 
@@ -68,7 +71,9 @@ def test_while_queueing_a_node_is_told_its_fault_once_and_the_text_is_the_senten
 def test_at_run_time_no_path_stands_before_the_sentence(client):
     client.upload("bad.png", png(cut_out().convert("RGB")))
     error = list(client.run(ad(picture__image="bad.png")))[-1].data
-    assert error["exception_type"] == "Reliable Ads" and error["exception_message"].startswith("the product picture has no transparency")
+    assert error["exception_type"] == "Reliable Ads" and error["exception_message"].startswith(
+        "the product picture has no transparency"
+    )
 
 
 def test_no_attempts(client):
@@ -100,7 +105,9 @@ def test_a_product_of_another_graph(client):
 
 def test_pictures_to_review_of_another_size(client):
     graph = {name: value for name, value in ad().items() if name in ("picture", "product", "reviewer")}
-    graph["review"] = node("RFReview", images=["picture", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0)
+    graph["review"] = node(
+        "RFReview", images=["picture", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0
+    )
     graph["shown"] = node("PreviewImage", images=["review", 3])
     message = fails(client, graph)
     assert "200x260" in message and "128x128" in message
@@ -111,7 +118,14 @@ def test_a_risk_that_the_reviewer_is_not_certified_for(client):
     assert "never certified to accept at 5 % risk: run `rfnet calibrate" in events[-1].data["exception_message"]
     assert not [event for event in events if event.kind == "preview"]  # refused before anything was drawn
     graph = {name: value for name, value in ad().items() if name in ("picture", "product", "reviewer")}
-    graph["review"] = node("RFReview", images=["product", 1], reviewer=["reviewer", 0], product=["product", 0], threshold=0.0, accept="10 % risk")
+    graph["review"] = node(
+        "RFReview",
+        images=["product", 1],
+        reviewer=["reviewer", 0],
+        product=["product", 0],
+        threshold=0.0,
+        accept="10 % risk",
+    )
     graph["shown"] = node("PreviewImage", images=["review", 3])
     assert "never certified to accept at 10 % risk" in fails(client, graph)
 
@@ -119,7 +133,10 @@ def test_a_risk_that_the_reviewer_is_not_certified_for(client):
 def test_a_latent_with_nan(client, base):
     from safetensors.numpy import save_file
 
-    save_file({"latent_tensor": np.full((1, 4, 16, 16), np.nan, np.float32), "latent_format_version_0": np.zeros(0)}, base / "input" / "nan.latent")
+    save_file(
+        {"latent_tensor": np.full((1, 4, 16, 16), np.nan, np.float32), "latent_format_version_0": np.zeros(0)},
+        base / "input" / "nan.latent",
+    )
     graph = ad(masked__samples=["nan", 0])
     graph["nan"] = node("LoadLatent", latent="nan.latent")
     assert "NaN" in fails(client, graph)
@@ -128,7 +145,11 @@ def test_a_latent_with_nan(client, base):
 def test_weights_that_are_no_weights(client, base):
     good = (base / "models" / "rfnet" / "tiny_rfnet.safetensors").read_bytes()
     canny = (base / "models" / "pocket" / "tiny_canny.safetensors").read_bytes()
-    for name, content in {"cut.safetensors": good[: len(good) // 2], "pickle.safetensors": b"\x80\x04\x95" + bytes(64), "other.safetensors": canny}.items():
+    for name, content in {
+        "cut.safetensors": good[: len(good) // 2],
+        "pickle.safetensors": b"\x80\x04\x95" + bytes(64),
+        "other.safetensors": canny,
+    }.items():
         (base / "models" / "rfnet" / name).write_bytes(content)
         message = fails(client, ad(reviewer__reviewer_name=name))
         assert name in message, message
@@ -138,7 +159,9 @@ def test_weights_that_are_no_weights(client, base):
 def test_a_vae_that_decodes_to_nan(client, base, tmp_path):
     from .tiny_models import write_pocket
 
-    write_pocket(base / "models" / "pocket" / "nan_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True)
+    write_pocket(
+        base / "models" / "pocket" / "nan_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
+    )
     assert "3 attempts gave NaN" in fails(client, ad(models__checkpoint="nan_sd.safetensors"))
 
     graph = ad(models__checkpoint="nan_sd.safetensors", sampler__on_exhausted="stop")
@@ -151,7 +174,11 @@ def test_pocket_files_in_each_others_place(client):
     assert "is not a pocket ControlNet" in fails(client, ad(models__controlnet=CHECKPOINT))
 
 
-@pytest.mark.parametrize("change", [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__checkpoint": "gone.safetensors"}], ids=["reviewer", "checkpoint"])
+@pytest.mark.parametrize(
+    "change",
+    [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__checkpoint": "gone.safetensors"}],
+    ids=["reviewer", "checkpoint"],
+)
 def test_weights_that_are_gone(client, change):
     message = fails(client, ad(**change))
     assert "no file gone.safetensors in models/" in message and "tiny_" in message

@@ -1,6 +1,9 @@
-"""The cases of tests/cases that need a server: a mask the wrong way round, links from other packs' outputs, transparency that Load Image drops."""
+"""The cases of tests/cases that need a server: a mask the wrong way round, links from other packs' outputs,
+transparency that Load Image drops.
+"""
 
 import pytest
+
 from reliable_ads.benchmarks.robustness import cases
 
 

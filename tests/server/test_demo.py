@@ -7,6 +7,7 @@ import time
 
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools import demo, profile
 from reliable_ads.devtools.arguments import parse
 from reliable_ads.devtools.client import ComfyClient
@@ -15,9 +16,14 @@ from reliable_ads.devtools.comfy import ROOT, ComfyServer
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER, cut_out
 
 
-
 def with_tiny_models(graph: dict, threshold: float) -> dict:
-    own = {"checkpoint": CHECKPOINT, "controlnet": CONTROLNET, "reviewer_name": REVIEWER, "threshold": threshold, "steps": 2}
+    own = {
+        "checkpoint": CHECKPOINT,
+        "controlnet": CONTROLNET,
+        "reviewer_name": REVIEWER,
+        "threshold": threshold,
+        "steps": 2,
+    }
     for node in graph.values():
         node["inputs"].update({name: value for name, value in own.items() if name in node["inputs"]})
     return graph
@@ -25,7 +31,21 @@ def with_tiny_models(graph: dict, threshold: float) -> dict:
 
 @pytest.mark.parametrize("threshold, drawn", [(ALWAYS, 1), (NEVER, 3)])
 def test_the_shipped_workflow_from_product_to_report(client, tmp_path, threshold, drawn):
-    options, _ = parse(["demo", "--attempts", "3", "--seed", "11", "--prompt", "a bottle on grass", "--caption", "a bottle", "--out", str(tmp_path)])
+    options, _ = parse(
+        [
+            "demo",
+            "--attempts",
+            "3",
+            "--seed",
+            "11",
+            "--prompt",
+            "a bottle on grass",
+            "--caption",
+            "a bottle",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     graph = with_tiny_models(demo.prepared(client, options), threshold)
     report = demo.write(client, graph, demo.outputs(client, graph), tmp_path, time.monotonic())
 
@@ -53,7 +73,11 @@ def test_the_demo_command(tmp_path):
     assert finished.returncode in (0, 2), finished.stderr
     report = json.loads(finished.stdout)
     assert (finished.returncode == 0) is report["accepted"]
-    assert (tmp_path / "advert.png").is_file() and (tmp_path / "attempts.png").is_file() and (tmp_path / "server.log").is_file()
+    assert (
+        (tmp_path / "advert.png").is_file()
+        and (tmp_path / "attempts.png").is_file()
+        and (tmp_path / "server.log").is_file()
+    )
 
 
 def test_the_profile_command_sees_the_models_that_it_is_lent(tmp_path):
@@ -70,8 +94,19 @@ def test_the_profile_command_adds_up_over_products_and_runs(tmp_path):
     products.mkdir()
     for name in ("blue_box", "red_box"):
         cut_out().save(products / f"{name}.png")
-    command = [sys.executable, "-m", "reliable_ads.devtools.profile", "--draws", "1", "--out", str(tmp_path / "mine.gates.json")]
-    assert "give a folder of cut-outs" in subprocess.run([*command, "--products", str(tmp_path)], capture_output=True, text=True, timeout=120).stderr
+    command = [
+        sys.executable,
+        "-m",
+        "reliable_ads.devtools.profile",
+        "--draws",
+        "1",
+        "--out",
+        str(tmp_path / "mine.gates.json"),
+    ]
+    assert (
+        "give a folder of cut-outs"
+        in subprocess.run([*command, "--products", str(tmp_path)], capture_output=True, text=True, timeout=120).stderr
+    )
     for count, extra in ((2, None), (3, "green_box")):
         if extra:
             cut_out().save(products / f"{extra}.png")

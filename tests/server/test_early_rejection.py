@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from reliable_ads.pocket.ldm import load_pocket
-from reliable_ads.pocket.train_lora import low_rank_updates, save_lora
+from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, node, pixels, report_of
 
@@ -15,9 +16,13 @@ STEPS = 10
 
 def profiling(name: str, **changes) -> dict:
     graph = ad(sampler__steps=STEPS)
-    shared = {key: value for key, value in graph.pop("sampler")["inputs"].items() if key not in ("attempts", "on_exhausted")}
+    shared = {
+        key: value for key, value in graph.pop("sampler")["inputs"].items() if key not in ("attempts", "on_exhausted")
+    }
     graph.pop("save")
-    graph["profile"] = node("RFProfile", **{**shared, "profile_name": name, "draws": 2, "share": 0.03, "threshold": ALWAYS, **changes})
+    graph["profile"] = node(
+        "RFProfile", **{**shared, "profile_name": name, "draws": 2, "share": 0.03, "threshold": ALWAYS, **changes}
+    )
     return graph
 
 
@@ -44,14 +49,20 @@ def test_a_profile_keeps_its_draws_and_takes_more(client, base):
     second = json.loads(client.outputs(profiling("grows", seed=50, draws=3))["profile"]["report"][0])
     assert first["draws"] == 2 and second["draws"] == 5 and "profile with more draws" in second["note"]
     kept = json.loads((base / "models" / "rfnet" / "grows.gates.json").read_text())
-    assert len(kept["scores"]) == 5 and all(0 <= score <= 1 for row in kept["scores"] for score in row) and kept["look"] > 0
+    assert (
+        len(kept["scores"]) == 5
+        and all(0 <= score <= 1 for row in kept["scores"] for score in row)
+        and kept["look"] > 0
+    )
     with pytest.raises(RuntimeError, match="another steps"):
         client.outputs(profiling("grows", steps=30))
 
 
 @pytest.mark.parametrize("look_through, factors", [("preview", 3), ("vae", 0)])
 def test_a_profile_keeps_what_it_looked_through(client, base, look_through, factors):
-    report = json.loads(client.outputs(profiling(f"by-{look_through}", draws=1, look_through=look_through))["profile"]["report"][0])
+    report = json.loads(
+        client.outputs(profiling(f"by-{look_through}", draws=1, look_through=look_through))["profile"]["report"][0]
+    )
     kept = json.loads((base / "models" / "rfnet" / f"by-{look_through}.gates.json").read_text())
     assert report["draws"] == 1 and len(kept["preview"]) == factors and all(len(row) == 5 for row in kept["preview"])
 
@@ -70,23 +81,55 @@ def test_names_that_are_none(client, name):
 
 def test_auto_finds_the_profile_of_this_model(client, strict):
     graph = ad(sampler__steps=STEPS, sampler__threshold=ALWAYS, sampler__attempts=2)
-    graph["stock"] = node("KSampler", **{key: value for key, value in graph["sampler"]["inputs"].items()
-        if key in ("model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")})  # fmt: skip
+    graph["stock"] = node(
+        "KSampler",
+        **{
+            key: value
+            for key, value in graph["sampler"]["inputs"].items()
+            if key
+            in (
+                "model",
+                "positive",
+                "negative",
+                "latent_image",
+                "seed",
+                "steps",
+                "cfg",
+                "sampler_name",
+                "scheduler",
+                "denoise",
+            )
+        },
+    )
     outputs = client.outputs(graph)
     report = report_of(outputs)
     assert report["early_rejection"] == {"profile": "strict", "gates": [{"step": 5, "threshold": 1.0}]}
     assert [(a["dropped"], a["steps"]) for a in report["attempts"]] == [(True, 5), (True, 5), (False, 10)]
     best = max(report["attempts"][:2], key=lambda a: a["probabilities"]["available"])
-    assert report["attempts"][2]["seed"] == best["seed"] and report["steps"] == 20  # the best of those given up, to its end
+    assert (
+        report["attempts"][2]["seed"] == best["seed"] and report["steps"] == 20
+    )  # the best of those given up, to its end
     assert len(outputs["sampler"]["images"]) == 3
     assert np.array_equal(pixels(client, outputs["save"]), pixels(client, outputs["sampler"], 2))
 
 
 def test_other_settings_are_not_profiled(client, strict):
-    report = report_of(client.outputs(ad(sampler__steps=STEPS, sampler__attempts=1, sampler__sampler_name="euler", sampler__threshold=ALWAYS)))
+    report = report_of(
+        client.outputs(
+            ad(sampler__steps=STEPS, sampler__attempts=1, sampler__sampler_name="euler", sampler__threshold=ALWAYS)
+        )
+    )
     assert "not profiled" in report["early_rejection"]["profile"] and not report["attempts"][0]["dropped"]
     with pytest.raises(RuntimeError, match="does not fit this graph: it was made with another sampler_name"):
-        client.outputs(ad(sampler__steps=STEPS, sampler__attempts=1, sampler__sampler_name="euler", sampler__threshold=ALWAYS, sampler__early_rejection="strict"))
+        client.outputs(
+            ad(
+                sampler__steps=STEPS,
+                sampler__attempts=1,
+                sampler__sampler_name="euler",
+                sampler__threshold=ALWAYS,
+                sampler__early_rejection="strict",
+            )
+        )
 
 
 def test_a_profile_speaks_of_a_model_with_its_loras_whatever_comfyui_has_loaded(client, base, strict):
@@ -97,16 +140,24 @@ def test_a_profile_speaks_of_a_model_with_its_loras_whatever_comfyui_has_loaded(
         for update in updates.values():
             update.up.fill_(0.01)
     save_lora(loras / "profiled.safetensors", updates)
-    for number, (lora, found) in enumerate(((0.7, False), (0.0, True), (0.7, False), (None, True))):  # so that each meets the other's weights in memory
+    for number, (lora, found) in enumerate(
+        ((0.7, False), (0.0, True), (0.7, False), (None, True))
+    ):  # so that each meets the other's weights in memory
         graph = ad(sampler__steps=STEPS, sampler__attempts=1, sampler__threshold=ALWAYS, sampler__seed=100 + number)
         if lora is not None:
-            graph["lora"] = node("LoraLoaderModelOnly", model=["models", 0], lora_name="profiled.safetensors", strength_model=lora)
+            graph["lora"] = node(
+                "LoraLoaderModelOnly", model=["models", 0], lora_name="profiled.safetensors", strength_model=lora
+            )
             graph["sampler"]["inputs"]["model"] = ["lora", 0]
         assert (report_of(client.outputs(graph))["early_rejection"]["profile"] == "strict") is found, lora
 
 
 def test_off_draws_to_the_end(client, strict):
-    report = report_of(client.outputs(ad(sampler__steps=STEPS, sampler__attempts=1, sampler__threshold=ALWAYS, sampler__early_rejection="off")))
+    report = report_of(
+        client.outputs(
+            ad(sampler__steps=STEPS, sampler__attempts=1, sampler__threshold=ALWAYS, sampler__early_rejection="off")
+        )
+    )
     assert report["early_rejection"]["profile"] == "off" and report["accepted"] and report["attempts"][0]["looks"] == []
 
 
@@ -121,7 +172,11 @@ def test_several_usable_pictures_come_out_as_one_batch(client):
     graph["shown"] = node("PreviewImage", images=["decoded", 0])
     outputs = client.outputs(graph)
     report = report_of(outputs)
-    assert report["accepted"] and report["usable"] == [1, 2] and len(outputs["save"]["images"]) == len(outputs["shown"]["images"]) == 2
+    assert (
+        report["accepted"]
+        and report["usable"] == [1, 2]
+        and len(outputs["save"]["images"]) == len(outputs["shown"]["images"]) == 2
+    )
 
 
 def test_a_budget_of_steps_ends_it(client):

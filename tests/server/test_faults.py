@@ -15,10 +15,17 @@ def with_faulty_model(at: int, kind: str, least: int = 1, **changes) -> dict:
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_out_of_memory_with_several_at_once_goes_on_one_at_a_time_and_says_so(client, at):
-    found = client.outputs(with_faulty_model(at, "oom", least=3, sampler__parallel=3, sampler__steps=3, sampler__sampler_name="euler"))
+    found = client.outputs(
+        with_faulty_model(at, "oom", least=3, sampler__parallel=3, sampler__steps=3, sampler__sampler_name="euler")
+    )
     report, alone = report_of(found), client.outputs(ad(sampler__steps=3, sampler__sampler_name="euler"))
-    assert [attempt["seed"] for attempt in report["attempts"]] == [7, 8, 9] and "going on one at a time" in report["notes"][0]
-    assert all(np.array_equal(pixels(client, found["sampler"], index), pixels(client, alone["sampler"], index)) for index in range(3))
+    assert [attempt["seed"] for attempt in report["attempts"]] == [7, 8, 9] and "going on one at a time" in report[
+        "notes"
+    ][0]
+    assert all(
+        np.array_equal(pixels(client, found["sampler"], index), pixels(client, alone["sampler"], index))
+        for index in range(3)
+    )
 
 
 @pytest.mark.parametrize("kind, says", [("oom", "out of memory, says the test"), ("error", "the test's model fails")])
@@ -50,7 +57,10 @@ def test_two_prompts_queued_at_once_do_not_mix(client, server):
         found = wait(each, prompt)
         seed = graph["sampler"]["inputs"]["seed"]
         assert [attempt["seed"] for attempt in report_of(found)["attempts"]] == [seed, seed + 1]
-        assert all(np.array_equal(pixels(each, found["sampler"], index), pixels(each, before["sampler"], index)) for index in range(2))
+        assert all(
+            np.array_equal(pixels(each, found["sampler"], index), pixels(each, before["sampler"], index))
+            for index in range(2)
+        )
 
 
 def wait(client, prompt: str, seconds: float = 60) -> dict:

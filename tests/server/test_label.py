@@ -1,4 +1,6 @@
-"""RF Label on the real server: pictures wait on disk, buttons give them labels over HTTP, and nothing is lost, doubled or written by strangers."""
+"""RF Label on the real server: pictures wait on disk, buttons give them labels over HTTP, and nothing is lost, doubled
+or written by strangers.
+"""
 
 import json
 import urllib.error
@@ -9,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools.comfy import ComfyServer
-from reliable_ads.rfnet.labelling import JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.sources import read_table
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.sources import read_table
 
 from .ads import SIZE, ad, cut_out, node
 
@@ -28,8 +31,12 @@ class Api:
     def send(self, path: str = "", body=None, method: str | None = None, **headers) -> tuple[int, dict | bytes]:
         """(status, answer); a body that is no bytes is sent as JSON."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {name.replace("_", "-"): value for name, value in {"Content_Type": "application/json", **headers}.items()}
-        request = urllib.request.Request(f"http://{self.server.address}/api/reliable_ads/labels/{self.dataset}{path}", data, headers, method=method)
+        headers = {
+            name.replace("_", "-"): value for name, value in {"Content_Type": "application/json", **headers}.items()
+        }
+        request = urllib.request.Request(
+            f"http://{self.server.address}/api/reliable_ads/labels/{self.dataset}{path}", data, headers, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 status, found = answer.status, answer.read()
@@ -62,14 +69,32 @@ def fill(folder: LabelFolder, many: int) -> list:
     """Pictures that wait, put there as the node does it; their keys."""
     product = cut_out().resize((64, 80))
     for number in range(many):
-        folder.add(Image.new("RGB", product.size, (number % 256, number // 256, 3)), product, f"p{number % 5}", "a box", "on a table", {"label": "available", "probability": 0.5})
+        folder.add(
+            Image.new("RGB", product.size, (number % 256, number // 256, 3)),
+            product,
+            f"p{number % 5}",
+            "a box",
+            "on a table",
+            {"label": "available", "probability": 0.5},
+        )
     return folder.read().waiting
 
 
 def graph(folder: LabelFolder, /, **changes) -> dict:
     """The advertising graph with all its attempts to be labelled."""
-    label = {"images": ["sampler", 6], "product": ["product", 0], "dataset": folder.folder.name, "blind": True, "prompt": "a box on a table", "report": ["sampler", 5]}
-    return {**ad(), "label": node("RFLabel", **{**label, **changes}), "summary": node("PreviewAny", source=["label", 1])}
+    label = {
+        "images": ["sampler", 6],
+        "product": ["product", 0],
+        "dataset": folder.folder.name,
+        "blind": True,
+        "prompt": "a box on a table",
+        "report": ["sampler", 5],
+    }
+    return {
+        **ad(),
+        "label": node("RFLabel", **{**label, **changes}),
+        "summary": node("PreviewAny", source=["label", 1]),
+    }
 
 
 def without_sampler(folder: LabelFolder, /, **changes) -> dict:
@@ -81,10 +106,16 @@ def without_sampler(folder: LabelFolder, /, **changes) -> dict:
 def test_pictures_come_once_with_all_that_is_known(client, folder, tab):
     outputs = client.outputs(graph(folder))
     assert outputs["label"]["dataset"] == [folder.folder.name]
-    assert outputs["summary"]["text"][0].startswith(f"3 pictures added to {folder.folder.name}.\n0 of 3 pictures are labelled, 3 wait.")
+    assert outputs["summary"]["text"][0].startswith(
+        f"3 pictures added to {folder.folder.name}.\n0 of 3 pictures are labelled, 3 wait."
+    )
     client.outputs(graph(folder, prompt="the same, in other words"))
     items = folder.read().items.values()
-    assert len(items) == 3 and {item.caption for item in items} == {"an orange box"} and len({item.product_id for item in items}) == 1
+    assert (
+        len(items) == 3
+        and {item.caption for item in items} == {"an orange box"}
+        and len({item.product_id for item in items}) == 1
+    )
     assert all(item.verdict["label"] in LABELS for item in items)
     status, png = tab.send(f"/pictures/{tab.state()['item']['key']}.png")
     assert status == 200 and png[:4] == b"\x89PNG"
@@ -101,7 +132,9 @@ def test_labelled_over_http_is_what_training_reads(client, folder, tab):
     samples = read_table(folder.table, SIZE)
     assert sorted(samples.count_labels().values()) == [0, 0, 1, 1, 1] and not samples.findings.counts
     assert samples.read(0)["aligned"]
-    assert client.outputs(graph(folder, prompt="again"))["summary"]["text"][0].startswith(f"0 pictures added to {folder.folder.name}, 3 were there already.\n3 of 3")
+    assert client.outputs(graph(folder, prompt="again"))["summary"]["text"][0].startswith(
+        f"0 pictures added to {folder.folder.name}, 3 were there already.\n3 of 3"
+    )
 
 
 def test_verdicts_are_told_only_to_those_who_ask(folder, tab):
@@ -147,13 +180,19 @@ def test_skipping_goes_round(folder, tab):
 
 
 def test_a_server_that_is_killed_in_the_middle_of_200_labels(tmp_path):
-    """What was answered is kept, what was not answered can be sent again; the killed server is in the middle of a request."""
+    """What was answered is kept, what was not answered can be sent again; the killed server is in the middle of a
+    request.
+    """
     folder = LabelFolder(tmp_path / "output" / "labels" / "my_labels")
     keys = fill(folder, 200)
     wanted = {key: LABELS[number % 5] for number, key in enumerate(keys)}
     answered = []
     for kill_after in (90, None):
-        with ComfyServer(tmp_path, tmp_path / "server.log", ("--cpu", "--disable-all-custom-nodes", "--whitelist-custom-nodes", "reliable-ads")) as server:
+        with ComfyServer(
+            tmp_path,
+            tmp_path / "server.log",
+            ("--cpu", "--disable-all-custom-nodes", "--whitelist-custom-nodes", "reliable-ads"),
+        ) as server:
             tab = Api(server, "my_labels")
             state = tab.state()
             assert state["labelled"] in (len(answered), len(answered) + 1)
@@ -195,7 +234,13 @@ HERE = "http://127.0.0.1"
         ("/label", {"key": "KEY", "label": "available", "more": "x" * 5000}, {}, 413, "larger than 4096 bytes"),
         ("/label", b"x" * 3_000_000, {}, 413, "larger than 4096 bytes"),
         ("/label", {"key": "KEY", "label": "available"}, {"Content_Type": "text/plain"}, 415, "send application/json"),
-        ("/label", b"key=KEY&label=available", {"Content_Type": "application/x-www-form-urlencoded"}, 415, "send application/json"),
+        (
+            "/label",
+            b"key=KEY&label=available",
+            {"Content_Type": "application/x-www-form-urlencoded"},
+            415,
+            "send application/json",
+        ),
         ("/label", {"key": "KEY", "label": "available"}, {"method": "PUT"}, 405, "GET and"),
         ("/label", None, {"method": "GET"}, 405, "GET and"),
         ("/label", None, {"method": "DELETE"}, 405, "GET and"),
@@ -203,7 +248,13 @@ HERE = "http://127.0.0.1"
         ("", {"key": "KEY", "label": "available"}, {}, 405, "GET and"),
         ("", None, {"method": "DELETE"}, 405, "GET and"),
         ("/label", {"key": "KEY", "label": "available"}, {"Sec_Fetch_Site": "cross-site"}, 403, "another site"),
-        ("/label", {"key": "KEY", "label": "available"}, {"Sec_Fetch_Site": "same-site", "Origin": HERE}, 403, "another site"),
+        (
+            "/label",
+            {"key": "KEY", "label": "available"},
+            {"Sec_Fetch_Site": "same-site", "Origin": HERE},
+            403,
+            "another site",
+        ),
         ("", None, {"Sec_Fetch_Site": "cross-site"}, 403, "another site"),
         ("/pictures/KEY.png", None, {"Sec_Fetch_Site": "cross-site"}, 403, "another site"),
         ("/pictures/0000000000000000.png", None, {}, 404, "there is no picture"),
@@ -215,7 +266,10 @@ HERE = "http://127.0.0.1"
 )
 def test_what_is_refused_writes_nothing(server, folder, tab, path, body, changes, status, told):
     key = fill(folder, 1)[0]
-    path, body = path.replace("KEY", key), {name: key if value == "KEY" else value for name, value in body.items()} if isinstance(body, dict) else body
+    path, body = (
+        path.replace("KEY", key),
+        {name: key if value == "KEY" else value for name, value in body.items()} if isinstance(body, dict) else body,
+    )
     before = everything(folder.folder.parent)
     logged = server.log.stat().st_size
     found = tab.send(path, body, **changes)
@@ -232,7 +286,11 @@ def test_names_that_are_no_plain_names(server, folder, name):
     if name == "..":  # clients resolve this themselves; it then leads elsewhere, where there is nothing
         assert tab.send()[0] in (400, 404)
     else:
-        for found in (tab.send(), tab.send("/label", {"key": "0" * 16, "label": "available"}), tab.send(f"/pictures/{'0' * 16}.png")):
+        for found in (
+            tab.send(),
+            tab.send("/label", {"key": "0" * 16, "label": "available"}),
+            tab.send(f"/pictures/{'0' * 16}.png"),
+        ):
             assert found[0] == 400 and "can't name a dataset" in found[1]["error"]
     assert everything(folder.folder.parent) == before
 
@@ -241,7 +299,11 @@ def test_a_foreign_page_is_refused_even_where_comfyui_lets_it_in(tmp_path):
     """With --enable-cors-header ComfyUI answers pages of all sites."""
     folder = LabelFolder(tmp_path / "output" / "labels" / "my_labels")
     key = fill(folder, 1)[0]
-    with ComfyServer(tmp_path, tmp_path / "server.log", ("--cpu", "--enable-cors-header", "--disable-all-custom-nodes", "--whitelist-custom-nodes", "reliable-ads")) as server:
+    with ComfyServer(
+        tmp_path,
+        tmp_path / "server.log",
+        ("--cpu", "--enable-cors-header", "--disable-all-custom-nodes", "--whitelist-custom-nodes", "reliable-ads"),
+    ) as server:
         tab, body = Api(server, "my_labels"), {"key": key, "label": "available"}
         for origin in ("http://evil.example", "null", f"http://127.0.0.1:{server.port + 1}"):
             status, answer = tab.send("/label", body, Origin=origin)
@@ -276,7 +338,14 @@ def test_pictures_of_another_size_end_the_run(client, folder):
     assert not folder.folder.exists()
 
 
-@pytest.mark.parametrize("report, told", [("nonsense", "is none of RF Review or RF Cyclic Sampler"), ("[]", "speaks of other pictures"), ('{"attempts": [{}]}', "is none of RF Review")])
+@pytest.mark.parametrize(
+    "report, told",
+    [
+        ("nonsense", "is none of RF Review or RF Cyclic Sampler"),
+        ("[]", "speaks of other pictures"),
+        ('{"attempts": [{}]}', "is none of RF Review"),
+    ],
+)
 def test_a_report_of_something_else_is_said_and_not_used(client, folder, report, told):
     made = without_sampler(folder, report=["text", 0])
     made["text"] = node("PrimitiveString", value=report)
@@ -294,7 +363,9 @@ def test_the_picture_that_is_given_back_gets_its_own_verdict(client, folder):
 
 
 def everything(folder: Path) -> dict:
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")} if folder.exists() else {}
+    return (
+        {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")} if folder.exists() else {}
+    )
 
 
 def log_after(server, size: int) -> str:
@@ -306,8 +377,16 @@ def log_after(server, size: int) -> str:
 def test_a_product_that_a_remedy_moved_is_kept_where_it_was_painted(client, folder):
     made = graph(folder)
     made["sampler"]["inputs"] |= {"remedies": ["remedies", 0], "attempts": 1}
-    made["remedies"] = node("RFRemedies", contrast_words="", surface_words="", begin_at='[{"remedy": "scale", "before": 1, "after": 0.7}]', scale=True,
-                            **dict.fromkeys(("contrast", "guidance", "control", "dilation", "surface", "position", "avoid", "tuned"), False))  # fmt: skip
+    made["remedies"] = node(
+        "RFRemedies",
+        contrast_words="",
+        surface_words="",
+        begin_at='[{"remedy": "scale", "before": 1, "after": 0.7}]',
+        scale=True,
+        **dict.fromkeys(
+            ("contrast", "guidance", "control", "dilation", "surface", "position", "avoid", "tuned"), False
+        ),
+    )
     client.outputs(made)
     client.outputs(without_sampler(folder))
     boxes = [Image.open(path).getchannel("A").getbbox() for path in (folder.folder / "products").iterdir()]

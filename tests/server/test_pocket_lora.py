@@ -1,10 +1,13 @@
-"""A file of `pocket train lora` on ComfyUI's stock LoRA loader: every layer is found, and the picture is the one of the folded weights."""
+"""A file of `pocket train lora` on ComfyUI's stock LoRA loader: every layer is found, and the picture is the one of the
+folded weights.
+"""
 
 import numpy as np
 import pytest
 import torch
+
 from reliable_ads.pocket.ldm import load_pocket, save_checkpoint
-from reliable_ads.pocket.train_lora import low_rank_updates, save_lora
+from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
 
@@ -32,21 +35,47 @@ def files(base):
 
 def drawn(client, base, name: str, checkpoint: str = CHECKPOINT, lora: float | None = None) -> np.ndarray:
     """The latent that stock nodes draw with this checkpoint and the LoRA at a strength."""
-    graph = {key: value for key, value in ad(models__checkpoint=checkpoint).items() if key in ("picture", "product", "models", "prompt", "negative", "control")}
+    graph = {
+        key: value
+        for key, value in ad(models__checkpoint=checkpoint).items()
+        if key in ("picture", "product", "models", "prompt", "negative", "control")
+    }
     model = ["models", 0]
     if lora is not None:
-        graph["lora"], model = node("LoraLoaderModelOnly", model=model, lora_name=LORA, strength_model=lora), ["lora", 0]
+        graph["lora"], model = (
+            node("LoraLoaderModelOnly", model=model, lora_name=LORA, strength_model=lora),
+            ["lora", 0],
+        )
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    graph["sample"] = node("KSampler", model=model, positive=["control", 0], negative=["control", 1], latent_image=["empty", 0], seed=3, steps=2, cfg=3.0,
-                           sampler_name="euler", scheduler="normal", denoise=1.0)  # fmt: skip
+    graph["sample"] = node(
+        "KSampler",
+        model=model,
+        positive=["control", 0],
+        negative=["control", 1],
+        latent_image=["empty", 0],
+        seed=3,
+        steps=2,
+        cfg=3.0,
+        sampler_name="euler",
+        scheduler="normal",
+        denoise=1.0,
+    )
     graph["keep"] = node("SaveLatent", samples=["sample", 0], filename_prefix=name)
     client.outputs(graph)
     return latent(base, name)
 
 
 def test_the_stock_loader_takes_every_layer_as_folding_does(client, base, files):
-    plain, styled, none, folded = (drawn(client, base, *options) for options in (("l_plain",), ("l_style", CHECKPOINT, STRENGTH), ("l_none", CHECKPOINT, 0.0), ("l_folded", FOLDED)))
+    plain, styled, none, folded = (
+        drawn(client, base, *options)
+        for options in (
+            ("l_plain",),
+            ("l_style", CHECKPOINT, STRENGTH),
+            ("l_none", CHECKPOINT, 0.0),
+            ("l_folded", FOLDED),
+        )
+    )
     change = np.abs(styled - plain).max()
     assert np.array_equal(none, plain) and change > 0.05
-    assert np.abs(styled - folded).max() < 0.02 * change    # the folded checkpoint is kept in half precision
+    assert np.abs(styled - folded).max() < 0.02 * change  # the folded checkpoint is kept in half precision
     assert "lora key not loaded" not in (base / "server.log").read_text(encoding="utf-8", errors="replace")

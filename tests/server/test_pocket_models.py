@@ -1,13 +1,13 @@
 """The pocket family in ComfyUI computes what diffusers computes with the same weights."""
 
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+
 from reliable_ads.pocket.family import SCALE_FACTOR
 from reliable_ads.pocket.ldm import load_pocket
-from safetensors import safe_open
 
 from . import ads
 from .ads import ad, node
@@ -25,7 +25,12 @@ def only(*names, **more) -> dict:
 def test_the_vae_encodes_as_in_diffusers(client, base, pocket):
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     client.upload("noise.png", ads.png(Image.fromarray(picture)))
-    graph = only("models", "encode", load=node("LoadImage", image="noise.png"), keep=node("SaveLatent", samples=["encode", 0], filename_prefix="vae"))
+    graph = only(
+        "models",
+        "encode",
+        load=node("LoadImage", image="noise.png"),
+        keep=node("SaveLatent", samples=["encode", 0], filename_prefix="vae"),
+    )
     graph["encode"]["inputs"]["pixels"] = ["load", 0]
     client.outputs(graph)
     with safe_open(max((base / "output").glob("vae_*.latent")), "pt") as file, torch.no_grad():
@@ -34,13 +39,26 @@ def test_the_vae_encodes_as_in_diffusers(client, base, pocket):
 
 
 def test_a_whole_sample_is_diffusers_sample(client, base, pocket):
-    """Euler, twelve steps, guidance and ControlNet on: prompt, text encoder, UNet, ControlNet and schedule all have to agree."""
+    """Euler, twelve steps, guidance and ControlNet on: prompt, text encoder, UNet, ControlNet and schedule all have to
+    agree.
+    """
     steps, cfg = 12, 5.0
     noise = torch.randn(1, 4, 16, 16, generator=torch.manual_seed(4))
     graph = only("picture", "product", "models", "prompt", "negative", "control")
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    graph["sample"] = node("KSampler", model=["models", 0], positive=["control", 0], negative=["control", 1], latent_image=["empty", 0], seed=4,
-                           steps=steps, cfg=cfg, sampler_name="euler", scheduler="normal", denoise=1.0)  # fmt: skip
+    graph["sample"] = node(
+        "KSampler",
+        model=["models", 0],
+        positive=["control", 0],
+        negative=["control", 1],
+        latent_image=["empty", 0],
+        seed=4,
+        steps=steps,
+        cfg=cfg,
+        sampler_name="euler",
+        scheduler="normal",
+        denoise=1.0,
+    )
     graph["keep"] = node("SaveLatent", samples=["sample", 0], filename_prefix="euler")
     graph["hint"] = node("SaveImage", images=["product", 3], filename_prefix="hint")
     outputs = client.outputs(graph)
@@ -48,14 +66,22 @@ def test_a_whole_sample_is_diffusers_sample(client, base, pocket):
 
     from diffusers import EulerDiscreteScheduler
 
-    schedule = EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", prediction_type="v_prediction")
+    schedule = EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        timestep_spacing="linspace",
+        prediction_type="v_prediction",
+    )
     schedule.set_timesteps(steps)
     with torch.no_grad():
         context = pocket.encode_prompts(["", graph["prompt"]["inputs"]["text"]])
         latent = noise * (1 + schedule.sigmas[0] ** 2) ** 0.5  # as ComfyUI scales the first noise
         for t in schedule.timesteps:
             seen = schedule.scale_model_input(latent, t)
-            plain, guided = pocket.velocity(seen.repeat(2, 1, 1, 1), t.repeat(2), context, hint.repeat(2, 1, 1, 1)).chunk(2)
+            plain, guided = pocket.velocity(
+                seen.repeat(2, 1, 1, 1), t.repeat(2), context, hint.repeat(2, 1, 1, 1)
+            ).chunk(2)
             latent = schedule.step(plain + cfg * (guided - plain), t, latent).prev_sample
     with safe_open(max((base / "output").glob("euler_*.latent")), "pt") as file:
         ours = file.get_tensor("latent_tensor") * SCALE_FACTOR

@@ -1,12 +1,15 @@
-"""A folder of products in one queue entry, up to the sampler: lists, what the album has already, files that can't be used, and sentences for wrong input."""
+"""A folder of products in one queue entry, up to the sampler: lists, what the album has already, files that can't be
+used, and sentences for wrong input.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from reliable_ads.cyclic.gallery import Album, entries
 from reliable_ads.devtools.client import GraphRefused
-from reliable_ads.rfnet.album import Album, entries
 from reliable_ads.rfnet.cut_outs import endings
 from reliable_ads.rfnet.pictures import cut_outs
 
@@ -27,10 +30,14 @@ def folder(base) -> Path:
 
 
 def listing(where: Path, /, **changes) -> dict:
-    """The folder and what the stock mechanism of lists makes of it: a placed product, a prompt, a caption and a seed per entry."""
+    """The folder and what the stock mechanism of lists makes of it: a placed product, a prompt, a caption and a seed
+    per entry.
+    """
     place = {**ad()["product"]["inputs"], "image": ["folder", 0], "mask": ["folder", 1], "caption": ["folder", 2]}
     return {
-        "folder": node("RFProductFolder", **{"folder": where.name, "prompts": PROMPTS, "album": where.name, "seed": 3, **changes}),
+        "folder": node(
+            "RFProductFolder", **{"folder": where.name, "prompts": PROMPTS, "album": where.name, "seed": 3, **changes}
+        ),
         "product": node("RFProduct", **place),
         "placed": node("PreviewImage", images=["product", 1]),
         "captions": node("PreviewAny", source=["folder", 2]),
@@ -46,8 +53,20 @@ def entries_of(folder: Path) -> list:
 
 def keep(album: Album, entry) -> None:
     """What the sampler leaves of an entry."""
-    attempt = {"attempt": 1, "seed": entry.seed, "label": "available", "probabilities": {"available": 0.9}, "accepted": True, "dropped": False, "steps": 2}
-    album.keep(entry, [Image.new("RGB", (64, 64))], {"accepted": True, "attempts": [attempt], "returned": 1, "usable": [1], "steps": 2, "seconds": 1.0})
+    attempt = {
+        "attempt": 1,
+        "seed": entry.seed,
+        "label": "available",
+        "probabilities": {"available": 0.9},
+        "accepted": True,
+        "dropped": False,
+        "steps": 2,
+    }
+    album.keep(
+        entry,
+        [Image.new("RGB", (64, 64))],
+        {"accepted": True, "attempts": [attempt], "returned": 1, "usable": [1], "steps": 2, "seconds": 1.0},
+    )
 
 
 def album_of(base: Path, folder: Path) -> Album:
@@ -64,18 +83,36 @@ def test_every_product_comes_with_every_prompt(client, base, folder):
     outputs = client.outputs(listing(folder))
     wanted = entries_of(folder)
     assert outputs["captions"]["text"] == ["blue box", "blue box", "red box", "red box", "a tin of tea", "a tin of tea"]
-    assert outputs["prompts"]["text"] == ["blue box on a table", "a beach", "red box on a table", "a beach", "a tin of tea on a table", "a beach"]
+    assert outputs["prompts"]["text"] == [
+        "blue box on a table",
+        "a beach",
+        "red box on a table",
+        "a beach",
+        "a tin of tea on a table",
+        "a beach",
+    ]
     assert outputs["seeds"]["text"] == [str(entry.seed) for entry in wanted]
     assert len(outputs["placed"]["images"]) == 6
     summary = outputs["summary"]["text"]
-    assert len(summary) == 1 and summary[0].startswith("0 of 6 are in the album, 6 to draw in this run.") and summary[0].endswith(f"Page: {album_of(base, folder).folder / 'index.html'}")
+    assert (
+        len(summary) == 1
+        and summary[0].startswith("0 of 6 are in the album, 6 to draw in this run.")
+        and summary[0].endswith(f"Page: {album_of(base, folder).folder / 'index.html'}")
+    )
     assert "connect the entry output" in summary[0]
-    assert album_of(base, folder).keys == [entry.key for entry in wanted] and "still to do" in (album_of(base, folder).folder / "index.html").read_text()
+    assert (
+        album_of(base, folder).keys == [entry.key for entry in wanted]
+        and "still to do" in (album_of(base, folder).folder / "index.html").read_text()
+    )
 
 
 def test_products_are_placed_as_load_image_would_have_them(client, folder):
     client.upload("red_box.png", (folder / "red_box.png").read_bytes())
-    graph = {name: made for name, made in ad(picture__image="red_box.png", product__caption="red box").items() if name in ("picture", "product")}
+    graph = {
+        name: made
+        for name, made in ad(picture__image="red_box.png", product__caption="red box").items()
+        if name in ("picture", "product")
+    }
     for name, output in (("placed", 1), ("hint", 3)):
         graph[name] = node("PreviewImage", images=["product", output])
     alone = client.outputs(graph)
@@ -105,14 +142,20 @@ def test_nothing_left_to_do_ends_with_words_and_draws_nothing(client, base, fold
     outputs = client.history(client.prompt_id)["outputs"]
     assert events[-1].kind == "execution_success" and not [event for event in events if event.kind == "execution_error"]
     assert set(outputs) == {"folder", "summary"}
-    for told in (outputs["folder"]["text"][0], outputs["summary"]["text"][0], *(event.data["text"] for event in events if event.kind == "progress_text")):
+    for told in (
+        outputs["folder"]["text"][0],
+        outputs["summary"]["text"][0],
+        *(event.data["text"] for event in events if event.kind == "progress_text"),
+    ):
         assert told.startswith("All 6 are in the album, nothing is left to draw") and "index.html" in told
 
 
 def test_no_more_than_asked_for_at_once(client, folder):
     outputs = client.outputs(listing(folder, at_most=2))
     assert outputs["captions"]["text"] == ["blue box", "blue box"]
-    assert "2 to draw in this run.\n4 more are left for later runs: queue again to go on." in outputs["summary"]["text"][0]
+    assert (
+        "2 to draw in this run.\n4 more are left for later runs: queue again to go on." in outputs["summary"]["text"][0]
+    )
 
 
 def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder):
@@ -124,13 +167,23 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
     outputs = client.outputs(listing(folder))
     assert len(outputs["placed"]["images"]) == 6
     page = (album_of(base, folder).folder / "index.html").read_text()
-    for name, reason in (("damaged.png", "damaged or cut short"), ("photo.png", "fills its whole picture"), ("nothing.png", "is empty"), ("tiny.webp", "4x4"), ("words.tif", "not a picture")):
-        line = next(line for line in outputs["summary"]["text"][0].splitlines() if line.startswith(f"Left out: {name}: "))
+    for name, reason in (
+        ("damaged.png", "damaged or cut short"),
+        ("photo.png", "fills its whole picture"),
+        ("nothing.png", "is empty"),
+        ("tiny.webp", "4x4"),
+        ("words.tif", "not a picture"),
+    ):
+        line = next(
+            line for line in outputs["summary"]["text"][0].splitlines() if line.startswith(f"Left out: {name}: ")
+        )
         assert reason in line and f"<li><bdi>{name}</bdi>: " in page
     for entry in entries_of(folder):
         if entry.file in ("blue-box.png", "red_box.png", "tin.png"):
             keep(album_of(base, folder), entry)
-    assert "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]  # and not an error, where the rest is done
+    assert (
+        "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]
+    )  # and not an error, where the rest is done
 
 
 def test_what_is_no_product_picture_is_named_and_hidden_files_are_passed_over(client, folder):
@@ -141,20 +194,34 @@ def test_what_is_no_product_picture_is_named_and_hidden_files_are_passed_over(cl
     Image.fromarray(np.asarray(cut_out())).save(folder / "wide.avif" if ".avif" in endings() else folder / "wide.gif")
     outputs = client.outputs(listing(folder))
     lines = outputs["summary"]["text"][0].splitlines()
-    assert "Left out: 3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)." in lines and len(outputs["placed"]["images"]) == 6
-    assert any(line.startswith('Left out: tin.png: its caption "tin.txt" is not in UTF-8, line 1: save it as UTF-8') for line in lines)
+    assert (
+        "Left out: 3 files of other kinds (.jpg, .heic), 1 sub-folder (bottles)." in lines
+        and len(outputs["placed"]["images"]) == 6
+    )
+    assert any(
+        line.startswith('Left out: tin.png: its caption "tin.txt" is not in UTF-8, line 1: save it as UTF-8')
+        for line in lines
+    )
 
 
 def test_a_folder_of_nothing_but_broken_files(client, folder):
     for path in folder.glob("*.png"):
         path.write_bytes(b"nothing")
     message = fails(client, listing(folder))
-    assert message.startswith("none of the product pictures can be used") and '"tin.png": it is not a picture' in message
+    assert (
+        message.startswith("none of the product pictures can be used") and '"tin.png": it is not a picture' in message
+    )
 
 
 def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
-    Image.fromarray(np.pad(np.full((1800, 900, 4), 255, np.uint8), ((600, 600), (300, 300), (0, 0)))).save(folder / "a_large_one.png")
-    graph = {**listing(folder, prompts="x"), "picture": node("PreviewImage", images=["folder", 0]), "cut": node("MaskToImage", mask=["folder", 1])}
+    Image.fromarray(np.pad(np.full((1800, 900, 4), 255, np.uint8), ((600, 600), (300, 300), (0, 0)))).save(
+        folder / "a_large_one.png"
+    )
+    graph = {
+        **listing(folder, prompts="x"),
+        "picture": node("PreviewImage", images=["folder", 0]),
+        "cut": node("MaskToImage", mask=["folder", 1]),
+    }
     graph["mask"] = node("PreviewImage", images=["cut", 0])
     outputs = client.outputs(graph)
     assert pixels(client, outputs["picture"]).shape == (1280, 640, 3)  # the product itself is 768 high
@@ -167,7 +234,13 @@ def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
     [
         ({"folder": ""}, "has no folder: write into"),
         ({"folder": "not_there"}, "can't be read (No such file or directory): give the path of a folder"),
-        ({"folder": "."}, "holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with transparency"),
+        (
+            {"folder": "."},
+            (
+                "holds no product pictures (such as .png, .webp, .tif or .avif): give a folder of cut-outs with"
+                " transparency"
+            ),
+        ),
         ({"prompts": " \n\n"}, "has no prompt: write one per line"),
         ({"album": ""}, "can't name an album"),
         ({"album": "../elsewhere"}, "can't name an album"),
@@ -186,7 +259,11 @@ def test_wrong_input_is_told_before_anything_is_drawn(client, base, folder, chan
         assert told in events[-1].data["exception_message"] and events[-1].data["node_type"] == "RFProductFolder"
         assert not [event for event in events if event.kind == "executing" and event.node not in ("folder", None)]
     except GraphRefused as refusal:
-        assert told in str(refusal) and str(refusal).startswith("RFProductFolder (node folder)") and len(str(refusal).splitlines()) == 1
+        assert (
+            told in str(refusal)
+            and str(refusal).startswith("RFProductFolder (node folder)")
+            and len(str(refusal).splitlines()) == 1
+        )
     assert {path.name for path in (base / "output").iterdir()} == before
 
 

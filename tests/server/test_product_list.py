@@ -1,26 +1,36 @@
-"""A list of products through the cyclic sampler: one bar, an album, and what a killed server, a cancel and a full disk cost."""
+"""A list of products through the cyclic sampler: one bar, an album, and what a killed server, a cancel and a full disk
+cost.
+"""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
+
+from reliable_ads.cyclic.gallery import Album, file_name
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
-from reliable_ads.rfnet.album import Album, file_name
 
-from .ads import ALWAYS, ad, cut_out, node
+from .ads import ALWAYS, ad, node
 from .test_product_folder import entries_of, folder  # noqa: F401
 
 
 def listed_ads(where: Path, /, **changes) -> dict:
     """The advertising graph over a folder: three products, two prompts, two attempts of which none is accepted."""
     graph = ad(
-        product__image=["folder", 0], product__mask=["folder", 1], product__caption=["folder", 2], prompt__text=["folder", 3],
-        sampler__seed=["folder", 4], sampler__entry=["folder", 5], **{"sampler__attempts": 2, **changes},
-    )  # fmt: skip
+        product__image=["folder", 0],
+        product__mask=["folder", 1],
+        product__caption=["folder", 2],
+        prompt__text=["folder", 3],
+        sampler__seed=["folder", 4],
+        sampler__entry=["folder", 5],
+        **{"sampler__attempts": 2, **changes},
+    )
     del graph["picture"]
-    graph["folder"] = node("RFProductFolder", folder=where.name, prompts="{caption} on a table\na beach", album=where.name, seed=3)
+    graph["folder"] = node(
+        "RFProductFolder", folder=where.name, prompts="{caption} on a table\na beach", album=where.name, seed=3
+    )
     return graph
 
 
@@ -35,13 +45,19 @@ def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
     album = Album(base / "output" / folder.name)
     assert album.to_do == [] and set(pictures(album.folder)) == {f"{file_name(entry)}.png" for entry in wanted}
     rows = [json.loads((album.folder / "entries" / f"{entry.key}.json").read_text()) for entry in wanted]
-    assert [[attempt["seed"] for attempt in row["report"]["attempts"]] for row in rows] == [[entry.seed, entry.seed + 1] for entry in wanted]
+    assert [[attempt["seed"] for attempt in row["report"]["attempts"]] for row in rows] == [
+        [entry.seed, entry.seed + 1] for entry in wanted
+    ]
     assert rows[0]["report"]["settings"]["cfg"] == 5.0
 
     texts = [event.data["text"] for event in events if event.kind == "progress_text" and event.node == "sampler"]
     heads = [re.match(r"product (\d)/6 · attempt (\d)/2 · ", text).groups() for text in texts]
     assert heads == [(str(product), str(attempt)) for product in range(1, 7) for attempt in (1, 1, 2)]
-    bar = [(event.data["value"], event.data["max"]) for event in events if event.kind == "progress" and event.node == "sampler"]
+    bar = [
+        (event.data["value"], event.data["max"])
+        for event in events
+        if event.kind == "progress" and event.node == "sampler"
+    ]
     assert bar == sorted(bar) and bar[-1] == (24, 24) and {most for _, most in bar} <= {2, 24}
 
     outputs = client.history(client.prompt_id)["outputs"]
@@ -53,14 +69,21 @@ def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
 def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, base, folder, ending):  # noqa: F811
     outputs = client.outputs(listed_ads(folder, sampler__on_exhausted=ending))
     album = Album(base / "output" / folder.name)
-    assert len(album.rows) == 6 and album.to_do == [] and not pictures(album.folder) and len(list((album.folder / "attempts").iterdir())) == 12
+    assert (
+        len(album.rows) == 6
+        and album.to_do == []
+        and not pictures(album.folder)
+        and len(list((album.folder / "attempts").iterdir())) == 12
+    )
     assert "save" not in outputs and len(outputs["sampler"]["report"]) == 6
 
 
 def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_path):  # noqa: F811
     from .tiny_models import write_pocket
 
-    write_pocket(base / "models" / "pocket" / "nan_list_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True)
+    write_pocket(
+        base / "models" / "pocket" / "nan_list_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
+    )
     client.outputs(listed_ads(folder, models__checkpoint="nan_list_sd.safetensors"))
     album = Album(base / "output" / folder.name)
     assert len(album.rows) == 6 and "NaN" in (album.folder / "index.html").read_text()
@@ -83,7 +106,10 @@ def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, fol
     album = base / "output" / folder.name
     album.mkdir()
     (album / "attempts").write_text("a file where the folder should be, as good as a full disk")
-    with pytest.raises(RuntimeError, match="the pictures of blue-box.png can't be kept .*: free some disk space and run the list again"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"the pictures of blue-box.png can't be kept .*: free some disk space and run the list again",
+    ):
         client.outputs(listed_ads(folder))
     (album / "attempts").unlink()
     client.outputs(listed_ads(folder))
@@ -96,7 +122,11 @@ def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base
     client.outputs(first)
     try:
         for event in client.run(listed_ads(folder)):
-            if event.kind == "progress_text" and event.data["text"].startswith("product 4/6 · attempt 1/2 · ") and (base / "temp").is_dir():
+            if (
+                event.kind == "progress_text"
+                and event.data["text"].startswith("product 4/6 · attempt 1/2 · ")
+                and (base / "temp").is_dir()
+            ):
                 (base / "temp").rename(base / "temp_away")
                 (base / "temp").write_text("a file where the folder should be, as good as a full disk")
     finally:
@@ -114,7 +144,9 @@ def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):  #
             client = ComfyClient(server.address, patience=120)
             try:
                 for event in client.run(listed_ads(folder)):
-                    text = event.data.get("text", "") if event.kind == "progress_text" and event.node == "sampler" else ""
+                    text = (
+                        event.data.get("text", "") if event.kind == "progress_text" and event.node == "sampler" else ""
+                    )
                     if kill_at and text.startswith(kill_at) and "sampling" not in text:
                         server.process.kill()
                         server.process.wait()

@@ -1,18 +1,21 @@
-"""What a user gets from the registry: a copy of the release in a clean ComfyUI, without this checkout and without what only developers install."""
+"""What a user gets from the registry: a copy of the release in a clean ComfyUI, without this checkout and without what
+only developers install.
+"""
 
 import json
 import subprocess
 import sys
 
 import pytest
+
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import PACK, ROOT
-from reliable_ads.devtools.graph import load, shipped as workflows, titled, to_api, workflow
+from reliable_ads.devtools.graph import load, titled, to_api, workflow
+from reliable_ads.devtools.graph import shipped as workflows
 
 from . import ads
 from .installed import installed, refused, requirements
 from .test_served import NODES
-
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +41,21 @@ def shipped(client: ComfyClient, name: str, **inputs) -> dict:
 
 
 def nodes_of(client: ComfyClient) -> set:
-    return {name for name, info in client.ask("/object_info").items() if info["python_module"] == f"custom_nodes.{PACK}"}
+    return {
+        name for name, info in client.ask("/object_info").items() if info["python_module"] == f"custom_nodes.{PACK}"
+    }
 
 
 def test_what_only_developers_install_is_out_of_reach():
     modules, _ = refused()
-    assert {"reliable_ads", "pytest", "hypothesis"} <= modules and not {"torch", "timm", "open_clip", "safetensors", "transformers", "tqdm"} & modules
+    assert {"reliable_ads", "pytest", "hypothesis"} <= modules and not {
+        "torch",
+        "timm",
+        "open_clip",
+        "safetensors",
+        "transformers",
+        "tqdm",
+    } & modules
     assert {"diffusers", "accelerate", "open_clip"} <= refused(("diffusers", "accelerate", "open-clip-torch"))[0]
 
 
@@ -53,7 +65,9 @@ def test_all_nodes_pages_and_workflows_are_there(clean):
     assert set(client.ask("/workflow_templates")[PACK]) == {path.stem for path in workflows()}
     for name in NODES:
         assert client.get(f"/extensions/{PACK}/docs/{name}/en.md")
-    assert f"custom_nodes/{PACK} module" not in server.log.read_text("utf-8", errors="replace")  # "Cannot import ... module for custom nodes"
+    assert f"custom_nodes/{PACK} module" not in server.log.read_text(
+        "utf-8", errors="replace"
+    )  # "Cannot import ... module for custom nodes"
 
 
 def test_the_demo_runs_as_it_is_opened(clean):
@@ -76,12 +90,31 @@ def test_the_product_list_runs_as_it_is_opened(clean):
 def test_without_optional_packages_the_pack_loads_and_draws(bare):
     client, server = bare
     assert nodes_of(client) == NODES
-    assert f"custom_nodes/{PACK} module" not in server.log.read_text("utf-8", errors="replace")  # "Cannot import ... module for custom nodes"
+    assert f"custom_nodes/{PACK} module" not in server.log.read_text(
+        "utf-8", errors="replace"
+    )  # "Cannot import ... module for custom nodes"
     client.upload("product.png", ads.png(ads.cut_out()))
     graph = ads.ad(models__checkpoint="pocket_sd.safetensors", models__controlnet="pocket_canny.safetensors")
-    settings = {key: graph["sampler"]["inputs"][key] for key in ("model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")}
+    settings = {
+        key: graph["sampler"]["inputs"][key]
+        for key in (
+            "model",
+            "positive",
+            "negative",
+            "latent_image",
+            "seed",
+            "steps",
+            "cfg",
+            "sampler_name",
+            "scheduler",
+            "denoise",
+        )
+    }
     del graph["sampler"], graph["reviewer"]
-    graph |= {"draw": ads.node("KSampler", **settings), "decode": ads.node("VAEDecode", samples=["draw", 0], vae=["models", 2])}
+    graph |= {
+        "draw": ads.node("KSampler", **settings),
+        "decode": ads.node("VAEDecode", samples=["draw", 0], vae=["models", 2]),
+    }
     graph["save"]["inputs"]["images"] = ["decode", 0]
     assert ads.pixels(client, client.outputs(graph)["save"]).shape == (ads.SIZE, ads.SIZE, 3)
 
@@ -89,22 +122,36 @@ def test_without_optional_packages_the_pack_loads_and_draws(bare):
 def test_without_optional_packages_a_node_says_what_to_install(bare):
     client, _ = bare
     client.upload("product.png", ads.png(ads.cut_out()))
-    with pytest.raises(RuntimeError, match="needs open_clip_torch, .*pip install open_clip_torch"):
-        client.outputs(ads.ad(reviewer__reviewer_name="rfnet_compact.safetensors", models__checkpoint="pocket_sd.safetensors", models__controlnet="pocket_canny.safetensors"))
+    with pytest.raises(RuntimeError, match=r"needs open_clip_torch, .*pip install open_clip_torch"):
+        client.outputs(
+            ads.ad(
+                reviewer__reviewer_name="rfnet_compact.safetensors",
+                models__checkpoint="pocket_sd.safetensors",
+                models__controlnet="pocket_canny.safetensors",
+            )
+        )
 
 
 def test_without_training_packages_the_trainer_says_what_to_install(bare):
     client, _ = bare
     graph = shipped(client, "Train a ControlNet")
     train = graph[titled(graph, "Train on the reviewer's feedback")]
-    with pytest.raises(RuntimeError, match="training needs accelerate, diffusers: install with ComfyUI's Python, `python -m pip install accelerate diffusers`, and restart"):
+    with pytest.raises(
+        RuntimeError,
+        match=(
+            "training needs accelerate, diffusers: install with ComfyUI's Python, `python -m pip install accelerate"
+            " diffusers`, and restart"
+        ),
+    ):
         client.outputs({"train": train, "show": ads.node("PreviewAny", source=["train", 4])})
 
 
 def test_install_py_says_whether_all_is_there(clean, bare):
     def run(server):
         pack = server.base / "custom_nodes" / PACK
-        return subprocess.run([sys.executable, "install.py"], cwd=pack, env=server.environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "install.py"], cwd=pack, env=server.environment, capture_output=True, text=True, timeout=60
+        )
 
     ready = run(clean[1])
     assert ready.returncode == 0 and "is ready" in ready.stdout

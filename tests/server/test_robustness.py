@@ -1,4 +1,6 @@
-"""Bad inputs of nodes and routes from the fuzzer, one of each kind: a real server answers each with a clear sentence, or they do no harm."""
+"""Bad inputs of nodes and routes from the fuzzer, one of each kind: a real server answers each with a clear sentence,
+or they do no harm.
+"""
 
 from reliable_ads.benchmarks.robustness.inputs import MAKERS, plan
 from reliable_ads.benchmarks.robustness.run import BAD, outcomes

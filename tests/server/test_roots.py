@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+
 from reliable_ads.devtools.client import GraphRefused
 
 from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, node
@@ -28,12 +29,32 @@ def listing(base):
 
 
 def folder_graph(folder, album: str) -> dict:
-    return {"folder": node("RFProductFolder", folder=str(folder), prompts="a table", album=album, seed=1), "show": node("PreviewAny", source=["folder", 6])}
+    return {
+        "folder": node("RFProductFolder", folder=str(folder), prompts="a table", album=album, seed=1),
+        "show": node("PreviewAny", source=["folder", 6]),
+    }
 
 
 def train_graph(folder) -> dict:
-    settings = dict(steps=1, learning_rate=1e-4, loss="KL", beta=0.05, training_seed=0, prompts="a table", result_name="roots")
-    return {"train": node("RFTrainer", checkpoint=CHECKPOINT, control_net_name=CONTROLNET, reviewer_name=REVIEWER, folder=str(folder), **settings)}
+    settings = {
+        "steps": 1,
+        "learning_rate": 1e-4,
+        "loss": "KL",
+        "beta": 0.05,
+        "training_seed": 0,
+        "prompts": "a table",
+        "result_name": "roots",
+    }
+    return {
+        "train": node(
+            "RFTrainer",
+            checkpoint=CHECKPOINT,
+            control_net_name=CONTROLNET,
+            reviewer_name=REVIEWER,
+            folder=str(folder),
+            **settings,
+        )
+    }
 
 
 def says(client, graph) -> str:
@@ -42,14 +63,39 @@ def says(client, graph) -> str:
     return str(refusal.value)
 
 
-@pytest.mark.parametrize("named", ["{elsewhere}", "{base}", "{base}/user", "..", "../../..", "/", "~", "/etc", "\\\\evil\\share", "//evil/share", "C:\\Windows", "x\0y", "a" * 5000])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "{elsewhere}",
+        "{base}",
+        "{base}/user",
+        "..",
+        "../../..",
+        "/",
+        "~",
+        "/etc",
+        "\\\\evil\\share",
+        "//evil/share",
+        "C:\\Windows",
+        "x\0y",
+        "a" * 5000,
+    ],
+)
 def test_a_graph_reads_nowhere_else(client, base, elsewhere, named):
     named = named.format(elsewhere=elsewhere, base=base)
-    for graph, about in ((folder_graph(named, "roots_none"), "RF Product Folder"), (train_graph(named), "RF Train ControlNet")):
-        if os.name == "posix" and named in ("C:\\Windows", "\\\\evil\\share"):  # there a name like any other, of a folder below input that isn't there
+    for graph, about in (
+        (folder_graph(named, "roots_none"), "RF Product Folder"),
+        (train_graph(named), "RF Train ControlNet"),
+    ):
+        if os.name == "posix" and named in (
+            "C:\\Windows",
+            "\\\\evil\\share",
+        ):  # there a name like any other, of a folder below input that isn't there
             continue
         message = says(client, graph)
-        assert ("may not read" in message and LIST in message and about in message) or "holds a sign" in message, message
+        assert ("may not read" in message and LIST in message and about in message) or "holds a sign" in message, (
+            message
+        )
         assert len(message) < 700 and "Traceback" not in message
 
 
@@ -64,7 +110,10 @@ def test_a_link_that_leads_out_is_not_followed(client, base, elsewhere):
 
 def test_a_folder_that_the_owner_lists_is_read_and_none_beside_it(client, elsewhere, listing):
     listing(f'\ufeff# my shops\n\n  "{elsewhere}"  \n')
-    assert "0 of 1 are in the album, 1 to draw" in client.outputs(folder_graph(elsewhere, "roots_listed"))["show"]["text"][0]
+    assert (
+        "0 of 1 are in the album, 1 to draw"
+        in client.outputs(folder_graph(elsewhere, "roots_listed"))["show"]["text"][0]
+    )
     assert "may not read" in says(client, folder_graph(elsewhere.parent, "roots_beside"))
     assert "may not read" in says(client, folder_graph(f"{elsewhere}2", "roots_beside"))
 

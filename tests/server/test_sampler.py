@@ -15,10 +15,16 @@ def latent(base, name: str) -> np.ndarray:
         return file.get_tensor("latent_tensor")
 
 
-@pytest.mark.parametrize("sampler_name, scheduler", [("ddim", "ddim_uniform"), ("euler_ancestral", "normal"), ("dpmpp_2m_sde", "karras")])
+@pytest.mark.parametrize(
+    "sampler_name, scheduler", [("ddim", "ddim_uniform"), ("euler_ancestral", "normal"), ("dpmpp_2m_sde", "karras")]
+)
 def test_attempt_one_is_stock_ksampler_to_the_last_bit(client, base, sampler_name, scheduler):
     graph = ad(sampler__threshold=ALWAYS, sampler__sampler_name=sampler_name, sampler__scheduler=scheduler)
-    stock = {key: value for key, value in graph["sampler"]["inputs"].items() if key not in ("vae", "reviewer", "product", "attempts", "on_exhausted", "threshold")}
+    stock = {
+        key: value
+        for key, value in graph["sampler"]["inputs"].items()
+        if key not in ("vae", "reviewer", "product", "attempts", "on_exhausted", "threshold")
+    }
     graph["stock"] = node("KSampler", **stock)
     graph["keep_stock"] = node("SaveLatent", samples=["stock", 0], filename_prefix="stock")
     graph["keep_ours"] = node("SaveLatent", samples=["sampler", 1], filename_prefix="ours")
@@ -31,8 +37,24 @@ def test_attempt_one_is_stock_ksampler_to_the_last_bit(client, base, sampler_nam
 
 def test_later_attempts_take_the_next_seeds(client, base):
     graph = ad(sampler__on_exhausted="last")
-    graph["stock"] = node("KSampler", **{key: graph["sampler"]["inputs"][key] for key in
-        ("model", "positive", "negative", "latent_image", "steps", "cfg", "sampler_name", "scheduler", "denoise")}, seed=9)  # fmt: skip
+    graph["stock"] = node(
+        "KSampler",
+        **{
+            key: graph["sampler"]["inputs"][key]
+            for key in (
+                "model",
+                "positive",
+                "negative",
+                "latent_image",
+                "steps",
+                "cfg",
+                "sampler_name",
+                "scheduler",
+                "denoise",
+            )
+        },
+        seed=9,
+    )
     graph["keep_stock"] = node("SaveLatent", samples=["stock", 0], filename_prefix="stock9")
     graph["keep_ours"] = node("SaveLatent", samples=["sampler", 1], filename_prefix="ours9")
 
@@ -55,7 +77,11 @@ def test_the_products_own_pixels_are_in_the_result(client):
 
     outputs = client.outputs(graph)
 
-    result, placed, paint = pixels(client, outputs["save"]), pixels(client, outputs["placed"]), pixels(client, outputs["show_mask"])[..., 0]
+    result, placed, paint = (
+        pixels(client, outputs["save"]),
+        pixels(client, outputs["placed"]),
+        pixels(client, outputs["show_mask"])[..., 0],
+    )
     assert result.shape == (SIZE, SIZE, 3)
     product = paint == 0  # the dilated mask leaves only pixels that lie well inside the product
     assert product.sum() > 1000
@@ -116,18 +142,25 @@ def test_progress_verdicts_and_previews_are_shown(client):
     texts = [event.data["text"] for event in events if event.kind == "progress_text"]
     report = report_of(client.history(client.prompt_id)["outputs"])
     verdicts = [
-        f"attempt {attempt['attempt']}/3 · {attempt['label']} {attempt['probabilities'][attempt['label']]:.2f}" for attempt in report["attempts"]
+        f"attempt {attempt['attempt']}/3 · {attempt['label']} {attempt['probabilities'][attempt['label']]:.2f}"
+        for attempt in report["attempts"]
     ]
     assert texts == ["attempt 1/3 · sampling", *verdicts]
     previews = [event for event in events if event.kind == "preview" and event.node == "sampler"]
     assert len(previews) >= 3 and previews[0].data["image"][:2] == b"\xff\xd8"
-    bar = [(event.data["value"], event.data["max"]) for event in events if event.kind == "progress" and event.node == "sampler"]
+    bar = [
+        (event.data["value"], event.data["max"])
+        for event in events
+        if event.kind == "progress" and event.node == "sampler"
+    ]
     assert bar == sorted(bar) and bar[-1] == (6, 6)
 
 
 def test_a_review_sorts_a_batch(client):
     graph = ad(sampler__threshold=NEVER)
-    graph["review"] = node("RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER)
+    graph["review"] = node(
+        "RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER
+    )
     graph["rejected"] = node("PreviewImage", images=["review", 1])
     graph["accepted"] = node("PreviewImage", images=["review", 0])
     graph["annotated"] = node("PreviewImage", images=["review", 3])
@@ -139,7 +172,9 @@ def test_a_review_sorts_a_batch(client):
 
 def test_a_review_shows_where_its_verdicts_come_from(client):
     graph = ad(sampler__threshold=NEVER)
-    graph["review"] = node("RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER)
+    graph["review"] = node(
+        "RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER
+    )
     graph["heat"] = node("PreviewImage", images=["review", 4])
     graph["report"] = node("PreviewAny", source=["review", 2])
     outputs = client.outputs(graph)
@@ -156,7 +191,16 @@ def test_accepting_at_a_certified_risk(client, base):
     from reliable_ads.rfnet.weights import change_metadata
 
     folder = base / "models" / "rfnet"
-    risks = {"0.05": {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95, "about": "pictures of a test"}}
+    risks = {
+        "0.05": {
+            "threshold": 1e-6,
+            "accepted": 59,
+            "bad": 0,
+            "bound": 0.0496,
+            "confidence": 0.95,
+            "about": "pictures of a test",
+        }
+    }
     change_metadata(folder / REVIEWER, folder / "certified.safetensors", {"risks": risks})
     graph = ad(reviewer__reviewer_name="certified.safetensors", sampler__accept="5 % risk", sampler__threshold=NEVER)
     report = report_of(client.outputs(graph))

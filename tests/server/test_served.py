@@ -4,13 +4,28 @@ import json
 import re
 
 import pytest
+
 from reliable_ads.devtools.client import GraphRefused
-from reliable_ads.devtools.comfy import PACK, ROOT
+from reliable_ads.devtools.comfy import PACK
 from reliable_ads.devtools.graph import load, shipped, to_api, workflow
 
 from . import ads
 
-NODES = {"RFProduct", "RFProductFolder", "RFLoadReviewer", "RFReview", "RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFRemedies", "RFProfile", "RFPocketModels", "RFControlNetLoader", "RFTrainer", "RFLabel", "RFAdaptReviewer"}
+NODES = {
+    "RFProduct",
+    "RFProductFolder",
+    "RFLoadReviewer",
+    "RFReview",
+    "RFCyclicSampler",
+    "RFCyclicSamplerAdvanced",
+    "RFRemedies",
+    "RFProfile",
+    "RFPocketModels",
+    "RFControlNetLoader",
+    "RFTrainer",
+    "RFLabel",
+    "RFAdaptReviewer",
+}
 
 WORKFLOWS = shipped()
 
@@ -37,18 +52,34 @@ def test_everything_has_a_tooltip(object_info, name):
 
 
 def test_few_inputs_are_in_sight_and_the_others_are_advanced(object_info):
-    inputs = {**object_info["RFCyclicSampler"]["input"]["required"], **object_info["RFCyclicSampler"]["input"]["optional"]}
+    inputs = {
+        **object_info["RFCyclicSampler"]["input"]["required"],
+        **object_info["RFCyclicSampler"]["input"]["optional"],
+    }
     widgets = {name for name, spec in inputs.items() if spec[0] in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")}
-    assert widgets - {name for name, spec in inputs.items() if spec[1].get("advanced")} == {"seed", "steps", "cfg", "sampler_name", "scheduler", "attempts"}
+    assert widgets - {name for name, spec in inputs.items() if spec[1].get("advanced")} == {
+        "seed",
+        "steps",
+        "cfg",
+        "sampler_name",
+        "scheduler",
+        "attempts",
+    }
 
 
 def test_where_comfyui_knows_them_nodes_have_further_names_and_show_results_again(object_info):
     if "search_aliases" not in object_info["RFProduct"]:
         return  # an older ComfyUI
     assert all(object_info[name]["search_aliases"] for name in NODES)
-    assert {"product ad", "background", "inpaint product"} <= set(object_info["RFProduct"]["search_aliases"]) and "quality check" in object_info["RFReview"]["search_aliases"]
-    assert object_info["RFProductFolder"]["has_intermediate_output"] and not object_info["RFProductFolder"]["output_node"]
-    assert all(object_info[name]["output_node"] for name in ("RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFReview"))  # a graph may end with them
+    assert {"product ad", "background", "inpaint product"} <= set(
+        object_info["RFProduct"]["search_aliases"]
+    ) and "quality check" in object_info["RFReview"]["search_aliases"]
+    assert (
+        object_info["RFProductFolder"]["has_intermediate_output"] and not object_info["RFProductFolder"]["output_node"]
+    )
+    assert all(
+        object_info[name]["output_node"] for name in ("RFCyclicSampler", "RFCyclicSamplerAdvanced", "RFReview")
+    )  # a graph may end with them
 
 
 def test_the_templates_are_listed(client):
@@ -64,8 +95,16 @@ def test_the_node_that_marks_a_mask_agrees_with_load_image(object_info):
 SD15 = {("v1-5-pruned-emaonly.safetensors", "checkpoints"), ("control_v11p_sd15_canny.safetensors", "controlnet")}
 BIG = {
     "2 Product ad with SD 1.5": SD15,
-    "3 Product ad with SDXL": {("sd_xl_base_1.0.safetensors", "checkpoints"), ("diffusers_xl_canny_full.safetensors", "controlnet")},
-    "8 Trained ControlNet and LoRAs": {*SD15, ("canny_reliable.safetensors", "controlnet"), ("add_detail.safetensors", "loras"), ("epi_noiseoffset2.safetensors", "loras")},
+    "3 Product ad with SDXL": {
+        ("sd_xl_base_1.0.safetensors", "checkpoints"),
+        ("diffusers_xl_canny_full.safetensors", "controlnet"),
+    },
+    "8 Trained ControlNet and LoRAs": {
+        *SD15,
+        ("canny_reliable.safetensors", "controlnet"),
+        ("add_detail.safetensors", "loras"),
+        ("epi_noiseoffset2.safetensors", "loras"),
+    },
 }
 
 
@@ -74,12 +113,25 @@ def test_a_big_workflow_lacks_nothing_but_its_models_and_each_is_named_with_its_
     graph = to_api(load(workflow(name)), object_info)
     with pytest.raises(GraphRefused) as refusal:
         client.queue(graph)
-    said = [re.search(r"^\w+ \(node \d+\): .*there is no (?:file )?(\S+) in models/(\w+)\b.*: put it there, or choose another", line).groups() for line in str(refusal.value).splitlines()]
+    said = [
+        re.search(
+            r"^\w+ \(node \d+\): .*there is no (?:file )?(\S+) in models/(\w+)\b.*: put it there, or choose another",
+            line,
+        ).groups()
+        for line in str(refusal.value).splitlines()
+    ]
     for node in graph.values():  # a node of ours names its first fault only
         if node["class_type"] == "RFControlNetLoader":
             said += [(node["inputs"][key], "controlnet") for key in ("control_net_name", "adapter")]
-            with pytest.raises(RuntimeError, match=f"there is no file {node['inputs']['adapter']} in models/controlnet"):
-                client.outputs({"loader": {**node, "inputs": {**node["inputs"], "control_net_name": ads.CONTROLNET}}, "show": ads.node("PreviewAny", source=["loader", 0])})
+            with pytest.raises(
+                RuntimeError, match=f"there is no file {node['inputs']['adapter']} in models/controlnet"
+            ):
+                client.outputs(
+                    {
+                        "loader": {**node, "inputs": {**node["inputs"], "control_net_name": ads.CONTROLNET}},
+                        "show": ads.node("PreviewAny", source=["loader", 0]),
+                    }
+                )
     assert set(said) == BIG[name] and all("/" not in file for file, _ in said)
 
 
@@ -93,7 +145,9 @@ def test_a_note_says_what_to_change_and_which_models_it_needs(path):
 
 
 def test_what_a_shipped_workflow_opens_lies_in_the_input_folder(base, server):
-    assert (base / "input" / "demo_product.png").is_file() and len(list((base / "input" / "demo_products").glob("*.png"))) == 4
+    assert (base / "input" / "demo_product.png").is_file() and len(
+        list((base / "input" / "demo_products").glob("*.png"))
+    ) == 4
 
 
 def test_files_of_each_kind_are_told_apart_by_content(object_info):
@@ -104,9 +158,14 @@ def test_files_of_each_kind_are_told_apart_by_content(object_info):
 
 
 def test_a_depth_model_of_the_users_own_can_be_chosen(client, object_info):
-    assert object_info["RFLoadReviewer"]["input"]["optional"]["depth_model"][1]["options"] == ["built-in", "dpt/dpt-tiny"]
+    assert object_info["RFLoadReviewer"]["input"]["optional"]["depth_model"][1]["options"] == [
+        "built-in",
+        "dpt/dpt-tiny",
+    ]
     graph = ads.ad(reviewer__depth_model="dpt/dpt-tiny", sampler__attempts=1)
-    graph["review"] = ads.node("RFReview", images=["sampler", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=ads.NEVER)
+    graph["review"] = ads.node(
+        "RFReview", images=["sampler", 0], reviewer=["reviewer", 0], product=["product", 0], threshold=ads.NEVER
+    )
     graph["text"] = ads.node("PreviewAny", source=["review", 2])
     row = json.loads(client.outputs(graph)["text"]["text"][0])[0]
     assert any("dpt-tiny" in note and "trained with" in note for note in row["notes"])

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.rfnet.labels import PLAIN
 
@@ -25,7 +26,9 @@ def test_each_attempt_is_sent_as_it_is_reviewed_and_all_of_them_stay_with_the_no
     graph = ad(sampler__seconds=6001.0, sampler__seed=2**60 + 1)
     sent = [event.data for event in client.run(graph) if event.kind == EVENT]
     assert [len(event["rows"]) for event in sent] == [0, 1, 1, 1] and {event["node"] for event in sent} == {"sampler"}
-    assert [event["rows"][0]["seed"] for event in sent[1:]] == [str(2**60 + number) for number in (1, 2, 3)]  # JavaScript's numbers end below
+    assert [event["rows"][0]["seed"] for event in sent[1:]] == [
+        str(2**60 + number) for number in (1, 2, 3)
+    ]  # JavaScript's numbers end below
     for event in sent[1:]:
         thumbnail(base64.b64decode(event["rows"][0]["picture"].removeprefix("data:image/jpeg;base64,")))
 
@@ -34,20 +37,29 @@ def test_each_attempt_is_sent_as_it_is_reviewed_and_all_of_them_stay_with_the_no
     report = json.loads(shown["report"][0])
     assert strip["most"] == 3 and strip["product"] == "" and strip["results"] == [report["returned"]]
     for row, attempt in zip(strip["rows"], report["attempts"], strict=True):
-        assert (row["number"], row["label"], row["accepted"]) == (attempt["attempt"], attempt["label"], attempt["accepted"])
+        assert (row["number"], row["label"], row["accepted"]) == (
+            attempt["attempt"],
+            attempt["label"],
+            attempt["accepted"],
+        )
         assert row["probability"] == attempt["probabilities"][row["label"]]
         thumbnail(client.view(row["picture"]))
 
 
 def test_a_result_from_the_cache_is_shown_again(client):
     graph = ad(sampler__seconds=6002.0, sampler__threshold=ALWAYS)
-    first, again = ([event.data["output"] for event in client.run(graph) if event.kind == "executed" and event.node == "sampler"] for _ in range(2))
+    first, again = (
+        [event.data["output"] for event in client.run(graph) if event.kind == "executed" and event.node == "sampler"]
+        for _ in range(2)
+    )
     assert first == again and first[0][KEY][0]["rows"][0]["accepted"]
 
 
 def test_a_review_without_anything_behind_it_shows_pictures_and_heat(client):
     graph = ad(sampler__seconds=6003.0, sampler__attempts=2)
-    graph["review"] = node("RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER)
+    graph["review"] = node(
+        "RFReview", images=["sampler", 6], reviewer=["reviewer", 0], product=["product", 0], threshold=NEVER
+    )
     (strip,) = client.outputs(graph)["review"][KEY]
     assert [row["number"] for row in strip["rows"]] == [1, 2] and not any(row["accepted"] for row in strip["rows"])
     for row in strip["rows"]:
@@ -63,4 +75,6 @@ def test_every_word_of_the_page_is_translated(script, count):
     chinese = json.loads((ROOT / "locales" / "zh" / "main.json").read_text(encoding="utf-8"))["reliableAds"]
     assert script != "page" or english == PLAIN
     assert len(english) >= count and set(english) <= set(chinese)
-    assert {word: set(re.findall(r"\$\w+", text)) for word, text in english.items()} == {word: set(re.findall(r"\$\w+", chinese[word])) for word in english}
+    assert {word: set(re.findall(r"\$\w+", text)) for word, text in english.items()} == {
+        word: set(re.findall(r"\$\w+", chinese[word])) for word in english
+    }

@@ -1,4 +1,6 @@
-"""RF Train ControlNet on the real server: a few steps end to end, the result at once in the loader's list, a cancel that loses nothing, sentences for wrong input."""
+"""RF Train ControlNet on the real server: a few steps end to end, the result at once in the loader's list, a cancel
+that loses nothing, sentences for wrong input.
+"""
 
 import json
 import re
@@ -7,8 +9,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from reliable_ads.rfft.adapter import read_adapter
 from safetensors.torch import load_file, save_file
+
+from reliable_ads.rfft.adapter import read_adapter
 
 from . import tiny_models
 from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, node, pixels
@@ -46,9 +49,25 @@ def folder(base):
 
 
 def train(name: str, advanced: str = QUICK, **changes) -> dict:
-    values = {"checkpoint": CHECKPOINT, "control_net_name": CONTROLNET, "reviewer_name": TEACHER, "folder": "tr_products", "prompts": "{caption} on a table\n\n on a beach", "result_name": name,
-              "steps": 2, "learning_rate": 0.01, "loss": "consistent condition", "beta": 0.0, "training_seed": 1, "advanced": advanced}  # fmt: skip
-    return {"train": node("RFTrainer", **{**values, **changes}), "said": node("PreviewAny", source=["train", 4]), "curves": node("PreviewImage", images=["train", 3])}
+    values = {
+        "checkpoint": CHECKPOINT,
+        "control_net_name": CONTROLNET,
+        "reviewer_name": TEACHER,
+        "folder": "tr_products",
+        "prompts": "{caption} on a table\n\n on a beach",
+        "result_name": name,
+        "steps": 2,
+        "learning_rate": 0.01,
+        "loss": "consistent condition",
+        "beta": 0.0,
+        "training_seed": 1,
+        "advanced": advanced,
+    }
+    return {
+        "train": node("RFTrainer", **{**values, **changes}),
+        "said": node("PreviewAny", source=["train", 4]),
+        "curves": node("PreviewImage", images=["train", 3]),
+    }
 
 
 def last_of(base, name: str):
@@ -65,14 +84,27 @@ def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, 
     shown = client.history(client.prompt_id)["outputs"]
     assert bars[-1] == 2 and pictures >= 2 and any("p(available)" in text for text in said)
     report = shown["said"]["text"][0]
-    assert re.search("2 steps done.*Accepted by the reviewer|No step was better than the start", report, re.DOTALL) and str(base / "models" / "controlnet") in report
-    assert pixels(client, shown["train"]).shape == (128, 64, 3)  # two products and prompts would be two columns; one is measured, before above after
+    assert (
+        re.search("2 steps done.*Accepted by the reviewer|No step was better than the start", report, re.DOTALL)
+        and str(base / "models" / "controlnet") in report
+    )
+    assert pixels(client, shown["train"]).shape == (
+        128,
+        64,
+        3,
+    )  # two products and prompts would be two columns; one is measured, before above after
     curves = pixels(client, shown["curves"])
     assert curves.shape[:2] == (260, 768) and (curves != 255).any()
 
-    tensors, metadata = read_adapter(last_of(base, "tr_first"), base / "models" / "pocket" / CONTROLNET)
-    assert metadata["checkpoint"] == CHECKPOINT and json.loads(metadata["losses"])["loss"] == "cc" and json.loads(metadata["memory"])["climbed"] == []
-    listed = client.ask("/object_info/RFControlNetLoader")["RFControlNetLoader"]["input"]["required"]["adapter"][1]["options"]
+    _tensors, metadata = read_adapter(last_of(base, "tr_first"), base / "models" / "pocket" / CONTROLNET)
+    assert (
+        metadata["checkpoint"] == CHECKPOINT
+        and json.loads(metadata["losses"])["loss"] == "cc"
+        and json.loads(metadata["memory"])["climbed"] == []
+    )
+    listed = client.ask("/object_info/RFControlNetLoader")["RFControlNetLoader"]["input"]["required"]["adapter"][1][
+        "options"
+    ]
     assert "tr_first.last.safetensors" in listed
     found = drawn(client, base, {"plain": ours(CONTROLNET), "tuned": ours(CONTROLNET, "tr_first.last.safetensors")})
     assert np.isfinite(found["tuned"]).all() and not np.array_equal(found["plain"], found["tuned"])
@@ -97,31 +129,57 @@ def test_a_cancel_within_a_step_saves_what_there_is_and_the_next_run_goes_on(cli
                 pressed = True
         ended = event.kind
     assert ended == "execution_interrupted"
-    stopped = re.fullmatch(r"Stopped after step (\d+) of 500: .*tr_stopped.last.safetensors can be used as they are.*queue the same again to go on from there.", said[-1])
+    stopped = re.fullmatch(
+        r"Stopped after step (\d+) of 500: .*tr_stopped.last.safetensors can be used as they are.*queue the same again"
+        r" to go on from there.",
+        said[-1],
+    )
     assert stopped, said[-1]
     metadata = read_adapter(last_of(base, "tr_stopped"))[1]
     assert metadata["steps"] == stopped[1] and 2 <= int(stopped[1]) < 20
-    again = [event.data["text"] for event in client.run(train("tr_stopped", steps=int(stopped[1]) + 1)) if event.kind == "progress_text"]
+    again = [
+        event.data["text"]
+        for event in client.run(train("tr_stopped", steps=int(stopped[1]) + 1))
+        if event.kind == "progress_text"
+    ]
     assert again[0] == f"going on from step {stopped[1]} of {int(stopped[1]) + 1}"
 
 
 @pytest.fixture(scope="module")
 def strangers(base, folder):
-    """Files that don't fit: checkpoints without VAE, for inpainting, of SDXL; ControlNets of SD 1.5 and SDXL; products without transparency; none."""
+    """Files that don't fit: checkpoints without VAE, for inpainting, of SDXL; ControlNets of SD 1.5 and SDXL; products
+    without transparency; none.
+    """
     checkpoints, controlnets = base / "models" / "checkpoints", base / "models" / "controlnet"
     checkpoints.mkdir(exist_ok=True)
-    unet = lambda channels: {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(8, channels, 3, 3)}
+
+    def unet(channels):
+        return {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(8, channels, 3, 3)}
+
     vae, text = {"first_stage_model.x": torch.zeros(1)}, {"cond_stage_model.transformer.x": torch.zeros(1)}
     two = {"conditioner.embedders.0.transformer.x": torch.zeros(1), "conditioner.embedders.1.model.x": torch.zeros(1)}
-    for name, tensors in {"no_vae": {**unet(4), **text}, "inpainting": {**unet(9), **vae, **text}, "xl": {**unet(4), **vae, **two}, "sd15": {**unet(4), **vae, **text}}.items():
+    for name, tensors in {
+        "no_vae": {**unet(4), **text},
+        "inpainting": {**unet(9), **vae, **text},
+        "xl": {**unet(4), **vae, **two},
+        "sd15": {**unet(4), **vae, **text},
+    }.items():
         save_file(tensors, checkpoints / f"tr_{name}.safetensors")
     for name, width in (("cn15", 768), ("cnxl", 2048)):
-        save_file({"zero_convs.0.0.weight": torch.zeros(4, 4, 1, 1), "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(4, width)}, controlnets / f"tr_{name}.safetensors")
+        save_file(
+            {
+                "zero_convs.0.0.weight": torch.zeros(4, 4, 1, 1),
+                "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": torch.zeros(4, width),
+            },
+            controlnets / f"tr_{name}.safetensors",
+        )
     (base / "input" / "tr_none").mkdir()
     (base / "input" / "tr_flat").mkdir()
     cut_out().convert("RGB").save(base / "input" / "tr_flat" / "box.png")
     shutil.copy(base / "models" / "pocket" / CONTROLNET, controlnets / "tr_taken.safetensors")
-    tiny_models.write_reviewer(base / "models" / "rfnet" / "tr_weak.safetensors", {"scores": json.dumps({"ap": {"value": 0.6}})})
+    tiny_models.write_reviewer(
+        base / "models" / "rfnet" / "tr_weak.safetensors", {"scores": json.dumps({"ap": {"value": 0.6}})}
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,35 +190,64 @@ def strangers(base, folder):
         ({"result_name": "../up"}, 'name is "../up": use letters, digits'),
         ({"result_name": "a.b"}, 'name is "a.b": use letters'),
         ({"result_name": ""}, "use letters, digits"),
-        ({"result_name": "tr_taken"}, "tr_taken.safetensors\" exists: choose another name"),
+        ({"result_name": "tr_taken"}, 'tr_taken.safetensors" exists: choose another name'),
         ({"prompts": " \n# only a remark"}, "hold no line with a prompt: write one prompt per line"),
         ({"folder": " "}, None),
-        ({"folder": "tr_none"}, "tr_none\" holds no product pictures .*: give a folder of cut-outs"),
-        ({"folder": "tr_gone"}, "tr_gone\" can.t be read .No such file"),
-        ({"folder": "tr_flat"}, "no product can be used, first \"box.png\": .*fills its whole picture.*give cut-outs with a transparent background"),
+        ({"folder": "tr_none"}, 'tr_none" holds no product pictures .*: give a folder of cut-outs'),
+        ({"folder": "tr_gone"}, 'tr_gone" can.t be read .No such file'),
+        (
+            {"folder": "tr_flat"},
+            (
+                'no product can be used, first "box.png": .*fills its whole picture.*give cut-outs with a transparent'
+                " background"
+            ),
+        ),
         ({"reviewer_name": REVIEWER}, "doesn't say how good it is"),
-        ({"reviewer_name": "tr_weak.safetensors"}, "average precision of 0.60, below 0.75: .*train a better one, or set force = true"),
-        ({"checkpoint": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"}, "holds no VAE .*choose a checkpoint with its VAE baked in"),
-        ({"checkpoint": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"}, "is an inpainting checkpoint .*choose the normal checkpoint"),
-        ({"checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"}, "is a ControlNet of SDXL .*the checkpoint is SD 1.5: choose one for SD 1.5"),
-        ({"checkpoint": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"}, "is a ControlNet of SD 1.5 .*the checkpoint is SDXL: choose one for SDXL"),
+        (
+            {"reviewer_name": "tr_weak.safetensors"},
+            "average precision of 0.60, below 0.75: .*train a better one, or set force = true",
+        ),
+        (
+            {"checkpoint": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            "holds no VAE .*choose a checkpoint with its VAE baked in",
+        ),
+        (
+            {"checkpoint": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            "is an inpainting checkpoint .*choose the normal checkpoint",
+        ),
+        (
+            {"checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"},
+            "is a ControlNet of SDXL .*the checkpoint is SD 1.5: choose one for SD 1.5",
+        ),
+        (
+            {"checkpoint": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            "is a ControlNet of SD 1.5 .*the checkpoint is SDXL: choose one for SDXL",
+        ),
         ({"control_net_name": "tr_cn15.safetensors"}, "tr_cn15.safetensors is not a pocket file"),
         ({"advanced": "size = 100"}, "size is 100: it must be a multiple of 8"),
         ({"advanced": "sizes = 64"}, "unknown keys: sizes. Known are"),
-        ({"advanced": "size 64"}, "\"advanced\" is no TOML .*one key = value per line"),
-        ({"advanced": "folder = '/tmp'"}, "\"advanced\" sets folder: use the node's own inputs"),
+        ({"advanced": "size 64"}, '"advanced" is no TOML .*one key = value per line'),
+        ({"advanced": "folder = '/tmp'"}, '"advanced" sets folder: use the node\'s own inputs'),
         ({"advanced": QUICK + "optimizer = 'adamw8bit'"}, "needs bitsandbytes: pip install bitsandbytes"),
     ],
 )
 def test_what_can_not_be_trained_is_refused_in_one_sentence_before_the_work(client, base, strangers, changes, words):
     if words is None:
-        changes, words = {**changes, "checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"}, "RF Train ControlNet has no folder: write into \"folder\""
+        changes, words = (
+            {**changes, "checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            'RF Train ControlNet has no folder: write into "folder"',
+        )
     before = load_file(base / "models" / "controlnet" / "tr_taken.safetensors")
     message = fails(client, train("tr_bad", **changes))
     assert re.search(words, message, re.DOTALL) and "\n" not in message.strip(), message
     left = {path.name for path in (base / "models" / "controlnet").glob("tr_bad*")}
-    assert not left and all(torch.equal(value, before[key]) for key, value in load_file(base / "models" / "controlnet" / "tr_taken.safetensors").items())
+    assert not left and all(
+        torch.equal(value, before[key])
+        for key, value in load_file(base / "models" / "controlnet" / "tr_taken.safetensors").items()
+    )
 
 
 def test_a_weak_reviewer_teaches_when_it_is_forced_to(client, base, strangers):
-    assert client.outputs(train("tr_forced", QUICK + "force = true\n", steps=1, reviewer_name="tr_weak.safetensors"))["said"]["text"]
+    assert client.outputs(train("tr_forced", QUICK + "force = true\n", steps=1, reviewer_name="tr_weak.safetensors"))[
+        "said"
+    ]["text"]

@@ -6,7 +6,10 @@ import reliable_ads
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ROOT, ComfyServer
 
-NEWER = "import comfy.options\ncomfy.options.enable_args_parsing()\nimport comfy.supported_models\ndel comfy.supported_models.SD15\n"
+NEWER = (
+    "import comfy.options\ncomfy.options.enable_args_parsing()\nimport comfy.supported_models\ndel"
+    " comfy.supported_models.SD15\n"
+)
 
 
 def test_a_comfyui_that_lacks_something_is_named_with_the_versions_that_were_tested(tmp_path):
@@ -25,8 +28,12 @@ def test_a_comfyui_that_lacks_something_is_named_with_the_versions_that_were_tes
 def test_a_package_that_is_missing_is_named_with_the_command():
     said = reliable_ads.why_not(ModuleNotFoundError("No module named 'timm'", name="timm"))
     assert "needs the package timm" in said and "-m pip install -r requirements.txt" in said
-    assert "does not fit this ComfyUI" in reliable_ads.why_not(ModuleNotFoundError("No module named 'comfy_api.latest'", name="comfy_api.latest"))
+    assert "does not fit this ComfyUI" in reliable_ads.why_not(
+        ModuleNotFoundError("No module named 'comfy_api.latest'", name="comfy_api.latest")
+    )
 
 
 def test_the_oldest_version_is_the_one_that_the_registry_is_told():
-    assert f'requires-comfyui = ">={reliable_ads.OLDEST_COMFYUI}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'requires-comfyui = ">={reliable_ads.OLDEST_COMFYUI}"' in (ROOT / "pyproject.toml").read_text(
+        encoding="utf-8"
+    )

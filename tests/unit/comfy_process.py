@@ -15,6 +15,8 @@ args.cpu = True
 
 def in_comfyui(script: str, *arguments) -> str:
     """What a script prints that finds ComfyUI's modules and its own arguments from sys.argv[1] on."""
-    done = subprocess.run([sys.executable, "-c", PREPARE + script, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARE + script, *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from reliable_ads.rfnet.product import place
 
 from .rfnet_examples import bottle

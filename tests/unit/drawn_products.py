@@ -1,4 +1,7 @@
-"""Cut-outs as users bring them, drawn with OpenCV: glass, shadows, feathers, old backgrounds. All are uint8 RGBA, straight alpha unless said."""
+"""Cut-outs as users bring them, drawn with OpenCV: glass, shadows, feathers, old backgrounds.
+
+All are uint8 RGBA, straight alpha unless said.
+"""
 
 import cv2
 import numpy as np
@@ -56,7 +59,9 @@ def mug_with_shadow(alpha: float = 0.45, blur: float = 14, colour=(0, 0, 0), shi
 
 
 def cut_from(ground, product=DARK, feather: float = 3) -> tuple:
-    """(a mug cut out of a photograph on this ground, the same without it): the soft edge of the first holds the ground's colour."""
+    """(a mug cut out of a photograph on this ground, the same without it): the soft edge of the first holds the
+    ground's colour.
+    """
     shape = mug(feather)
     clean = painted(product, shape)
     mixed = clean.copy()

@@ -1,24 +1,29 @@
-"""Small real things for the tests of rfnet: cut-outs, scenes, untrained reviewers. Nothing here stands in for real code."""
+"""Small real things for the tests of rfnet: cut-outs, scenes, untrained reviewers.
+
+Nothing here stands in for real code.
+"""
 
 import numpy as np
 import torch
 from PIL import Image
 
 from reliable_ads.rfnet.architectures import RFNetConfig
-from reliable_ads.rfnet.data import write_shard
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.product import Product
 
-SMALL = RFNetConfig(image_size=64, map_size=32, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2)
+SMALL = RFNetConfig(
+    image_size=64, map_size=32, width=32, heads=4, fusion_layers=1, text_width=32, text_layers=1, text_heads=2
+)
 
 
 def bottle_rgba(width=40, height=60) -> np.ndarray:
     """A blue box with a red cap on a transparent ground, uint8 RGBA."""
     rgba = np.zeros((height, width, 4), np.uint8)
-    rgba[height // 4:-4, 8:-8] = (30, 60, 200, 255)
-    rgba[4:height // 4, width // 3:-width // 3] = (200, 30, 40, 255)
+    rgba[height // 4 : -4, 8:-8] = (30, 60, 200, 255)
+    rgba[4 : height // 4, width // 3 : -width // 3] = (200, 30, 40, 255)
     return rgba
 
 
@@ -36,15 +41,27 @@ def scene(number: int, label: str, product_id: str) -> dict:
     random = np.random.default_rng(number)
     image = np.full((128, 128, 3), random.integers(60, 200, 3), np.uint8)
     image[80:] = random.integers(60, 200, 3)
-    image[:24, :24] = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)][LABELS.index(label)] if label in LABELS else 0
+    image[:24, :24] = (
+        [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)][LABELS.index(label)]
+        if label in LABELS
+        else 0
+    )
     product = np.zeros((128, 128, 4), np.uint8)
     product[50:90, 40:80] = (*random.integers(0, 255, 3), 255)
     image[50:90, 40:80] = product[50:90, 40:80, :3]
     depth = np.zeros((128, 128), np.uint8)
     depth[80:] = np.linspace(60, 250, 48)[:, None]
     return {
-        "id": f"s{number}", "image": Image.fromarray(image), "product": Image.fromarray(product), "depth": Image.fromarray(depth),
-        "caption": "a box", "prompt": "a box on a floor", "label": label, "cause": "", "product_id": product_id, "room_id": "r0",
+        "id": f"s{number}",
+        "image": Image.fromarray(image),
+        "product": Image.fromarray(product),
+        "depth": Image.fromarray(depth),
+        "caption": "a box",
+        "prompt": "a box on a floor",
+        "label": label,
+        "cause": "",
+        "product_id": product_id,
+        "room_id": "r0",
     }
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from reliable_ads.benchmarks import common, table
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, change_metadata
 
@@ -15,9 +16,13 @@ def results(tmp_path, monkeypatch):
 
 
 def test_figures_keep_the_reviewer_that_they_were_measured_with(results, monkeypatch):
-    figures = lambda: json.loads((results / "main_job.json").read_text())["figures"]
-    common.publish("main_job", "a command", "0", {"ap": common.Figure(0.9), "setup_seconds": common.Figure(100)}, False)
-    common.publish("main_job", "a command", "0", {"setup_seconds": common.Figure(90)}, False, reviews=False)
+    def figures():
+        return json.loads((results / "end_to_end.json").read_text())["figures"]
+
+    common.publish(
+        "end_to_end", "a command", "0", {"ap": common.Figure(0.9), "setup_seconds": common.Figure(100)}, False
+    )
+    common.publish("end_to_end", "a command", "0", {"setup_seconds": common.Figure(90)}, False, reviews=False)
     assert figures()["ap"]["reviewer"] == common.reviewer_print() and figures()["setup_seconds"]["reviewer"] is None
     assert not any("¹" in line for line in table.rows(figures(), figures()))
     monkeypatch.setattr(table, "reviewer_print", lambda: "another")

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from reliable_ads.benchmarks import networks
-from reliable_ads.rfnet.evaluate import score
+from reliable_ads.rfnet.training.evaluate import score
 
 from .rfnet_examples import write_split
 
@@ -19,7 +20,11 @@ def split(count=400, seed=0):
 
 def logits_for(scenes, sure, shift=0.0, seed=1):
     noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(scenes.labels), 5))).float()
-    return noise + sure * torch.nn.functional.one_hot(torch.from_numpy(scenes.labels), 5) + shift * torch.tensor([1.0, 0, 0, 0, 0])
+    return (
+        noise
+        + sure * torch.nn.functional.one_hot(torch.from_numpy(scenes.labels), 5)
+        + shift * torch.tensor([1.0, 0, 0, 0, 0])
+    )
 
 
 def test_a_network_that_accepts_everything_gains_nothing_by_it():
@@ -71,7 +76,11 @@ def test_verdicts_in_the_work_folder_are_not_made_again(tmp_path):
 def test_trainings_on_other_scenes_or_of_another_length_are_kept_apart(tmp_path):
     for name, count in (("few", 8), ("many", 16)):
         write_split(tmp_path / name / "train", count)
-    trainings = [networks.Training(tmp_path / name, tmp_path, **length) for name in ("few", "many") for length in ({"passes": 10}, {"passes": 20}, {"minutes": 10})]
+    trainings = [
+        networks.Training(tmp_path / name, tmp_path, **length)
+        for name in ("few", "many")
+        for length in ({"passes": 10}, {"passes": 20}, {"minutes": 10})
+    ]
     folders = {training.below("table1").work for training in trainings}
     assert len(folders) == 6 and {folder.parent for folder in folders} == {tmp_path / "table1"}
     assert networks.Training(tmp_path / "few", tmp_path, passes=10).below("table1").work in folders

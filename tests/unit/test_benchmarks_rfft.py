@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+
 from reliable_ads.benchmarks import rfft, table, tuning
 
 
 def test_passes_are_counted_on_the_rising_line_through_the_evaluations():
-    to = lambda *rates: rfft.passes_to(np.arange(len(rates)) * 100.0, np.array(rates), 0.15)
+    def to(*rates):
+        return rfft.passes_to(np.arange(len(rates)) * 100.0, np.array(rates), 0.15)
+
     assert to(0.5, 0.6, 0.7) == pytest.approx(150)
-    assert to(0.5, 0.7, 0.6, 0.7) == pytest.approx(100)  # both between are 0.65 on it: neither the lucky nor the unlucky evaluation decides
+    assert to(0.5, 0.7, 0.6, 0.7) == pytest.approx(
+        100
+    )  # both between are 0.65 on it: neither the lucky nor the unlucky evaluation decides
     assert to(0.5, 0.4, 0.7) == pytest.approx(175)  # what lies below the start counts as the start
     assert to(0.5, 0.6) == float("inf")
 
@@ -18,7 +23,9 @@ def test_a_gain_is_that_of_the_same_products():
     even = rfft.gain(np.minimum(before + 0.5, 1.0), before)
     assert even.value == pytest.approx(0.25) and even.low > 0.15 and even.n == 100
     assert rfft.gain(before, before, 0.2).holds is False and rfft.gain(before + 0.25, before, 0.2).holds
-    assert rfft.gain(before + 0.2, before).low == pytest.approx(0.2)  # paired: products that differ among themselves widen nothing
+    assert rfft.gain(before + 0.2, before).low == pytest.approx(
+        0.2
+    )  # paired: products that differ among themselves widen nothing
 
 
 def test_a_ratio_of_the_same_products_has_no_interval_where_they_all_shrink_alike():

@@ -1,4 +1,6 @@
-"""The developer tools that need no server: the command line, the graph converter, the stamps, the contact sheet, writing."""
+"""The developer tools that need no server: the command line, the graph converter, the stamps, the contact sheet,
+writing.
+"""
 
 import errno
 import importlib.util
@@ -8,13 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools import arguments, client, graph, sheet
 from reliable_ads.devtools.comfy import ROOT, link
 
 INFO = {
     "Sampler": {
         "input": {
-            "required": {"model": ["MODEL", {}], "seed": ["INT", {"control_after_generate": True}], "name": [["a", "b"], {}]},
+            "required": {
+                "model": ["MODEL", {}],
+                "seed": ["INT", {"control_after_generate": True}],
+                "name": [["a", "b"], {}],
+            },
             "optional": {"text": ["STRING", {"forceInput": True}], "scale": ["FLOAT", {}]},
         },
         "input_order": {"required": ["model", "seed", "name"], "optional": ["text", "scale"]},
@@ -24,7 +31,14 @@ INFO = {
 
 
 def workflow(**changes) -> dict:
-    sampler = {"id": 2, "type": "Sampler", "inputs": [{"name": "model", "link": 1}], "widgets_values": [7, "fixed", "b", 0.5], "title": "Draw", **changes}
+    sampler = {
+        "id": 2,
+        "type": "Sampler",
+        "inputs": [{"name": "model", "link": 1}],
+        "widgets_values": [7, "fixed", "b", 0.5],
+        "title": "Draw",
+        **changes,
+    }
     note = {"id": 3, "type": "MarkdownNote", "widgets_values": ["read me"]}
     return {"nodes": [{"id": 1, "type": "Model"}, sampler, note], "links": [[1, 1, 0, 2, 0, "MODEL"]]}
 
@@ -39,7 +53,11 @@ def test_a_saved_graph_becomes_an_api_graph():
 
 @pytest.mark.parametrize(
     "changes, words",
-    [({"mode": 4}, "muted or bypassed"), ({"type": "Gone"}, "unknown to this ComfyUI"), ({"widgets_values": [7]}, "1 widget values where 4 are due")],
+    [
+        ({"mode": 4}, "muted or bypassed"),
+        ({"type": "Gone"}, "unknown to this ComfyUI"),
+        ({"widgets_values": [7]}, "1 widget values where 4 are due"),
+    ],
 )
 def test_what_the_converter_does_not_know_is_refused_by_name(changes, words):
     with pytest.raises(graph.GraphError, match=f"node 2 .*{words}"):
@@ -61,7 +79,7 @@ def test_nothing_in_a_shipped_workflow_lies_on_something_else(name):
     """Titles stand 30 pixels above a node's own box."""
     boxes = [(node["title"], *node["pos"], *node["size"]) for node in graph.load(graph.workflow(name))["nodes"]]
     for number, (title, x, y, width, height) in enumerate(boxes):
-        for other, x2, y2, width2, height2 in boxes[number + 1:]:
+        for other, x2, y2, width2, height2 in boxes[number + 1 :]:
             apart = x + width <= x2 or x2 + width2 <= x or y + height <= y2 - 30 or y2 + height2 <= y - 30
             assert apart, f"{title} and {other} overlap"
 
@@ -70,22 +88,45 @@ def test_the_workflows_for_one_product_have_the_same_shape():
     def between(name, own):
         shipped = graph.load(graph.workflow(name))
         nodes = {node["id"]: node for node in shipped["nodes"]}
-        ends = [(nodes[source], nodes[target], target_slot) for _, source, _, target, target_slot, _ in shipped["links"]]
-        return sorted((source["type"] if source["type"] not in own else "models", target["type"], slot) for source, target, slot in ends if target["type"] not in own)
+        ends = [
+            (nodes[source], nodes[target], target_slot) for _, source, _, target, target_slot, _ in shipped["links"]
+        ]
+        return sorted(
+            (source["type"] if source["type"] not in own else "models", target["type"], slot)
+            for source, target, slot in ends
+            if target["type"] not in own
+        )
 
     stock = {"CheckpointLoaderSimple", "ControlNetLoader", "LoraLoader", "RFControlNetLoader"}
-    shapes = [between("First product ad", {"RFPocketModels"}), *(between(name, stock) for name in ("SD 1.5", "SDXL", "LoRAs"))]
+    shapes = [
+        between("First product ad", {"RFPocketModels"}),
+        *(between(name, stock) for name in ("SD 1.5", "SDXL", "LoRAs")),
+    ]
     assert all(shape == shapes[0] for shape in shapes)
 
 
-MISSING = {"type": "value_not_in_list", "message": "Value not in list", "details": "ckpt_name: 'a.safetensors' not in []", "extra_info": {"input_name": "ckpt_name", "received_value": "a.safetensors"}}
+MISSING = {
+    "type": "value_not_in_list",
+    "message": "Value not in list",
+    "details": "ckpt_name: 'a.safetensors' not in []",
+    "extra_info": {"input_name": "ckpt_name", "received_value": "a.safetensors"},
+}
 
 
-@pytest.mark.parametrize("fault, words", [
-    (MISSING, "Loader (node 4): there is no a.safetensors in models/checkpoints: put it there, or choose another"),
-    ({**MISSING, "extra_info": {"input_name": "scheduler", "received_value": "x"}}, "Loader (node 4): Value not in list: ckpt_name: 'a.safetensors' not in []"),
-    ({"type": "value_smaller_than_min", "message": "Too small", "details": "steps"}, "Loader (node 4): Too small: steps"),
-])
+@pytest.mark.parametrize(
+    "fault, words",
+    [
+        (MISSING, "Loader (node 4): there is no a.safetensors in models/checkpoints: put it there, or choose another"),
+        (
+            {**MISSING, "extra_info": {"input_name": "scheduler", "received_value": "x"}},
+            "Loader (node 4): Value not in list: ckpt_name: 'a.safetensors' not in []",
+        ),
+        (
+            {"type": "value_smaller_than_min", "message": "Too small", "details": "steps"},
+            "Loader (node 4): Too small: steps",
+        ),
+    ],
+)
 def test_a_refused_graph_names_node_and_fault_and_a_missing_model_its_folder(fault, words):
     assert client.reasons({"node_errors": {"4": {"class_type": "Loader", "errors": [fault]}}}) == words
 
@@ -96,7 +137,9 @@ def test_the_command_line():
     assert arguments.parse(["test", "-k", "seeds", "--lf"])[1] == ["-k", "seeds", "--lf"]
 
 
-@pytest.mark.parametrize("wrong", [["--attempts", "0"], ["--seed", "-1"], ["--seed", "x"], ["--product", "nowhere.png"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "wrong", [["--attempts", "0"], ["--seed", "-1"], ["--seed", "x"], ["--product", "nowhere.png"], ["--nonsense"]]
+)
 def test_a_wrong_command_line_is_refused_before_anything_is_installed(wrong, capsys):
     with pytest.raises(SystemExit):
         arguments.parse(["demo", *wrong])
@@ -137,7 +180,15 @@ def test_a_failed_step_says_which_and_what_to_do(dev):
     assert not step.is_done()
 
 
-@pytest.mark.parametrize("line, name", [("kornia>=0.7.1", "kornia"), ("pydantic~=2.0", "pydantic"), ("torch", "torch"), ('PyYAML==6 ; sys_platform == "x"', "pyyaml")])
+@pytest.mark.parametrize(
+    "line, name",
+    [
+        ("kornia>=0.7.1", "kornia"),
+        ("pydantic~=2.0", "pydantic"),
+        ("torch", "torch"),
+        ('PyYAML==6 ; sys_platform == "x"', "pyyaml"),
+    ],
+)
 def test_requirement_names(dev, line, name):
     assert dev.requirement_name(line) == name
 
@@ -148,7 +199,9 @@ def test_a_comfyui_that_was_brought_along_gets_an_environment_of_its_own(dev, tm
     with pytest.raises(SystemExit):
         arguments.parse(["serve", "--comfyui", str(comfyui)])
     (comfyui / "main.py").touch()
-    (comfyui / "requirements.txt").write_text("comfyui-frontend-package==1.49.6\ntorch\ncomfyui-embedded-docs==0.5.10\n# a comment\naiohttp>=3.11.8")
+    (comfyui / "requirements.txt").write_text(
+        "comfyui-frontend-package==1.49.6\ntorch\ncomfyui-embedded-docs==0.5.10\n# a comment\naiohttp>=3.11.8"
+    )
     options, rest = arguments.parse(["test", "--comfyui", str(comfyui), "-k", "seeds"])
     assert options.comfyui == comfyui and rest == ["-k", "seeds"]
     dev.use(options.comfyui)
@@ -170,14 +223,20 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left on device.*free some disk space"):
+    with pytest.raises(OSError, match=r"No space left on device.*free some disk space"):
         client.write_atomically(target, b"new")
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
 def test_the_contact_sheet_frames_verdicts_in_green_and_red():
     attempts = [
-        {"attempt": 1, "seed": 5, "label": "size_mismatch", "probabilities": {"size_mismatch": 0.81}, "accepted": False},
+        {
+            "attempt": 1,
+            "seed": 5,
+            "label": "size_mismatch",
+            "probabilities": {"size_mismatch": 0.81},
+            "accepted": False,
+        },
         {"attempt": 2, "seed": 6, "label": "available", "probabilities": {"available": 0.9}, "accepted": True},
     ]
     drawn = np.asarray(sheet.contact_sheet([Image.new("RGB", (128, 128)), Image.new("RGB", (96, 128))], attempts))

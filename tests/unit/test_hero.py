@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import torch
+
+from reliable_ads.cyclic.loop import Attempt, RecurrentRun
 from reliable_ads.devtools.hero import ATTEMPTS, GREEN, RED, hardest, panel, picture, worth
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.recurrent import Attempt, RecurrentRun
 
 
 def row(label: str, p: float = 0.8) -> dict:
     rest = (1 - p) / (len(LABELS) - 1)
-    return {"label": label, "probabilities": {name: p if name == label else rest for name in LABELS}, "accepted": label == "available"}
+    return {
+        "label": label,
+        "probabilities": {name: p if name == label else rest for name in LABELS},
+        "accepted": label == "available",
+    }
 
 
 def attempt(index: int, label: str) -> Attempt:
@@ -20,21 +25,34 @@ def attempt(index: int, label: str) -> Attempt:
 REJECTED = [row("space_mismatch")] * 4
 
 
-@pytest.mark.parametrize("rows", [[*REJECTED, row("space_mismatch")], [*REJECTED[:3], row("available"), row("available")], [*REJECTED[:2], row("available")]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*REJECTED, row("space_mismatch")],
+        [*REJECTED[:3], row("available"), row("available")],
+        [*REJECTED[:2], row("available")],
+    ],
+)
 def test_only_four_rejections_and_an_acceptance_are_shown(rows):
     assert worth(rows) == 0
 
 
 def test_different_reasons_and_sure_verdicts_are_worth_more():
     one = worth([*REJECTED, row("available")])
-    assert 0 < one < worth([*REJECTED[:3], row("size_mismatch"), row("available")]) and one < worth([*REJECTED, row("available", 0.95)])
+    assert 0 < one < worth([*REJECTED[:3], row("size_mismatch"), row("available")]) and one < worth(
+        [*REJECTED, row("available", 0.95)]
+    )
 
 
 def test_the_rejected_are_struck_out_in_red_and_the_accepted_is_framed_in_green():
-    near = lambda drawn, colour: (np.abs(np.asarray(drawn, int) - colour).max(-1) < 40).mean()
+    def near(drawn, colour):
+        return (np.abs(np.asarray(drawn, int) - colour).max(-1) < 40).mean()
+
     rejected, accepted = panel(attempt(0, "size_mismatch")), panel(attempt(4, "available"))
     assert near(rejected, RED) > 0.03 > near(rejected, GREEN) and near(accepted, GREEN) > 0.02 > near(accepted, RED)
-    board = picture(RecurrentRun([*(attempt(index, "size_mismatch") for index in range(4)), attempt(4, "available")], accepted=True))
+    board = picture(
+        RecurrentRun([*(attempt(index, "size_mismatch") for index in range(4)), attempt(4, "available")], accepted=True)
+    )
     assert board.width > ATTEMPTS * rejected.width and board.height > rejected.height
 
 

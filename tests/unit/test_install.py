@@ -9,8 +9,17 @@ from reliable_ads.devtools.comfy import ROOT
 def run(folder, *versions):
     for version in versions:
         (folder / f"timm-{version}.dist-info").mkdir(parents=True)
-        (folder / f"timm-{version}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: timm\nVersion: {version}\n")
-    return subprocess.run([sys.executable, "install.py"], cwd=ROOT, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=60)
+        (folder / f"timm-{version}.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: timm\nVersion: {version}\n"
+        )
+    return subprocess.run(
+        [sys.executable, "install.py"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def test_what_is_too_old_is_named_with_what_is_needed(tmp_path):

@@ -1,15 +1,17 @@
-"""Drawings for labelling by eye: they show no verdict, a stopped run goes on, and labels join them in a shard that training reads."""
+"""Drawings for labelling by eye: they show no verdict, a stopped run goes on, and labels join them in a shard that
+training reads.
+"""
 
 import json
 
 import pytest
 from PIL import Image
 
-from reliable_ads.pocket.cli import main
-from reliable_ads.pocket.draw import draw, label
 from reliable_ads.pocket.family import build_pocket
-from reliable_ads.rfnet.data import DataError
-from reliable_ads.rfnet.sources import read_shards
+from reliable_ads.pocket.training.cli import main
+from reliable_ads.pocket.training.draw import draw, label
+from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.sources import read_shards
 
 from .rfnet_examples import write_split
 from .test_pocket_family import SMALL
@@ -37,9 +39,18 @@ def test_a_stopped_drawing_goes_on_with_the_same_pictures(drawn):
 def test_labels_make_a_shard(drawn, tmp_path, capsys):
     labels = tmp_path / "labels.json"
     labels.write_text(json.dumps({"0": "available", "1": "unsuitable", "2": "shape_hallucination"}))
-    assert main(["label", "--drawn", str(drawn), "--labels", str(labels), "--shard", str(tmp_path / "shards" / "drawn.zip")]) == 0
+    assert (
+        main(
+            ["label", "--drawn", str(drawn), "--labels", str(labels), "--shard", str(tmp_path / "shards" / "drawn.zip")]
+        )
+        == 0
+    )
     samples = read_shards(tmp_path / "shards", 128)
-    assert [samples[row]["label"] for row in range(len(samples))] == [0, 4] and samples[0]["depth"] is None and samples[0]["aligned"]
+    assert (
+        [samples[row]["label"] for row in range(len(samples))] == [0, 4]
+        and samples[0]["depth"] is None
+        and samples[0]["aligned"]
+    )
     lines = [json.loads(line) for line in (drawn / "drawn.jsonl").read_text().splitlines()]
     with Image.open(drawn / lines[2]["product"]) as product:
         assert samples[1]["product"].shape == (128, 128, 4) and product.mode == "RGBA"

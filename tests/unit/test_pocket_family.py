@@ -1,4 +1,6 @@
-"""The pocket family: files and modules say the same, broken files are refused, training goes on exactly where it was."""
+"""The pocket family: files and modules say the same, broken files are refused, training goes on exactly where it
+was.
+"""
 
 import copy
 import dataclasses
@@ -11,17 +13,26 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket import family, ldm
-from reliable_ads.pocket.export import denoise_once, export
 from reliable_ads.pocket.pipeline import sample, sample_latents
-from reliable_ads.pocket.muon import Muon, orthogonalise
-from reliable_ads.pocket.train_diffusion import cached_latents, mix, train_diffusion
-from reliable_ads.pocket.train_vae import load_vae, pass_through, psnr, reconstruct, train_vae
-from reliable_ads.pocket.training import Training
+from reliable_ads.pocket.training.diffusion import cached_latents, mix, train_diffusion
+from reliable_ads.pocket.training.export import denoise_once, export
+from reliable_ads.pocket.training.muon import Muon, orthogonalise
+from reliable_ads.pocket.training.training import Training
+from reliable_ads.pocket.training.vae import load_vae, pass_through, psnr, reconstruct, train_vae
 from reliable_ads.rfnet.product import Product, place
 
-SMALL = {**family.POCKET, "unet": {**family.POCKET["unet"], "channels": [32, 32, 64], "context": 32},
-         "vae": {"latent_channels": 4, "channels": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
-         "clip": {**family.POCKET["clip"], "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "projection_dim": 32}}
+SMALL = {
+    **family.POCKET,
+    "unet": {**family.POCKET["unet"], "channels": [32, 32, 64], "context": 32},
+    "vae": {"latent_channels": 4, "channels": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
+    "clip": {
+        **family.POCKET["clip"],
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "projection_dim": 32,
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +51,24 @@ def files(pocket, tmp_path_factory):
 def pictures(count: int, seed: int = 0) -> np.ndarray:
     """Smooth random pictures, uint8 (N, 128, 128, 3)."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return (torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear") * 255).byte().movedim(1, -1).numpy()
+    return (
+        (torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear") * 255).byte().movedim(1, -1).numpy()
+    )
 
 
 def scenes(count: int, seed: int = 0):
     alpha = np.zeros((count, 128, 128, 1), np.uint8)
     alpha[:, 30:100, 40:90] = 255
     images = pictures(count, seed)
-    return SimpleNamespace(images=images, products=np.concatenate([images, alpha], -1), prompts=["photo, on a wooden table"] * count,
-                           captions=["a box"] * count, causes=[""] * count, ids=[str(i) for i in range(count)], labels=np.arange(count) % 5)
+    return SimpleNamespace(
+        images=images,
+        products=np.concatenate([images, alpha], -1),
+        prompts=["photo, on a wooden table"] * count,
+        captions=["a box"] * count,
+        causes=[""] * count,
+        ids=[str(i) for i in range(count)],
+        labels=np.arange(count) % 5,
+    )
 
 
 def test_files_give_back_the_same_modules(pocket, files):
@@ -63,22 +83,42 @@ def test_files_give_back_the_same_modules(pocket, files):
 
 def test_file_layout_is_the_one_others_read(files):
     checkpoint, controlnet = (set(load_file(files / name)) for name in ("sd.safetensors", "canny.safetensors"))
-    assert {"model.diffusion_model.input_blocks.0.0.weight", "model.diffusion_model.output_blocks.2.1.transformer_blocks.0.attn2.to_k.weight",
-            "model.diffusion_model.middle_block.1.proj_in.weight", "first_stage_model.taesd_decoder.1.weight", "first_stage_model.vae_scale",
-            "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"} <= checkpoint
-    assert {"zero_convs.0.0.weight", "middle_block_out.0.weight", "input_hint_block.0.weight", "input_hint_block.14.weight"} <= controlnet
+    assert {
+        "model.diffusion_model.input_blocks.0.0.weight",
+        "model.diffusion_model.output_blocks.2.1.transformer_blocks.0.attn2.to_k.weight",
+        "model.diffusion_model.middle_block.1.proj_in.weight",
+        "first_stage_model.taesd_decoder.1.weight",
+        "first_stage_model.vae_scale",
+        "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
+    } <= checkpoint
+    assert {
+        "zero_convs.0.0.weight",
+        "middle_block_out.0.weight",
+        "input_hint_block.0.weight",
+        "input_hint_block.14.weight",
+    } <= controlnet
 
 
 def test_labels_and_causes_are_drawn_as_often_as_asked():
     labels, causes = np.array([0, 0, 1, 1, 2, 3]), ["", "", "float", "sink", "tiny_surroundings", "clutter"]
     assert torch.allclose(mix(labels, causes), torch.full((6,), 1 / 6))
     assert torch.allclose(mix(labels, causes, {"available": 0.25}), torch.tensor([1 / 8] * 2 + [3 / 16] * 4))
-    assert torch.allclose(mix(labels, causes, {"available": 0.5, "float": 0.3}), torch.tensor([0.25, 0.25, 0.3, 0.2 / 3, 0.2 / 3, 0.2 / 3]))
+    assert torch.allclose(
+        mix(labels, causes, {"available": 0.5, "float": 0.3}),
+        torch.tensor([0.25, 0.25, 0.3, 0.2 / 3, 0.2 / 3, 0.2 / 3]),
+    )
     assert torch.allclose(mix(labels, causes, {"sink": 1.0}), torch.tensor([0.0, 0, 0, 1, 0, 0]))
 
 
-@pytest.mark.parametrize("shares, says", [({"legs": 0.1}, 'no scene is "legs"'), ({"float": 1.5}, "between 0 and 1"), ({"float": 0.7, "sink": 0.7}, "add up to 1.40"),
-                                          ({"space_mismatch": 0.2, "float": 0.2}, "each scene one share")])
+@pytest.mark.parametrize(
+    "shares, says",
+    [
+        ({"legs": 0.1}, 'no scene is "legs"'),
+        ({"float": 1.5}, "between 0 and 1"),
+        ({"float": 0.7, "sink": 0.7}, "add up to 1.40"),
+        ({"space_mismatch": 0.2, "float": 0.2}, "each scene one share"),
+    ],
+)
 def test_shares_that_cannot_be_are_refused(shares, says):
     with pytest.raises(ValueError, match=says):
         mix(np.array([0, 1, 1]), ["", "float", "sink"], shares)
@@ -98,14 +138,27 @@ def test_tokens_are_clips():
     assert rows[2, -1] == 49407 and rows[2, -2] != 49407
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (lambda p: p.unlink(), "does not exist"),
-    (lambda p: p.write_bytes(p.read_bytes()[:-100]), "not a whole safetensors file"),
-    (lambda p: p.write_bytes(b"\x80\x04 a pickle"), "not a whole safetensors file"),
-    (lambda p: save_file({"a": torch.zeros(1)}, p), "not a pocket file"),
-    (lambda p: save_file({"a": torch.zeros(1)}, p, metadata={"pocket": json.dumps({"format_version": 9, **SMALL})}), "format version 9"),
-    (lambda p: save_file({"a": torch.zeros(1)}, p, metadata={"pocket": json.dumps({"format_version": 1, **SMALL})}), "is missing"),
-])
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda p: p.unlink(), "does not exist"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-100]), "not a whole safetensors file"),
+        (lambda p: p.write_bytes(b"\x80\x04 a pickle"), "not a whole safetensors file"),
+        (lambda p: save_file({"a": torch.zeros(1)}, p), "not a pocket file"),
+        (
+            lambda p: save_file(
+                {"a": torch.zeros(1)}, p, metadata={"pocket": json.dumps({"format_version": 9, **SMALL})}
+            ),
+            "format version 9",
+        ),
+        (
+            lambda p: save_file(
+                {"a": torch.zeros(1)}, p, metadata={"pocket": json.dumps({"format_version": 1, **SMALL})}
+            ),
+            "is missing",
+        ),
+    ],
+)
 def test_bad_files_are_refused_with_a_sentence(files, tmp_path, spoil, words):
     path = tmp_path / "sd.safetensors"
     path.write_bytes((files / "sd.safetensors").read_bytes())
@@ -138,7 +191,7 @@ def test_sampling_keeps_the_product_and_depends_on_the_seed_alone(pocket):
     canvas = place(Product.from_arrays(rgba, caption="a box"), 64, 64)
     drawn = sample(pocket, [canvas, canvas], ["photo", "photo"], [3, 4], steps=3)
     alone = sample(pocket, [canvas], ["photo"], [4], steps=3)
-    assert drawn.shape == (2, 3, 64, 64) and 0 <= drawn.min() and drawn.max() <= 1
+    assert drawn.shape == (2, 3, 64, 64) and drawn.min() >= 0 and drawn.max() <= 1
     assert torch.allclose(drawn[1], alone[0], atol=1e-4)
     assert not torch.allclose(drawn[0], drawn[1], atol=1e-2)
     inside = (canvas.alpha == 1).expand(3, -1, -1)
@@ -214,10 +267,13 @@ def test_all_stages_in_small(tmp_path):
     assert loaded.config == SMALL
     latents = loaded.encode(torch.rand(2, 3, 128, 128))
     with torch.no_grad():
-        once = denoise_once(loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0), 150, 350)
+        once = denoise_once(
+            loaded, latents, torch.zeros(2, 3, 128, 128), ["a", "b"], torch.Generator().manual_seed(0), 150, 350
+        )
     assert once.shape == latents.shape and torch.isfinite(once).all()
     assert sorted(p.suffix for p in (tmp_path / "sheets").iterdir()) == [".png", ".png", ".txt"]
-    # latents that are known are not computed again, also for the exported (half precision) autoencoder, and new scenes are added
+    # latents that are known are not computed again, also for the exported (half precision) autoencoder, and new scenes
+    # are added
     cache, exported = tmp_path / "latents-train.safetensors", loaded.vae
     known = cached_latents(train, vae, cache)
     written = cache.stat().st_mtime_ns
@@ -226,4 +282,6 @@ def test_all_stages_in_small(tmp_path):
     # an exported checkpoint is a place to begin from
     (tmp_path / "again").mkdir()
     (tmp_path / "vae.safetensors").rename(tmp_path / "again" / "vae.safetensors")
-    train_diffusion(train, held_out, tmp_path / "again", steps=1, batch=2, sheet_columns=2, start=ldm_files[0], config=SMALL)
+    train_diffusion(
+        train, held_out, tmp_path / "again", steps=1, batch=2, sheet_columns=2, start=ldm_files[0], config=SMALL
+    )

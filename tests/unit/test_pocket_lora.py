@@ -1,4 +1,6 @@
-"""Styles leave the product alone; a style's LoRA is a file that others read, and does as much as its strength says; the UNet can be trained on alone."""
+"""Styles leave the product alone; a style's LoRA is a file that others read, and does as much as its strength says; the
+UNet can be trained on alone.
+"""
 
 from dataclasses import fields
 
@@ -9,20 +11,26 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from reliable_ads.pocket import family, ldm
-from reliable_ads.pocket.cli import main
-from reliable_ads.pocket.export import trained_pocket
-from reliable_ads.pocket.styles import STYLES, restyle, restyled
-from reliable_ads.pocket.train_diffusion import train_diffusion
-from reliable_ads.pocket.train_lora import attached, low_rank_updates, save_lora, train_lora
+from reliable_ads.pocket.training.cli import main
+from reliable_ads.pocket.training.diffusion import train_diffusion
+from reliable_ads.pocket.training.export import trained_pocket
+from reliable_ads.pocket.training.style_lora import attached, low_rank_updates, save_lora, train_lora
+from reliable_ads.pocket.training.styles import STYLES, restyle, restyled
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
-from reliable_ads.rfnet.data import Scenes
+from reliable_ads.rfnet.data.shards import Scenes
 
-from .test_pocket_family import SMALL, scenes as some_scenes
+from .test_pocket_family import SMALL
+from .test_pocket_family import scenes as some_scenes
 
 
 def scenes(count: int, seed: int = 0) -> Scenes:
-    values = {**vars(some_scenes(count, seed)), "depths": np.zeros((count, 128, 128), np.uint8), "product_ids": ["p"] * count, "room_ids": ["r"] * count}
+    values = {
+        **vars(some_scenes(count, seed)),
+        "depths": np.zeros((count, 128, 128), np.uint8),
+        "product_ids": ["p"] * count,
+        "room_ids": ["r"] * count,
+    }
     return Scenes(**{field.name: values[field.name] for field in fields(Scenes) if field.name in values})
 
 
@@ -30,7 +38,7 @@ def scenes(count: int, seed: int = 0) -> Scenes:
 def folder(tmp_path):
     pocket = family.build_pocket(SMALL, seed=1)
     with torch.no_grad():
-        pocket.controlnet.controlnet_mid_block.weight.normal_(std=0.1)   # a ControlNet that does something
+        pocket.controlnet.controlnet_mid_block.weight.normal_(std=0.1)  # a ControlNet that does something
     ldm.save_checkpoint(tmp_path / ldm.CHECKPOINT.name, pocket)
     ldm.save_controlnet(tmp_path / ldm.CONTROLNET.name, pocket)
     return tmp_path
@@ -42,7 +50,11 @@ def pocket_in(folder):
 
 def inputs():
     random = torch.Generator().manual_seed(3)
-    return torch.randn(2, 4, 16, 16, generator=random), torch.tensor([300, 700]), torch.randn(2, 77, 32, generator=random)
+    return (
+        torch.randn(2, 4, 16, 16, generator=random),
+        torch.tensor([300, 700]),
+        torch.randn(2, 77, 32, generator=random),
+    )
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -64,10 +76,22 @@ def test_a_style_that_is_none():
 
 
 def test_two_steps_make_a_file_that_is_folded_by_its_strength(folder):
-    file = train_lora(restyled(scenes(6), "sepia"), "sepia", folder / "lora_sepia.safetensors", steps=2, batch=2, rank=4, checkpoint=folder / ldm.CHECKPOINT.name)
+    file = train_lora(
+        restyled(scenes(6), "sepia"),
+        "sepia",
+        folder / "lora_sepia.safetensors",
+        steps=2,
+        batch=2,
+        rank=4,
+        checkpoint=folder / ldm.CHECKPOINT.name,
+    )
     tensors = load_file(file)
     layer = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
-    assert tensors[f"{layer}.lora_down.weight"].shape == (4, 32) and tensors[f"{layer}.lora_up.weight"].shape == (32, 4) and tensors[f"{layer}.alpha"] == 4
+    assert (
+        tensors[f"{layer}.lora_down.weight"].shape == (4, 32)
+        and tensors[f"{layer}.lora_up.weight"].shape == (32, 4)
+        and tensors[f"{layer}.alpha"] == 4
+    )
     assert any(value.any() for key, value in tensors.items() if key.endswith("lora_up.weight"))
     with safe_open(file, "pt") as opened:
         assert {"style": "sepia", "ss_network_dim": "4", "steps": "2"}.items() <= opened.metadata().items()
@@ -82,7 +106,10 @@ def test_two_steps_make_a_file_that_is_folded_by_its_strength(folder):
     with torch.no_grad():
         assert torch.equal(drawn(0.0), plain(*inputs()).sample)
         half, whole = drawn(0.5) - drawn(0.0), drawn(1.0) - drawn(0.0)
-    assert 0 < half.norm() < whole.norm() and torch.nn.functional.cosine_similarity(half.flatten(), whole.flatten(), 0) > 0.9
+    assert (
+        0 < half.norm() < whole.norm()
+        and torch.nn.functional.cosine_similarity(half.flatten(), whole.flatten(), 0) > 0.9
+    )
 
 
 def test_what_is_trained_is_what_the_file_says(folder):
@@ -99,7 +126,9 @@ def test_what_is_trained_is_what_the_file_says(folder):
         save_lora(folder / "l.safetensors", updates)
         models = models_of(pocket_in(folder))
         fold_loras(models, [{"file": folder / "l.safetensors"}])
-        assert torch.allclose(models.unet(*inputs()).sample, hooked, atol=1e-4) and not torch.allclose(hooked, plain, atol=1e-2)
+        assert torch.allclose(models.unet(*inputs()).sample, hooked, atol=1e-4) and not torch.allclose(
+            hooked, plain, atol=1e-2
+        )
         assert torch.equal(unet(*inputs()).sample, plain)
 
 
@@ -109,17 +138,30 @@ def test_a_stopped_training_goes_on(folder, capsys):
     train_lora(scenes(6), "night", folder / "broken.safetensors", steps=2, **options)
     resumed = load_file(train_lora(scenes(6), "night", folder / "broken.safetensors", steps=4, **options))
     assert "goes on from step 2" in capsys.readouterr().out and resumed.keys() == whole.keys()
-    with pytest.raises(ValueError, match="in the style night on pocket_sd.safetensors: delete it to start anew, or choose another --out"):
+    with pytest.raises(
+        ValueError,
+        match=r"in the style night on pocket_sd.safetensors: delete it to start anew, or choose another --out",
+    ):
         train_lora(scenes(6), "sepia", folder / "broken.safetensors", steps=4, **options)
 
 
-@pytest.mark.parametrize("change, says", [
-    ({"out": "lora"}, "a file that ends with .safetensors, such as lora_night.safetensors"), ({"rank": 0}, "--rank is 0: it must be at least 1"), ({"steps": 0}, "it must be more than 0"),
-    ({"steps": None, "minutes": -1.0}, "it must be more than 0"), ({"checkpoint": "gone.safetensors"}, "gone.safetensors does not exist"), ({"checkpoint": ldm.CONTROLNET.name}, "is missing")])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"out": "lora"}, "a file that ends with .safetensors, such as lora_night.safetensors"),
+        ({"rank": 0}, "--rank is 0: it must be at least 1"),
+        ({"steps": 0}, "it must be more than 0"),
+        ({"steps": None, "minutes": -1.0}, "it must be more than 0"),
+        ({"checkpoint": "gone.safetensors"}, "gone.safetensors does not exist"),
+        ({"checkpoint": ldm.CONTROLNET.name}, "is missing"),
+    ],
+)
 def test_bad_input_is_refused_before_anything_is_computed(folder, change, says):
     options = {"out": "l.safetensors", "checkpoint": ldm.CHECKPOINT.name, "steps": 1, "rank": 2, **change}
     with pytest.raises(ValueError, match=says):
-        train_lora(None, "night", **{**options, "out": folder / options["out"], "checkpoint": folder / options["checkpoint"]})
+        train_lora(
+            None, "night", **{**options, "out": folder / options["out"], "checkpoint": folder / options["checkpoint"]}
+        )
 
 
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
@@ -136,13 +178,18 @@ def test_only_the_unet_learns_and_the_controlnet_still_fits(folder):
     train_diffusion(scenes(6), scenes(2, 1), folder / "work", start=start, **options)
     before, after = pocket_in(folder), trained_pocket(folder / "work")
     for name in ("controlnet", "text_encoder", "vae"):
-        assert all(torch.equal(value, before.parts()[name].state_dict()[key]) for key, value in after.parts()[name].state_dict().items()), name
+        assert all(
+            torch.equal(value, before.parts()[name].state_dict()[key])
+            for key, value in after.parts()[name].state_dict().items()
+        ), name
     assert any(not torch.equal(value, before.unet.state_dict()[key]) for key, value in after.unet.state_dict().items())
     ldm.save_checkpoint(folder / "other.safetensors", after)
     assert ldm.load_pocket(folder / "other.safetensors", folder / ldm.CONTROLNET.name).config == before.config
 
-    with pytest.raises(ValueError, match="a new training has none: begin with pocket_sd.safetensors"):
+    with pytest.raises(ValueError, match=r"a new training has none: begin with pocket_sd.safetensors"):
         train_diffusion(None, None, folder / "none", **options)
     (folder / ldm.CONTROLNET.name).unlink()
-    with pytest.raises(ValueError, match="pocket_sd.safetensors has none: begin with .* in a folder with its pocket_canny.safetensors"):
+    with pytest.raises(
+        ValueError, match=r"pocket_sd.safetensors has none: begin with .* in a folder with its pocket_canny.safetensors"
+    ):
         train_diffusion(None, None, folder / "none", start=start, **options)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from PIL import Image
+
 from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.pocket.ldm import load_pocket
 
@@ -20,29 +21,60 @@ def family(tmp_path_factory):
     from transformers import CLIPTokenizer
 
     where, pocket, words = tmp_path_factory.mktemp("family"), load_pocket(), SimpleTokenizer()
-    vocabulary = {{"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.get(word, word): number for word, number in words.encoder.items()}
+    vocabulary = {
+        {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}.get(word, word): number
+        for word, number in words.encoder.items()
+    }
     (where / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    (where / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in words.bpe_ranks), encoding="utf-8")
+    (where / "merges.txt").write_text(
+        "#version: 0.2\n" + "\n".join(" ".join(pair) for pair in words.bpe_ranks), encoding="utf-8"
+    )
     tokenizer = CLIPTokenizer.from_pretrained(where, model_max_length=77, local_files_only=True)
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction")
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
     pipe = StableDiffusionControlNetPipeline(
-        pocket.vae, pocket.text_encoder, tokenizer, pocket.unet, pocket.controlnet, scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        pocket.vae,
+        pocket.text_encoder,
+        tokenizer,
+        pocket.unet,
+        pocket.controlnet,
+        scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     pipe.save_pretrained(where / "checkpoint")
     pocket.controlnet.save_pretrained(where / "controlnet")
     return where / "checkpoint", where / "controlnet"
 
 
 def run(folder, *arguments):
-    return subprocess.run([sys.executable, EXAMPLE, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, EXAMPLE, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_the_loop_around_a_diffusers_pipeline(family, tmp_path):
     product = ROOT / "pocket" / "demo_product.png"
-    done = run(tmp_path, *family, product, "a green bottle with a white label", "photo, on a wooden table, a pine forest, soft daylight")
+    done = run(
+        tmp_path,
+        *family,
+        product,
+        "a green bottle with a white label",
+        "photo, on a wooden table, a pine forest, soft daylight",
+    )
     assert done.returncode == 0, done.stderr
     *attempts, last = done.stdout.splitlines()
-    assert [line.split(" · ")[0] for line in attempts] == [f"attempt {number}/5" for number in range(1, len(attempts) + 1)]
+    assert [line.split(" · ")[0] for line in attempts] == [
+        f"attempt {number}/5" for number in range(1, len(attempts) + 1)
+    ]
     assert ("advert.png: accepted, " in last) is ("available" in attempts[-1])
     picture = Image.open(tmp_path / "advert.png")
     assert picture.size == (128, 128) and len(picture.getcolors(128 * 128)) > 1000

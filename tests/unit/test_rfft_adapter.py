@@ -1,4 +1,6 @@
-"""The adapter: off it is the base bit for bit, on it equals the merged file, adapters add, and its file is refused wherever it doesn't belong."""
+"""The adapter: off it is the base bit for bit, on it equals the merged file, adapters add, and its file is refused
+wherever it doesn't belong.
+"""
 
 import json
 import os
@@ -10,7 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket.ldm import from_ldm, key_maps, save_controlnet
-from reliable_ads.rfft.adapter import Adapter, AdapterError, LowRank, load_adapter, read_adapter, save_adapter, sha256_of
+from reliable_ads.rfft.adapter import (
+    Adapter,
+    AdapterError,
+    LowRank,
+    load_adapter,
+    read_adapter,
+    save_adapter,
+    sha256_of,
+)
 from reliable_ads.rfft.merge import fold, merge_files, merge_states, weight_names
 from reliable_ads.rfft.names import layers_of, ldm_name
 
@@ -30,7 +40,9 @@ def answer(controlnet):
     torch.manual_seed(7)
     x, context, hint = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 32), torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        down, mid = controlnet(x, torch.tensor([500, 500]), encoder_hidden_states=context, controlnet_cond=hint, return_dict=False)
+        down, mid = controlnet(
+            x, torch.tensor([500, 500]), encoder_hidden_states=context, controlnet_cond=hint, return_dict=False
+        )
     return [*down, mid]
 
 
@@ -72,7 +84,9 @@ def test_it_begins_as_the_base_and_off_is_the_base_bit_for_bit(controlnet):
     adapter.strength = 1
     adapter.remove()
     assert same(answer(controlnet), before)
-    assert weights.keys() == controlnet.state_dict().keys() and all(torch.equal(v, weights[k]) for k, v in controlnet.state_dict().items())
+    assert weights.keys() == controlnet.state_dict().keys() and all(
+        torch.equal(v, weights[k]) for k, v in controlnet.state_dict().items()
+    )
 
 
 def test_off_ends_even_when_its_block_fails(controlnet):
@@ -82,12 +96,15 @@ def test_off_ends_even_when_its_block_fails(controlnet):
     assert adapter.strength == 1
 
 
-@pytest.mark.parametrize("layer", [torch.nn.Linear(6, 5), torch.nn.Conv2d(6, 5, 3, stride=2, padding=1), torch.nn.Conv2d(6, 5, 1)])
+@pytest.mark.parametrize(
+    "layer", [torch.nn.Linear(6, 5), torch.nn.Conv2d(6, 5, 3, stride=2, padding=1), torch.nn.Conv2d(6, 5, 1)]
+)
 def test_an_update_is_a_change_of_the_weight(layer):
     from reliable_ads.rfft.adapter import delta
+
     update = LowRank(layer, 3)
     torch.nn.init.normal_(update.up)
-    update.alpha = 1.5                                                             # a file may bring another alpha than the rank
+    update.alpha = 1.5  # a file may bring another alpha than the rank
     x = torch.randn(2, 6) if isinstance(layer, torch.nn.Linear) else torch.randn(2, 6, 8, 8)
     added = layer(x) + update(x)
     layer.weight.data += delta(update.up.detach(), update.down.detach(), update.alpha)
@@ -99,7 +116,13 @@ def test_every_linear_and_convolution_learns_and_nothing_else(controlnet):
     adapter = filled(controlnet)
     layers = [m for m in controlnet.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
     assert len(adapter.updates) == len(layers) == len(set(adapter.names))
-    down, mid = controlnet(torch.randn(1, 4, 8, 8), torch.tensor([300]), encoder_hidden_states=torch.randn(1, 77, 32), controlnet_cond=torch.rand(1, 3, 64, 64), return_dict=False)
+    down, mid = controlnet(
+        torch.randn(1, 4, 8, 8),
+        torch.tensor([300]),
+        encoder_hidden_states=torch.randn(1, 77, 32),
+        controlnet_cond=torch.rand(1, 3, 64, 64),
+        return_dict=False,
+    )
     sum(x.square().sum() for x in (*down, mid)).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in adapter.parameters())
     assert all(p.grad is None for p in controlnet.parameters())
@@ -117,7 +140,9 @@ def test_merged_equals_base_and_adapter_at_every_strength(base):
         from_ldm(merged, names, merge_states(single, [(adapter.tensors(), strength, "a")], "base"), "merged")
         assert near(answer(merged), with_adapter) < 1e-5
         assert strength or same(answer(merged), with_adapter)
-    assert merge_states(tensors, [(adapter.tensors(), 1.0, "a")], "base")["zero_convs.0.0.weight"].dtype == torch.float16
+    assert (
+        merge_states(tensors, [(adapter.tensors(), 1.0, "a")], "base")["zero_convs.0.0.weight"].dtype == torch.float16
+    )
 
 
 def test_adapters_add(base):
@@ -127,7 +152,12 @@ def test_adapters_add(base):
     one.strength = 0.7
     with_both = answer(controlnet)
     merged = tiny_pocket().controlnet
-    from_ldm(merged, key_maps(TINY, controlnet=controlnet)["controlnet"], merge_states(single, [(one.tensors(), 0.7, "1"), (two.tensors(), 1.0, "2")], "base"), "merged")
+    from_ldm(
+        merged,
+        key_maps(TINY, controlnet=controlnet)["controlnet"],
+        merge_states(single, [(one.tensors(), 0.7, "1"), (two.tensors(), 1.0, "2")], "base"),
+        "merged",
+    )
     assert near(answer(merged), with_both) < 1e-5
 
 
@@ -136,16 +166,31 @@ def test_a_file_brings_the_same_adapter_back(base, tmp_path):
     adapter = filled(controlnet)
     for p in adapter.parameters():
         p.data = p.data.half().float()
-    about = {"reviewer": "rfnet_compact", "losses": {"loss": "cc", "beta": 0.1}, "steps": 5, "rates": {"before": {"value": 0.5, "low": 0.3, "high": 0.7, "n": 20}}}
+    about = {
+        "reviewer": "rfnet_compact",
+        "losses": {"loss": "cc", "beta": 0.1},
+        "steps": 5,
+        "rates": {"before": {"value": 0.5, "low": 0.3, "high": 0.7, "n": 20}},
+    }
     save_adapter(tmp_path / "a.safetensors", adapter, sha256_of(path), path.name, about)
     expected = answer(controlnet)
     adapter.remove()
     again = load_adapter(controlnet, tmp_path / "a.safetensors", path)
-    assert same(answer(controlnet), expected) and again.rank == 4 and not any(p.requires_grad for p in again.parameters())
+    assert (
+        same(answer(controlnet), expected) and again.rank == 4 and not any(p.requires_grad for p in again.parameters())
+    )
     _, metadata = read_adapter(tmp_path / "a.safetensors", path)
-    assert metadata["base_sha256"] == sha256_of(path) and json.loads(metadata["rates"])["before"]["n"] == 20 and metadata["rank"] == "4"
+    assert (
+        metadata["base_sha256"] == sha256_of(path)
+        and json.loads(metadata["rates"])["before"]["n"] == 20
+        and metadata["rank"] == "4"
+    )
     keys = load_file(tmp_path / "a.safetensors").keys()
-    assert {"rfft.zero_convs.0.0.lora_up.weight", "rfft.zero_convs.0.0.lora_down.weight", "rfft.zero_convs.0.0.alpha"} <= set(keys)
+    assert {
+        "rfft.zero_convs.0.0.lora_up.weight",
+        "rfft.zero_convs.0.0.lora_down.weight",
+        "rfft.zero_convs.0.0.alpha",
+    } <= set(keys)
     again.strength = 0
     again.remove()
     half = load_adapter(controlnet, tmp_path / "a.safetensors", path, strength=0.0)
@@ -164,26 +209,46 @@ def test_what_does_not_belong_is_refused_by_name(base, tmp_path):
     save_adapter(file, filled(controlnet), sha256_of(path), path.name)
     other = tmp_path / "other.safetensors"
     save_controlnet(other, tiny_pocket(seed=3))
-    with pytest.raises(AdapterError, match='"a.safetensors" belongs to "base.safetensors".*not to "other.safetensors".*choose the ControlNet'):
+    with pytest.raises(
+        AdapterError,
+        match=r'"a.safetensors" belongs to "base.safetensors".*not to "other.safetensors".*choose the ControlNet',
+    ):
         read_adapter(file, other)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(AdapterError, match='"cut.safetensors" is cut short.*copy or download'):
+    with pytest.raises(AdapterError, match=r'"cut.safetensors" is cut short.*copy or download'):
         read_adapter(cut)
-    with pytest.raises(AdapterError, match='"base.safetensors" is no RFFT adapter but a whole ControlNet: choose a file that `rfft train` wrote'):
+    with pytest.raises(
+        AdapterError,
+        match=r'"base.safetensors" is no RFFT adapter but a whole ControlNet: choose a file that `rfft train` wrote',
+    ):
         read_adapter(path)
-    with pytest.raises(AdapterError, match='the adapter ".*none.safetensors" does not exist'):
+    with pytest.raises(AdapterError, match=r'the adapter ".*none.safetensors" does not exist'):
         read_adapter(tmp_path / "none.safetensors")
     tensors, metadata = read_adapter(file)
     lacking = {k: v for k, v in tensors.items() if k != "rfft.zero_convs.0.0.alpha"}
     up, down, alpha = (f"rfft.zero_convs.0.0.{part}" for part in ("lora_up.weight", "lora_down.weight", "alpha"))
-    for key, value in ((up, tensors[up].flatten()), (down, tensors[down][:0]), (down, tensors[down].to(torch.int8)), (alpha, torch.tensor(-1.0)), (alpha, torch.ones(2))):
+    for key, value in (
+        (up, tensors[up].flatten()),
+        (down, tensors[down][:0]),
+        (down, tensors[down].to(torch.int8)),
+        (alpha, torch.tensor(-1.0)),
+        (alpha, torch.ones(2)),
+    ):
         save_file(tensors | {key: value}, tmp_path / "odd.safetensors", metadata)
-        with pytest.raises(AdapterError, match='"odd.safetensors" has an update of zero_convs.0.0 that can.t be used'):
+        with pytest.raises(AdapterError, match=r'"odd.safetensors" has an update of zero_convs.0.0 that can.t be used'):
             read_adapter(tmp_path / "odd.safetensors")
-    for bad, about, words in ((tensors, {**metadata, "format_version": "9"}, "format version 9.*update Reliable Ads"), (lacking, metadata, "lacks rfft.zero_convs.0.0.alpha"),
-                              (tensors | {"x": torch.zeros(1)}, metadata, "holds more than"), (tensors, {"format": metadata["format"], "format_version": "1"}, "which ControlNet it belongs to"),
-                              (tensors | {"rfft.zero_convs.0.0.lora_up.weight": torch.full((32, 4, 1, 1), float("nan"))}, metadata, "aren't finite")):
+    for bad, about, words in (
+        (tensors, {**metadata, "format_version": "9"}, "format version 9.*update Reliable Ads"),
+        (lacking, metadata, "lacks rfft.zero_convs.0.0.alpha"),
+        (tensors | {"x": torch.zeros(1)}, metadata, "holds more than"),
+        (tensors, {"format": metadata["format"], "format_version": "1"}, "which ControlNet it belongs to"),
+        (
+            tensors | {"rfft.zero_convs.0.0.lora_up.weight": torch.full((32, 4, 1, 1), float("nan"))},
+            metadata,
+            "aren't finite",
+        ),
+    ):
         save_file(bad, tmp_path / "bad.safetensors", about)
         with pytest.raises(AdapterError, match=f'"bad.safetensors".*{words}'):
             read_adapter(tmp_path / "bad.safetensors")
@@ -191,18 +256,21 @@ def test_what_does_not_belong_is_refused_by_name(base, tmp_path):
 
 def test_another_kind_of_controlnet_is_refused(base, tmp_path):
     from reliable_ads.pocket.family import build_pocket
+
     path, controlnet = base
     wider = build_pocket({**TINY, "unet": {**TINY["unet"], "channels": [64, 64]}}).controlnet
     save_adapter(tmp_path / "wide.safetensors", filled(wider), sha256_of(path), path.name)
     before = answer(controlnet)
-    with pytest.raises(AdapterError, match='"wide.safetensors" was made for another ControlNet.*use the base that it names'):
+    with pytest.raises(
+        AdapterError, match=r'"wide.safetensors" was made for another ControlNet.*use the base that it names'
+    ):
         load_adapter(controlnet, tmp_path / "wide.safetensors", path)
-    assert same(answer(controlnet), before)                                        # and no hook stayed behind
+    assert same(answer(controlnet), before)  # and no hook stayed behind
     deeper = build_pocket({**TINY, "unet": {**TINY["unet"], "attention": [True, True]}}).controlnet
     save_adapter(tmp_path / "deep.safetensors", filled(deeper), sha256_of(path), path.name)
-    with pytest.raises(AdapterError, match='"deep.safetensors" was made for another kind of ControlNet'):
+    with pytest.raises(AdapterError, match=r'"deep.safetensors" was made for another kind of ControlNet'):
         load_adapter(controlnet, tmp_path / "deep.safetensors", path)
-    with pytest.raises(AdapterError, match='does not fit "base.safetensors"'):
+    with pytest.raises(AdapterError, match=r'does not fit "base.safetensors"'):
         merge_files(path, [tmp_path / "deep.safetensors"], tmp_path / "m.safetensors")
     with pytest.raises(AdapterError, match="rank is 0"):
         Adapter(controlnet, 0)
@@ -215,12 +283,14 @@ def test_merge_writes_one_file_in_the_layout_of_the_base(base, tmp_path):
     out = tmp_path / "merged.safetensors"
     merge_files(path, [tmp_path / "a.safetensors"], out)
     merged, original = load_file(out), load_file(path)
-    assert merged.keys() == original.keys() and all(merged[k].dtype == original[k].dtype and merged[k].shape == original[k].shape for k in merged)
+    assert merged.keys() == original.keys() and all(
+        merged[k].dtype == original[k].dtype and merged[k].shape == original[k].shape for k in merged
+    )
     assert torch.equal(merged["input_blocks.1.0.in_layers.0.weight"], original["input_blocks.1.0.in_layers.0.weight"])
-    assert near(answer(tiny_with(out)), answer(controlnet)) < 5e-3                 # fp16
+    assert near(answer(tiny_with(out)), answer(controlnet)) < 5e-3  # fp16
     with pytest.raises(AdapterError, match="exists: choose another name"):
         merge_files(path, [tmp_path / "a.safetensors"], out)
-    with pytest.raises(AdapterError, match="must end in .safetensors"):
+    with pytest.raises(AdapterError, match=r"must end in .safetensors"):
         merge_files(path, [tmp_path / "a.safetensors"], tmp_path / "m.ckpt")
     with pytest.raises(AdapterError, match="1 adapters and 2 strengths"):
         merge_files(path, [tmp_path / "a.safetensors"], tmp_path / "m.safetensors", [1, 2])
@@ -233,7 +303,9 @@ def test_a_merged_file_is_what_fold_gives_and_still_says_what_its_base_said(base
     tensors, metadata = fold(path, [(tmp_path / "a.safetensors", 0.7)])
     merged = load_file(tmp_path / "merged.safetensors")
     assert all(torch.equal(merged[key], value) for key, value in tensors.items())
-    assert metadata["format"] == "reliable-ads/rfft-controlnet" and json.loads(metadata["pocket"])["unet"] == TINY["unet"]
+    assert (
+        metadata["format"] == "reliable-ads/rfft-controlnet" and json.loads(metadata["pocket"])["unet"] == TINY["unet"]
+    )
     assert json.loads(metadata["adapters"])[0]["strength"] == 0.7
     for adapters in ([], [(tmp_path / "a.safetensors", 0.0)]):
         assert all(torch.equal(value, load_file(path)[key]) for key, value in fold(path, adapters)[0].items())
@@ -241,20 +313,40 @@ def test_a_merged_file_is_what_fold_gives_and_still_says_what_its_base_said(base
 
 def test_an_adapter_of_another_family_and_other_formats_are_refused(tmp_path):
     layer = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
-    save_file({"zero_convs.0.0.weight": torch.zeros(4, 4, 1, 1), f"{layer}.weight": torch.zeros(4, 768)}, tmp_path / "sd15.safetensors")
-    tensors = {f"rfft.{layer}.lora_up.weight": torch.zeros(4, 1), f"rfft.{layer}.lora_down.weight": torch.zeros(1, 2048), f"rfft.{layer}.alpha": torch.tensor(1.0)}
+    save_file(
+        {"zero_convs.0.0.weight": torch.zeros(4, 4, 1, 1), f"{layer}.weight": torch.zeros(4, 768)},
+        tmp_path / "sd15.safetensors",
+    )
+    tensors = {
+        f"rfft.{layer}.lora_up.weight": torch.zeros(4, 1),
+        f"rfft.{layer}.lora_down.weight": torch.zeros(1, 2048),
+        f"rfft.{layer}.alpha": torch.tensor(1.0),
+    }
     save_adapter(tmp_path / "xl.safetensors", tensors, "0" * 64, "canny_xl.safetensors")
-    with pytest.raises(AdapterError, match='"xl.safetensors" is an adapter for ControlNets of SDXL, and "sd15.safetensors" is one of SD 1.5: choose .*"canny_xl.safetensors"'):
+    with pytest.raises(
+        AdapterError,
+        match=(
+            r'"xl.safetensors" is an adapter for ControlNets of SDXL, and "sd15.safetensors" is one of SD 1.5: choose'
+            ' .*"canny_xl.safetensors"'
+        ),
+    ):
         fold(tmp_path / "sd15.safetensors", [(tmp_path / "xl.safetensors", 1.0)])
-    with pytest.raises(AdapterError, match='"xl.safetensors" is no ControlNet .* but an RFFT adapter'):
+    with pytest.raises(AdapterError, match=r'"xl.safetensors" is no ControlNet .* but an RFFT adapter'):
         fold(tmp_path / "xl.safetensors", [])
     (tmp_path / "old.pth").write_bytes(b"pickle")
-    with pytest.raises(AdapterError, match='"old.pth" is no .safetensors file'):
+    with pytest.raises(AdapterError, match=r'"old.pth" is no .safetensors file'):
         fold(tmp_path / "old.pth", [])
 
 
 def test_a_union_controlnet_keeps_its_own_layers():
-    names = weight_names({"controlnet_cond_embedding.conv_in.weight", "control_add_embedding.linear_1.weight", "transformer_layes.0.mlp.c_fc.weight"}, "union")
+    names = weight_names(
+        {
+            "controlnet_cond_embedding.conv_in.weight",
+            "control_add_embedding.linear_1.weight",
+            "transformer_layes.0.mlp.c_fc.weight",
+        },
+        "union",
+    )
     assert names == {"input_hint_block.0": "controlnet_cond_embedding.conv_in.weight"}
 
 
@@ -271,7 +363,10 @@ def test_a_file_that_changed_has_another_fingerprint(tmp_path):
 
 def test_merging_needs_no_diffusers():
     """ComfyUI's users have torch; diffusers is for those who train."""
-    code = "import sys, reliable_ads.rfft.merge, reliable_ads.pocket.ldm; sys.exit(' '.join({'diffusers', 'transformers', 'accelerate'} & set(sys.modules)) or 0)"
+    code = (
+        "import sys, reliable_ads.rfft.merge, reliable_ads.pocket.ldm; sys.exit(' '.join({'diffusers', 'transformers',"
+        " 'accelerate'} & set(sys.modules)) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
@@ -287,28 +382,62 @@ def test_all_three_layouts_merge_alike(base, tmp_path):
         assert merged[name].keys() == state.keys()
     maps = key_maps(TINY, controlnet=controlnet)["controlnet"]
     for own, key in maps.items():
-        assert torch.equal(merged["ldm"][key], merged["prefixed"][f"control_model.{key}"]) and torch.equal(merged["ldm"][key], merged["diffusers"][own])
-    for sign, words in (("lora_controlnet", "control-LoRA"), ("difference", "difference to a UNet"), ("other", "is no ControlNet")):
+        assert torch.equal(merged["ldm"][key], merged["prefixed"][f"control_model.{key}"]) and torch.equal(
+            merged["ldm"][key], merged["diffusers"][own]
+        )
+    for sign, words in (
+        ("lora_controlnet", "control-LoRA"),
+        ("difference", "difference to a UNet"),
+        ("other", "is no ControlNet"),
+    ):
         with pytest.raises(AdapterError, match=words):
             weight_names({sign: 0}, "x.safetensors")
 
 
-@pytest.mark.parametrize("sizes", [{}, {"block_out_channels": (320, 640, 1280), "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-                                        "transformer_layers_per_block": (1, 2, 10), "use_linear_projection": True, "addition_embed_type": "text_time",
-                                        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816, "attention_head_dim": (5, 10, 20), "cross_attention_dim": 2048}])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {
+            "block_out_channels": (320, 640, 1280),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "transformer_layers_per_block": (1, 2, 10),
+            "use_linear_projection": True,
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 256,
+            "projection_class_embeddings_input_dim": 2816,
+            "attention_head_dim": (5, 10, 20),
+            "cross_attention_dim": 2048,
+        },
+    ],
+)
 def test_names_of_the_real_families(sizes):
     """SD 1.5's ControlNet and SDXL's, built without memory: every layer has an ldm name, no two the same."""
     from diffusers import ControlNetModel
+
     with torch.device("meta"):
         controlnet = ControlNetModel(**{"cross_attention_dim": 768, **sizes})
     state = controlnet.state_dict()
     assert sizes or len(state) == 340
     layers = layers_of(state)
     assert layers == 2
-    names = [ldm_name(name, layers) for name, module in controlnet.named_modules() if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))]
+    names = [
+        ldm_name(name, layers)
+        for name, module in controlnet.named_modules()
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))
+    ]
     assert len(names) == len(set(names))
     if not sizes:
-        assert {"time_embed.0", "input_blocks.0.0", "input_blocks.3.0.op", "input_blocks.10.0.in_layers.2", "middle_block.1.proj_in", "zero_convs.11.0", "middle_block_out.0", "input_hint_block.14"} <= set(names)
+        assert {
+            "time_embed.0",
+            "input_blocks.0.0",
+            "input_blocks.3.0.op",
+            "input_blocks.10.0.in_layers.2",
+            "middle_block.1.proj_in",
+            "zero_convs.11.0",
+            "middle_block_out.0",
+            "input_hint_block.14",
+        } <= set(names)
     else:
         assert {"label_emb.0.0", "label_emb.0.2", "input_blocks.7.1.transformer_blocks.9.attn2.to_k"} <= set(names)
     with pytest.raises(KeyError):

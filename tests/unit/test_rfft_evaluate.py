@@ -1,4 +1,6 @@
-"""Evaluation: intervals, distances and colours against hand-computed values; the same figures for the same adapter, a CC of 0 for the base."""
+"""Evaluation: intervals, distances and colours against hand-computed values; the same figures for the same adapter, a
+CC of 0 for the base.
+"""
 
 import math
 
@@ -6,7 +8,17 @@ import pytest
 import torch
 
 from reliable_ads.rfft.adapter import Adapter
-from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, colour_statistics, evaluate, front, mean_distance, shade, triples, wilson
+from reliable_ads.rfft.evaluate import (
+    EVALUATION_SEEDS,
+    Evaluation,
+    colour_statistics,
+    evaluate,
+    front,
+    mean_distance,
+    shade,
+    triples,
+    wilson,
+)
 from reliable_ads.rfft.models import Passes
 from reliable_ads.rfft.rollout import Sampling, start_noise
 
@@ -38,7 +50,10 @@ def test_colours_look_only_where_the_weight_is():
 
 def test_distances_within_and_between_groups():
     values, groups = [0.0, 1.0, 10.0, 14.0], ["a", "a", "b", "b"]
-    distance = lambda i, j: abs(values[i] - values[j])
+
+    def distance(i, j):
+        return abs(values[i] - values[j])
+
     assert mean_distance(groups, distance, True) == (1 + 4) / 2
     assert mean_distance(groups, distance, False) == (10 + 14 + 9 + 13) / 4
     assert mean_distance(["a"], distance, True) == 0
@@ -54,8 +69,10 @@ def test_triples_are_fixed_and_never_trained_on():
     assert len({o.seed for o in found}) == 6 and min(o.seed for o in found) >= EVALUATION_SEEDS
     assert [(o.seed, o.prompt) for o in found] == [(o.seed, o.prompt) for o in asked(3, 2)]
     first, trained = start_noise([found[0].seed], (4, 8, 8)), start_noise(range(4), (4, 8, 8))
-    assert not any(torch.equal(first[0], noise) for noise in trained)  # a generator that cuts seeds off would make these the same
-    with pytest.raises(ValueError, match="1 seeds per product.*at least 2"):
+    assert not any(
+        torch.equal(first[0], noise) for noise in trained
+    )  # a generator that cuts seeds off would make these the same
+    with pytest.raises(ValueError, match=r"1 seeds per product.*at least 2"):
         asked(3, 1)
 
 
@@ -69,7 +86,9 @@ def test_an_evaluation_is_repeatable_and_needs_no_batches():
     assert before.cc == 0 and sum(before.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert before.diversity > 0 and before.diversity_colour > 0 and before.diversity_products > 0
     again, _ = evaluate(models, reviewer, asked(), SAMPLING, adapter, batch=1)
-    assert {k: v for k, v in again.row().items() if isinstance(v, float)} == pytest.approx({k: v for k, v in before.row().items() if isinstance(v, float)}, rel=1e-3, abs=1e-4)
+    assert {k: v for k, v in again.row().items() if isinstance(v, float)} == pytest.approx(
+        {k: v for k, v in before.row().items() if isinstance(v, float)}, rel=1e-3, abs=1e-4
+    )
     assert before.drift(again) == pytest.approx({"brightness": 0, "saturation": 0, "contrast": 0}, abs=1e-4)
     assert "diversity" in str(before) and isinstance(before, Evaluation)
     for update in adapter.updates:
@@ -82,6 +101,9 @@ def test_an_evaluation_is_repeatable_and_needs_no_batches():
 def test_equal_pictures_have_no_diversity():
     """Two orders with one seed stand for a model that has collapsed."""
     from reliable_ads.rfft.rollout import Order
+
     models, one = models_of(tiny_pocket()), orders(1)[0]
     collapsed, _ = evaluate(models, small_reviewer(), [Order(one.canvas, one.prompt, 5)] * 2, SAMPLING)
-    assert collapsed.diversity == pytest.approx(0, abs=1e-5) and collapsed.diversity_colour == pytest.approx(0, abs=1e-5)
+    assert collapsed.diversity == pytest.approx(0, abs=1e-5) and collapsed.diversity_colour == pytest.approx(
+        0, abs=1e-5
+    )

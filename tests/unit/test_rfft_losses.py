@@ -30,18 +30,23 @@ def test_kl_baseline_is_the_squared_distance():
     loss = kl_baseline(eps, ref)
     assert loss.item() == pytest.approx((25 + 1) / 2)
     loss.backward()
-    assert torch.allclose(eps.grad.flatten(), torch.tensor([3.0, 4.0, 1.0, 0.0], dtype=D))  # 2 (eps - ref), halved by the mean
+    assert torch.allclose(
+        eps.grad.flatten(), torch.tensor([3.0, 4.0, 1.0, 0.0], dtype=D)
+    )  # 2 (eps - ref), halved by the mean
 
 
 def test_consistent_condition_is_the_length_of_what_the_text_direction_lost():
     tensors = [torch.zeros(2, 1, 1, 2, dtype=D) for _ in range(4)]
     text, null, ref_text, ref_null = tensors
-    text[0, 0, 0], null[0, 0, 0] = torch.tensor([5.0, 4.0]), torch.tensor([1.0, -1.0])         # d_theta = (4, 5)
-    ref_text[0, 0, 0], ref_null[0, 0, 0] = torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])  # d_ref = (1, 1), difference (3, 4)
-    text[1, 0, 0] = torch.tensor([0.0, 2.0])                                                   # difference (0, 2)
+    text[0, 0, 0], null[0, 0, 0] = torch.tensor([5.0, 4.0]), torch.tensor([1.0, -1.0])  # d_theta = (4, 5)
+    ref_text[0, 0, 0], ref_null[0, 0, 0] = (
+        torch.tensor([2.0, 3.0]),
+        torch.tensor([1.0, 2.0]),
+    )  # d_ref = (1, 1), difference (3, 4)
+    text[1, 0, 0] = torch.tensor([0.0, 2.0])  # difference (0, 2)
     for tensor in tensors[:2]:
         tensor.requires_grad_()
-    loss = consistent_condition(text, null, ref_text, ref_null, 0.75)                          # sqrt(1 - 0.75) = 1/2
+    loss = consistent_condition(text, null, ref_text, ref_null, 0.75)  # sqrt(1 - 0.75) = 1/2
     assert loss.item() == pytest.approx((5 / 0.5 + 2 / 0.5) / 2)
     loss.backward()
     # d |z| / dz = z / |z|, over sqrt(1 - alpha_bar), halved by the mean; the null branch has the opposite sign

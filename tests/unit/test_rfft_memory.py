@@ -1,4 +1,6 @@
-"""Memory: an estimate that agrees with what a step really takes, and a training that goes on with less where memory runs out."""
+"""Memory: an estimate that agrees with what a step really takes, and a training that goes on with less where memory
+runs out.
+"""
 
 import json
 import os
@@ -27,13 +29,28 @@ from .test_rfft_train import state, world  # noqa: F401
 
 
 def of(**changes) -> TrainConfig:
-    values = dict(checkpoint=str(CHECKPOINT), controlnet=str(CONTROLNET), products="", prompts="", folder="", name="x", family="pocket", size=128, sampling_steps=4, last_steps=4, guidance=1.5)
+    values = {
+        "checkpoint": str(CHECKPOINT),
+        "controlnet": str(CONTROLNET),
+        "products": "",
+        "prompts": "",
+        "folder": "",
+        "name": "x",
+        "family": "pocket",
+        "size": 128,
+        "sampling_steps": 4,
+        "last_steps": 4,
+        "guidance": 1.5,
+    }
     return TrainConfig(**{**values, **changes})
 
 
 def test_every_rung_takes_less_at_once_than_the_one_before():
     names = [str(rung) for rung in ladder(of(batch=5, checkpointing=False))]
-    assert names == ["activations kept, 5 pictures at a time", *(f"activations recomputed, {n} picture{'s' * (n > 1)} at a time" for n in (5, 3, 2, 1))]
+    assert names == [
+        "activations kept, 5 pictures at a time",
+        *(f"activations recomputed, {n} picture{'s' * (n > 1)} at a time" for n in (5, 3, 2, 1)),
+    ]
     assert [rung.pictures for rung in ladder(of(batch=4))] == [4, 2, 1] and len(ladder(of(batch=1))) == 1
     assert Rung(True, 2).slices(5) == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
@@ -83,9 +100,20 @@ def briefs():
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_estimate_is_what_a_process_takes(checkpointing):
     config, count = of(batch=8, checkpointing=checkpointing), 8
-    guessed = estimate(config, tuning.skeleton(CHECKPOINT, CONTROLNET), load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False), briefs(), Rung(checkpointing, count))
+    guessed = estimate(
+        config,
+        tuning.skeleton(CHECKPOINT, CONTROLNET),
+        load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False),
+        briefs(),
+        Rung(checkpointing, count),
+    )
     thrifty = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", REAL, str(checkpointing), str(count), json.dumps(vars(config))], capture_output=True, text=True, env={**os.environ, **thrifty})
+    done = subprocess.run(
+        [sys.executable, "-c", REAL, str(checkpointing), str(count), json.dumps(vars(config))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **thrifty},
+    )
     assert done.returncode == 0, done.stderr[-1500:]
     assert guessed.activations == pytest.approx(int(done.stdout), rel=0.15)
 
@@ -95,11 +123,28 @@ def test_estimates_as_a_command(tmp_path, capsys):
     Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "bottle.png")
     (tmp_path / "prompts.txt").write_text("on sand\n")
     save_reviewer(tmp_path / "r.safetensors", *small_networks(), {"scores": {"ap": {"value": 0.9}}})
-    lines = {"checkpoint": str(CHECKPOINT), "controlnet": str(CONTROLNET), "products": "products", "prompts": "prompts.txt", "reviewer": "r.safetensors", "folder": "out", "name": "tuned",
-             "family": "pocket", "size": 64, "batch": 2, "sampling_steps": 2, "last_steps": 2, "gradient_steps": 1}
+    lines = {
+        "checkpoint": str(CHECKPOINT),
+        "controlnet": str(CONTROLNET),
+        "products": "products",
+        "prompts": "prompts.txt",
+        "reviewer": "r.safetensors",
+        "folder": "out",
+        "name": "tuned",
+        "family": "pocket",
+        "size": 64,
+        "batch": 2,
+        "sampling_steps": 2,
+        "last_steps": 2,
+        "gradient_steps": 1,
+    }
     (tmp_path / "c.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items()))
     assert main(["estimate", str(tmp_path / "c.toml")], tuning.FAMILY) == 0
-    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "pictures at a time" in line or "picture at a time" in line]
+    rows = [
+        line.split()[0]
+        for line in capsys.readouterr().out.splitlines()
+        if "pictures at a time" in line or "picture at a time" in line
+    ]
     assert len(rows) == 2 and float(rows[0]) > float(rows[1]) > 0
     assert not (tmp_path / "out").exists()
 
@@ -119,22 +164,28 @@ class Full:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_data(world, monkeypatch, seed):  # noqa: F811
-    settings = dict(batch=2, steps=2, evaluate_every=2, lr=1e-4, seed=5)
+    settings = {"batch": 2, "steps": 2, "evaluate_every": 2, "lr": 1e-4, "seed": 5}
     plain = Full(set())
     monkeypatch.setattr(Models, "predict", lambda *arguments: plain(*arguments))
     whole = world(name="whole", **settings)
     whole()
     told, full = [], Full({random.Random(seed).randrange(1, plain.count)})
     monkeypatch.setattr(Models, "predict", lambda *arguments: full(*arguments))
-    short = world(name="short", watch=lambda event: told.append(event["rung"]) if event["kind"] == "memory" else None, **settings)
+    short = world(
+        name="short", watch=lambda event: told.append(event["rung"]) if event["kind"] == "memory" else None, **settings
+    )
     short()
-    assert told == ["activations recomputed, 2 pictures at a time"] and short.step == 2 and short.updates == whole.updates
+    assert (
+        told == ["activations recomputed, 2 pictures at a time"] and short.step == 2 and short.updates == whole.updates
+    )
     for key, value in state(whole).items():
         if key.startswith("weights."):
             assert torch.allclose(value, state(short)[key], atol=2e-5), key
     memory = json.loads(read_adapter(short.config.last)[1]["memory"])
     assert memory["rung"] == told[0] and memory["climbed"][0]["rung"] == told[0]
-    assert world(name="short", **{**settings, "steps": 3}).climb.rung == Rung(True, 2)  # a run that goes on begins where this one had got to
+    assert world(name="short", **{**settings, "steps": 3}).climb.rung == Rung(
+        True, 2
+    )  # a run that goes on begins where this one had got to
 
 
 def test_parts_of_a_batch_make_the_same_gradient(world):  # noqa: F811
@@ -150,7 +201,7 @@ def test_parts_of_a_batch_make_the_same_gradient(world):  # noqa: F811
 
 def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):  # noqa: F811
     run = world(steps=3, batch=2, evaluate_every=10)
-    full, step = Full(set(range(1, 10 ** 6))), run._step
+    full, step = Full(set(range(1, 10**6))), run._step
 
     def failing():
         if run.step == 1:
@@ -158,7 +209,13 @@ def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, mon
         step()
 
     run._step = failing
-    with pytest.raises(ConfigError, match="memory ran out at step 1 with every saving in use .*1 picture at a time; Tried to allocate 2.00 GiB.*set precision to bf16.*goes on from there"):
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"memory ran out at step 1 with every saving in use .*1 picture at a time; Tried to allocate 2.00 GiB.*set"
+            " precision to bf16.*goes on from there"
+        ),
+    ):
         run()
     assert world(steps=3, batch=2, evaluate_every=10).step == 1
 
@@ -166,9 +223,14 @@ def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, mon
 def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(world):  # noqa: F811
     run = world(half_base=True, precision="bf16")
     answer = run()
-    assert all(p.dtype == torch.bfloat16 for part in run.models.parts().values() for p in part.parameters() if p.is_floating_point())
+    assert all(
+        p.dtype == torch.bfloat16
+        for part in run.models.parts().values()
+        for p in part.parameters()
+        if p.is_floating_point()
+    )
     assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in run.parameters) and answer["steps"] == 2
-    with pytest.raises(ConfigError, match='half_base keeps networks in bfloat16.*set precision = "bf16" too'):
+    with pytest.raises(ConfigError, match=r'half_base keeps networks in bfloat16.*set precision = "bf16" too'):
         of(half_base=True)
 
 
@@ -176,7 +238,9 @@ def test_eight_bit_moments_need_bitsandbytes(world):  # noqa: F811
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
-        with pytest.raises(ConfigError, match="needs bitsandbytes: pip install bitsandbytes, or set optimizer to adamw"):
+        with pytest.raises(
+            ConfigError, match="needs bitsandbytes: pip install bitsandbytes, or set optimizer to adamw"
+        ):
             world(optimizer="adamw8bit")
     else:
         assert type(world(optimizer="adamw8bit").optimizer).__name__ == "AdamW8bit"

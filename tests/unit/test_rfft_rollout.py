@@ -1,4 +1,7 @@
-"""Rollouts and their differentiable steps: the same pictures as the plain sampler, exact counts, true gradients. Also the small world the other tests of rfft use."""
+"""Rollouts and their differentiable steps: the same pictures as the plain sampler, exact counts, true gradients.
+
+Also the small world the other tests of rfft use.
+"""
 
 import copy
 
@@ -9,16 +12,35 @@ import torch
 from reliable_ads.pocket.family import POCKET, alphas_cumprod, build_pocket
 from reliable_ads.pocket.pipeline import sample
 from reliable_ads.rfft.models import Models, Passes
-from reliable_ads.rfft.rollout import Order, Sampling, chosen_steps, draw, look, prepare, reference, review_logits, rollout
+from reliable_ads.rfft.rollout import (
+    Order,
+    Sampling,
+    chosen_steps,
+    draw,
+    look,
+    prepare,
+    reference,
+    review_logits,
+    rollout,
+)
 from reliable_ads.rfft.schedule import Schedule
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.reviewer import Reviewer
 
 from .rfnet_examples import bottle_rgba, small_networks
 
-TINY = {**POCKET, "unet": {"channels": [32, 32], "attention": [False, True], "layers": 1, "context": 32, "heads": 4},
-        "vae": {"latent_channels": 4, "channels": 16, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
-        "clip": {**POCKET["clip"], "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}}
+TINY = {
+    **POCKET,
+    "unet": {"channels": [32, 32], "attention": [False, True], "layers": 1, "context": 32, "heads": 4},
+    "vae": {"latent_channels": 4, "channels": 16, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
+    "clip": {
+        **POCKET["clip"],
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+    },
+}
 
 
 def tiny_pocket(seed=0):
@@ -32,7 +54,14 @@ def tiny_pocket(seed=0):
 
 def models_of(pocket) -> Models:
     """The thin loader that a family of its own needs."""
-    return Models(pocket.unet, pocket.controlnet, pocket.vae, pocket.encode_prompts, Schedule(alphas_cumprod(), "v_prediction"), text_encoder=pocket.text_encoder).freeze()
+    return Models(
+        pocket.unet,
+        pocket.controlnet,
+        pocket.vae,
+        pocket.encode_prompts,
+        Schedule(alphas_cumprod(), "v_prediction"),
+        text_encoder=pocket.text_encoder,
+    ).freeze()
 
 
 def small_reviewer():
@@ -45,7 +74,13 @@ def orders(count=2, seed=0):
     for i in range(count):
         rgba = bottle_rgba()
         rgba[rgba[..., 3] > 0, :3] = np.roll((30, 60, 200), i)
-        found.append(Order(place(Product.from_arrays(rgba, caption=f"bottle {i}"), 64, 64), ("on sand, a park", "on a table, a white wall")[i % 2], seed + i))
+        found.append(
+            Order(
+                place(Product.from_arrays(rgba, caption=f"bottle {i}"), 64, 64),
+                ("on sand, a park", "on a table, a white wall")[i % 2],
+                seed + i,
+            )
+        )
     return found
 
 
@@ -66,7 +101,9 @@ def models(pocket):
 def test_drawing_equals_the_plain_sampler(pocket, models, guidance):
     asked = orders(3)
     mine = draw(models, prepare(models, asked, Sampling(5, guidance)), Sampling(5, guidance))
-    theirs = sample(pocket, [o.canvas for o in asked], [o.prompt for o in asked], [o.seed for o in asked], steps=5, cfg=guidance)
+    theirs = sample(
+        pocket, [o.canvas for o in asked], [o.prompt for o in asked], [o.seed for o in asked], steps=5, cfg=guidance
+    )
     assert torch.allclose(mine, theirs, atol=2e-4)
     for order, picture in zip(asked, mine):
         opaque = order.canvas.alpha == 1
@@ -81,7 +118,9 @@ def test_a_picture_does_not_depend_on_its_neighbours(models):
 
 
 def test_the_last_step_seen_alone_is_the_finished_picture(models):
-    """At the last step x0-hat is what DDIM's end, at timestep 0, is noised from: run alone, it must give nearly that picture."""
+    """At the last step x0-hat is what DDIM's end, at timestep 0, is noised from: run alone, it must give nearly that
+    picture.
+    """
     batch = prepare(models, orders(), SAMPLING)
     latents, kept = rollout(models, batch, SAMPLING, keep=[3])
     alone = look(models, batch, SAMPLING, 3, kept[3]).pictures
@@ -95,7 +134,9 @@ def test_kept_steps_are_what_the_unet_saw(models):
     assert sorted(kept) == [1, 3] and none is None and torch.equal(kept[1], again[1])
     t = models.schedule.timesteps(4)[3]
     outside = (batch.mask == 0).expand_as(kept[3])
-    assert outside.any() and torch.allclose(kept[3][outside], models.schedule.noisy(batch.product, batch.noise, t)[outside])
+    assert outside.any() and torch.allclose(
+        kept[3][outside], models.schedule.noisy(batch.product, batch.noise, t)[outside]
+    )
 
 
 @pytest.mark.parametrize("guidance, expected", [(3.0, 2), (1.0, 1)])
@@ -106,7 +147,7 @@ def test_passes_are_counted_exactly(models, guidance, expected):
     assert (models.passes.plain, models.passes.gradient) == (6 * 3 * expected, 0)
     models.passes = Passes()
     _, kept = rollout(models, batch, sampling, keep=[2, 4], to_the_end=False)
-    assert models.passes.total == 4 * 3 * expected                        # steps 0 to 3; step 4 is only looked at
+    assert models.passes.total == 4 * 3 * expected  # steps 0 to 3; step 4 is only looked at
     look(models, batch, sampling, 4, kept[4], with_null=False)
     assert models.passes.gradient == 3 * expected
     look(models, batch, sampling, 2, kept[2])
@@ -151,7 +192,9 @@ def test_the_gradient_is_the_true_one():
         below = value().item()
         weight[place_] = original
     assert weight.grad[place_].item() == pytest.approx((above - below) / (2 * eps), rel=1e-3)
-    assert all(p.grad is None for part in (*models.parts().values(), reviewer) for p in part.parameters() if p is not weight)
+    assert all(
+        p.grad is None for part in (*models.parts().values(), reviewer) for p in part.parameters() if p is not weight
+    )
 
 
 def test_checkpointing_changes_no_gradient():
@@ -163,7 +206,9 @@ def test_checkpointing_changes_no_gradient():
     for on in (False, True):
         models.checkpoint(on)
         weight.grad = None
-        review_logits(reviewer, look(models, batch, SAMPLING, 3, batch.noise).pictures, [o.canvas for o in asked])[:, 0].sum().backward()
+        review_logits(reviewer, look(models, batch, SAMPLING, 3, batch.noise).pictures, [o.canvas for o in asked])[
+            :, 0
+        ].sum().backward()
         gradients.append(weight.grad.clone())
     assert gradients[0].abs().max() > 0 and torch.allclose(*gradients, rtol=1e-4, atol=1e-9)
 
@@ -188,7 +233,7 @@ def test_chosen_steps_are_the_last_ones_and_repeatable():
     sampling = Sampling(40)
     for seed in range(50):
         steps = chosen_steps(sampling, 10, 4, seed)
-        assert len(set(steps)) == 4 and steps == sorted(steps) and 30 <= min(steps) and max(steps) < 40
+        assert len(set(steps)) == 4 and steps == sorted(steps) and min(steps) >= 30 and max(steps) < 40
         assert steps == chosen_steps(sampling, 10, 4, seed)
     assert {chosen_steps(sampling, 10, 1, seed)[0] for seed in range(200)} == set(range(30, 40))
     assert chosen_steps(Sampling(3), 10, 5, 0) == [0, 1, 2]

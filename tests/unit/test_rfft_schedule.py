@@ -8,8 +8,15 @@ from reliable_ads.rfft.schedule import Schedule
 
 
 def ddim(prediction, steps):
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1,
-                              prediction_type=prediction)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
     scheduler.set_timesteps(steps)
     return scheduler
 
@@ -23,7 +30,7 @@ def test_steps_equal_diffusers(prediction, steps):
     assert times == theirs.timesteps.tolist()
     torch.manual_seed(0)
     x = y = torch.randn(2, 4, 8, 8)
-    for t, before in zip(times, times[1:] + [-1]):
+    for t, before in zip(times, [*times[1:], -1]):
         output = torch.randn(2, 4, 8, 8)
         answer = theirs.step(output, t, y)
         eps = schedule.epsilon(x, output, t)
@@ -39,7 +46,7 @@ def test_noise_and_clean_are_inverse():
         x = schedule.noisy(x0, eps, t)
         assert torch.allclose(schedule.clean(x, eps, t), x0)
         a = schedule.alpha_bar(t)
-        v = a ** 0.5 * eps - (1 - a) ** 0.5 * x0
+        v = a**0.5 * eps - (1 - a) ** 0.5 * x0
         assert torch.allclose(Schedule(schedule.alphas_cumprod, "v_prediction").epsilon(x, v, t), eps)
 
 
@@ -47,5 +54,5 @@ def test_bad_settings_are_refused_in_a_sentence():
     alphas = torch.linspace(0.99, 0.01, 1000)
     with pytest.raises(ValueError, match="0 sampling steps: use between 1 and 1000"):
         Schedule(alphas).timesteps(0)
-    with pytest.raises(ValueError, match='predicts "sample".*epsilon and v_prediction'):
+    with pytest.raises(ValueError, match=r'predicts "sample".*epsilon and v_prediction'):
         Schedule(alphas, "sample")

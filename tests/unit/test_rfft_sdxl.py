@@ -1,4 +1,6 @@
-"""SDXL: the real layout, as ComfyUI has it, fits the shipped shapes key by key on the meta device; a small SDXL goes the whole way, from single files to a trained adapter."""
+"""SDXL: the real layout, as ComfyUI has it, fits the shipped shapes key by key on the meta device; a small SDXL goes
+the whole way, from single files to a trained adapter.
+"""
 
 import json
 import re
@@ -48,12 +50,22 @@ def layout():
 
 @pytest.fixture(scope="module")
 def bones(tmp_path_factory, layout):
-    """(Models on the meta device, checkpoint file, ControlNet file): files of the real layout and size, whose weights are holes that take no room on disk."""
+    """(Models on the meta device, checkpoint file, ControlNet file): files of the real layout and size, whose weights
+    are holes that take no room on disk.
+    """
     folder = tmp_path_factory.mktemp("real")
-    single = {f"model.diffusion_model.{key}": shape for key, shape in layout["unet"].items()} | {f"first_stage_model.{key}": shape for key, shape in layout["vae"].items()} | layout["text"]
+    single = (
+        {f"model.diffusion_model.{key}": shape for key, shape in layout["unet"].items()}
+        | {f"first_stage_model.{key}": shape for key, shape in layout["vae"].items()}
+        | layout["text"]
+    )
     for name, shapes in (("sdxl", single), ("canny", layout["controlnet"])):
         hollow(folder / f"{name}.safetensors", shapes)
-    return skeleton(folder / "sdxl.safetensors", folder / "canny.safetensors"), folder / "sdxl.safetensors", folder / "canny.safetensors"
+    return (
+        skeleton(folder / "sdxl.safetensors", folder / "canny.safetensors"),
+        folder / "sdxl.safetensors",
+        folder / "canny.safetensors",
+    )
 
 
 def hollow(path, shapes: dict) -> None:
@@ -83,18 +95,38 @@ def test_every_weight_of_the_real_layout_has_its_place(layout, bones):
 
     models, checkpoint, controlnet = bones
     assert check_models(checkpoint, controlnet) == (SDXL, "epsilon")
-    assert round(sum(p.numel() for p in models.unet.parameters()) / 1e9, 2) == 2.57 and round(sum(p.numel() for p in models.controlnet.parameters()) / 1e9, 2) == 1.25
-    turned = lambda tensors: {key: tuple(value.shape) for key, value in tensors.items()}
-    config = lambda part: json.loads((CONFIGS / "sdxl" / part / "config.json").read_text())
-    assert turned(convert_ldm_unet_checkpoint(empty(layout["unet"], "model.diffusion_model."), config("unet"))) == sizes(models.unet)
+    assert (
+        round(sum(p.numel() for p in models.unet.parameters()) / 1e9, 2) == 2.57
+        and round(sum(p.numel() for p in models.controlnet.parameters()) / 1e9, 2) == 1.25
+    )
+
+    def turned(tensors):
+        return {key: tuple(value.shape) for key, value in tensors.items()}
+
+    def config(part):
+        return json.loads((CONFIGS / "sdxl" / part / "config.json").read_text())
+
+    assert turned(
+        convert_ldm_unet_checkpoint(empty(layout["unet"], "model.diffusion_model."), config("unet"))
+    ) == sizes(models.unet)
     vae = turned(convert_ldm_vae_checkpoint(empty(layout["vae"], "first_stage_model."), config("vae")))
-    assert {key: shape[:2] if len(shape) == 4 and "attentions" in key else shape for key, shape in vae.items()} == sizes(models.vae)
-    assert {ldm_key(key, 2): shape for key, shape in sizes(models.controlnet).items()} == {key: tuple(shape) for key, shape in layout["controlnet"].items()}
+    assert {
+        key: shape[:2] if len(shape) == 4 and "attentions" in key else shape for key, shape in vae.items()
+    } == sizes(models.vae)
+    assert {ldm_key(key, 2): shape for key, shape in sizes(models.controlnet).items()} == {
+        key: tuple(shape) for key, shape in layout["controlnet"].items()
+    }
     ldm = {unet_key(key, 2, [False, True, True]): shape for key, shape in sizes(models.unet).items()}
     assert ldm == {key: tuple(shape) for key, shape in layout["unet"].items()}
     for encoder, part, prefix in zip(models.text_encoder, SDXL.texts, SDXL.texts.values()):
-        stored = {key.removeprefix(prefix): value for key, value in empty(layout["text"]).items() if key.startswith(prefix)}
-        stored = from_open_clip(stored) if part == "text_encoder_2" else {key.removeprefix("text_model."): value for key, value in stored.items()}
+        stored = {
+            key.removeprefix(prefix): value for key, value in empty(layout["text"]).items() if key.startswith(prefix)
+        }
+        stored = (
+            from_open_clip(stored)
+            if part == "text_encoder_2"
+            else {key.removeprefix("text_model."): value for key, value in stored.items()}
+        )
         wanted = {key.removeprefix("text_model."): shape for key, shape in sizes(encoder).items()}
         assert {key: tuple(value.shape) for key, value in stored.items() if key in wanted} == wanted
         assert set(stored) - set(wanted) <= {"embeddings.position_ids"}
@@ -107,14 +139,35 @@ def test_the_shipped_config_of_sdxl():
 
 # A small SDXL
 
-LEVELS = {"block_out_channels": (32, 64), "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "layers_per_block": 1, "cross_attention_dim": 64, "attention_head_dim": (2, 4),
-          "transformer_layers_per_block": (1, 2), "use_linear_projection": True, "addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 32 + 6 * 8}
-CLIP = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 3, "max_position_embeddings": 77, "vocab_size": 49408, "projection_dim": 32, "eos_token_id": 2}
+LEVELS = {
+    "block_out_channels": (32, 64),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "layers_per_block": 1,
+    "cross_attention_dim": 64,
+    "attention_head_dim": (2, 4),
+    "transformer_layers_per_block": (1, 2),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": 32 + 6 * 8,
+}
+CLIP = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 3,
+    "max_position_embeddings": 77,
+    "vocab_size": 49408,
+    "projection_dim": 32,
+    "eos_token_id": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A folder with a small SDXL as a diffusers folder, as single files in both ControlNet layouts, and the configs that say how small it is."""
+    """A folder with a small SDXL as a diffusers folder, as single files in both ControlNet layouts, and the configs
+    that say how small it is.
+    """
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -124,8 +177,18 @@ def small(tmp_path_factory):
     controlnet = ControlNetModel.from_unet(unet)
     for block in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
         torch.nn.init.normal_(block.weight, std=0.1)
-    vae = AutoencoderKL(block_out_channels=(32,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=1, latent_channels=4, scaling_factor=0.13025)
-    first, second = CLIPTextModel(CLIPTextConfig(**CLIP)), CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu"))
+    vae = AutoencoderKL(
+        block_out_channels=(32,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        scaling_factor=0.13025,
+    )
+    first, second = (
+        CLIPTextModel(CLIPTextConfig(**CLIP)),
+        CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu")),
+    )
     parts = {"unet": unet, "vae": vae, "text_encoder": first, "text_encoder_2": second}
     for name, part in parts.items():
         part.save_pretrained(root / "folder" / name, safe_serialization=True)
@@ -133,13 +196,31 @@ def small(tmp_path_factory):
         (root / "configs" / name / "config.json").write_text((root / "folder" / name / "config.json").read_text())
     controlnet.save_config(root / "configs" / "controlnet")
 
-    named = lambda module, name: {name(key): value.contiguous() for key, value in module.state_dict().items() if not key.endswith("position_ids")}
-    leaf = lambda rule: lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
-    single = named(unet, leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))))
+    def named(module, name):
+        return {
+            name(key): value.contiguous()
+            for key, value in module.state_dict().items()
+            if not key.endswith("position_ids")
+        }
+
+    def leaf(rule):
+        return lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
+
+    single = named(
+        unet,
+        leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))),
+    )
     linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
-    single |= {f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value for key, value in vae.state_dict().items()}
-    single |= named(first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model."))
-    single |= {f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()}
+    single |= {
+        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
+        for key, value in vae.state_dict().items()
+    }
+    single |= named(
+        first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
+    )
+    single |= {
+        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
+    }
     save_file(single, root / "xl.safetensors")
     save_file(controlnet.state_dict(), root / "diffusers.safetensors")
     save_file(named(controlnet, lambda key: ldm_key(key, 1)), root / "ldm.safetensors")
@@ -164,10 +245,16 @@ def to_open_clip(state: dict) -> dict:
 
 def test_single_files_of_either_layout_and_a_folder_draw_the_same(small):
     drawn, sampling = [], Sampling(2, 2.0)
-    for checkpoint, controlnet in (("xl.safetensors", "ldm.safetensors"), ("xl.safetensors", "diffusers.safetensors"), ("folder", "ldm.safetensors")):
+    for checkpoint, controlnet in (
+        ("xl.safetensors", "ldm.safetensors"),
+        ("xl.safetensors", "diffusers.safetensors"),
+        ("folder", "ldm.safetensors"),
+    ):
         models = load(small / checkpoint, small / controlnet, small / "configs").freeze()
         drawn.append(draw(models, prepare(models, orders(1), sampling), sampling))
-    assert torch.allclose(drawn[0], drawn[1]) and torch.allclose(drawn[0], drawn[2], atol=1e-5) and drawn[0].std() > 0.01
+    assert (
+        torch.allclose(drawn[0], drawn[1]) and torch.allclose(drawn[0], drawn[2], atol=1e-5) and drawn[0].std() > 0.01
+    )
     text = models.read(["on sand", "on a table"])
     assert text.context.shape == (2, 77, 64) and text.pooled.shape == (2, 32)
     assert models.vae.config.scaling_factor == 0.13025
@@ -186,29 +273,79 @@ def test_what_sdxl_is_told_besides_matters(small):
 
 
 def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
-    config = TrainConfig(checkpoint="xl", controlnet=str(small / "ldm.safetensors"), products="", prompts="", folder=str(tmp_path), name="xl", size=64, steps=1, batch=1, gradient_steps=1, last_steps=1,
-                         sampling_steps=2, guidance=2.0, rank=2, evaluation_products=1, evaluation_seeds=2, diversity_loss=1.0, force=True)
+    config = TrainConfig(
+        checkpoint="xl",
+        controlnet=str(small / "ldm.safetensors"),
+        products="",
+        prompts="",
+        folder=str(tmp_path),
+        name="xl",
+        size=64,
+        steps=1,
+        batch=1,
+        gradient_steps=1,
+        last_steps=1,
+        sampling_steps=2,
+        guidance=2.0,
+        rank=2,
+        evaluation_products=1,
+        evaluation_seeds=2,
+        diversity_loss=1.0,
+        force=True,
+    )
     models = load(small / "xl.safetensors", small / "ldm.safetensors", small / "configs")
     up, down = torch.randn(64, 2), torch.randn(2, 64)
     before = models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight.clone()
-    save_file({"lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_up.weight": up, "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_down.weight": down,
-               "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(64, 2), "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 32)}, tmp_path / "l.safetensors")
+    save_file(
+        {
+            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_up.weight": up,
+            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_down.weight": down,
+            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(64, 2),
+            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 32),
+        },
+        tmp_path / "l.safetensors",
+    )
     fold_loras(models, [{"file": str(tmp_path / "l.safetensors"), "strength": 0.5}])
-    assert torch.allclose(models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight, before + 0.5 * up @ down, atol=1e-5)
-    run = Run(config, models, small_reviewer(), [(order.canvas, order.prompt) for order in orders(2)], watch=lambda event: None)
+    assert torch.allclose(
+        models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight,
+        before + 0.5 * up @ down,
+        atol=1e-5,
+    )
+    run = Run(
+        config,
+        models,
+        small_reviewer(),
+        [(order.canvas, order.prompt) for order in orders(2)],
+        watch=lambda event: None,
+    )
     assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.adapter.names)
     tensors, metadata = read_adapter(config.last, small / "ldm.safetensors")
-    assert any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight")) and metadata["steps"] == "1"
-    guessed = estimate(config, skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"), small_reviewer(), run.briefs, Rung(True, 1))
-    assert guessed.weights == sum(p.numel() * 4 for part in (*models.parts().values(), run.reviewer) for p in part.parameters()) and guessed.activations > 10 ** 6
+    assert (
+        any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight"))
+        and metadata["steps"] == "1"
+    )
+    guessed = estimate(
+        config,
+        skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"),
+        small_reviewer(),
+        run.briefs,
+        Rung(True, 1),
+    )
+    assert (
+        guessed.weights
+        == sum(p.numel() * 4 for part in (*models.parts().values(), run.reviewer) for p in part.parameters())
+        and guessed.activations > 10**6
+    )
 
 
 def test_files_of_other_sizes_are_refused(small, tmp_path):
     from safetensors.torch import load_file
 
     whole = load_file(small / "ldm.safetensors")
-    save_file({key: value for key, value in whole.items() if key != "label_emb.0.0.weight"}, tmp_path / "cn.safetensors")
-    with pytest.raises(ModelError, match='"cn.safetensors" lacks 1 of .*as add_embedding.linear_1.weight'):
+    save_file(
+        {key: value for key, value in whole.items() if key != "label_emb.0.0.weight"}, tmp_path / "cn.safetensors"
+    )
+    with pytest.raises(ModelError, match=r'"cn.safetensors" lacks 1 of .*as add_embedding.linear_1.weight'):
         load(small / "xl.safetensors", tmp_path / "cn.safetensors", small / "configs")
-    with pytest.raises(ModelError, match='is a ControlNet of another family'):
+    with pytest.raises(ModelError, match="is a ControlNet of another family"):
         load(small / "xl.safetensors", small / "ldm.safetensors")

@@ -1,4 +1,6 @@
-"""Fine-tuning on a small world: only the adapter learns, a resumed run is the unbroken one, collapse stops it, bad input is refused first."""
+"""Fine-tuning on a small world: only the adapter learns, a resumed run is the unbroken one, collapse stops it, bad
+input is refused first.
+"""
 
 import json
 from argparse import Namespace
@@ -13,11 +15,19 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfft import inputs, train
 from reliable_ads.rfft.adapter import read_adapter
+from reliable_ads.rfft.cli import _checked
 from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
+from reliable_ads.rfft.inputs import (
+    briefs,
+    check_reviewer,
+    check_space,
+    open_products,
+    products_of,
+    read_products,
+    read_prompts,
+)
 from reliable_ads.rfft.loading import CONFIGS
-from reliable_ads.rfft.cli import _checked
-from reliable_ads.rfft.inputs import briefs, check_reviewer, check_space, open_products, products_of, read_products, read_prompts
 from reliable_ads.rfft.train import Run
 
 from .rfnet_examples import bottle_rgba
@@ -30,9 +40,29 @@ SCORES = {"scores": json.dumps({"ap": {"value": 0.9}}), "data_fingerprint": "abc
 def world(tmp_path):
     """(config changes -> Run) on a tiny family; every Run gets networks of its own, as a new process would."""
     save_controlnet(tmp_path / "base.safetensors", tiny_pocket())
-    settings = dict(checkpoint="tiny", controlnet=str(tmp_path / "base.safetensors"), products="", prompts="", folder=str(tmp_path / "out"), name="tuned", size=64, steps=2, batch=1,
-                    gradient_steps=2, last_steps=2, sampling_steps=2, checkpointing=False, guidance=3.0, rank=2, evaluate_every=2, evaluation_products=1, evaluation_seeds=2, warm_up=1, lr=1e-3,
-                    diversity_loss=1.0)
+    settings = {
+        "checkpoint": "tiny",
+        "controlnet": str(tmp_path / "base.safetensors"),
+        "products": "",
+        "prompts": "",
+        "folder": str(tmp_path / "out"),
+        "name": "tuned",
+        "size": 64,
+        "steps": 2,
+        "batch": 1,
+        "gradient_steps": 2,
+        "last_steps": 2,
+        "sampling_steps": 2,
+        "checkpointing": False,
+        "guidance": 3.0,
+        "rank": 2,
+        "evaluate_every": 2,
+        "evaluation_products": 1,
+        "evaluation_seeds": 2,
+        "warm_up": 1,
+        "lr": 1e-3,
+        "diversity_loss": 1.0,
+    }
 
     def make(watch=lambda event: None, **changes):
         reviewer = small_reviewer()
@@ -55,27 +85,43 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-@pytest.mark.parametrize("changes", [{"loss": "cc", "accumulation": 2}, {"loss": "kl", "beta": 1e-4, "precision": "bf16"}, {"loss": "none", "rollout_guidance": False, "gradient_steps": 1, "through_maps": False}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "cc", "accumulation": 2},
+        {"loss": "kl", "beta": 1e-4, "precision": "bf16"},
+        {"loss": "none", "rollout_guidance": False, "gradient_steps": 1, "through_maps": False},
+    ],
+)
 def test_only_the_adapter_changes(world, changes):
     run = world(**changes)
-    frozen = {f"{name}.{k}": v.clone() for name, part in run.models.parts().items() for k, v in part.state_dict().items()}
+    frozen = {
+        f"{name}.{k}": v.clone() for name, part in run.models.parts().items() for k, v in part.state_dict().items()
+    }
     reviewer = {k: v.clone() for k, v in run.reviewer.state_dict().items()}
     begin = [p.detach().clone() for p in run.parameters]
     answer = run()
-    assert equal(frozen, {f"{name}.{k}": v for name, part in run.models.parts().items() for k, v in part.state_dict().items()})
+    assert equal(
+        frozen, {f"{name}.{k}": v for name, part in run.models.parts().items() for k, v in part.state_dict().items()}
+    )
     assert equal(reviewer, dict(run.reviewer.state_dict()))
     assert all(p.grad is None for part in (*run.models.parts().values(), run.reviewer) for p in part.parameters())
-    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.parameters)) > 0.8 * len(begin)  # an untrained reviewer leaves some gradients at next to nothing
+    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.parameters)) > 0.8 * len(
+        begin
+    )  # an untrained reviewer leaves some gradients at next to nothing
     assert [row["step"] for row in answer["history"]] == [0, 2] and run.updates == 2 * run.config.gradient_steps
     assert answer["history"][0]["cc"] == 0 and answer["history"][1]["cc"] > 0
-    assert not run.models.controlnet._forward_hooks and not any(m._forward_hooks for m in run.models.controlnet.modules())
+    assert not run.models.controlnet._forward_hooks and not any(
+        m._forward_hooks for m in run.models.controlnet.modules()
+    )
 
 
 def test_passes_of_a_run_are_those_of_its_equations(world, monkeypatch):
     monkeypatch.setattr(train, "chosen_steps", lambda *_: [0, 1])
     run = world(steps=1, batch=2)
     run()
-    # a rollout to step 1 (one step with guidance), then two looks with gradient and their references, each with and without text
+    # a rollout to step 1 (one step with guidance), then two looks with gradient and their references, each with and
+    # without text
     assert (run.passes.plain, run.passes.gradient) == (1 * 2 * 2 + 2 * 2 * 2, 2 * 2 * 2)
     assert [row["passes"] for row in run.history] == [0, run.passes.total]  # what measuring cost is counted by itself
 
@@ -89,7 +135,10 @@ def test_n_and_n_steps_are_2n(world):
     assert second.step == 1
     second()
     assert equal(weights(whole), weights(second)) and second.step == 2 and second.passes == whole.passes
-    strip = lambda run: [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
+
+    def strip(run):
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
+
     assert strip(whole) == strip(second)
     last = "whole.last.safetensors", "parts.last.safetensors"
     folder = whole.config.result.parent
@@ -126,7 +175,7 @@ def test_a_watcher_can_end_a_run_and_nothing_is_lost(world):
     answer = run()
     assert answer["steps"] == 1 and seen == ["evaluation", "step", "end"]
     assert world(steps=50).step == 1
-    with pytest.raises(ConfigError, match="belongs to a run with other settings.*delete it to start anew"):
+    with pytest.raises(ConfigError, match=r"belongs to a run with other settings.*delete it to start anew"):
         world(steps=50, rank=4)
 
 
@@ -149,12 +198,16 @@ def test_a_run_does_not_go_on_with_other_models_of_the_same_name(world, tmp_path
 
 
 def fake_evaluations(monkeypatch, rows):
-    """Evaluations with these (rate of 10, diversity): only the measuring is stood in for, what is decided on it is real."""
+    """Evaluations with these (rate of 10, diversity): only the measuring is stood in for, what is decided on it is
+    real.
+    """
     found = iter(rows)
 
     def evaluate(models, reviewer, orders, *_):
         rate, diversity = next(found)
-        return Evaluation(wilson(rate, 10), {"available": rate / 10}, diversity, 0, 0, 0, 0, 0, 0, 0, []), torch.zeros(2, 3, 64, 64)
+        return Evaluation(wilson(rate, 10), {"available": rate / 10}, diversity, 0, 0, 0, 0, 0, 0, 0, []), torch.zeros(
+            2, 3, 64, 64
+        )
 
     monkeypatch.setattr(train, "evaluate", evaluate)
 
@@ -163,7 +216,10 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     fake_evaluations(monkeypatch, [(5, 1.0), (7, 0.95), (8, 0.9), (6, 0.92), (10, 0.5), (10, 0.1)])
     run = world(steps=9, evaluate_every=1, diversity_loss=0.3)
     answer = run()
-    assert answer["steps"] == 4 and "diversity fell to 50% of the start's; raise diversity_loss to go on" in answer["stopped"]
+    assert (
+        answer["steps"] == 4
+        and "diversity fell to 50% of the start's; raise diversity_loss to go on" in answer["stopped"]
+    )
     assert answer["best"] == 2 and answer["after"]["rate"]["value"] == 0.8
     assert [row["step"] for row in run.front()] == [0, 1, 2, 4]
     _, metadata = read_adapter(run.config.result, run.config.controlnet)
@@ -180,14 +236,22 @@ def test_a_run_that_stopped_goes_on_where_more_diversity_may_be_lost(world, monk
     assert world(steps=9, evaluate_every=1, diversity_loss=0.3)()["stopped"] == stopped["stopped"]
     again = world(steps=1, evaluate_every=1, diversity_loss=0.5)
     answer = again()
-    assert not answer["stopped"] and answer["result"] == str(again.config.result) and read_adapter(again.config.result)[1]["steps"] == "1"
+    assert (
+        not answer["stopped"]
+        and answer["result"] == str(again.config.result)
+        and read_adapter(again.config.result)[1]["steps"] == "1"
+    )
     assert world(steps=2, evaluate_every=1, diversity_loss=0.5)()["after"]["step"] == 2
 
 
 @pytest.mark.parametrize("briefs, count", [(8, 4), (8, 32), (20, 32), (12, 8)])
 def test_pictures_to_measure_on_are_spread_over_all_briefs_and_none_comes_twice(briefs, count):
     chosen = train.spread(list(range(briefs)), count)
-    assert len(set(chosen)) == len(chosen) == min(briefs, count) and chosen[0] == 0 and chosen[-1] >= briefs - briefs / len(chosen) - 1
+    assert (
+        len(set(chosen)) == len(chosen) == min(briefs, count)
+        and chosen[0] == 0
+        and chosen[-1] >= briefs - briefs / len(chosen) - 1
+    )
 
 
 def test_losing_diversity_and_rate_is_no_collapse_and_no_gain_keeps_nothing(world, monkeypatch):
@@ -213,7 +277,7 @@ def test_a_broken_gradient_is_passed_over_and_three_end_the_run(world, monkeypat
     before = [p.detach().clone() for p in run.parameters]
     loss = Run.loss
     monkeypatch.setattr(Run, "loss", lambda *a: {k: v * float("nan") for k, v in loss(*a).items()})
-    with pytest.raises(RuntimeError, match="not finite 3 times in a row at step 2.*lower lr"):
+    with pytest.raises(RuntimeError, match=r"not finite 3 times in a row at step 2.*lower lr"):
         run()
     assert all(torch.equal(a, b) for a, b in zip(before, run.parameters)) and run.updates == 0
 
@@ -230,29 +294,51 @@ def test_no_seed_is_drawn_twice_and_every_brief_has_its_turn(world):
 
 # Bad input
 
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "products").mkdir()
     Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "blue_bottle.png")
     (tmp_path / "prompts.txt").write_text("# places\n\non sand, a park\n")
-    (tmp_path / "c.toml").write_text('checkpoint = "sd"\ncontrolnet = "cn"\nproducts = "products"\nprompts = "prompts.txt"\nfolder = "out"\nname = "tuned"\nsize = 64\n')
+    (tmp_path / "c.toml").write_text(
+        'checkpoint = "sd"\ncontrolnet = "cn"\nproducts = "products"\nprompts = "prompts.txt"\nfolder = "out"\nname ='
+        ' "tuned"\nsize = 64\n'
+    )
     return tmp_path
 
 
 def test_a_config_is_read_beside_its_file(folder):
     config = read_config(folder / "c.toml", steps=7)
-    assert config.steps == 7 and config.products == str(folder / "products") and config.result == folder / "out" / "tuned.safetensors"
+    assert (
+        config.steps == 7
+        and config.products == str(folder / "products")
+        and config.result == folder / "out" / "tuned.safetensors"
+    )
     (folder / "products" / "red.png").write_bytes((folder / "products" / "blue_bottle.png").read_bytes())
     (folder / "products" / "red.txt").write_text("a red thing\n")
     found = briefs(config)
-    assert [canvas.product.caption for canvas, _ in found] == ["blue bottle", "a red thing"] and {prompt for _, prompt in found} == {"on sand, a park"}
+    assert [canvas.product.caption for canvas, _ in found] == ["blue bottle", "a red thing"] and {
+        prompt for _, prompt in found
+    } == {"on sand, a park"}
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"steps": 0}, "steps is 0: it must be a whole number of at least 1"), ({"name": "a/b"}, 'name is "a/b": use letters, digits'), ({"name": "a.b"}, "letters, digits"), ({"name": ""}, "letters"),
-    ({"loss": "ppo"}, "loss is \"ppo\": use one of cc, kl, none"), ({"beta": -1}, "beta is -1: it must be a number of at least 0"), ({"evaluation_seeds": 1}, "evaluation_seeds is 1"),
-    ({"gradient_steps": 11}, "only 10 steps to take them from"), ({"size": 100}, "multiple of 8"), ({"lr": 0.0}, "lr is 0.0: it must be a number of more than 0"), ({"stepz": 1}, "unknown keys: stepz"),
-    ({"precision": "fp16"}, "use one of no, bf16")])
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"steps": 0}, "steps is 0: it must be a whole number of at least 1"),
+        ({"name": "a/b"}, 'name is "a/b": use letters, digits'),
+        ({"name": "a.b"}, "letters, digits"),
+        ({"name": ""}, "letters"),
+        ({"loss": "ppo"}, 'loss is "ppo": use one of cc, kl, none'),
+        ({"beta": -1}, "beta is -1: it must be a number of at least 0"),
+        ({"evaluation_seeds": 1}, "evaluation_seeds is 1"),
+        ({"gradient_steps": 11}, "only 10 steps to take them from"),
+        ({"size": 100}, "multiple of 8"),
+        ({"lr": 0.0}, "lr is 0.0: it must be a number of more than 0"),
+        ({"stepz": 1}, "unknown keys: stepz"),
+        ({"precision": "fp16"}, "use one of no, bf16"),
+    ],
+)
 def test_a_config_that_cannot_be_is_refused(folder, changes, words):
     with pytest.raises(ConfigError, match=words):
         read_config(folder / "c.toml", **changes)
@@ -260,17 +346,21 @@ def test_a_config_that_cannot_be_is_refused(folder, changes, words):
 
 def test_products_and_prompts_are_looked_at_first(folder):
     (folder / "none").mkdir()
-    with pytest.raises(ConfigError, match='the product folder ".*none" holds no product pictures .*: give a folder of cut-outs'):
+    with pytest.raises(
+        ConfigError, match=r'the product folder ".*none" holds no product pictures .*: give a folder of cut-outs'
+    ):
         read_products(folder / "none")
-    with pytest.raises(ConfigError, match='nowhere" can.t be read .No such file'):
+    with pytest.raises(ConfigError, match=r'nowhere" can.t be read .No such file'):
         read_products(folder / "nowhere")
     Image.new("RGB", (40, 40), "red").save(folder / "none" / "flat.png")
-    with pytest.raises(ConfigError, match='no product can be used, first "flat.png": .* give cut-outs with a transparent background'):
+    with pytest.raises(
+        ConfigError, match=r'no product can be used, first "flat.png": .* give cut-outs with a transparent background'
+    ):
         read_products(folder / "none")
     (folder / "empty.txt").write_text("\n  \n# only this\n")
     with pytest.raises(ConfigError, match="hold no line with a prompt: write one prompt per line"):
         read_prompts(folder / "empty.txt")
-    with pytest.raises(ConfigError, match="none.txt\" does not exist"):
+    with pytest.raises(ConfigError, match=r'none.txt" does not exist'):
         read_prompts(folder / "none.txt")
     (folder / "marked.txt").write_text("\ufeff# places\non sand\n", encoding="utf-8")
     assert read_prompts(folder / "marked.txt") == ["on sand"]
@@ -285,7 +375,9 @@ def test_a_damaged_product_is_named_and_the_others_go_on(folder):
     Image.new("RGB", (40, 40), "red").save(folder / "products" / "photo.jpg")
     found = open_products(folder / "products")
     assert [product.caption for product in products_of(found)] == ["a red thing"]
-    assert sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
+    assert (
+        sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
+    )
     assert found.left_out == "1 file of other kinds (.jpg)"
 
 
@@ -301,31 +393,41 @@ def test_results_reviewers_and_disks_are_looked_at_first(world, folder):
     run = world(steps=1)
     run.config.result.parent.mkdir(parents=True, exist_ok=True)
     run.config.result.write_bytes(b"mine")
-    with pytest.raises(ConfigError, match="tuned.safetensors\" exists: choose another name, or delete it"):
+    with pytest.raises(ConfigError, match=r'tuned.safetensors" exists: choose another name, or delete it'):
         world(steps=1)
     assert run.config.result.read_bytes() == b"mine"
     with pytest.raises(ConfigError, match="MiB left and the run needs"):
-        check_space(folder, 2 ** 62)
-    with pytest.raises(ConfigError, match='"r" has an average precision of 0.60, below 0.75.*force = true'):
+        check_space(folder, 2**62)
+    with pytest.raises(ConfigError, match=r'"r" has an average precision of 0.60, below 0.75.*force = true'):
         check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75)
     with pytest.raises(ConfigError, match='"r" doesn\'t say how good it is'):
         check_reviewer({}, "r", 0.75)
-    assert check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75, force=True) == 0.6 and check_reviewer({}, "r", 0.75, force=True) is None
+    assert (
+        check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75, force=True) == 0.6
+        and check_reviewer({}, "r", 0.75, force=True) is None
+    )
     with pytest.raises(ConfigError, match="nothing to train on"):
         Run(replace(run.config, name="other"), run.models, run.reviewer, [])
 
 
 def test_a_full_disk_is_said_before_the_first_step(world, monkeypatch):
     monkeypatch.setattr(inputs.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(ConfigError, match="has 0 MiB left and the run needs .*make room, or choose another folder"):
+    with pytest.raises(ConfigError, match=r"has 0 MiB left and the run needs .*make room, or choose another folder"):
         world()
 
 
 def test_a_node_can_give_its_settings_as_text():
-    with pytest.raises(ConfigError, match="the settings: unknown keys: stepz. Known are .*steps"):
+    with pytest.raises(ConfigError, match=r"the settings: unknown keys: stepz. Known are .*steps"):
         config_of({"stepz": 1}, "the settings")
-    with pytest.raises(ConfigError, match="the settings can't be used: the LoRA .* write loras = "):
-        config_of({**dict.fromkeys(("checkpoint", "controlnet", "products", "prompts", "folder"), "x"), "name": "x", "loras": ["a"]}, "the settings")
+    with pytest.raises(ConfigError, match=r"the settings can't be used: the LoRA .* write loras = "):
+        config_of(
+            {
+                **dict.fromkeys(("checkpoint", "controlnet", "products", "prompts", "folder"), "x"),
+                "name": "x",
+                "loras": ["a"],
+            },
+            "the settings",
+        )
 
 
 def test_the_shipped_config_can_be_read():

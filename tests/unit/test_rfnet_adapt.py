@@ -1,4 +1,6 @@
-"""Adapting a reviewer to one's own labels: how they are divided, that it is kept only where it is no worse, and that a cancel leaves nothing."""
+"""Adapting a reviewer to one's own labels: how they are divided, that it is kept only where it is no worse, and that a
+cancel leaves nothing.
+"""
 
 import json
 from dataclasses import replace
@@ -7,18 +9,26 @@ import pytest
 import torch
 from PIL import Image
 
-from reliable_ads.rfnet.adapt import LEAST, adapt, divide
-from reliable_ads.rfnet.data import DataError
-from reliable_ads.rfnet.labelling import LabelFolder
+from reliable_ads.rfnet.data.labelling import LabelFolder
+from reliable_ads.rfnet.data.shards import DataError
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
+from reliable_ads.rfnet.training.adapt import LEAST, adapt, divide
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
 
 
 def rows(count: int, products: int, labels=LABELS) -> list:
-    return [{"image": f"pictures/{number:016x}.png", "product": "x", "label": labels[number % len(labels)], "product_id": f"p{number * 7 % products}"} for number in range(count)]
+    return [
+        {
+            "image": f"pictures/{number:016x}.png",
+            "product": "x",
+            "label": labels[number % len(labels)],
+            "product_id": f"p{number * 7 % products}",
+        }
+        for number in range(count)
+    ]
 
 
 COLOURS = dict(zip(LABELS, ("white", "red", "lime", "blue", "black")))
@@ -86,7 +96,11 @@ def good(labels, reviewer, tmp_path_factory):
 
 def test_a_better_reviewer_is_kept_and_says_what_made_it(good):
     scores = good.report["held_out"]
-    assert good.path.name == good.report["file"] == "mine.safetensors" and good.report["kept"] and scores["after"]["ap"]["value"] >= scores["before"]["ap"]["value"]
+    assert (
+        good.path.name == good.report["file"] == "mine.safetensors"
+        and good.report["kept"]
+        and scores["after"]["ap"]["value"] >= scores["before"]["ap"]["value"]
+    )
     assert scores["before"]["n"] == good.report["labels"]["held"] and sum(good.report["labels"].values()) == 96
     assert "average precision" in good.report["reason"] and json.loads(json.dumps(good.report, allow_nan=False))
     assert read_metadata(good.path)["created_with"] == "RF Adapt Reviewer" and load_reviewer(good.path)
@@ -103,7 +117,11 @@ def test_a_worse_reviewer_is_not(good, labels, tmp_path):
 
     def spoil(network, steps):
         if steps and isinstance(network, RFNet):
-            last = [module for module in network.modules() if isinstance(module, torch.nn.Linear) and module.out_features == len(LABELS)][-1]
+            last = [
+                module
+                for module in network.modules()
+                if isinstance(module, torch.nn.Linear) and module.out_features == len(LABELS)
+            ][-1]
             with torch.no_grad():
                 last.weight.neg_(), last.bias.neg_()
 
@@ -119,7 +137,9 @@ def test_missing_labels_come_from_what_is_mixed_in_or_are_refused(reviewer, tmp_
         labels.add(made["image"], made["product"], "p", "a box")
     for number, key in enumerate(labels.read().waiting):
         labels.label(key, LABELS[number % 2])
-    with pytest.raises(DataError, match="no picture to train on is labelled size_mismatch, indistinctiveness, shape_hallucination"):
+    with pytest.raises(
+        DataError, match="no picture to train on is labelled size_mismatch, indistinctiveness, shape_hallucination"
+    ):
         adapt(reviewer, labels, tmp_path / "mine.safetensors")
     mixed = {"train": str(write_split(tmp_path / "train")), "val": str(write_split(tmp_path / "val"))}
     report = adapt(reviewer, labels, tmp_path / "mine.safetensors", epochs=1, mixed=mixed).report
@@ -148,6 +168,6 @@ def test_cancelled_at_any_pass_nothing_is_written(labels, reviewer, tmp_path):
 def test_a_file_that_is_there_is_never_overwritten(labels, reviewer, tmp_path):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(b"another's")
-    with pytest.raises(DataError, match='"mine.safetensors" is there already: choose another name'):
+    with pytest.raises(DataError, match=r'"mine.safetensors" is there already: choose another name'):
         adapt(reviewer, labels, path)
     assert path.read_bytes() == b"another's"

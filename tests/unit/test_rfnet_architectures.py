@@ -1,4 +1,6 @@
-"""Architectures as data: each builds, sees what its config says, reads its captions, takes weights from disk, and survives its file."""
+"""Architectures as data: each builds, sees what its config says, reads its captions, takes weights from disk, and
+survives its file.
+"""
 
 import importlib.util
 import json
@@ -12,13 +14,13 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from reliable_ads.rfnet import model as model_module
-from reliable_ads.rfnet.captions import RobertaVocabulary
-from reliable_ads.rfnet.config import TrainConfig
-from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS, ArchitectureError, RFNetConfig
+from reliable_ads.rfnet.captions import RobertaVocabulary
+from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.model import build_rfnet
 from reliable_ads.rfnet.pretrained import load_pretrained
-from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.training.config import TrainConfig
+from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, write_split
@@ -28,8 +30,28 @@ TINY_CLIP = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
-PAPER = replace(ARCHITECTURES["paper"], backbone="test_resnet", image_size=64, map_size=64, width=32, text_width=32, text_layers=1, text_heads=4, vocabulary=300, context=24)
-CLIP = RFNetConfig(backbone="open_clip/tiny-clip", stride=16, image_size=64, map_size=64, width=32, heads=4, text="open_clip/tiny-clip", context=20)
+PAPER = replace(
+    ARCHITECTURES["paper"],
+    backbone="test_resnet",
+    image_size=64,
+    map_size=64,
+    width=32,
+    text_width=32,
+    text_layers=1,
+    text_heads=4,
+    vocabulary=300,
+    context=24,
+)
+CLIP = RFNetConfig(
+    backbone="open_clip/tiny-clip",
+    stride=16,
+    image_size=64,
+    map_size=64,
+    width=32,
+    heads=4,
+    text="open_clip/tiny-clip",
+    context=20,
+)
 SMALL_ONES = {"compact": SMALL, "paper": PAPER, "clip": CLIP}
 
 
@@ -51,12 +73,25 @@ def roberta(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("roberta")
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(["a red running shoe", "a blue mug of glass", "running water"] * 4, vocab_size=300, min_frequency=1,
-                            special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], show_progress=False)
+    bpe.train_from_iterator(
+        ["a red running shoe", "a blue mug of glass", "running water"] * 4,
+        vocab_size=300,
+        min_frequency=1,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        show_progress=False,
+    )
     bpe.save_model(str(folder))
     torch.manual_seed(3)
-    shape = dict(vocab_size=300, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=128)
-    network = RobertaForMaskedLM(RobertaConfig(**shape, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5))
+    shape = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }
+    network = RobertaForMaskedLM(
+        RobertaConfig(**shape, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+    )
     torch.nn.init.normal_(network.roberta.embeddings.LayerNorm.bias)
     network.save_pretrained(folder)
     return folder
@@ -79,8 +114,17 @@ def rfnet(networks, request):
 
 def example(rfnet, batch=3, height=64, width=64):
     torch.manual_seed(1)
-    images = lambda channels: torch.rand(batch, channels, height, width)
-    return [images(3), images(3), images(1), images(1), rfnet.tokenize(["a red running shoe", "", "保湿面霜 50ml"][:batch])]
+
+    def images(channels):
+        return torch.rand(batch, channels, height, width)
+
+    return [
+        images(3),
+        images(3),
+        images(1),
+        images(1),
+        rfnet.tokenize(["a red running shoe", "", "保湿面霜 50ml"][:batch]),
+    ]
 
 
 def test_the_shipped_file_is_the_compact_architecture():
@@ -97,7 +141,14 @@ def test_the_named_architectures_have_their_full_size(name, millions):
 
 def test_the_paper_is_the_paper():
     paper = ARCHITECTURES["paper"]
-    assert (paper.backbone, paper.text, paper.image_size, paper.map_size, paper.width, paper.heads) == ("resnet50", "roberta", 384, 384, 384, 8)
+    assert (paper.backbone, paper.text, paper.image_size, paper.map_size, paper.width, paper.heads) == (
+        "resnet50",
+        "roberta",
+        384,
+        384,
+        384,
+        8,
+    )
     assert (paper.filter_layers, paper.fusion_layers, paper.inputs) == (1, 3, INPUTS)
 
 
@@ -106,7 +157,10 @@ def test_the_papers_resnet_learns_from_every_input(networks):
     rfnet.tokenize.vocabulary = networks["paper"].tokenize.vocabulary
     rfnet(*example(rfnet, batch=1)).square().sum().backward()
     assert all(p.grad is not None for p in rfnet.parameters())
-    assert all(rfnet.images.backbone.get_submodule(f"layer{stage}").get_parameter("0.conv3.weight").grad.abs().sum() > 0 for stage in (1, 2, 3, 4))
+    assert all(
+        rfnet.images.backbone.get_submodule(f"layer{stage}").get_parameter("0.conv3.weight").grad.abs().sum() > 0
+        for stage in (1, 2, 3, 4)
+    )
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (96, 40), (40, 96)])
@@ -121,7 +175,7 @@ def test_each_image_is_judged_by_itself(rfnet):
     with torch.no_grad():
         together = rfnet(*batch)
         for index in range(3):
-            assert torch.allclose(rfnet(*[x[index:index + 1] for x in batch]), together[index:index + 1], atol=1e-5)
+            assert torch.allclose(rfnet(*[x[index : index + 1] for x in batch]), together[index : index + 1], atol=1e-5)
 
 
 def test_what_depends_on_the_product_is_computed_once(rfnet):
@@ -144,7 +198,9 @@ def test_gradients_reach_every_part_and_every_image(rfnet):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in rfnet.get_submodule(name).parameters()), name
     assert rfnet.verdict.grad.abs().sum() > 0 and rfnet.images.position.grad.abs().sum() > 0
     assert all(torch.isfinite(image.grad).all() and image.grad.abs().sum() > 0 for image in batch[:4])
-    assert all(p.grad is not None for p in rfnet.parameters()), "a parameter takes no part: data-parallel training would wait for it"
+    assert all(p.grad is not None for p in rfnet.parameters()), (
+        "a parameter takes no part: data-parallel training would wait for it"
+    )
     rfnet.zero_grad()
 
 
@@ -184,8 +240,21 @@ def test_a_saved_reviewer_needs_no_other_file(rfnet, tmp_path):
 def test_training_goes_on_from_a_reviewer_of_every_architecture(rfnet, tmp_path):
     save_reviewer(tmp_path / "before.safetensors", rfnet, MapNet())
     data = {name: str(write_split(tmp_path / name, 10)) for name in ("train", "val")}
-    Run(TrainConfig(**data, out=str(tmp_path / "after.safetensors"), architecture=rfnet.config, weights=[tmp_path / "before.safetensors"], frozen=[], epochs=1, map_epochs=0, batch=8))()
-    assert read_metadata(tmp_path / "after.safetensors").get("vocabulary") == read_metadata(tmp_path / "before.safetensors").get("vocabulary")
+    Run(
+        TrainConfig(
+            **data,
+            out=str(tmp_path / "after.safetensors"),
+            architecture=rfnet.config,
+            weights=[tmp_path / "before.safetensors"],
+            frozen=[],
+            epochs=1,
+            map_epochs=0,
+            batch=8,
+        )
+    )()
+    assert read_metadata(tmp_path / "after.safetensors").get("vocabulary") == read_metadata(
+        tmp_path / "before.safetensors"
+    ).get("vocabulary")
 
 
 def test_roberta_without_its_vocabulary_says_what_to_do(tmp_path):
@@ -206,7 +275,7 @@ def test_a_file_that_lost_its_vocabulary_is_refused(networks, tmp_path):
     with safe_open(path, "pt") as file:
         texts = file.metadata()
     save_file(load_file(path), path, texts | {"vocabulary": "{}"})
-    with pytest.raises(WeightsError, match="vocabulary is no tokenizer.json"):
+    with pytest.raises(WeightsError, match=r"vocabulary is no tokenizer.json"):
         load_networks(path)
 
 
@@ -214,7 +283,9 @@ def test_roberta_reads_captions_as_transformers_does(roberta, networks):
     from transformers import RobertaTokenizerFast
 
     captions = ["a red running shoe", "glass  mug!", "保湿面霜", "</s>"]
-    theirs = RobertaTokenizerFast.from_pretrained(roberta, local_files_only=True)(captions, padding="max_length", max_length=24, truncation=True, return_tensors="pt")
+    theirs = RobertaTokenizerFast.from_pretrained(roberta, local_files_only=True)(
+        captions, padding="max_length", max_length=24, truncation=True, return_tensors="pt"
+    )
     plain = theirs["input_ids"][:3]
     assert torch.equal(networks["paper"].tokenize(captions)[:3], plain)
 
@@ -235,7 +306,13 @@ def test_roberta_from_disk_gives_the_states_that_transformers_gives(roberta, net
 @given(text=st.text(max_size=200))
 def test_any_caption_is_roberta_tokens(networks, text):
     tokens = networks["paper"].tokenize([text])
-    assert tokens.shape == (1, 24) and tokens[0, 0] == 0 and (tokens == 2).sum() == 1 and 0 <= tokens.min() and tokens.max() < 300
+    assert (
+        tokens.shape == (1, 24)
+        and tokens[0, 0] == 0
+        and (tokens == 2).sum() == 1
+        and tokens.min() >= 0
+        and tokens.max() < 300
+    )
 
 
 def test_timm_weights_from_disk_give_timms_own_features(tmp_path):
@@ -244,7 +321,11 @@ def test_timm_weights_from_disk_give_timms_own_features(tmp_path):
     whole = timm.create_model("test_resnet", pretrained=False).eval()
     for module in whole.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1), module.running_var.uniform_(0.5, 2), torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            (
+                module.running_mean.normal_(0, 0.1),
+                module.running_var.uniform_(0.5, 2),
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5),
+            )
     save_file(whole.state_dict(), tmp_path / "model.safetensors")
     rfnet = build_rfnet(replace(SMALL, backbone="test_resnet", stride=32)).eval()
     images = torch.rand(2, 3, 64, 64)
@@ -262,7 +343,9 @@ def test_a_timm_transformer_takes_positions_of_another_size(tmp_path):
     save_file(whole.state_dict(), tmp_path / "vit.safetensors")
     rfnet = build_rfnet(replace(SMALL, backbone="test_vit", stride=16, image_size=64, map_size=32)).eval()
     assert load_pretrained(rfnet, tmp_path / "vit.safetensors") == ["images"]
-    assert torch.equal(rfnet.images.backbone.state_dict()["model.patch_embed.proj.weight"], whole.patch_embed.proj.weight)
+    assert torch.equal(
+        rfnet.images.backbone.state_dict()["model.patch_embed.proj.weight"], whole.patch_embed.proj.weight
+    )
     with torch.no_grad():
         assert rfnet(*example(rfnet)).shape == (3, 5)
 
@@ -282,7 +365,7 @@ def test_open_clip_weights_from_disk_fill_both_towers(tmp_path, custom_text):
         whole.visual.output_tokens = True
         expected = whole.visual(images)[1].transpose(1, 2).reshape(2, 32, 2, 2)
         assert torch.allclose(rfnet.images.backbone(images)[0], expected, atol=1e-5)
-        states, padding = rfnet.text(tokens)
+        states, _padding = rfnet.text(tokens)
         ends = states[torch.arange(2), tokens.argmax(1)]
         projection = whole.text.text_projection if custom_text else whole.text_projection
         assert torch.allclose(ends @ projection, whole.encode_text(tokens), atol=1e-4)
@@ -299,27 +382,36 @@ def test_weights_that_do_not_belong_are_refused_and_nothing_changes(networks, ro
     (tmp_path / "cut.safetensors").write_bytes(b"\x00" * 5)
     (tmp_path / "empty").mkdir()
     for path, message in (
-        (tmp_path / "other.safetensors", "lacks .*another backbone"), (tmp_path / "pytorch_model.bin", "pickled weights can run code"),
-        (tmp_path / "cut.safetensors", "cut short"), (tmp_path / "none.safetensors", "does not exist"), (tmp_path / "empty", "found: none"),
-        (tmp_path, "found: cut.safetensors, other.safetensors"), (roberta, 'reads captions with "small": use "paper"'),
+        (tmp_path / "other.safetensors", "lacks .*another backbone"),
+        (tmp_path / "pytorch_model.bin", "pickled weights can run code"),
+        (tmp_path / "cut.safetensors", "cut short"),
+        (tmp_path / "none.safetensors", "does not exist"),
+        (tmp_path / "empty", "found: none"),
+        (tmp_path, "found: cut.safetensors, other.safetensors"),
+        (roberta, 'reads captions with "small": use "paper"'),
     ):
         with pytest.raises(ArchitectureError, match=message):
             load_pretrained(compact, path)
     assert all(torch.equal(value, before[key]) for key, value in compact.state_dict().items())
-    with pytest.raises(ArchitectureError, match="has embeddings.* as .*: build the architecture with its sizes"):
+    with pytest.raises(ArchitectureError, match=r"has embeddings.* as .*: build the architecture with its sizes"):
         load_pretrained(build_rfnet(replace(PAPER, text_width=16)), roberta)
-    with pytest.raises(ArchitectureError, match=r"the vocabulary has (\d+) entries, this architecture 200: build it with vocabulary=\1"):
+    with pytest.raises(
+        ArchitectureError, match=r"the vocabulary has (\d+) entries, this architecture 200: build it with vocabulary=\1"
+    ):
         build_rfnet(replace(PAPER, vocabulary=200)).tokenize.use(RobertaVocabulary.from_folder(roberta))
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"backbone": "no_such_net"}, 'timm .* can\'t build the backbone "no_such_net"'),
-    ({"stride": 5}, "no feature map at stride 5: choose one of"),
-    ({"backbone": "open_clip/no-such"}, 'open_clip knows no "no-such"'),
-    ({"backbone": "open_clip/tiny-clip"}, "patches of 16.*map_size=image_size"),
-    ({"text": "open_clip/tiny-clip"}, "reads 20 tokens: set context=20"),
-    ({"text": "open_clip/roberta-ViT-B-32"}, "from a model hub"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"backbone": "no_such_net"}, 'timm .* can\'t build the backbone "no_such_net"'),
+        ({"stride": 5}, "no feature map at stride 5: choose one of"),
+        ({"backbone": "open_clip/no-such"}, 'open_clip knows no "no-such"'),
+        ({"backbone": "open_clip/tiny-clip"}, "patches of 16.*map_size=image_size"),
+        ({"text": "open_clip/tiny-clip"}, "reads 20 tokens: set context=20"),
+        ({"text": "open_clip/roberta-ViT-B-32"}, "from a model hub"),
+    ],
+)
 def test_what_can_not_be_built_is_one_sentence(changes, message):
     with pytest.raises(ArchitectureError, match=message):
         build_rfnet(replace(SMALL, **changes))
@@ -332,11 +424,14 @@ def test_unknown_names_are_refused():
         RFNetConfig(text="bert")
 
 
-@pytest.mark.parametrize("package, config, message", [
-    ("timm", SMALL, 'image encoder "tf_efficientnet_lite0" needs timm.*pip install timm'),
-    ("open_clip", CLIP, "pip install open_clip_torch"),
-    ("transformers", PAPER, "RoBERTa needs transformers.*pip install transformers"),
-])
+@pytest.mark.parametrize(
+    "package, config, message",
+    [
+        ("timm", SMALL, 'image encoder "tf_efficientnet_lite0" needs timm.*pip install timm'),
+        ("open_clip", CLIP, "pip install open_clip_torch"),
+        ("transformers", PAPER, "RoBERTa needs transformers.*pip install transformers"),
+    ],
+)
 def test_a_package_that_is_missing_costs_one_sentence(monkeypatch, package, config, message):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ArchitectureError, match=message):
@@ -346,13 +441,25 @@ def test_a_package_that_is_missing_costs_one_sentence(monkeypatch, package, conf
 def test_a_reviewer_whose_package_is_missing_says_which(networks, tmp_path, monkeypatch):
     save_reviewer(tmp_path / "w.safetensors", networks["paper"], MapNet())
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(WeightsError, match='"w.safetensors" has a config that can\'t be built here: .*pip install transformers'):
+    with pytest.raises(
+        WeightsError, match=r'"w.safetensors" has a config that can\'t be built here: .*pip install transformers'
+    ):
         load_networks(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize("name", ["architectures", "captions", "towers", "pretrained", "model", "map_sources", "weights"])
+@pytest.mark.parametrize(
+    "name", ["architectures", "captions", "towers", "pretrained", "model", "map_sources", "weights"]
+)
 def test_the_library_is_imported_without_any_of_them(monkeypatch, name):
-    for package in ("timm", "open_clip", "transformers", "tokenizers", "onnxruntime", "open_clip.transformer", "open_clip.tokenizer"):
+    for package in (
+        "timm",
+        "open_clip",
+        "transformers",
+        "tokenizers",
+        "onnxruntime",
+        "open_clip.transformer",
+        "open_clip.tokenizer",
+    ):
         monkeypatch.setitem(sys.modules, package, None)
     source = model_module.__spec__.origin.replace("model.py", f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"{model_module.__package__}.fresh_{name}", source)

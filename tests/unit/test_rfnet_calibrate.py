@@ -1,5 +1,8 @@
-"""Calibration: exact bounds, thresholds that keep what they promise, refusals in words, and certificates stored in the weights."""
+"""Calibration: exact bounds, thresholds that keep what they promise, refusals in words, and certificates stored in the
+weights.
+"""
 
+import contextlib
 import json
 
 import numpy as np
@@ -11,12 +14,12 @@ from safetensors.torch import load_file
 from scipy import stats
 
 from reliable_ads.rfft.inputs import check_reviewer
-from reliable_ads.rfnet.calibrate import calibrate, halves, summary
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data import DataError
-from reliable_ads.rfnet.sources import read_shards
-from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
+from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.sources import read_shards
+from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, likeliest, needed, parse_risks, upper_bound
+from reliable_ads.rfnet.training.calibrate import calibrate, halves, summary
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import small_networks, write_split
@@ -47,7 +50,9 @@ def test_known_bounds_and_sample_sizes():
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 5)), min_size=1, max_size=40), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 5)), min_size=1, max_size=40), st.integers(0, 9)
+)
 def test_counts_are_those_of_a_plain_loop(rows, seed):
     p, bad, products = (np.array(column) for column in zip(*rows))
     accepted, wrong = count(p, bad, products, "image", seed)
@@ -76,7 +81,10 @@ def test_the_promise_is_kept_in_nineteen_cases_of_twenty(unit, hardness):
     accepted, wrong = count(*world(8_000, 4, np.random.default_rng(99), hardness), unit)
     truth = dict(zip(GRID.tolist(), wrong / np.maximum(accepted, 1)))
     random, runs = np.random.default_rng(1), 60
-    entries = [certify(world(150, 4, random, hardness), world(150, 4, random, hardness), 0.2, unit, seed=run) for run in range(runs)]
+    entries = [
+        certify(world(150, 4, random, hardness), world(150, 4, random, hardness), 0.2, unit, seed=run)
+        for run in range(runs)
+    ]
     certified = [entry for entry in entries if "threshold" in entry]
     assert len(certified) > runs / 2
     broken = sum(truth[entry["threshold"]] > 0.2 for entry in certified)
@@ -98,14 +106,22 @@ def test_a_certificate_says_what_it_stands_on():
 
 
 def flawless(products):
-    return np.where(np.arange(products * 2) % 2, 0.9, 0.1), np.arange(products * 2) % 2 == 0, np.arange(products * 2) // 2
+    return (
+        np.where(np.arange(products * 2) % 2, 0.9, 0.1),
+        np.arange(products * 2) % 2 == 0,
+        np.arange(products * 2) // 2,
+    )
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_fifty_nine_without_error_certify_five_percent_and_fifty_eight_do_not(unit):
     assert certify(flawless(59), flawless(59), 0.05, unit)["accepted"] == 59
     refused = certify(flawless(58), flawless(58), 0.05, unit)
-    assert "threshold" not in refused and "of 58 accepted" in refused["refused"] and "59 accepted with none bad would be needed" in refused["refused"]
+    assert (
+        "threshold" not in refused
+        and "of 58 accepted" in refused["refused"]
+        and "59 accepted with none bad would be needed" in refused["refused"]
+    )
 
 
 def test_refusals_say_how_many_would_be_needed():
@@ -114,16 +130,23 @@ def test_refusals_say_how_many_would_be_needed():
     refused = certify((p, bad, products), (p, bad, products), 0.05, "image")["refused"]
     assert "of 102 accepted pictures" in refused and "2 are bad" in refused and "124 accepted" in refused
     p[:40:2] = 0.9
-    assert "no number of pictures certifies 5 %" in certify((p, bad, products), (p, bad, products), 0.05, "image")["refused"]
+    assert (
+        "no number of pictures certifies 5 %"
+        in certify((p, bad, products), (p, bad, products), 0.05, "image")["refused"]
+    )
     nothing = np.zeros(4), np.ones(4, bool), np.arange(4)
     assert "of 0 accepted" in certify(nothing, nothing, 0.05)["refused"]
 
 
 def test_each_risk_begins_where_it_is_likeliest_to_pass():
-    """The strictest pictures are all good, and too few; with the others there are enough for 10 %, but 6 % of them are bad."""
+    """The strictest pictures are all good, and too few; with the others there are enough for 10 %, but 6 % of them are
+    bad.
+    """
+
     def half(seed):
         number = np.arange(300)
         return np.where(number < 40, 0.97, 0.8), (number >= 40) & (number % 16 == 15), number + 1000 * seed
+
     fit, held = half(1), half(2)
     assert GRID[likeliest(*count(*fit), 0.10)] == 0.8
     entry = certify(fit, held, 0.10)
@@ -164,7 +187,7 @@ def test_the_temperature_is_found_and_the_calibration_error_falls():
 
 def test_data_that_cannot_calibrate_are_refused():
     logits, labels, products = overconfident(scenes=40)
-    with pytest.raises(DataError, match="one product.*product_id"):
+    with pytest.raises(DataError, match=r"one product.*product_id"):
         calibrate(logits, labels, np.full(40, ""))
     with pytest.raises(DataError, match="needs both"):
         calibrate(logits, np.zeros(40, int), products)
@@ -197,32 +220,67 @@ def test_risks_are_stored_and_everything_else_is_kept(weights, tmp_path):
     assert [file.name for file in other.parent.iterdir()] == ["w.safetensors"]
 
 
-BROKEN = ["[]", "{", '{"0.05": 3}', '{"5": {"refused": "x"}}', '{"nan": {"refused": "x"}}', '{"x": {"refused": "x"}}', '{"0.05": {}}', '{"0.05": {"refused": 1}}']
-BROKEN += [json.dumps({"0.05": {**GOOD, **fault}}) for fault in ({"threshold": float("nan")}, {"threshold": 0}, {"threshold": "0.9"}, {"accepted": 0}, {"bad": 60}, {"bound": 0.06}, {"bound": True}, {"confidence": 1.5})]
+BROKEN = [
+    "[]",
+    "{",
+    '{"0.05": 3}',
+    '{"5": {"refused": "x"}}',
+    '{"nan": {"refused": "x"}}',
+    '{"x": {"refused": "x"}}',
+    '{"0.05": {}}',
+    '{"0.05": {"refused": 1}}',
+]
+BROKEN += [
+    json.dumps({"0.05": {**GOOD, **fault}})
+    for fault in (
+        {"threshold": float("nan")},
+        {"threshold": 0},
+        {"threshold": "0.9"},
+        {"accepted": 0},
+        {"bad": 60},
+        {"bound": 0.06},
+        {"bound": True},
+        {"confidence": 1.5},
+    )
+]
 
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_malformed_risks_are_refused(weights, text):
     change_metadata(weights, weights, {"risks": text})
-    with pytest.raises(WeightsError, match='"w.safetensors" has "risks".*rfnet calibrate'):
+    with pytest.raises(WeightsError, match=r'"w.safetensors" has "risks".*rfnet calibrate'):
         load_reviewer(weights)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["0.05", "threshold", "refused", "x"]), inner, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["0.05", "threshold", "refused", "x"]), inner, max_size=3)
+        ),
+    )
+)
 def test_any_json_is_read_or_refused(value):
-    try:
+    with contextlib.suppress(ValueError):
         parse_risks(json.dumps(value))
-    except ValueError:
-        pass
 
 
 def test_what_is_accepted_by_threshold_or_by_risk():
     networks = small_networks()
-    reviewer = Reviewer(*networks, {"threshold": "0.6", "risks": json.dumps({"0.05": {"refused": "too few."}, "0.1": GOOD})})
-    assert [reviewer.threshold_for(*given) for given in ((), ("threshold", 0.2), ("threshold", 0.0), ("10 % risk",), ("10 % risk", 0.2))] == [0.6, 0.2, 0.0, 0.9, 0.9]
+    reviewer = Reviewer(
+        *networks, {"threshold": "0.6", "risks": json.dumps({"0.05": {"refused": "too few."}, "0.1": GOOD})}
+    )
+    assert [
+        reviewer.threshold_for(*given)
+        for given in ((), ("threshold", 0.2), ("threshold", 0.0), ("10 % risk",), ("10 % risk", 0.2))
+    ] == [0.6, 0.2, 0.0, 0.9, 0.9]
     with pytest.raises(ReviewError, match=r"could not be certified to accept at 5 % risk \(too few\).*rfnet calibrate"):
         reviewer.threshold_for("5 % risk", 0.2)
-    with pytest.raises(ReviewError, match="never certified to accept at 10 % risk: run `rfnet calibrate WEIGHTS --data DIR --risk 0.1`"):
+    with pytest.raises(
+        ReviewError,
+        match=r"never certified to accept at 10 % risk: run `rfnet calibrate WEIGHTS --data DIR --risk 0.1`",
+    ):
         Reviewer(*networks).threshold_for("10 % risk")
     with pytest.raises(ReviewError, match="threshold, 5 % risk, 10 % risk"):
         reviewer.threshold_for("3 % risk")
@@ -236,24 +294,57 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
     printed = json.loads(capsys.readouterr().out)
     metadata = read_metadata(out)
     assert json.loads(metadata["risks"]) == printed["risks"] and set(printed["risks"]) == {"0.05", "0.1"}
-    assert float(metadata["temperature"]) == pytest.approx(printed["temperature"], rel=1e-5) and metadata["created_with"] == "a test"
+    assert (
+        float(metadata["temperature"]) == pytest.approx(printed["temperature"], rel=1e-5)
+        and metadata["created_with"] == "a test"
+    )
     assert all("refused" in entry for entry in printed["risks"].values())  # seven products can't certify anything
 
     assert all("about" not in entry for entry in printed["risks"].values())
     scores = json.loads(metadata["scores"])  # these weights did not say how good they are, and RFFT asks
-    assert 0 < scores["n"] < 20 and 0 <= scores["ap"]["value"] <= 1 and check_reviewer(metadata, "calibrated", 0) == scores["ap"]["value"]
+    assert (
+        0 < scores["n"] < 20
+        and 0 <= scores["ap"]["value"] <= 1
+        and check_reviewer(metadata, "calibrated", 0) == scores["ap"]["value"]
+    )
     assert "scores" not in read_metadata(weights) and scores["split"] == "the certifying half"
 
     kept = tmp_path / "kept.safetensors"
     change_metadata(out, out, {"temperature": "2.5"})
-    assert main(["calibrate", str(out), "--data", str(data), "--out", str(kept), "--keep-temperature", "--about", "mugs", "--json"]) == 0
+    assert (
+        main(
+            [
+                "calibrate",
+                str(out),
+                "--data",
+                str(data),
+                "--out",
+                str(kept),
+                "--keep-temperature",
+                "--about",
+                "mugs",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert read_metadata(kept)["scores"] == metadata["scores"]
-    assert float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"]) and json.loads(capsys.readouterr().out)["risks"]["0.05"]["about"] == "mugs"
+    assert (
+        float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"])
+        and json.loads(capsys.readouterr().out)["risks"]["0.05"]["about"] == "mugs"
+    )
 
     change_metadata(out, out, {"risks": {"0.05": GOOD | {"threshold": 1e-6}, "0.1": {"refused": "too few"}}})
     assert main(["evaluate", str(out), "--data", str(data), "--out", str(tmp_path / "report"), "--json"]) == 0
-    printed, written = json.loads(capsys.readouterr().out), json.loads((tmp_path / "report" / "report.json").read_text())
-    assert printed["risks"]["0.05"]["accepted"] == 20 and printed["risks"]["0.05"]["bad"]["value"] == 0.8 and "refused" in printed["risks"]["0.1"]
+    printed, written = (
+        json.loads(capsys.readouterr().out),
+        json.loads((tmp_path / "report" / "report.json").read_text()),
+    )
+    assert (
+        printed["risks"]["0.05"]["accepted"] == 20
+        and printed["risks"]["0.05"]["bad"]["value"] == 0.8
+        and "refused" in printed["risks"]["0.1"]
+    )
     assert {key: written[key] for key in printed} == printed and len(written["precision_recall"]["available"]) == 101
     for name in ("reliability.png", "confusion.png", "precision_recall.png"):
         assert (tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG"

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from PIL import Image
 
-from reliable_ads.rfnet.album import entries
+from reliable_ads.cyclic.gallery import entries
 from reliable_ads.rfnet.cut_outs import endings, read_folder
 from reliable_ads.rfnet.pictures import PictureError
 
@@ -17,13 +17,31 @@ def put(folder, *names, content=b"not looked at"):
 
 
 def test_what_is_left_out_is_named_and_hidden_files_are_not_the_users(tmp_path):
-    put(tmp_path, "a_mug.png", "b.PNG", "c.webp", "d.tiff", "e.gif", "._a_mug.png", ".DS_Store", "Thumbs.db", "desktop.ini", "~$list.xlsx")
+    put(
+        tmp_path,
+        "a_mug.png",
+        "b.PNG",
+        "c.webp",
+        "d.tiff",
+        "e.gif",
+        "._a_mug.png",
+        ".DS_Store",
+        "Thumbs.db",
+        "desktop.ini",
+        "~$list.xlsx",
+    )
     put(tmp_path, "a_mug.txt", content=b"a red  mug\n")
     put(tmp_path, "photo.jpg", "other.JPG", "list.csv", "README")
     for name in ("bottles", "cups.png", ".cache"):
         (tmp_path / name).mkdir()
     found = read_folder(tmp_path)
-    assert [(path.name, caption) for path, caption in found.items] == [("a_mug.png", "a red mug"), ("b.PNG", "b"), ("c.webp", "c"), ("d.tiff", "d"), ("e.gif", "e")]
+    assert [(path.name, caption) for path, caption in found.items] == [
+        ("a_mug.png", "a red mug"),
+        ("b.PNG", "b"),
+        ("c.webp", "c"),
+        ("d.tiff", "d"),
+        ("e.gif", "e"),
+    ]
     assert found.left_out == "4 files of other kinds (.jpg, .csv, without an ending), 2 sub-folders (bottles, cups.png)"
     assert found.sentences == [f"Left out: {found.left_out}"]
 
@@ -31,14 +49,18 @@ def test_what_is_left_out_is_named_and_hidden_files_are_not_the_users(tmp_path):
 def test_avif_counts_where_pillow_reads_it_and_is_named_where_it_does_not(tmp_path):
     put(tmp_path, "a.png", "b.avif", "c.heic")
     found = read_folder(tmp_path)
-    names = [path.name for path, _ in found.items] + [name for name in ("b.avif", "c.heic") if name[1:] in found.endings]
+    names = [path.name for path, _ in found.items] + [
+        name for name in ("b.avif", "c.heic") if name[1:] in found.endings
+    ]
     assert names == ["a.png", "b.avif", "c.heic"] and (".avif" in endings()) == (".avif" not in found.endings)
 
 
 def test_a_folder_of_sub_folders_says_where_the_products_are(tmp_path):
     for number in range(12):
         (tmp_path / f"season {number:02d}").mkdir()
-    with pytest.raises(PictureError, match=r"no product pictures .*left out: 12 sub-folders \(season 00, .*season 04, 7 more\)"):
+    with pytest.raises(
+        PictureError, match=r"no product pictures .*left out: 12 sub-folders \(season 00, .*season 04, 7 more\)"
+    ):
         read_folder(tmp_path)
 
 
@@ -61,7 +83,11 @@ def test_pipes_links_in_circles_and_gone_files_cost_only_themselves(tmp_path):
     put(tmp_path, os.fsdecode(b"not-utf8-\xff.png"))
     put(tmp_path, os.fsdecode(b"odd-\xff.png"), os.fsdecode(b"odd-\xff.txt"), content="杯".encode("gbk"))
     found = read_folder(tmp_path)
-    assert "pipe or a device" in found.broken.pop("mug.png") and "not in UTF-8" in found.broken.pop("odd-?.png") and not found.broken
+    assert (
+        "pipe or a device" in found.broken.pop("mug.png")
+        and "not in UTF-8" in found.broken.pop("odd-?.png")
+        and not found.broken
+    )
     listed, unreadable = entries(found.items, ["on a table"])
     assert len(listed) == 1 and sorted(unreadable) == ["gone.png", "loop.png", "pipe.png"]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet import data
-from reliable_ads.rfnet.data import DataError, count_labels, read_scenes, write_shard
+from reliable_ads.rfnet.data import shards as data
+from reliable_ads.rfnet.data.shards import DataError, count_labels, read_scenes, write_shard
 from reliable_ads.rfnet.labels import LABELS, MEANING, UNSUITABLE, label_id
 
 from .rfnet_examples import scene, write_split
@@ -35,16 +35,24 @@ def test_labels_are_rf1ms_in_order():
 def test_what_is_written_is_read(tmp_path):
     scenes = read_scenes(write_split(tmp_path / "train"))
     assert len(scenes) == 20 and not scenes.skipped
-    assert scenes.images.shape == (20, 128, 128, 3) and scenes.products.shape == (20, 128, 128, 4) and scenes.depths.shape == (20, 128, 128)
+    assert (
+        scenes.images.shape == (20, 128, 128, 3)
+        and scenes.products.shape == (20, 128, 128, 4)
+        and scenes.depths.shape == (20, 128, 128)
+    )
     assert scenes.images.dtype == np.uint8 and count_labels(scenes) == dict.fromkeys(LABELS, 4)
     assert scenes.captions[0] == "a box" and scenes.product_ids[8] == "p1" and scenes.ids[3] == "s3"
-    assert np.array_equal(scenes.products[0][..., 3] > 0, np.asarray(scene(0, "available", "p0")["product"])[..., 3] > 0)
+    assert np.array_equal(
+        scenes.products[0][..., 3] > 0, np.asarray(scene(0, "available", "p0")["product"])[..., 3] > 0
+    )
 
 
 def test_a_selection_keeps_rows_together(tmp_path):
     scenes = read_scenes(write_split(tmp_path / "train"))
     part = scenes.select([3, 7])
-    assert part.ids == ["s3", "s7"] and np.array_equal(part.images[1], scenes.images[7]) and part.labels.tolist() == [3, 2]
+    assert (
+        part.ids == ["s3", "s7"] and np.array_equal(part.images[1], scenes.images[7]) and part.labels.tolist() == [3, 2]
+    )
 
 
 def test_limit_and_size(tmp_path):
@@ -87,10 +95,10 @@ def test_a_broken_shard_does_not_hide_the_others(tmp_path):
 
 
 def test_a_folder_without_shards_or_scenes_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="holds no .zip shards.*pocket render"):
+    with pytest.raises(DataError, match=r"holds no .zip shards.*synthetic render"):
         read_scenes(tmp_path)
     (tmp_path / "bad.zip").write_text("no zip")
-    with pytest.raises(DataError, match="no readable scene; the first fault was bad.zip: not a readable zip"):
+    with pytest.raises(DataError, match=r"no readable scene; the first fault was bad.zip: not a readable zip"):
         read_scenes(tmp_path)
 
 
@@ -109,5 +117,7 @@ def test_a_full_disk_leaves_no_shard(tmp_path, monkeypatch):
 @example(captions=["two\u2028lines\x85"])
 def test_any_caption_survives_the_index(tmp_path_factory, captions):
     folder = tmp_path_factory.mktemp("captions")
-    write_shard(folder / "a.zip", [{**scene(n, "available", "p"), "caption": caption} for n, caption in enumerate(captions)])
+    write_shard(
+        folder / "a.zip", [{**scene(n, "available", "p"), "caption": caption} for n, caption in enumerate(captions)]
+    )
     assert read_scenes(folder).captions == captions

@@ -1,4 +1,6 @@
-"""Explanations: heat that marks what the verdict hangs on, for each image by itself, also where ComfyUI allows no gradients."""
+"""Explanations: heat that marks what the verdict hangs on, for each image by itself, also where ComfyUI allows no
+gradients.
+"""
 
 import json
 
@@ -10,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet import explain as explaining
-from reliable_ads.rfnet.explain import annotate_heat, explain, explain_all, hottest_box, log_odds, overlay, rows_with_evidence
-from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.architectures import RFNetConfig
+from reliable_ads.rfnet.explain import (
+    annotate_heat,
+    explain,
+    explain_all,
+    hottest_box,
+    log_odds,
+    overlay,
+    rows_with_evidence,
+)
+from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.reviewer import GREEN, RED, Reviewer, ReviewError
 
 from .rfnet_examples import SMALL, small_networks
@@ -35,7 +45,9 @@ def test_every_image_gets_heat_a_box_and_shares(reviewer, canvas, images):
     for heat, box, inputs in zip(found.heat, found.boxes, found.inputs):
         x0, y0, x1, y1 = box
         assert heat[y0:y1, x0:x1].max() == 1
-        assert tuple(inputs) == ("product", "generated", "depth", "saliency") and sum(inputs.values()) == pytest.approx(1, abs=1e-5)
+        assert tuple(inputs) == ("product", "generated", "depth", "saliency") and sum(inputs.values()) == pytest.approx(
+            1, abs=1e-5
+        )
 
 
 def test_by_default_it_speaks_of_the_most_probable_defect_even_of_an_accepted_image(reviewer, canvas, images):
@@ -56,13 +68,17 @@ def test_a_named_label_is_explained_and_all_defects_at_once_are_the_same(reviewe
 def test_a_batch_is_explained_as_its_images_one_by_one(reviewer, canvas):
     images = torch.rand(5, 3, 96, 128, generator=torch.Generator().manual_seed(1))  # more than one chunk
     together = explain(reviewer, images, canvas).heat
-    assert torch.allclose(torch.cat([explain(reviewer, image[None], canvas).heat for image in images]), together, atol=1e-4)
+    assert torch.allclose(
+        torch.cat([explain(reviewer, image[None], canvas).heat for image in images]), together, atol=1e-4
+    )
 
 
 def test_attributions_add_up_to_what_the_inputs_changed(reviewer, canvas, images, monkeypatch):
     monkeypatch.setattr(explaining, "STEPS", 16)
     judge = explaining._Judge(reviewer.rfnet, reviewer.temperature)
-    maps, neutral, labels = explaining._maps(reviewer, judge, images, canvas, explaining._unknown_product(reviewer), None)
+    maps, neutral, labels = explaining._maps(
+        reviewer, judge, images, canvas, explaining._unknown_product(reviewer), None
+    )
     parts = explaining._attribute(judge, maps, neutral, labels)
     explained = sum(part.sum((1, 2)) for part in parts.values())
     with torch.no_grad():
@@ -71,9 +87,13 @@ def test_attributions_add_up_to_what_the_inputs_changed(reviewer, canvas, images
 
 
 def test_an_image_that_says_the_same_everywhere_has_even_heat_and_one_that_differs_is_hot_there(canvas):
-    """Only the picture is looked at, one corner is unlike the rest, and the label is the one that the corner speaks for."""
+    """Only the picture is looked at, one corner is unlike the rest, and the label is the one that the corner speaks
+    for.
+    """
     torch.manual_seed(0)
-    reviewer = Reviewer(*small_networks(config=RFNetConfig(**{**vars(SMALL), "image_size": 128, "inputs": ("generated",)})))
+    reviewer = Reviewer(
+        *small_networks(config=RFNetConfig(**{**vars(SMALL), "image_size": 128, "inputs": ("generated",)}))
+    )
     plain = torch.full((1, 3, 96, 128), 0.5)
     marked = plain.clone()
     marked[..., :32, :32] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
@@ -98,7 +118,10 @@ def test_inference_mode_changes_nothing(canvas, images, built_inside):
 
 def test_the_reviewer_judges_as_before(canvas, images):
     reviewer = Reviewer(*small_networks())
-    before, weights = reviewer.review(images, canvas).probabilities, {name: value.clone() for name, value in reviewer.state_dict().items()}
+    before, weights = (
+        reviewer.review(images, canvas).probabilities,
+        {name: value.clone() for name, value in reviewer.state_dict().items()},
+    )
     explain(reviewer, images, canvas)
     assert torch.equal(reviewer.review(images, canvas).probabilities, before)
     assert all(torch.equal(value, weights[name]) for name, value in reviewer.state_dict().items())
@@ -106,7 +129,9 @@ def test_the_reviewer_judges_as_before(canvas, images):
 
 def test_the_maps_of_the_review_are_looked_at_again(reviewer, canvas, images):
     own = explain(reviewer, images, canvas, "size_mismatch").heat
-    assert torch.allclose(explain(reviewer, images, canvas, "size_mismatch", reviewer.review(images, canvas)).heat, own, atol=1e-4)
+    assert torch.allclose(
+        explain(reviewer, images, canvas, "size_mismatch", reviewer.review(images, canvas)).heat, own, atol=1e-4
+    )
     with pytest.warns(UserWarning):
         review = reviewer.review(images, canvas, depth=torch.rand(2, 1, 96, 128), saliency=torch.rand(2, 1, 96, 128))
     assert not torch.allclose(explain(reviewer, images, canvas, "size_mismatch", review).heat, own, atol=1e-2)

@@ -21,14 +21,22 @@ def test_a_full_disk_is_named_with_its_folder_and_what_is_left(tmp_path, monkeyp
         with pytest.raises(NotWritten) as refused:
             write_text(path, "after")
         said = str(refused.value)
-        assert str(tmp_path) in said and "No space left on device" in said and "free some disk space" in said and said.endswith(f"{left}.") and len(said) < 400
+        assert (
+            str(tmp_path) in said
+            and "No space left on device" in said
+            and "free some disk space" in said
+            and said.endswith(f"{left}.")
+            and len(said) < 400
+        )
         assert refused.value.errno == errno.ENOSPC and refused.value.strerror == os.strerror(errno.ENOSPC)
     assert kept.read_text() == "before" and os.listdir(tmp_path) == ["kept.json"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotWritten, match='the folder ".*file/below" can.t be written .*choose another folder.*"a.txt" was not written'):
+    with pytest.raises(
+        NotWritten, match=r'the folder ".*file/below" can.t be written .*choose another folder.*"a.txt" was not written'
+    ):
         write_text(tmp_path / "file" / "below" / "a.txt", "")
 
 

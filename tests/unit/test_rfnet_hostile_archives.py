@@ -1,4 +1,6 @@
-"""Archives, arrays, journals, albums and states from outside: bombs, names that are there twice, sizes that lead back, pipes."""
+"""Archives, arrays, journals, albums and states from outside: bombs, names that are there twice, sizes that lead back,
+pipes.
+"""
 
 import io
 import json
@@ -11,17 +13,18 @@ import zipfile
 import numpy as np
 import pytest
 
+from reliable_ads.cyclic.gallery import Album
 from reliable_ads.pocket.ldm import PocketFileError
-from reliable_ads.pocket.training import read_state
-from reliable_ads.rfnet import data, packed
-from reliable_ads.rfnet.album import Album
-from reliable_ads.rfnet.bulk_maps import MapFiles
-from reliable_ads.rfnet.data import DataError, read_scenes
+from reliable_ads.pocket.training.training import read_state
+from reliable_ads.rfnet.data import archives as packed
+from reliable_ads.rfnet.data import shards as data
+from reliable_ads.rfnet.data.archives import ArchiveError, list_tar, list_zip
+from reliable_ads.rfnet.data.bulk_maps import MapFiles
+from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.shards import DataError, read_scenes
+from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.files import write_safetensors
-from reliable_ads.rfnet.labelling import JOURNAL, LabelFolder
-from reliable_ads.rfnet.packed import ArchiveError, list_tar, list_zip
-from reliable_ads.rfnet.pool import load_roundtrips
-from reliable_ads.rfnet.sources import open_samples
+from reliable_ads.rfnet.training.mixed import load_roundtrips
 
 from .rfnet_examples import write_split
 
@@ -69,7 +72,12 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
 def test_a_tar_that_leads_back_or_nowhere_ends(tmp_path):
     path = tmp_path / "odd.tar"
     head = tarfile.TarInfo("a.png").tobuf()
-    for size in (b"\xff" * 12, b"\xff" * 4 + struct.pack(">q", -1024), b"\x80" + b"\xff" * 11, b"\x80\0\0\0" + struct.pack(">q", 1 << 60)):
+    for size in (
+        b"\xff" * 12,
+        b"\xff" * 4 + struct.pack(">q", -1024),
+        b"\x80" + b"\xff" * 11,
+        b"\x80\0\0\0" + struct.pack(">q", 1 << 60),
+    ):
         odd = bytearray(head)
         odd[124:136] = size
         odd[148:156] = b" " * 8
@@ -93,7 +101,7 @@ def test_a_zip_whose_directory_lies(tmp_path):
     content, path = good.getvalue(), tmp_path / "odd.zip"
     for place in range(content.index(b"PK\x01\x02"), len(content)):
         for value in (0, 1, 127, 255):
-            path.write_bytes(content[:place] + bytes([value]) + content[place + 1:])
+            path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
             try:
                 files = list_zip(path).files
                 for row in range(len(files)):
@@ -115,20 +123,30 @@ def test_members_that_are_no_files_are_passed_over(tmp_path):
     assert len(files) == 1 and files.read(0) == b"1234"
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff{", np.lib.format.magic(1, 0) + struct.pack("<H", 70) + b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999999,), }\n".ljust(70),
-    np.lib.format.magic(1, 0) + struct.pack("<H", 20) + b"__import__('os')   \n", b"PK\x05\x06" + bytes(18),
-], ids=["empty", "magic", "long", "huge", "code", "zip"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        np.lib.format.magic(1, 0)
+        + struct.pack("<H", 70)
+        + b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999999,), }\n".ljust(70),
+        np.lib.format.magic(1, 0) + struct.pack("<H", 20) + b"__import__('os')   \n",
+        b"PK\x05\x06" + bytes(18),
+    ],
+    ids=["empty", "magic", "long", "huge", "code", "zip"],
+)
 def test_odd_arrays(tmp_path, content):
     (tmp_path / "odd.npy").write_bytes(content)
-    with pytest.raises(DataError, match='odd.npy" is no readable .npy') as error:
+    with pytest.raises(DataError, match=r'odd.npy" is no readable .npy') as error:
         load_roundtrips([tmp_path / "odd.npy"], 10, 8)
     clear(error)
 
 
 def test_pickled_arrays_are_refused(tmp_path):
     np.save(tmp_path / "odd.npy", np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(DataError, match="no readable .npy"):
+    with pytest.raises(DataError, match=r"no readable .npy"):
         load_roundtrips([tmp_path / "odd.npy"], 10, 8)
 
 
@@ -151,15 +169,37 @@ def test_pipes_hang_nothing(tmp_path):
         LabelFolder(tmp_path).read()
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "9" * 5000, "null", '{"entries": [], "entries": [], "broken": {}}', '{"entries": [7], "broken": {}}', '{"entries": NaN, "broken": {}}'], ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        "9" * 5000,
+        "null",
+        '{"entries": [], "entries": [], "broken": {}}',
+        '{"entries": [7], "broken": {}}',
+        '{"entries": NaN, "broken": {}}',
+    ],
+    ids=lambda text: text[:12],
+)
 def test_an_album_or_journal_that_is_odd_is_empty(tmp_path, text):
     (tmp_path / "list.json").write_text(text)
     (tmp_path / JOURNAL).write_text(text)
     assert Album(tmp_path).keys == [] and not LabelFolder(tmp_path).read().items
 
 
-@pytest.mark.parametrize("state", ["", "null", "[" * 200_000, '{"name": "x"}', '{"name": "x", "step": -1, "seconds": 0.0, "extra": {}}', '{"name": "x", "step": true, "seconds": 0.0, "extra": {}}',
-                                   json.dumps({"name": "x", "step": 1, "seconds": 0.0, "extra": {}, "path": "/etc"})], ids=lambda text: text[:40])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "",
+        "null",
+        "[" * 200_000,
+        '{"name": "x"}',
+        '{"name": "x", "step": -1, "seconds": 0.0, "extra": {}}',
+        '{"name": "x", "step": true, "seconds": 0.0, "extra": {}}',
+        json.dumps({"name": "x", "step": 1, "seconds": 0.0, "extra": {}, "path": "/etc"}),
+    ],
+    ids=lambda text: text[:40],
+)
 def test_a_state_that_is_none(tmp_path, state):
     write_safetensors(tmp_path / "odd.safetensors", {}, {"state": state})
     with pytest.raises(PocketFileError, match="no state of a training") as error:

@@ -1,4 +1,6 @@
-"""Labels by hand on disk: each picture once, the last label holds, and neither a crash at any byte nor a full disk costs one that was kept."""
+"""Labels by hand on disk: each picture once, the last label holds, and neither a crash at any byte nor a full disk
+costs one that was kept.
+"""
 
 import json
 import threading
@@ -9,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reliable_ads.rfnet.data import DataError
-from reliable_ads.rfnet.labelling import EACH, ENOUGH, JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.labelling import EACH, ENOUGH, JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.sources import read_table
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.sources import read_table
 
 from .rfnet_examples import bottle_rgba
 
@@ -26,7 +28,11 @@ def picture(number: int) -> Image.Image:
 def filled(folder, count=4, **about) -> LabelFolder:
     labels = LabelFolder(folder)
     for number in range(count):
-        assert labels.add(picture(number), PRODUCT, **{"product_id": f"p{number % 2}", "caption": "a bottle", "prompt": "on a table", **about})
+        assert labels.add(
+            picture(number),
+            PRODUCT,
+            **{"product_id": f"p{number % 2}", "caption": "a bottle", "prompt": "on a table", **about},
+        )
     return labels
 
 
@@ -37,7 +43,11 @@ def test_a_picture_comes_once(tmp_path):
     other = PRODUCT.copy()
     other.putpixel((20, 40), (1, 2, 3, 255))
     assert labels.add(picture(2), other, "p0", "a bottle")
-    assert len(labels.read().items) == 6 and len(list((tmp_path / "pictures").iterdir())) == 6 and len(list((tmp_path / "products").iterdir())) == 3
+    assert (
+        len(labels.read().items) == 6
+        and len(list((tmp_path / "pictures").iterdir())) == 6
+        and len(list((tmp_path / "products").iterdir())) == 3
+    )
 
 
 def test_the_pictures_are_kept_as_they_were(tmp_path):
@@ -57,7 +67,12 @@ def test_what_training_reads(tmp_path):
     assert not samples.findings.counts and len(samples) == 3
     assert samples.count_labels() == {**dict.fromkeys(LABELS, 0), "available": 2, "size_mismatch": 1}
     sample = samples.read(0)
-    assert sample["aligned"] and sample["caption"] == 'a "bottle", große' and sample["prompt"] == "{x} on a table?" and sample["product_id"] in ("p0", "p1")
+    assert (
+        sample["aligned"]
+        and sample["caption"] == 'a "bottle", große'
+        and sample["prompt"] == "{x} on a table?"
+        and sample["product_id"] in ("p0", "p1")
+    )
 
 
 def test_the_last_label_holds_and_counts_once(tmp_path):
@@ -112,7 +127,11 @@ def test_what_is_missing_is_said(tmp_path):
     for key in labels.read().waiting[:5]:
         labels.label(key, "available")
     words = str(labels.read())
-    assert words.startswith("5 of 6 pictures are labelled, 1 wait.") and f"{ENOUGH - 5} more labels" in words and f"{EACH} of size_mismatch" in words
+    assert (
+        words.startswith("5 of 6 pictures are labelled, 1 wait.")
+        and f"{ENOUGH - 5} more labels" in words
+        and f"{EACH} of size_mismatch" in words
+    )
     assert "of available" not in words
 
 
@@ -129,7 +148,9 @@ def test_words_that_are_no_label(tmp_path):
     assert not labels.read().labels
 
 
-@pytest.mark.parametrize("key", ["", "..", "../journal", "0123456789ABCDEF", "0123456789abcdef/..", "0123456789abcdef\n", "0" * 15])
+@pytest.mark.parametrize(
+    "key", ["", "..", "../journal", "0123456789ABCDEF", "0123456789abcdef/..", "0123456789abcdef\n", "0" * 15]
+)
 def test_only_keys_lead_to_files(tmp_path, key):
     labels = filled(tmp_path)
     assert labels.picture(key) is None and labels.picture(labels.read().waiting[0], "..") is None
@@ -137,7 +158,13 @@ def test_only_keys_lead_to_files(tmp_path, key):
 
 def test_verdicts_come_back_and_wrong_ones_do_not(tmp_path):
     labels = LabelFolder(tmp_path)
-    for number, verdict in enumerate(({"label": "available", "probability": 0.75}, {"label": "available", "probability": float("nan")}, {"label": "<b>", "probability": 1})):
+    for number, verdict in enumerate(
+        (
+            {"label": "available", "probability": 0.75},
+            {"label": "available", "probability": float("nan")},
+            {"label": "<b>", "probability": 1},
+        )
+    ):
         labels.add(picture(number), PRODUCT, "p", verdict=verdict)
     found = [item.verdict for item in labels.read().items.values()]
     assert found == [{"label": "available", "probability": 0.75}, None, None]
@@ -173,20 +200,31 @@ def test_many_at_once(tmp_path):
         filled(tmp_path, 20, caption="another")
 
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(tab, "available"), pool.submit(tab, "size_mismatch"), pool.submit(run), pool.submit(start.wait, 30)]:
+        for done in [
+            pool.submit(tab, "available"),
+            pool.submit(tab, "size_mismatch"),
+            pool.submit(run),
+            pool.submit(start.wait, 30),
+        ]:
             done.result()
     now = labels.read()
     assert now.labels.keys() == set(keys) and len(now.items) == 120
-    assert {row["image"]: row["label"] for row in map(json.loads, labels.table.read_text().splitlines())} == {f"pictures/{key}.png": now.labels[key] for key in keys}
+    assert {row["image"]: row["label"] for row in map(json.loads, labels.table.read_text().splitlines())} == {
+        f"pictures/{key}.png": now.labels[key] for key in keys
+    }
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([*LABELS, None]), st.none() | st.integers(0, 200)), max_size=12)
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([*LABELS, None]), st.none() | st.integers(0, 200)), max_size=12
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, junk=st.binary(max_size=60))
 def test_a_crash_at_any_byte_costs_at_most_the_label_that_was_being_written(tmp_path_factory, steps, junk):
-    """steps: (picture, label or undo, None or how many bytes of the line were on the disk when the server was killed)."""
+    """steps: (picture, label or undo, None or how many bytes of the line were on the disk when the server was
+    killed).
+    """
     labels = filled(tmp_path_factory.mktemp("labels"))
     journal, keys, holds = labels.folder / JOURNAL, labels.read().waiting, {}
     for number, label, cut in steps:
@@ -205,7 +243,10 @@ def test_a_crash_at_any_byte_costs_at_most_the_label_that_was_being_written(tmp_
     labels.label(keys[0], None)
     labels.label(keys[0], "available")
     now = labels.read()
-    assert now.labels == {**{key: label for key, label in holds.items() if label}, keys[0]: "available"} and len(now.items) == 4
+    assert (
+        now.labels == {**{key: label for key, label in holds.items() if label}, keys[0]: "available"}
+        and len(now.items) == 4
+    )
     assert labels.write_table() and len(read_table(labels.table)) == len(now.labels)
 
 

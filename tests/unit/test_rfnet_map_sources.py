@@ -1,4 +1,6 @@
-"""Depth and saliency from elsewhere: their conventions, their names in the weights, and what a review says when others are fed."""
+"""Depth and saliency from elsewhere: their conventions, their names in the weights, and what a review says when others
+are fed.
+"""
 
 import json
 import sys
@@ -10,9 +12,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.rfnet.map_sources import DepthInput, DepthModel, MapError, MapPair, SaliencyModel, map_name, open_maps, parse_maps, saliency_input, saliency_output
+from reliable_ads.rfnet.map_sources import (
+    DepthInput,
+    DepthModel,
+    MapError,
+    MapPair,
+    SaliencyModel,
+    map_name,
+    open_maps,
+    parse_maps,
+    saliency_input,
+    saliency_output,
+)
 from reliable_ads.rfnet.maps import MapNet
-from reliable_ads.rfnet.reviewer import ReviewError, Reviewer
+from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.weights import WeightsError, load_reviewer, save_reviewer
 
 from ..tiny_depth import PREPARED, write_dpt
@@ -27,7 +40,13 @@ def dpt(tmp_path_factory):
 def test_names_survive_the_metadata():
     assert map_name() == "builtin" and parse_maps("builtin") == {"depth": "builtin", "saliency": "builtin"}
     assert parse_maps(map_name("dpt-large", "u2net")) == {"depth": "dpt-large", "saliency": "u2net"}
-    for text in ("", "{", '{"depth": "a"}', '{"depth": "a", "saliency": 1}', '{"depth": "a", "saliency": "b", "smell": "c"}'):
+    for text in (
+        "",
+        "{",
+        '{"depth": "a"}',
+        '{"depth": "a", "saliency": 1}',
+        '{"depth": "a", "saliency": "b", "smell": "c"}',
+    ):
         with pytest.raises(ValueError):
             parse_maps(text)
 
@@ -36,7 +55,7 @@ def test_a_depth_model_gives_inverse_depth_for_each_image_by_itself(dpt, images)
     depth = DepthModel(dpt)
     found = depth(images)
     assert depth.name == "dpt-tiny" and found.shape == (3, 1, 96, 128)
-    assert 0 <= found.min() and found.max() <= 1 and (found.flatten(1).max(1).values > 0.8).all()
+    assert found.min() >= 0 and found.max() <= 1 and (found.flatten(1).max(1).values > 0.8).all()
     assert torch.allclose(torch.cat([depth(image[None]) for image in images]), found, atol=1e-5)
 
 
@@ -49,8 +68,12 @@ def test_relative_depth_is_what_transformers_predicts_stretched(dpt):
     found = DepthModel(dpt)(images)[:, 0]
     low, high = raw.amin((1, 2), keepdim=True), raw.amax((1, 2), keepdim=True)
     assert torch.allclose(found, (raw - low) / (high - low), atol=1e-4)
-    metric = DepthModel(dpt, metric=True)(images)[:, 0]  # metres: what was near the top of the range is now the farthest
-    assert ((found - 0.5) * (metric - metric.median()) <= 0).float().mean() > 0.5 and metric.flatten()[raw.flatten().argmax()] < 0.01
+    metric = DepthModel(dpt, metric=True)(images)[
+        :, 0
+    ]  # metres: what was near the top of the range is now the farthest
+    assert ((found - 0.5) * (metric - metric.median()) <= 0).float().mean() > 0.5 and metric.flatten()[
+        raw.flatten().argmax()
+    ] < 0.01
 
 
 def test_depth_carries_gradients_to_the_image(dpt, images):
@@ -62,10 +85,26 @@ def test_depth_carries_gradients_to_the_image(dpt, images):
 def test_depth_anything_is_read_too(tmp_path):
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
-    backbone = Dinov2Config(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14, out_features=[f"stage{i}" for i in range(1, 5)],
-                            reshape_hidden_states=False, apply_layernorm=True)
-    config = DepthAnythingConfig(backbone_config=backbone, patch_size=14, reassemble_hidden_size=32, neck_hidden_sizes=[8, 16, 16, 16], fusion_hidden_size=16,
-                                 head_hidden_size=8, depth_estimation_type="metric", max_depth=20)
+    backbone = Dinov2Config(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
+        out_features=[f"stage{i}" for i in range(1, 5)],
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        patch_size=14,
+        reassemble_hidden_size=32,
+        neck_hidden_sizes=[8, 16, 16, 16],
+        fusion_hidden_size=16,
+        head_hidden_size=8,
+        depth_estimation_type="metric",
+        max_depth=20,
+    )
     DepthAnythingForDepthEstimation(config).save_pretrained(tmp_path)
     prepared = {**PREPARED, "size": {"height": 56, "width": 56}, "keep_aspect_ratio": True, "ensure_multiple_of": 14}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(prepared))
@@ -78,7 +117,9 @@ def test_depth_anything_is_read_too(tmp_path):
 def test_images_are_resized_as_transformers_does(height, width, keep, multiple):
     from transformers import DPTImageProcessor
 
-    theirs = DPTImageProcessor(size={"height": 384, "width": 384}, keep_aspect_ratio=keep, ensure_multiple_of=multiple, do_pad=False)
+    theirs = DPTImageProcessor(
+        size={"height": 384, "width": 384}, keep_aspect_ratio=keep, ensure_multiple_of=multiple, do_pad=False
+    )
     shape = theirs(np.zeros((height, width, 3), np.uint8), return_tensors="pt")["pixel_values"].shape[-2:]
     assert DepthInput((384, 384), (0.5,) * 3, (0.5,) * 3, keep, multiple).shape(height, width) == tuple(shape)
 
@@ -86,7 +127,7 @@ def test_images_are_resized_as_transformers_does(height, width, keep, multiple):
 def test_folders_that_are_no_depth_model_are_refused(dpt, tmp_path):
     from transformers import RobertaConfig
 
-    with pytest.raises(MapError, match="no folder with a config.json"):
+    with pytest.raises(MapError, match=r"no folder with a config.json"):
         DepthModel(tmp_path / "none")
     RobertaConfig(hidden_size=8).save_pretrained(tmp_path / "roberta")
     with pytest.raises(MapError, match='"roberta" is a roberta model: use DPT or Depth-Anything'):
@@ -100,7 +141,7 @@ def test_folders_that_are_no_depth_model_are_refused(dpt, tmp_path):
         DepthModel(pickled)
     (pickled / "model.safetensors").write_bytes((dpt / "model.safetensors").read_bytes())
     (pickled / "preprocessor_config.json").unlink()
-    with pytest.raises(MapError, match="preprocessor_config.json"):
+    with pytest.raises(MapError, match=r"preprocessor_config.json"):
         DepthModel(pickled)
 
 
@@ -117,7 +158,9 @@ def test_saliency_networks_are_fed_as_rembg_feeds_them():
 def test_saliency_is_stretched_in_each_image(logits):
     raw = torch.tensor([[-3.0, 0.0, 3.0, 1.0], [0.2, 0.3, 0.2, 0.2], [0.5] * 4]).view(3, 1, 2, 2)
     found = saliency_output(raw, logits, 2, 2).flatten(1)
-    assert torch.allclose(found[:2].amin(1), torch.zeros(2)) and torch.allclose(found[:2].amax(1), torch.ones(2), atol=1e-4)
+    assert torch.allclose(found[:2].amin(1), torch.zeros(2)) and torch.allclose(
+        found[:2].amax(1), torch.ones(2), atol=1e-4
+    )
     assert torch.equal(found[2], torch.zeros(4))  # nothing stands out
     middle = torch.tensor(0.0).sigmoid() - torch.tensor(-3.0).sigmoid() if logits else torch.tensor(3.0)
     whole = torch.tensor(3.0).sigmoid() - torch.tensor(-3.0).sigmoid() if logits else torch.tensor(6.0)
@@ -126,7 +169,7 @@ def test_saliency_is_stretched_in_each_image(logits):
 
 
 def test_saliency_files_that_can_not_be_used_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(MapError, match="no .onnx file that exists"):
+    with pytest.raises(MapError, match=r"no .onnx file that exists"):
         SaliencyModel(tmp_path / "u2net.onnx")
     for name in ("u2net.onnx", "u2net_cloth_seg.onnx", "birefnet-general.onnx"):
         (tmp_path / name).write_bytes(b"no onnx")
@@ -140,18 +183,28 @@ def test_saliency_files_that_can_not_be_used_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, side", [("u2net", 320), ("BiRefNet-general-epoch_244", 64)])
 def test_an_onnx_file_gives_saliency(tmp_path, name, side):
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx, _runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    described = lambda label, channels: helper.make_tensor_value_info(label, kind, [1, channels, side, side])
+
+    def described(label, channels):
+        return helper.make_tensor_value_info(label, kind, [1, channels, side, side])
+
     mean = helper.make_node("ReduceMean", ["image"], ["d0"], axes=[1], keepdims=1)
     graph = helper.make_graph([mean], "mean", [described("image", 3)], [described("d0", 1)])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / f"{name}.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / f"{name}.onnx"
+    )
     saliency = SaliencyModel(tmp_path / f"{name}.onnx")
     images = torch.zeros(2, 3, 48, 80)
     images[0, :, :, 40:], images[1, :, :24] = 1, 1
     found = saliency(images)
     assert saliency.side == side and saliency.name == name.lower() and found.shape == (2, 1, 48, 80)
-    assert found[0, 0, :, 60].min() > 0.9 and found[0, 0, :, 20].max() < 0.1 and found[1, 0, 12].min() > 0.9 and found[1, 0, 36].max() < 0.1
+    assert (
+        found[0, 0, :, 60].min() > 0.9
+        and found[0, 0, :, 20].max() < 0.1
+        and found[1, 0, 12].min() > 0.9
+        and found[1, 0, 36].max() < 0.1
+    )
     (tmp_path / "u2netp.onnx").write_bytes(b"no onnx")
     with pytest.raises(MapError, match="can't be opened by onnxruntime"):
         SaliencyModel(tmp_path / "u2netp.onnx")
@@ -175,7 +228,11 @@ def test_maps_given_from_outside_are_what_is_looked_at(canvas, images):
     assert torch.allclose(same.probabilities, own.probabilities, atol=1e-6)
     other = reviewer.review(images, canvas, depth=torch.rand(1, 1, 20, 30))
     assert not torch.allclose(other.probabilities, own.probabilities, atol=1e-6)
-    assert other.depth.shape == (3, 1, 96, 128) and torch.equal(other.depth[0], other.depth[2]) and torch.equal(other.saliency, own.saliency)
+    assert (
+        other.depth.shape == (3, 1, 96, 128)
+        and torch.equal(other.depth[0], other.depth[2])
+        and torch.equal(other.saliency, own.saliency)
+    )
 
 
 def test_maps_that_the_weights_do_not_know_are_noted_and_warned_about_once(canvas, images):
@@ -213,7 +270,9 @@ def test_weights_record_their_maps_and_the_loader_takes_others(canvas, images, d
     reviewer = load_reviewer(path, depth=dpt)
     review = reviewer.review(images, canvas)
     assert review.notes == [] and torch.allclose(review.depth, reviewer.maps.depth(images), atol=1e-6)
-    with pytest.warns(UserWarning, match='depth maps come from "builtin", but this reviewer was trained with "dpt-tiny" ones'):
+    with pytest.warns(
+        UserWarning, match='depth maps come from "builtin", but this reviewer was trained with "dpt-tiny" ones'
+    ):
         load_reviewer(path).review(images, canvas)
 
 
@@ -223,5 +282,5 @@ def test_a_record_of_maps_that_can_not_be_read_is_refused(tmp_path):
     with safe_open(path, "pt") as file:
         texts = file.metadata()
     save_file(load_file(path), path, texts | {"maps": '{"depth": 1}'})
-    with pytest.raises(WeightsError, match='"w.safetensors" has "maps" in its metadata'):
+    with pytest.raises(WeightsError, match=r'"w.safetensors" has "maps" in its metadata'):
         load_reviewer(path)

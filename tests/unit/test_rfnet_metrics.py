@@ -9,9 +9,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.evaluate import fit_temperature
-from reliable_ads.rfnet.metrics import (
-    RECALLS, at_threshold, average_precision, calibration_error, classification_report, intervals, precision_at, precision_recall, reliability, table, without_nan,
+from reliable_ads.rfnet.training.evaluate import fit_temperature
+from reliable_ads.rfnet.training.metrics import (
+    RECALLS,
+    at_threshold,
+    average_precision,
+    calibration_error,
+    classification_report,
+    intervals,
+    precision_at,
+    precision_recall,
+    reliability,
+    table,
+    without_nan,
 )
 
 
@@ -46,7 +56,12 @@ def test_precision_recall_and_f1_are_those_of_available():
 def test_intervals_are_wider_when_scenes_share_products():
     labels = np.random.default_rng(1).integers(0, 5, 400)
     probabilities = verdicts(labels)
-    width = lambda products: (lambda ap: ap["high"] - ap["low"])(classification_report(probabilities, labels, products, resamples=100)["accuracy"])
+
+    def width(products):
+        return (lambda ap: ap["high"] - ap["low"])(
+            classification_report(probabilities, labels, products, resamples=100)["accuracy"]
+        )
+
     by_correctness = np.where(probabilities.argmax(1) == labels, np.arange(400) % 5, 5 + np.arange(400) % 5)
     assert width(by_correctness) > 2 * width(np.arange(400))
 
@@ -74,7 +89,9 @@ def test_average_precision_is_that_of_scikit_learn(rows):
     if not (truth * weights).any():
         assert math.isnan(ours)
     else:
-        assert math.isclose(ours, sklearn_metrics.average_precision_score(truth, scores, sample_weight=weights), abs_tol=1e-9)
+        assert math.isclose(
+            ours, sklearn_metrics.average_precision_score(truth, scores, sample_weight=weights), abs_tol=1e-9
+        )
 
 
 def test_calibration_error_of_known_gaps():
@@ -96,7 +113,10 @@ def test_shares_of_the_confusion_matrix_have_intervals():
     counts = np.array(report["confusion"])
     for row, cells in enumerate(report["confusion_shares"][:4]):
         assert [cell["value"] for cell in cells] == pytest.approx(counts[row] / counts[row].sum())
-        assert all(0 <= cell["low"] <= cell["value"] <= cell["high"] <= 1 for cell in cells) and cells[row]["low"] < cells[row]["high"]
+        assert (
+            all(0 <= cell["low"] <= cell["value"] <= cell["high"] <= 1 for cell in cells)
+            and cells[row]["low"] < cells[row]["high"]
+        )
     assert all(math.isnan(cell["value"]) for cell in report["confusion_shares"][4])
 
 
@@ -104,7 +124,9 @@ def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
     random = np.random.default_rng(5)
     covered = 0
     for seed in range(100):
-        values = np.repeat(random.normal(size=60), 4)  # four copies of each product's value: 60 independent draws, not 240
+        values = np.repeat(
+            random.normal(size=60), 4
+        )  # four copies of each product's value: 60 independent draws, not 240
         (mean,) = intervals(lambda weights: [(weights * values).sum() / weights.sum()], np.arange(240) // 4, 200, seed)
         covered += mean["low"] <= 0 <= mean["high"]
     assert 87 <= covered <= 99
@@ -117,7 +139,10 @@ def test_what_a_threshold_does():
     assert math.isnan(at_threshold(p, labels, range(4), 0.95, resamples=5)["bad"]["value"])
     report = classification_report(verdicts(labels), labels, range(4), resamples=5)
     lines = table(report | {"risks": {"0.05": result, "0.1": {"refused": "too few"}}}).splitlines()
-    assert any("bad at risk 0.05" in line and "33.33" in line and "of 3 accepted" in line for line in lines) and "risk 0.1: not certified" in lines
+    assert (
+        any("bad at risk 0.05" in line and "33.33" in line and "of 3 accepted" in line for line in lines)
+        and "risk 0.1: not certified" in lines
+    )
 
 
 def test_the_reliability_diagram_adds_up_to_the_calibration_error():
@@ -139,7 +164,11 @@ def test_precision_at_each_recall_is_that_of_the_first_cut_that_reaches_it(rows)
         assert np.isnan(precision).all()
         return
     for place in (1, 37, 50, 100):
-        cut = next(c for c in sorted(set(scores), reverse=True) if (truth * weights)[scores >= c].sum() / found >= RECALLS[place] - 1e-9)
+        cut = next(
+            c
+            for c in sorted(set(scores), reverse=True)
+            if (truth * weights)[scores >= c].sum() / found >= RECALLS[place] - 1e-9
+        )
         assert math.isclose(precision[place], (truth * weights)[scores >= cut].sum() / weights[scores >= cut].sum())
 
 

@@ -16,12 +16,16 @@ CONTEXT = RFNetConfig().context
 def tokenize(captions):
     return clip_tokens(captions, CONTEXT)
 
+
 from .rfnet_examples import SMALL, small_networks
 
 
 def example(batch=3, size=64):
     torch.manual_seed(1)
-    images = lambda channels: torch.rand(batch, channels, size, size)
+
+    def images(channels):
+        return torch.rand(batch, channels, size, size)
+
     return [images(3), images(3), images(1), images(1), tokenize(["a red shoe", "", "保湿面霜 50ml"][:batch])]
 
 
@@ -37,7 +41,7 @@ def test_each_image_is_judged_by_itself():
     with torch.no_grad():
         together = rfnet(*batch)
         for index in range(3):
-            assert torch.allclose(rfnet(*[x[index:index + 1] for x in batch]), together[index:index + 1], atol=1e-5)
+            assert torch.allclose(rfnet(*[x[index : index + 1] for x in batch]), together[index : index + 1], atol=1e-5)
         assert torch.allclose(rfnet(*[x.flip(0) for x in batch]), together.flip(0), atol=1e-5)
 
 
@@ -86,12 +90,17 @@ def test_maps_have_the_size_of_the_image():
     for size in ((64, 64), (128, 128), (200, 136)):
         depth, saliency = mapnet(torch.rand(2, 3, *size))
         assert depth.shape == saliency.shape == (2, 1, *size)
-        assert 0 <= depth.min() and depth.max() <= 1
+        assert depth.min() >= 0 and depth.max() <= 1
 
 
 def test_folding_batch_norm_changes_nothing():
     norm = torch.nn.BatchNorm2d(4)
-    norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2), torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
+    (
+        norm.running_mean.normal_(),
+        norm.running_var.uniform_(0.5, 2),
+        torch.nn.init.normal_(norm.weight),
+        torch.nn.init.normal_(norm.bias),
+    )
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), norm, torch.nn.ReLU()).eval()
     x = torch.rand(2, 3, 8, 8)
     expected = network(x)
@@ -118,7 +127,7 @@ def test_empty_caption_reads_a_product():
 def test_any_caption_is_tokens(caption):
     tokens = tokenize([caption])
     assert tokens.shape == (1, CONTEXT) and tokens[0, 0] == 49406 and (tokens == 49407).any()
-    assert 0 <= tokens.min() and tokens.max() == 49407
+    assert tokens.min() >= 0 and tokens.max() == 49407
 
 
 def test_very_long_and_chinese_captions_are_cut_not_refused():

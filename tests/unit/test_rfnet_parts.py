@@ -1,4 +1,6 @@
-"""What counts as the product: glass, shadows, thin and black things, soft edges of another background, masks the wrong way round."""
+"""What counts as the product: glass, shadows, thin and black things, soft edges of another background, masks the wrong
+way round.
+"""
 
 import cv2
 import numpy as np
@@ -9,8 +11,22 @@ from reliable_ads.rfnet.pictures import PictureError
 from reliable_ads.rfnet.product import Product, place
 
 from .drawn_products import (
-    BLACK, DARK, GREEN, RED, WHITE, as_bytes, bottle_shapes, cut_from, glass_bottle, mug, mug_with_shadow, over, painted, premultiplied, ring,
-)  # fmt: skip
+    BLACK,
+    DARK,
+    GREEN,
+    RED,
+    WHITE,
+    as_bytes,
+    bottle_shapes,
+    cut_from,
+    glass_bottle,
+    mug,
+    mug_with_shadow,
+    over,
+    painted,
+    premultiplied,
+    ring,
+)
 
 SIDES = (128, 512)
 
@@ -29,16 +45,29 @@ def kept_share(canvas) -> float:
     return float((canvas.inpaint_mask[product] == 0).float().mean())
 
 
-@pytest.mark.parametrize("colour, alpha, threshold", [
-    (GREEN, 0.4, 0.05), (GREEN, 0.4, 0.1), (GREEN, 0.4, 0.5), (GREEN, 0.1, 0.5), (GREEN, 0.8, 0.5), (GREEN, 0.8, 0.9), (BLACK, 0.4, 0.5), (BLACK, 0.8, 0.5), ((255, 255, 255), 0.4, 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "colour, alpha, threshold",
+    [
+        (GREEN, 0.4, 0.05),
+        (GREEN, 0.4, 0.1),
+        (GREEN, 0.4, 0.5),
+        (GREEN, 0.1, 0.5),
+        (GREEN, 0.8, 0.5),
+        (GREEN, 0.8, 0.9),
+        (BLACK, 0.4, 0.5),
+        (BLACK, 0.8, 0.5),
+        ((255, 255, 255), 0.4, 0.5),
+    ],
+)
 def test_glass_belongs_to_the_product_and_the_scene_is_painted_behind_it(colour, alpha, threshold):
     canvas = placed(glass_bottle(colour, alpha), alpha_threshold=threshold)
     assert proportion(canvas) == pytest.approx(161 / 391, abs=0.02)
     left, top, right, bottom = canvas.box
     middle = (top + 2 * bottom) // 3, (left + right) // 2
     assert canvas.inpaint_mask[middle] == 1
-    assert 0.05 < canvas.paste(torch.zeros(1, 3, 512, 512))[0, :, middle[0], middle[1]].max() + 0.06  # its own colour in front
+    assert (
+        canvas.paste(torch.zeros(1, 3, 512, 512))[0, :, middle[0], middle[1]].max() + 0.06 > 0.05
+    )  # its own colour in front
     seen = canvas.paste(torch.ones(1, 3, 512, 512)) - canvas.paste(torch.zeros(1, 3, 512, 512))
     assert seen[0, 0, middle[0], middle[1]] == pytest.approx(1 - alpha, abs=0.02)
 
@@ -56,17 +85,20 @@ def test_where_nothing_reaches_the_threshold_the_sentence_names_both_numbers():
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("alpha, blur, colour", [(0.2, 6, (0, 0, 0)), (0.45, 14, (0, 0, 0)), (0.8, 14, (0, 0, 0)), (0.45, 25, (25, 20, 35)), (0.4, 0, (0, 0, 0))])
+@pytest.mark.parametrize(
+    "alpha, blur, colour",
+    [(0.2, 6, (0, 0, 0)), (0.45, 14, (0, 0, 0)), (0.8, 14, (0, 0, 0)), (0.45, 25, (25, 20, 35)), (0.4, 0, (0, 0, 0))],
+)
 def test_a_shadow_neither_shifts_the_product_nor_is_sliced(alpha, blur, colour, side):
     alone, canvas = placed(as_bytes(painted(RED, mug())), side), placed(mug_with_shadow(alpha, blur, colour), side)
     assert np.abs(np.array(canvas.box) - alone.box).max() <= max(2, side // 128)
     assert canvas.notes == ("A soft shadow or glow in the cut-out is kept; size and place go by the product alone.",)
-    left, top, right, bottom = canvas.box
+    left, _top, right, bottom = canvas.box
     shadow = canvas.alpha[bottom + side // 100, left:right].max()
     assert shadow == pytest.approx(alpha, abs=0.12)  # it goes on below the product's box
     assert canvas.inpaint_mask[bottom + side // 100].all()
     if blur:  # and fades: no step beyond what its blur has
-        below = canvas.alpha[bottom + 3:, (left + right) // 2]
+        below = canvas.alpha[bottom + 3 :, (left + right) // 2]
         assert (below[1:] - below[:-1]).abs().max() < 0.2
 
 
@@ -78,7 +110,9 @@ def test_a_shadow_beside_glass_is_told_from_it():
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("colour, feather", [((0, 0, 0), 0), (BLACK, 2), ((40, 40, 40), 2), (WHITE, 0), ((255, 255, 255), 2), (RED, 0)])
+@pytest.mark.parametrize(
+    "colour, feather", [((0, 0, 0), 0), (BLACK, 2), ((40, 40, 40), 2), (WHITE, 0), ((255, 255, 255), 2), (RED, 0)]
+)
 def test_the_outline_is_always_in_the_hint(colour, side, feather):
     canvas = placed(as_bytes(painted(colour, mug(feather))), side)
     lines = canvas.hint[0].numpy()
@@ -115,9 +149,18 @@ def test_painting_still_reaches_under_thick_parts_by_half_the_box():
     assert mask[256, 156 + 9] == 1 and mask[256, 156 + 10] == 0
 
 
-@pytest.mark.parametrize("product, ground, feather", [
-    (DARK, (255, 255, 255), 0.5), (DARK, (255, 255, 255), 3), (DARK, (0, 177, 64), 1.5), (WHITE, (0, 0, 0), 1.5), (WHITE, (0, 177, 64), 3), (RED, (255, 255, 255), 1.5), (BLACK, (255, 255, 255), 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "product, ground, feather",
+    [
+        (DARK, (255, 255, 255), 0.5),
+        (DARK, (255, 255, 255), 3),
+        (DARK, (0, 177, 64), 1.5),
+        (WHITE, (0, 0, 0), 1.5),
+        (WHITE, (0, 177, 64), 3),
+        (RED, (255, 255, 255), 1.5),
+        (BLACK, (255, 255, 255), 3),
+    ],
+)
 def test_the_old_background_leaves_the_edge(product, ground, feather):
     mixed, clean = cut_from(ground, product, feather)
     for scene in (torch.full((1, 3, 512, 512), 0.06), torch.full((1, 3, 512, 512), 0.94)):
@@ -132,10 +175,15 @@ def test_edges_stay_as_cut_where_the_user_says_so():
     assert as_cut.rgb[:, edge].mean() > clean.rgb[:, edge].mean() + 0.15
     assert torch.equal(as_cut.again(clean_edges=True).rgb, clean.rgb)
     as_cut, clean = (placed(mixed, 400, position="keep", clean_edges=how) for how in (False, True))
-    assert torch.equal(as_cut.rgb[:, as_cut.alpha == 1], clean.rgb[:, clean.alpha == 1])  # opaque pixels are nobody's to change
+    assert torch.equal(
+        as_cut.rgb[:, as_cut.alpha == 1], clean.rgb[:, clean.alpha == 1]
+    )  # opaque pixels are nobody's to change
 
 
-@pytest.mark.parametrize("rgba", [as_bytes(painted(colour, mug(3))) for colour in (WHITE, RED, GREEN)] + [glass_bottle(), glass_bottle(WHITE)])
+@pytest.mark.parametrize(
+    "rgba",
+    [as_bytes(painted(colour, mug(3))) for colour in (WHITE, RED, GREEN)] + [glass_bottle(), glass_bottle(WHITE)],
+)
 def test_multiplied_colours_are_made_straight(rgba):
     scene = torch.full((1, 3, 512, 512), 0.9)
     assert (placed(premultiplied(rgba)).paste(scene) - placed(rgba).paste(scene)).abs().max() < 0.02
@@ -143,7 +191,7 @@ def test_multiplied_colours_are_made_straight(rgba):
 
 @pytest.mark.parametrize("shape", [mug(), 0.9 * mug(), np.roll(mug(), 80, 0), mug(6)])
 def test_a_mask_the_other_way_round_is_named(shape):
-    with pytest.raises(PictureError, match="covers the border .* mask is inverted: set mask_marks"):
+    with pytest.raises(PictureError, match=r"covers the border .* mask is inverted: set mask_marks"):
         Product.from_arrays(as_bytes(painted(WHITE, np.clip(1 - shape, 0, 1))))
 
 
@@ -165,7 +213,9 @@ def test_dust_is_left_out_and_said_and_a_pair_is_not_dust():
     dusty, pair = mug(), np.zeros((400, 400), np.float32)
     dusty[10:16, 10:16] = dusty[380, 390] = 1
     canvas = placed(as_bytes(painted(RED, dusty)))
-    assert canvas.box == placed(as_bytes(painted(RED, mug()))).box and canvas.notes == ("2 specks beside the product were left out.",)
+    assert canvas.box == placed(as_bytes(painted(RED, mug()))).box and canvas.notes == (
+        "2 specks beside the product were left out.",
+    )
     pair[150:200, 50:100] = pair[150:170, 300:320] = 1
     assert proportion(placed(as_bytes(painted(RED, pair)))) > 4
 

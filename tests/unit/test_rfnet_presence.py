@@ -39,9 +39,13 @@ def test_a_product_that_was_moved_is_there(canvas, placing):
 
 def test_a_product_in_another_light_or_compressed_is_there(canvas):
     pasted = canvas.paste(scene((0.9, 0.9, 0.9)))
-    assert not missing(torch.cat([pasted * 0.85, (pasted * 1.1).clamp(0, 1), pasted + 0.05 * torch.randn_like(pasted)]), canvas).any()
+    assert not missing(
+        torch.cat([pasted * 0.85, (pasted * 1.1).clamp(0, 1), pasted + 0.05 * torch.randn_like(pasted)]), canvas
+    ).any()
 
 
 def test_of_glass_nothing_is_claimed():
-    canvas = place(Product.from_arrays(as_bytes(painted(GREEN, 0.4 * bottle_shapes()[1]))), 256, 256, alpha_threshold=0.1)
+    canvas = place(
+        Product.from_arrays(as_bytes(painted(GREEN, 0.4 * bottle_shapes()[1]))), 256, 256, alpha_threshold=0.1
+    )
     assert not missing(scene((0.9, 0.9, 0.9)), canvas).any()

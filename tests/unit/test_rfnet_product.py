@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet.product import PictureError, Product, place
+
 from .rfnet_examples import bottle, bottle_rgba
 
 
@@ -20,7 +21,9 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes():
         Product.from_arrays(np.ones((40, 32, 3)), np.ones((20, 10)))
 
 
-@pytest.mark.parametrize("value, message", [(0, "empty"), (0.4, "empty"), (1, "fills its whole picture"), (0.6, "fills its whole picture")])
+@pytest.mark.parametrize(
+    "value, message", [(0, "empty"), (0.4, "empty"), (1, "fills its whole picture"), (0.6, "fills its whole picture")]
+)
 def test_empty_and_full_alpha_are_refused(value, message):
     with pytest.raises(PictureError, match=message):
         Product.from_arrays(np.ones((32, 32, 3)), np.full((32, 32), value))
@@ -45,7 +48,10 @@ def test_boolean_masks_are_masks():
     assert Product.from_arrays(bottle_rgba(), mask).rgba[..., 3].sum() == 400
 
 
-@pytest.mark.parametrize("shape, mask", [((1, 1, 4), None), ((32, 32), None), ((32, 32, 2), None), ((32, 32, 3), (1, 32, 32)), ((9000, 16, 3), (9000, 16))])
+@pytest.mark.parametrize(
+    "shape, mask",
+    [((1, 1, 4), None), ((32, 32), None), ((32, 32, 2), None), ((32, 32, 3), (1, 32, 32)), ((9000, 16, 3), (9000, 16))],
+)
 def test_wrong_shapes_are_refused(shape, mask):
     with pytest.raises(PictureError):
         Product.from_arrays(np.zeros(shape), None if mask is None else np.ones(mask))
@@ -72,7 +78,11 @@ def test_any_caption_becomes_one_clean_line(text):
 def test_caption_and_pixels_both_name_a_product():
     changed = bottle_rgba()
     changed[30, 20, 0] += 1
-    names = {bottle().fingerprint, bottle("保湿面霜").fingerprint, Product.from_arrays(changed, caption="a blue bottle").fingerprint}
+    names = {
+        bottle().fingerprint,
+        bottle("保湿面霜").fingerprint,
+        Product.from_arrays(changed, caption="a blue bottle").fingerprint,
+    }
     assert len(names) == 3
 
 
@@ -112,7 +122,7 @@ def test_the_hint_is_canny_on_black():
     assert set(canvas.hint.unique().tolist()) == {0.0, 1.0}
     left, top, right, bottom = canvas.box
     outside = canvas.hint.clone()
-    outside[:, max(top - 2, 0):bottom + 2, max(left - 2, 0):right + 2] = 0
+    outside[:, max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2] = 0
     assert outside.sum() == 0 and canvas.hint.sum() > 0
 
 
@@ -131,11 +141,17 @@ def test_pasting_on_another_size_names_both():
         place(bottle(), 128, 128).paste(torch.rand(1, 3, 96, 64))
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(width=100, height=128), "width is 100: it must be a multiple of 8"), (dict(width=128, height=8192), "height is 8192"),
-    (dict(width=128, height=128, image_scale=0), "image_scale"), (dict(width=128, height=128, image_scale=1.2), "image_scale"),
-    (dict(width=128, height=128, alpha_threshold=0), "alpha_threshold"), (dict(width=128, height=128, position="left"), "position"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"width": 100, "height": 128}, "width is 100: it must be a multiple of 8"),
+        ({"width": 128, "height": 8192}, "height is 8192"),
+        ({"width": 128, "height": 128, "image_scale": 0}, "image_scale"),
+        ({"width": 128, "height": 128, "image_scale": 1.2}, "image_scale"),
+        ({"width": 128, "height": 128, "alpha_threshold": 0}, "alpha_threshold"),
+        ({"width": 128, "height": 128, "position": "left"}, "position"),
+    ],
+)
 def test_wrong_settings_are_refused(arguments, message):
     with pytest.raises(PictureError, match=message):
         place(bottle(), **arguments)
@@ -153,16 +169,24 @@ sides = st.integers(8, 64).map(lambda n: 8 * n)
 
 @settings(deadline=None, max_examples=40)
 @example(width=64, height=64, scale=0.75, left=0, top=2, right=3, bottom=3, position="centre")  # enlarged sixteen times
-@given(width=sides, height=sides, scale=st.floats(0.2, 1), left=st.integers(0, 40), top=st.integers(0, 40),
-       right=st.integers(3, 50), bottom=st.integers(3, 50), position=st.sampled_from(["centre", "keep"]))
+@given(
+    width=sides,
+    height=sides,
+    scale=st.floats(0.2, 1),
+    left=st.integers(0, 40),
+    top=st.integers(0, 40),
+    right=st.integers(3, 50),
+    bottom=st.integers(3, 50),
+    position=st.sampled_from(["centre", "keep"]),
+)
 def test_any_placing_keeps_its_promises(width, height, scale, left, top, right, bottom, position):
     rgba = np.zeros((100, 90, 4), np.float32)
-    rgba[top:top + bottom, left:left + right] = (0.2, 0.4, 0.9, 1)
+    rgba[top : top + bottom, left : left + right] = (0.2, 0.4, 0.9, 1)
     canvas = place(Product.from_arrays(rgba), width, height, scale, position=position)
     assert canvas.rgb.shape == (3, height, width) and canvas.hint.shape == (3, height, width)
     assert canvas.alpha.shape == canvas.inpaint_mask.shape == (height, width)
     for values in (canvas.rgb, canvas.alpha, canvas.hint, canvas.inpaint_mask):
-        assert 0 <= values.min() and values.max() <= 1 and values.dtype == torch.float32
+        assert values.min() >= 0 and values.max() <= 1 and values.dtype == torch.float32
     x0, y0, x1, y1 = canvas.box
     assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
     assert (canvas.rgb[:, canvas.alpha == 0] == 0.5).all()

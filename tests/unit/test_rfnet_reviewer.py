@@ -5,7 +5,7 @@ import torch
 
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import place
-from reliable_ads.rfnet.reviewer import ReviewError, Reviewer, annotate, annotate_row
+from reliable_ads.rfnet.reviewer import Reviewer, ReviewError, annotate, annotate_row
 
 from .rfnet_examples import bottle, small_networks
 
@@ -27,7 +27,9 @@ def test_a_review_says_everything_about_each_image(reviewer, canvas, images):
     assert review.depth.shape == review.saliency.shape == (5, 1, 96, 128)
     assert torch.equal(review.accepted, review.probabilities[:, 0] >= 0.3)
     row = review.rows()[0]
-    assert tuple(row["probabilities"]) == LABELS and row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+    assert tuple(row["probabilities"]) == LABELS and row["label"] == max(
+        row["probabilities"], key=row["probabilities"].get
+    )
     assert isinstance(row["accepted"], bool)
 
 
@@ -44,7 +46,13 @@ def test_a_batch_is_reviewed_as_its_images_one_by_one(reviewer, canvas):
 def test_half_precision_says_the_same_on_a_cpu(side):
     torch.manual_seed(0)
     images, product = torch.rand(2, 3, side, side), place(bottle(), side, side)
-    whole, half = (Reviewer(*small_networks(), {"temperature": "1", "threshold": "0.5"}).to(dtype=dtype).review(images, product).probabilities for dtype in (torch.float32, torch.bfloat16))
+    whole, half = (
+        Reviewer(*small_networks(), {"temperature": "1", "threshold": "0.5"})
+        .to(dtype=dtype)
+        .review(images, product)
+        .probabilities
+        for dtype in (torch.float32, torch.bfloat16)
+    )
     assert torch.allclose(whole, half.float(), atol=0.05)
 
 
@@ -65,7 +73,10 @@ def test_products_are_remembered_but_never_mixed_up(reviewer, canvas, images):
 
 
 def test_a_product_from_another_graph_is_refused(reviewer, canvas):
-    with pytest.raises(ReviewError, match="pictures are 512x512 but the product was placed on 128x96: connect the RFProduct that the sampler used"):
+    with pytest.raises(
+        ReviewError,
+        match="pictures are 512x512 but the product was placed on 128x96: connect the RFProduct that the sampler used",
+    ):
         reviewer.review(torch.rand(1, 3, 512, 512), canvas)
 
 
@@ -84,7 +95,9 @@ def test_other_shapes_are_refused(reviewer, canvas, shape):
 
 def test_logits_carry_gradients_and_agree_with_the_review(reviewer, canvas, images):
     images.requires_grad_()
-    logits = reviewer.logits(images, canvas.rgb.expand(5, -1, -1, -1), canvas.alpha.expand(5, -1, -1), ["a blue bottle"] * 5)
+    logits = reviewer.logits(
+        images, canvas.rgb.expand(5, -1, -1, -1), canvas.alpha.expand(5, -1, -1), ["a blue bottle"] * 5
+    )
     logits[:, 0].sum().backward()
     assert images.grad.abs().sum() > 0
     assert torch.allclose(logits.softmax(1), reviewer.review(images.detach(), canvas).probabilities, atol=1e-5)
@@ -104,7 +117,9 @@ def test_weights_changed_in_place_are_not_judged_by_remembered_features(canvas, 
     expected = Reviewer(*small_networks(seed=5))
     expected.maps.load_state_dict(reviewer.maps.state_dict())
     after = reviewer.review(images, canvas).probabilities
-    assert not torch.allclose(before, after) and torch.allclose(after, expected.review(images, canvas).probabilities, atol=1e-6)
+    assert not torch.allclose(before, after) and torch.allclose(
+        after, expected.review(images, canvas).probabilities, atol=1e-6
+    )
 
 
 def test_annotated_pictures_show_verdict_and_colour(reviewer, canvas, images):
@@ -112,4 +127,9 @@ def test_annotated_pictures_show_verdict_and_colour(reviewer, canvas, images):
     pictures = annotate(images, review)
     assert len(pictures) == 5 and all(picture.width > 128 and picture.height > 96 for picture in pictures)
     assert pictures[0].getpixel((0, 0)) == (207, 34, 46)
-    assert annotate_row(torch.full((3, 64, 64), torch.nan), {"label": None, "probabilities": {}, "accepted": False, "error": "NaN"}).size[0] > 64
+    assert (
+        annotate_row(
+            torch.full((3, 64, 64), torch.nan), {"label": None, "probabilities": {}, "accepted": False, "error": "NaN"}
+        ).size[0]
+        > 64
+    )

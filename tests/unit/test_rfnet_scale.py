@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.augment import make_batch
-from reliable_ads.rfnet.config import TrainConfig
-from reliable_ads.rfnet.data import DataError, write_shard
+from reliable_ads.rfnet.data.shards import DataError, write_shard
+from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
-from reliable_ads.rfnet.scale import ScaleReader, log_sizes, scale_loss
-from reliable_ads.rfnet.sources import open_samples
-from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.training.augment import make_batch
+from reliable_ads.rfnet.training.config import TrainConfig
+from reliable_ads.rfnet.training.scale import ScaleReader, log_sizes, scale_loss
+from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks
 
 from .rfnet_examples import SMALL, scene
@@ -25,7 +25,12 @@ DEEP = replace(SMALL, fusion_layers=3)
 
 
 def images(count=2):
-    return torch.rand(count, 3, 64, 64), torch.rand(count, 3, 64, 64), torch.rand(count, 1, 64, 64), torch.rand(count, 1, 64, 64)
+    return (
+        torch.rand(count, 3, 64, 64),
+        torch.rand(count, 3, 64, 64),
+        torch.rand(count, 1, 64, 64),
+        torch.rand(count, 1, 64, 64),
+    )
 
 
 def sized(number, **sizes):
@@ -62,7 +67,10 @@ def test_the_last_layer_is_left_to_compare_the_sizes():
     tokens = reader.rfnet.tokenize(["a cup", "a car"])
     _, sizes = reader(*images(), tokens)
     sizes.sum().backward()
-    touched = [any(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters()) for layer in reader.rfnet.fusion.layers]
+    touched = [
+        any(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())
+        for layer in reader.rfnet.fusion.layers
+    ]
     assert touched == [True, True, False]
 
 
@@ -86,8 +94,23 @@ def test_training_learns_the_sizes_and_leaves_their_head_out_of_the_weights(tmp_
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 10)):
         (tmp_path / split).mkdir()
-        write_shard(tmp_path / split / "a.zip", [sized(number, metres=float(size), shown_metres=float(size) * 3) for number, size in enumerate(random.uniform(3, 5, count))])
-    config = TrainConfig(train=tmp_path / "train", val=tmp_path / "val", out=tmp_path / "w.safetensors", architecture=DEEP, init="random", batch=8, epochs=8, map_epochs=0)
+        write_shard(
+            tmp_path / split / "a.zip",
+            [
+                sized(number, metres=float(size), shown_metres=float(size) * 3)
+                for number, size in enumerate(random.uniform(3, 5, count))
+            ],
+        )
+    config = TrainConfig(
+        train=tmp_path / "train",
+        val=tmp_path / "val",
+        out=tmp_path / "w.safetensors",
+        architecture=DEEP,
+        init="random",
+        batch=8,
+        epochs=8,
+        map_epochs=0,
+    )
     run = Run(config)
     batch = make_batch(run.train, range(24))
     inputs = (batch.shown, batch.image, *run.mapnet(batch.image), run.rfnet.tokenize(batch.captions))

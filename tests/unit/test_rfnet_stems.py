@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from reliable_ads.rfnet.architectures import INPUTS, MAPS, ArchitectureError, RFNetConfig
-from reliable_ads.rfnet.config import TrainConfig
 from reliable_ads.rfnet.explain import explain
 from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.reviewer import Reviewer
 from reliable_ads.rfnet.towers import MapStem
-from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.training.config import TrainConfig
+from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import blend, load_networks, save_reviewer
 
 from .rfnet_examples import SMALL, small_networks, write_split
@@ -31,7 +31,10 @@ def trained_a_little(config=STEM):
 
 def example(rfnet, batch=3):
     torch.manual_seed(1)
-    images = lambda channels: torch.rand(batch, channels, 96, 64)
+
+    def images(channels):
+        return torch.rand(batch, channels, 96, 64)
+
     return [images(3), images(3), images(1), images(1), rfnet.tokenize(["a shoe", "a cup", ""][:batch])]
 
 
@@ -52,17 +55,17 @@ def test_each_map_counts_at_its_place(name):
     at = INPUTS.index(name)
     corner = inputs[at].clone()
     corner[:, :, -24:, -16:] = 0.5
-    before, after = (rfnet.token_maps(*inputs[:at], value, *inputs[at + 1:])[name] for value in (inputs[at], corner))
+    before, after = (rfnet.token_maps(*inputs[:at], value, *inputs[at + 1 :])[name] for value in (inputs[at], corner))
     changed = (before - after).abs().amax((0, 1)) > 1e-6
     assert changed[-1, -1] and not changed[0, 0]
-    assert (rfnet(*inputs) - rfnet(*inputs[:at], corner, *inputs[at + 1:])).abs().max() > 1e-6
+    assert (rfnet(*inputs) - rfnet(*inputs[:at], corner, *inputs[at + 1 :])).abs().max() > 1e-6
 
 
 @torch.no_grad()
 def test_a_batch_is_judged_as_its_images_one_by_one():
     rfnet = trained_a_little()
     inputs = example(rfnet)
-    alone = torch.cat([rfnet(*(value[row:row + 1] for value in inputs)) for row in range(3)])
+    alone = torch.cat([rfnet(*(value[row : row + 1] for value in inputs)) for row in range(3)])
     assert torch.allclose(rfnet(*inputs), alone, atol=1e-5)
 
 
@@ -79,7 +82,9 @@ def test_any_input_can_be_left_out(left_out):
 def test_reasons_name_the_maps(canvas):
     images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     found = explain(Reviewer(trained_a_little(), MapNet().eval(), {"temperature": "1.0"}), images, canvas)
-    assert all(set(shares) == {"product", "generated", "depth", "saliency"} and shares["depth"] > 0 for shares in found.inputs)
+    assert all(
+        set(shares) == {"product", "generated", "depth", "saliency"} and shares["depth"] > 0 for shares in found.inputs
+    )
 
 
 def test_another_side_than_the_pictures_is_refused():
@@ -105,7 +110,19 @@ def test_a_run_goes_on_from_a_reviewer_without_stems_and_the_two_blend(tmp_path)
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_reviewer(first, *small_networks())
     train, val = write_split(tmp_path / "train", 24), write_split(tmp_path / "val", 10, start=100)
-    run = Run(TrainConfig(train=train, val=val, out=second, architecture=STEM, weights=first, frozen=[], batch=8, epochs=1, map_epochs=0))
+    run = Run(
+        TrainConfig(
+            train=train,
+            val=val,
+            out=second,
+            architecture=STEM,
+            weights=first,
+            frozen=[],
+            batch=8,
+            epochs=1,
+            map_epochs=0,
+        )
+    )
     old = load_networks(first)[0]
     assert torch.equal(run.rfnet.head.weight, old.head.weight)
     run()

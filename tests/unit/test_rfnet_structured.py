@@ -1,4 +1,6 @@
-"""Values from outside: types, bounds, unknown keys, and JSON that is made to hurt; each refusal is one short sentence."""
+"""Values from outside: types, bounds, unknown keys, and JSON that is made to hurt; each refusal is one short
+sentence.
+"""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -37,21 +39,39 @@ def test_what_fits_is_taken():
     assert from_json('{"names": ["[[[["]}', Options, "it").names == ["[[[["]
 
 
-@pytest.mark.parametrize("value, words", [
-    ({"steps": 0}, "it: steps: expected int >= 1, found 0"), ({"steps": True}, "steps: expected int, got bool, found True"),
-    ({"steps": "3"}, 'steps: expected int, got str, found "3"'), ({"step": 3}, 'it: unknown keys: step. Known are steps, names, lr: use these'),
-    ([1, 2], "it is a list of 2: it must be a table"), ({"names": ["a", 1]}, r"names\[1\]: expected str, got int, found 1"),
-    ({"lr": float("nan")}, "it holds nan"), ({"steps": 10**30}, "more than 64 bits"), ({"steps": None}, "found None"),
-])
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ({"steps": 0}, "it: steps: expected int >= 1, found 0"),
+        ({"steps": True}, "steps: expected int, got bool, found True"),
+        ({"steps": "3"}, 'steps: expected int, got str, found "3"'),
+        ({"step": 3}, "it: unknown keys: step. Known are steps, names, lr: use these"),
+        ([1, 2], "it is a list of 2: it must be a table"),
+        ({"names": ["a", 1]}, r"names\[1\]: expected str, got int, found 1"),
+        ({"lr": float("nan")}, "it holds nan"),
+        ({"steps": 10**30}, "more than 64 bits"),
+        ({"steps": None}, "found None"),
+    ],
+)
 def test_what_does_not_fit_is_refused_with_its_place(value, words):
     with pytest.raises(StructureError, match=words):
         convert(value, Options, "it")
 
 
-@pytest.mark.parametrize("text, words", [
-    ('{"a": 1, "a": 2}', 'says "a" twice'), ("[" * 200_000, "nests more than 32"), ('{"a":' * 200_000, "nests more than 32"), ("[NaN]", "holds NaN"),
-    ("9" * 5000, "number of 5000 digits"), ("[1e999]", "holds inf"), ('{"a', "is no JSON"), (b"\xff\xfe", "is no JSON: its bytes are no text in UTF-8"), ("", "is no JSON"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('{"a": 1, "a": 2}', 'says "a" twice'),
+        ("[" * 200_000, "nests more than 32"),
+        ('{"a":' * 200_000, "nests more than 32"),
+        ("[NaN]", "holds NaN"),
+        ("9" * 5000, "number of 5000 digits"),
+        ("[1e999]", "holds inf"),
+        ('{"a', "is no JSON"),
+        (b"\xff\xfe", "is no JSON: its bytes are no text in UTF-8"),
+        ("", "is no JSON"),
+    ],
+)
 def test_hostile_json_is_refused_in_one_short_sentence(text, words):
     with pytest.raises(StructureError, match=words) as caught:
         from_json(text, list, "it")
@@ -59,5 +79,9 @@ def test_hostile_json_is_refused_in_one_short_sentence(text, words):
 
 
 def test_values_are_quoted_shortened():
-    assert len(shortened("x" * 10**6)) < 70 and shortened({"a": 1}) == "a dict of 1" and shortened("a\nb") == '"a\N{REPLACEMENT CHARACTER}b"'
+    assert (
+        len(shortened("x" * 10**6)) < 70
+        and shortened({"a": 1}) == "a dict of 1"
+        and shortened("a\nb") == '"a\N{REPLACEMENT CHARACTER}b"'
+    )
     assert parse_json('["[", "[", "]"]', "it") == ["[", "[", "]"]

@@ -1,4 +1,6 @@
-"""The small text encoder and CLIP's vocabulary: what weights files hold and give does not depend on a version of open_clip."""
+"""The small text encoder and CLIP's vocabulary: what weights files hold and give does not depend on a version of
+open_clip.
+"""
 
 import sys
 from dataclasses import replace
@@ -16,18 +18,18 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 from .rfnet_examples import SMALL
 
 CAPTIONS = (  # ids that open_clip 2.20 and 3.3 both give
-    ('a red running shoe', [320, 736, 2761, 7342]),
-    ('保湿面霜 50ml', [160, 123, 251, 162, 117, 123, 165, 251, 95, 165, 250, 506, 276, 271, 5780]),
-    ('كريم ٥٠ مل', [33499, 43273, 29945, 149, 354, 149, 510, 12986, 37899]),
-    ('Крем, 50 мл', [27152, 16370, 22176, 140, 376, 267, 276, 271, 38018, 140, 375]),
-    ('한국어', [15197, 250, 31871, 255, 31625, 368]),
-    ('ça coûte 3€', [22711, 622, 127, 119, 756, 274, 6309]),
-    ('e\u0301te\u0301', [3459, 39694]),
-    ('👟🇩🇪', [964, 253, 21531]),
-    ('&lt;b&gt; mug', [283, 321, 285, 9722]),
-    ('schÃ¶n', [844, 7255, 333]),
-    ('<end_of_text> b', [49407, 321]),
-    ('!!! x\t\n\x00', [995, 343]),
+    ("a red running shoe", [320, 736, 2761, 7342]),
+    ("保湿面霜 50ml", [160, 123, 251, 162, 117, 123, 165, 251, 95, 165, 250, 506, 276, 271, 5780]),
+    ("كريم ٥٠ مل", [33499, 43273, 29945, 149, 354, 149, 510, 12986, 37899]),
+    ("Крем, 50 мл", [27152, 16370, 22176, 140, 376, 267, 276, 271, 38018, 140, 375]),
+    ("한국어", [15197, 250, 31871, 255, 31625, 368]),
+    ("ça coûte 3€", [22711, 622, 127, 119, 756, 274, 6309]),
+    ("e\u0301te\u0301", [3459, 39694]),
+    ("👟🇩🇪", [964, 253, 21531]),
+    ("&lt;b&gt; mug", [283, 321, 285, 9722]),
+    ("schÃ¶n", [844, 7255, 333]),
+    ("<end_of_text> b", [49407, 321]),
+    ("!!! x\t\n\x00", [995, 343]),
 )
 
 
@@ -39,8 +41,17 @@ def theirs():
     config = ARCHITECTURES["compact"]
     torch.manual_seed(5)
     return TextTransformer(
-        context_length=config.context, vocab_size=config.vocabulary, width=config.text_width, heads=config.text_heads, layers=config.text_layers,
-        output_dim=None, proj_type="none", no_causal_mask=True, use_pad_mask=True, pool_type="none", output_tokens=True,
+        context_length=config.context,
+        vocab_size=config.vocabulary,
+        width=config.text_width,
+        heads=config.text_heads,
+        layers=config.text_layers,
+        output_dim=None,
+        proj_type="none",
+        no_causal_mask=True,
+        use_pad_mask=True,
+        pool_type="none",
+        output_tokens=True,
     ).eval()
 
 
@@ -69,14 +80,20 @@ def test_long_captions_keep_their_end():
     from open_clip.tokenizer import SimpleTokenizer
 
     captions = ["a red shoe " * 40, "x" * 3000, "保湿面霜" * 30]
-    assert torch.equal(clip_tokens(captions, 32), SimpleTokenizer()([caption[:2000] for caption in captions], context_length=32))
+    assert torch.equal(
+        clip_tokens(captions, 32), SimpleTokenizer()([caption[:2000] for caption in captions], context_length=32)
+    )
 
 
 def test_an_open_clip_without_the_image_tower_of_today_is_refused_in_one_sentence(monkeypatch):
     import open_clip
 
-    monkeypatch.setattr(open_clip.transformer, "VisionTransformer", type("VisionTransformer", (), {"__init__": lambda self, image_size, patch_size: None}))
-    with pytest.raises(ArchitectureError, match="needs open_clip_torch 2.23 or newer"):
+    monkeypatch.setattr(
+        open_clip.transformer,
+        "VisionTransformer",
+        type("VisionTransformer", (), {"__init__": lambda self, image_size, patch_size: None}),
+    )
+    with pytest.raises(ArchitectureError, match=r"needs open_clip_torch 2.23 or newer"):
         clip_config("open_clip/ViT-B-32")
 
 
@@ -86,7 +103,9 @@ def test_a_missing_open_clip_is_said_when_the_reviewer_is_loaded(monkeypatch):
 
     captions._clip_vocabulary.cache_clear()
     monkeypatch.setitem(sys.modules, "open_clip.tokenizer", None)
-    with pytest.raises(ArchitectureError, match="reading captions needs open_clip_torch, .*pip install open_clip_torch"):
+    with pytest.raises(
+        ArchitectureError, match=r"reading captions needs open_clip_torch, .*pip install open_clip_torch"
+    ):
         RFNet(SMALL)
     RFNet(replace(SMALL, inputs=("product", "generated")))
 

@@ -20,13 +20,16 @@ def test_a_text_is_the_same_in_whatever_way_windows_saved_it(tmp_path):
     assert read_text(path) == TEXT
 
 
-@pytest.mark.parametrize(("name", "content", "says"), [
-    ("labels.csv", "红色杯子".encode("gbk"), 'is not in UTF-8, line 1: save it as "CSV UTF-8"'),
-    ("caption.txt", "first\ncafé".encode("latin-1"), "is not in UTF-8, line 2: save it as UTF-8"),
-    ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0", "is no text"),
-    ("half.txt", b"\xff\xfea", "is not in UTF-8"),
-    ("large.txt", b"x" * 2048, "larger than 1 KiB"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("labels.csv", "红色杯子".encode("gbk"), 'is not in UTF-8, line 1: save it as "CSV UTF-8"'),
+        ("caption.txt", "first\ncafé".encode("latin-1"), "is not in UTF-8, line 2: save it as UTF-8"),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0", "is no text"),
+        ("half.txt", b"\xff\xfea", "is not in UTF-8"),
+        ("large.txt", b"x" * 2048, "larger than 1 KiB"),
+    ],
+)
 def test_what_is_no_text_in_utf_8_is_refused_with_what_to_do(tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TextError) as refused:
@@ -45,8 +48,15 @@ def test_a_line_that_is_no_text_is_refused_when_a_long_table_reaches_it(tmp_path
 def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.symlink(tmp_path / "loop", tmp_path / "loop")
-    for path, says in ((tmp_path / "pipe", "pipe or a device"), ("/dev/zero", "pipe or a device"), (tmp_path, "is a folder"),
-                       (tmp_path / "none", "does not exist"), (tmp_path / "loop", "leads to itself"), ("a\0b", "does not exist"), ("x" * 5000, "too long")):
+    for path, says in (
+        (tmp_path / "pipe", "pipe or a device"),
+        ("/dev/zero", "pipe or a device"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "loop", "leads to itself"),
+        ("a\0b", "does not exist"),
+        ("x" * 5000, "too long"),
+    ):
         for read in (read_text, read_toml, lambda path: open_text(path).__enter__()):
             with pytest.raises(TextError, match=says) as refused:
                 read(path)
@@ -55,11 +65,18 @@ def test_only_regular_files_are_opened(tmp_path):
 
 def test_windows_paths_in_a_config_are_refused_with_how_to_write_them(tmp_path):
     path = tmp_path / "config.toml"
-    for text in (r'products = "C:\Users\me\cutouts"', r'folder = "D:\tuned\new"', r'folder = "D:\new"', r'[[loras]]' "\n" r'file = "..\basic.safetensors"'):
+    for text in (
+        r'products = "C:\Users\me\cutouts"',
+        r'folder = "D:\tuned\new"',
+        r'folder = "D:\new"',
+        r"[[loras]]" "\n" r'file = "..\basic.safetensors"',
+    ):
         path.write_text(text)
         with pytest.raises(TextError, match="/ or in single quotes"):
             read_toml(path)
-    path.write_bytes(b"\xef\xbb\xbfproducts = 'D:\\tuned\\new'\r\nprompt = \"\"\"two\n\tlines\"\"\"\r\nescaped = \"a\\\\b caf\\u00e9\"\r\n")
+    path.write_bytes(
+        b'\xef\xbb\xbfproducts = \'D:\\tuned\\new\'\r\nprompt = """two\n\tlines"""\r\nescaped = "a\\\\b caf\\u00e9"\r\n'
+    )
     assert read_toml(path) == {"products": "D:\\tuned\\new", "prompt": "two\n\tlines", "escaped": "a\\b café"}
 
 
@@ -69,4 +86,8 @@ def test_a_broken_config_is_refused_in_one_sentence(tmp_path):
         path.write_text(text)
         with pytest.raises(TextError) as refused:
             read_toml(path)
-        assert "config.toml" in str(refused.value) and len(str(refused.value)) < 400 and "single quotes" not in str(refused.value)
+        assert (
+            "config.toml" in str(refused.value)
+            and len(str(refused.value)) < 400
+            and "single quotes" not in str(refused.value)
+        )

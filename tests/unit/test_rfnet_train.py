@@ -1,4 +1,6 @@
-"""Training: it runs, it resumes to the same weights, it refuses data it can't learn from; and the commands around it."""
+"""Training: it runs, it resumes to the same weights, it refuses data it can't learn from; and the commands around
+it.
+"""
 
 import json
 import pickle
@@ -12,19 +14,19 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
-from reliable_ads.rfnet.augment import degrade, make_batch
-from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data import DataError, read_scenes, write_shard
 from reliable_ads.rfnet.architectures import ARCHITECTURES
-from reliable_ads.rfnet.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.cli import main
+from reliable_ads.rfnet.data.samples import BrokenSample
+from reliable_ads.rfnet.data.shards import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.losses import edge_loss, label_weights, verdict_loss
-from reliable_ads.rfnet.evaluate import predict
 from reliable_ads.rfnet.product import place
-from reliable_ads.rfnet.pool import Batches, Pool, load_roundtrips, plainly
-from reliable_ads.rfnet.samples import BrokenSample
-from reliable_ads.rfnet.sources import read_shards
-from reliable_ads.rfnet.train import Run
+from reliable_ads.rfnet.training.augment import degrade, make_batch
+from reliable_ads.rfnet.training.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.training.evaluate import predict
+from reliable_ads.rfnet.training.losses import edge_loss, label_weights, verdict_loss
+from reliable_ads.rfnet.training.mixed import Batches, Pool, load_roundtrips, plainly
+from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, bottle, bottle_rgba, scene, small_networks, write_split
@@ -39,7 +41,20 @@ def folder(tmp_path_factory):
 
 
 def config(folder, out, **changes):
-    return TrainConfig(**{**dict(train=folder / "train", val=folder / "val", out=str(out), architecture=SMALL, init="random", batch=8, epochs=2, map_epochs=1, save_every=1), **changes})
+    return TrainConfig(
+        **{
+            "train": folder / "train",
+            "val": folder / "val",
+            "out": str(out),
+            "architecture": SMALL,
+            "init": "random",
+            "batch": 8,
+            "epochs": 2,
+            "map_epochs": 1,
+            "save_every": 1,
+            **changes,
+        }
+    )
 
 
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch):
@@ -66,7 +81,9 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
     Run(config(folder, broken))()
     expected, resumed = load_file(whole), load_file(broken)
     assert expected.keys() == resumed.keys() and all(torch.equal(expected[key], resumed[key]) for key in expected)
-    assert {file.name for file in tmp_path.iterdir() if file.suffix != ".png"} == {f"{name}{part}.safetensors" for name in ("whole", "broken") for part in ("", ".last")}
+    assert {file.name for file in tmp_path.iterdir() if file.suffix != ".png"} == {
+        f"{name}{part}.safetensors" for name in ("whole", "broken") for part in ("", ".last")
+    }
 
 
 def test_weights_say_how_they_were_trained(folder, tmp_path):
@@ -106,7 +123,7 @@ def test_augmented_batches_keep_product_and_alignment(folder):
         opaque = batch.alpha[row] == 1
         assert torch.equal(batch.image[row][:, opaque], batch.product_rgb[row][:, opaque])
         assert batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.products[row][..., 3] / 255).sum()
-    assert 0 <= batch.image.min() and batch.image.max() <= 1
+    assert batch.image.min() >= 0 and batch.image.max() <= 1
     plain = make_batch(scenes, range(8))
     assert not torch.equal(plain.image, batch.image)
     assert np.abs(plain.depth.numpy() * 255 - scenes.depths[:8]).max() < 1e-3
@@ -128,15 +145,17 @@ def test_roundtrips_are_used_and_checked(folder, tmp_path):
     assert 4 <= dark <= 20
     np.save(tmp_path / "first.npy", np.zeros_like(scenes.images[:3]))
     first = load_roundtrips([tmp_path / "first.npy"], 24, 128)
-    assert make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1    # only its own rows are replaced
+    assert (
+        make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1
+    )  # only its own rows are replaced
     np.save(tmp_path / "small.npy", scenes.images[:, :64])
-    with pytest.raises(DataError, match="small.npy.*make it again"):
+    with pytest.raises(DataError, match=r"small.npy.*make it again"):
         load_roundtrips([tmp_path / "small.npy"], 24, 128)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
-    with pytest.raises(DataError, match="no readable .npy"):
+    with pytest.raises(DataError, match=r"no readable .npy"):
         load_roundtrips([tmp_path / "pickled.npy"], 24, 128)
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="holds no .npy"):
+    with pytest.raises(DataError, match=r"holds no .npy"):
         load_roundtrips([tmp_path / "none"], 24, 128)
 
 
@@ -159,20 +178,47 @@ def test_review_reads_files_and_an_index(weights, tmp_path, capsys):
     Image.fromarray(bottle_rgba()).save(tmp_path / "bottle.png")
     drawn = place(bottle(), 128, 96).paste(torch.full((1, 3, 96, 128), 0.5))[0]
     Image.fromarray((drawn * 255).byte().permute(1, 2, 0).numpy()).resize((131, 100)).save(tmp_path / "ad.png")
-    (tmp_path / "index.jsonl").write_text('{"image": "ad.png", "product": "bottle.png", "caption": "瓶子"}\n\n{"image": "ad.png", "product": "bottle.png"}\n', encoding="utf-8")
-    assert main(["review", str(tmp_path / "ad.png"), "--product", str(tmp_path / "bottle.png"), "--weights", str(weights), "--json"]) == 0
+    (tmp_path / "index.jsonl").write_text(
+        '{"image": "ad.png", "product": "bottle.png", "caption": "瓶子"}\n\n{"image": "ad.png", "product":'
+        ' "bottle.png"}\n',
+        encoding="utf-8",
+    )
+    assert (
+        main(
+            [
+                "review",
+                str(tmp_path / "ad.png"),
+                "--product",
+                str(tmp_path / "bottle.png"),
+                "--weights",
+                str(weights),
+                "--json",
+            ]
+        )
+        == 0
+    )
     row = json.loads(capsys.readouterr().out)
     assert set(row) == {"image", "label", "probabilities", "accepted"}
     assert main(["review", "--index", str(tmp_path / "index.jsonl"), "--weights", str(weights)]) == 0
     head, *rows, last = capsys.readouterr().out.splitlines()
-    assert head.split()[:3] == ["image", "verdict", "label"] and len(rows) == 2 and last.endswith(" of 2 accepted, from available >= 0.5")
+    assert (
+        head.split()[:3] == ["image", "verdict", "label"]
+        and len(rows) == 2
+        and last.endswith(" of 2 accepted, from available >= 0.5")
+    )
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["review", "x.png"], "nothing to review"), (["review", "x.png", "--product", "y.png"], '"y.png" does not exist'),
-    (["review", "x.png", "--product", "y.png", "--weights", "none.safetensors"], "rfnet train"), (["evaluate", "--data", "nowhere"], "nowhere"),
-    (["train", "nowhere.toml", "--out", "w.safetensors"], "nowhere.toml"), (["review", "--index", "none.jsonl"], "none.jsonl"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["review", "x.png"], "nothing to review"),
+        (["review", "x.png", "--product", "y.png"], '"y.png" does not exist'),
+        (["review", "x.png", "--product", "y.png", "--weights", "none.safetensors"], "rfnet train"),
+        (["evaluate", "--data", "nowhere"], "nowhere"),
+        (["train", "nowhere.toml", "--out", "w.safetensors"], "nowhere.toml"),
+        (["review", "--index", "none.jsonl"], "none.jsonl"),
+    ],
+)
 def test_a_failed_command_says_why_in_one_line(arguments, message, weights, capsys):
     if arguments[0] == "review" and "--weights" not in arguments:
         arguments = [*arguments, "--weights", str(weights)]
@@ -201,15 +247,32 @@ def test_imagenet_weights_load_where_the_wheel_is_installed():
 
 def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs = 2\n[architecture]\nimage_size = 64\nwidth = 32\n')
+    file.write_text(
+        'train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs ='
+        " 2\n[architecture]\nimage_size = 64\nwidth = 32\n"
+    )
     config = read_config(file, **changes(["seed=3", "init=random", "frozen=[]"]), out="elsewhere.safetensors")
-    assert config.train == [str(tmp_path / "data/train")] and config.val[1] == str(tmp_path / "more.csv") and config.out == "elsewhere.safetensors"
-    assert (config.seed, config.init, config.frozen, config.epochs, config.architecture.width) == (3, "random", [], 2, 32)
+    assert (
+        config.train == [str(tmp_path / "data/train")]
+        and config.val[1] == str(tmp_path / "more.csv")
+        and config.out == "elsewhere.safetensors"
+    )
+    assert (config.seed, config.init, config.frozen, config.epochs, config.architecture.width) == (
+        3,
+        "random",
+        [],
+        2,
+        32,
+    )
     with pytest.raises(DataError, match="no key speed to set"):
         read_config(file, **changes(["speed=3"]))
     with pytest.raises(DataError, match='precision is "fp16": use one of no, bf16'):
         read_config(file, **changes(["precision=fp16"]))
-    for text, message in (("nonsense", "is no TOML"), ("lr = 1", "lacks train, val, out"), ('trian = "x"', "unknown keys: trian")):
+    for text, message in (
+        ("nonsense", "is no TOML"),
+        ("lr = 1", "lacks train, val, out"),
+        ('trian = "x"', "unknown keys: trian"),
+    ):
         file.write_text(text)
         with pytest.raises(DataError, match=message):
             read_config(file)
@@ -237,16 +300,50 @@ def test_two_labels_ask_only_whether_a_picture_is_available():
 def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path):
     first = tmp_path / "first.safetensors"
     save_reviewer(first, *small_networks())
-    run = Run(config(folder, tmp_path / "second.safetensors", weights=first, frozen=[], map_epochs=0, epochs=1, lr=1e-9, backbone_lr=1e-9, weight_decay=0.0))
+    run = Run(
+        config(
+            folder,
+            tmp_path / "second.safetensors",
+            weights=first,
+            frozen=[],
+            map_epochs=0,
+            epochs=1,
+            lr=1e-9,
+            backbone_lr=1e-9,
+            weight_decay=0.0,
+        )
+    )
     run()
     before, after = load_file(first), load_file(tmp_path / "second.safetensors")
     assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-3) for key in before)
-    fewer = Run(config(folder, tmp_path / "fewer.safetensors", weights=first, frozen=[], architecture=replace(SMALL, inputs=("product", "generated", "caption"))))
+    fewer = Run(
+        config(
+            folder,
+            tmp_path / "fewer.safetensors",
+            weights=first,
+            frozen=[],
+            architecture=replace(SMALL, inputs=("product", "generated", "caption")),
+        )
+    )
     assert torch.equal(fewer.rfnet.head.weight.half(), before["rfnet.head.weight"]) and "depth" not in fewer.rfnet.kinds
-    larger = Run(config(folder, tmp_path / "larger.safetensors", weights=first, frozen=[], architecture=replace(SMALL, image_size=2 * SMALL.image_size)))
-    assert larger.rfnet.images.position.shape[-1] == 2 * before["rfnet.images.position"].shape[-1] and torch.equal(larger.rfnet.head.weight.half(), before["rfnet.head.weight"])
+    larger = Run(
+        config(
+            folder,
+            tmp_path / "larger.safetensors",
+            weights=first,
+            frozen=[],
+            architecture=replace(SMALL, image_size=2 * SMALL.image_size),
+        )
+    )
+    assert larger.rfnet.images.position.shape[-1] == 2 * before["rfnet.images.position"].shape[-1] and torch.equal(
+        larger.rfnet.head.weight.half(), before["rfnet.head.weight"]
+    )
     with pytest.raises(DataError, match="another architecture"):
-        Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=[], architecture=replace(SMALL, width=64)))
+        Run(
+            config(
+                folder, tmp_path / "third.safetensors", weights=first, frozen=[], architecture=replace(SMALL, width=64)
+            )
+        )
     with pytest.raises(DataError, match='frozen names "nowhere"'):
         Run(config(folder, tmp_path / "third.safetensors", weights=first, frozen=["nowhere"]))
 
@@ -309,8 +406,15 @@ def test_a_map_that_is_off_by_the_same_everywhere_keeps_its_edges():
 def test_an_estimator_comes_from_a_reviewer_of_another_architecture(folder, tmp_path):
     save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
     _, eyes, _ = load_networks(tmp_path / "eyes.safetensors")
-    changes = dict(estimator=tmp_path / "eyes.safetensors", map_epochs=0, epochs=1)
-    Run(config(folder, tmp_path / "w.safetensors", architecture=replace(SMALL, width=64, inputs=("generated", "depth")), **changes))()
+    changes = {"estimator": tmp_path / "eyes.safetensors", "map_epochs": 0, "epochs": 1}
+    Run(
+        config(
+            folder,
+            tmp_path / "w.safetensors",
+            architecture=replace(SMALL, width=64, inputs=("generated", "depth")),
+            **changes,
+        )
+    )()
     _, mapnet, _ = load_networks(tmp_path / "w.safetensors")
     assert all(torch.equal(value, mapnet.state_dict()[key]) for key, value in eyes.state_dict().items())
 
@@ -318,18 +422,58 @@ def test_an_estimator_comes_from_a_reviewer_of_another_architecture(folder, tmp_
 def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys):
     save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
     for split in ("train", "val"):
-        assert main(["maps", "--data", str(folder / split), "--out", str(tmp_path / split), "--weights", str(tmp_path / "eyes.safetensors"), "--size", "64"]) == 0
+        assert (
+            main(
+                [
+                    "maps",
+                    "--data",
+                    str(folder / split),
+                    "--out",
+                    str(tmp_path / split),
+                    "--weights",
+                    str(tmp_path / "eyes.safetensors"),
+                    "--size",
+                    "64",
+                ]
+            )
+            == 0
+        )
     assert "maps of 24 samples by builtin" in capsys.readouterr().out
-    run = Run(config(folder, tmp_path / "w.safetensors", train_maps=tmp_path / "train", val_maps=tmp_path / "val", map_epochs=0, epochs=1))
+    run = Run(
+        config(
+            folder,
+            tmp_path / "w.safetensors",
+            train_maps=tmp_path / "train",
+            val_maps=tmp_path / "val",
+            map_epochs=0,
+            epochs=1,
+        )
+    )
     seen = []
     run.rfnet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2:4]))
     run.mapnet.forward = None  # nobody asks the estimator
     row = run.train.parts[0].read(0)
     assert row["depth"].shape == row["saliency"].shape == (64, 64)
     run()
-    assert all(depth.shape[1] == saliency.shape[1] == 1 and torch.isfinite(depth).all() and torch.isfinite(saliency).all() for depth, saliency in seen)
+    assert all(
+        depth.shape[1] == saliency.shape[1] == 1 and torch.isfinite(depth).all() and torch.isfinite(saliency).all()
+        for depth, saliency in seen
+    )
     assert read_metadata(tmp_path / "w.safetensors")["maps"] == "builtin"
-    assert main(["evaluate", str(tmp_path / "w.safetensors"), "--data", str(folder / "val"), "--maps", str(tmp_path / "val"), "--json"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(tmp_path / "w.safetensors"),
+                "--data",
+                str(folder / "val"),
+                "--maps",
+                str(tmp_path / "val"),
+                "--json",
+            ]
+        )
+        == 0
+    )
 
 
 def test_maps_are_given_for_all_data_or_for_none(folder, tmp_path):
@@ -347,12 +491,19 @@ def test_damaged_pictures_are_left_out_named_and_said_by_the_exit_status(folder,
             table.mkdir(exist_ok=True)
             Image.fromarray(scenes.images[number]).save(table / names["image"])
             Image.fromarray(scenes.products[number]).save(table / names["product"])
-            rows.append(json.dumps({**names, "label": LABELS[scenes.labels[number]], "product_id": scenes.product_ids[number]}))
+            rows.append(
+                json.dumps({**names, "label": LABELS[scenes.labels[number]], "product_id": scenes.product_ids[number]})
+            )
         (table / names["image"]).write_bytes(b"\x89PNG cut short")
         (table / f"{part}.jsonl").write_text("\n".join([*rows, "no JSON"]))
-    out, architecture = tmp_path / "w.safetensors", ", ".join(f"{name} = {json.dumps(value)}" for name, value in asdict(SMALL).items() if value is not None)
-    (tmp_path / "c.toml").write_text(f"train = ['{table / 'train.jsonl'}']\nval = ['{table / 'val.jsonl'}']\nout = '{out}'\n"
-                                     f"init = 'random'\nepochs = 1\nmap_epochs = 0\nbatch = 8\nfrozen = []\narchitecture = {{{architecture}}}\n")
+    out, architecture = (
+        tmp_path / "w.safetensors",
+        ", ".join(f"{name} = {json.dumps(value)}" for name, value in asdict(SMALL).items() if value is not None),
+    )
+    (tmp_path / "c.toml").write_text(
+        f"train = ['{table / 'train.jsonl'}']\nval = ['{table / 'val.jsonl'}']\nout = '{out}'\n"
+        f"init = 'random'\nepochs = 1\nmap_epochs = 0\nbatch = 8\nfrozen = []\narchitecture = {{{architecture}}}\n"
+    )
     assert main(["train", str(tmp_path / "c.toml")]) == 1
     said = capsys.readouterr().out
     assert out.exists() and "malformed lines: 1" in said and "broken files: 1" in said

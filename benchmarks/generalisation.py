@@ -1,0 +1,158 @@
+"""How far the shipped reviewer can be trusted: on the shipped test split, on composites with families and defects it
+never saw, on drawn pictures.
+
+The composites are made by `synthetic compose`; a third of their test split shows product families, and a fifth of its
+defects ways of making them, that no training scene had. Drawn pictures (pocket/training/drawn_split/held) were labelled
+by eye.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from reliable_ads.pocket.training.draw import sheet
+from reliable_ads.rfnet.data.sources import open_samples
+from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.risks import parse_risks
+from reliable_ads.rfnet.training.augment import collate
+from reliable_ads.rfnet.training.evaluate import predict, score
+from reliable_ads.rfnet.weights import load_networks
+from reliable_ads.synthetic.jobs import TEST_SPLIT
+
+from .common import ROOT, Figure, mean, share
+
+HELD = ROOT / "pocket" / "training" / "drawn_split" / "held"
+WORST = 32
+
+
+def held_marks(folder: Path) -> dict[str, np.ndarray]:
+    """{"family", "cause": (N,) bool} of a folder of composites, in the order of its samples: what was kept out of
+    training.
+    """
+    marks = {"family": [], "cause": []}
+    for shard in sorted(folder.glob("*.zip")):
+        with zipfile.ZipFile(shard) as archive:
+            for line in archive.read("index.jsonl").decode("utf-8").split("\n"):
+                if line.strip():
+                    row = json.loads(line)
+                    marks["family"].append(row["held_family"])
+                    marks["cause"].append(row["held_cause"])
+    return {name: np.array(values) for name, values in marks.items()}
+
+
+def figures_of(
+    prefix: str, logits: torch.Tensor, samples, metadata: dict, target: float | None, defects: float | None = None
+) -> dict[str, Figure]:
+    """The four scores, AP per defect, calibration error, and what accepting at each certified risk does.
+
+    target, defects: for AP, of each defect too.
+    """
+    report = score(
+        logits,
+        samples,
+        float(metadata["temperature"]),
+        float(metadata["threshold"]),
+        risks=parse_risks(metadata.get("risks", "{}")),
+    )
+
+    def figure(value: dict, least: float | None = None, most: float | None = None) -> Figure:
+        bound = f">= {least}" if least else f"<= {most}" if most else ""
+        holds = value["value"] >= least if least else value["value"] <= most if most else None
+        return Figure(**value, n=len(samples), target=bound, holds=holds)
+
+    found = {
+        f"{prefix}{kind}": figure(report[kind], target if kind == "ap" else None)
+        for kind in ("ap", "precision", "recall", "f1")
+    }
+    found |= {
+        f"{prefix}ap_{name}": figure(value, defects)
+        for name, value in report["defects"].items()
+        if np.isfinite(value["value"])
+    }
+    found[f"{prefix}ece"] = figure(report["ece"], most=0.05 if target else None)
+    for risk, entry in report.get("risks", {}).items():
+        if "refused" not in entry and entry["accepted"]:
+            value, low, high = share(round(entry["bad"]["value"] * entry["accepted"]), entry["accepted"])
+            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(
+                value, low, high, entry["accepted"], "share", f"<= {risk}", value <= float(risk)
+            )
+    return found
+
+
+@torch.no_grad()
+def map_figures(prefix: str, mapnet, samples) -> dict[str, Figure]:
+    """How near the built-in estimator's maps come to the true ones: mean error of inverse depth, and intersection over
+    union of what stands out.
+    """
+    errors, overlaps = [], []
+    for start in range(0, len(samples), 50):
+        rows = range(start, min(start + 50, len(samples)))
+        batch = collate([samples[row] for row in rows])
+        depth, saliency = (found[:, 0] for found in mapnet(batch.image))
+        known = batch.depth.isfinite()
+        truth = torch.where(batch.saliency.isfinite(), batch.saliency, batch.alpha) > 0.5
+        errors += (
+            ((depth - batch.depth.nan_to_num()).abs() * known).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+        ).tolist()
+        overlaps += (
+            ((saliency > 0.5) & truth).sum((1, 2)) / ((saliency > 0.5) | truth).sum((1, 2)).clamp(min=1)
+        ).tolist()
+    return {
+        f"{prefix}depth_error": Figure(*mean(errors), len(errors)),
+        f"{prefix}saliency_iou": Figure(*mean(overlaps), len(overlaps)),
+    }
+
+
+def most_wrong(logits: torch.Tensor, samples, path: Path) -> None:
+    """The pictures with the least probability of their own label, each with truth, verdict and that probability."""
+    probabilities = logits.softmax(1).numpy()
+    rows = probabilities[np.arange(len(samples)), samples.labels].argsort()[:WORST]
+    texts = [
+        f"{LABELS[samples.labels[row]][:9]} > {LABELS[probabilities[row].argmax()][:9]}"
+        f" {probabilities[row, samples.labels[row]]:.2f} {samples[row]['caption'][2:22]}"
+        for row in rows
+    ]
+    sheet([Image.fromarray(samples[row]["image"]) for row in rows], texts).save(path)
+
+
+def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
+    """The figures of all three kinds of pictures. sheets: a folder for the pictures that it gets most wrong."""
+    rfnet, mapnet, metadata = load_networks(weights)
+    figures = {}
+
+    def look(prefix: str, folder: Path, target: float | None, defects: float | None = None):
+        samples = open_samples(folder, rfnet.config.image_size)
+        samples = samples.select(np.arange(min(100, len(samples)))) if quick else samples
+        logits = predict(rfnet, mapnet, samples)
+        figures.update(figures_of(prefix, logits, samples, metadata, target, defects))
+        if sheets:
+            most_wrong(logits, samples, sheets / f"most-wrong-{prefix or 'test'}.png")
+        return samples, logits
+
+    samples, _ = look("", TEST_SPLIT, 0.92)
+    figures |= map_figures("", mapnet, samples)
+    look("drawn_", HELD, None)
+    if not composites.is_dir():
+        print(f"no composites in {composites}: make them with `synthetic compose`")
+        return figures
+    samples, logits = look("composites_", composites, 0.80, 0.60)
+    figures |= map_figures("composites_", mapnet, samples)
+    held = {name: values[: len(samples)] for name, values in held_marks(composites).items()}
+    rows = np.flatnonzero(held["family"])
+    figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata, None)["ap"]
+    rejected = ((logits / float(metadata["temperature"])).softmax(1)[:, 0] < float(metadata["threshold"])).numpy()
+    for name, chosen in (
+        ("seen", ~held["cause"]),
+        ("held", held["cause"]),
+    ):  # one kind of defect has no AP of its own: how many of them are caught
+        bad = rejected[chosen & (samples.labels > 0)]
+        figures[f"{name}_causes_rejected"] = Figure(*share(int(bad.sum()), len(bad)), len(bad), "share")
+    good = rejected[samples.labels == 0]
+    figures["composites_available_rejected"] = Figure(*share(int(good.sum()), len(good)), len(good), "share")
+    return figures

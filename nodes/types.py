@@ -1,0 +1,74 @@
+"""The edge between ComfyUI and the libraries: socket types, and tensors turned once from (B, H, W, 3) to (B, 3, H,
+W).
+"""
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+from ..rfnet.risks import ACCEPT
+
+CATEGORY = "reliable ads"
+Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
+Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
+Entry = io.Custom("RF_ENTRY")  # a nodes.product_folder.Listed
+Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
+
+THRESHOLD_TOOLTIP = (
+    "Accept a picture when its probability of being available is at least this, from 0 to 1. "
+    "0 takes the threshold that is stored with the reviewer, which is a good start."
+)
+
+ACCEPT_TOOLTIP = (
+    "What decides: the threshold, or a risk. 5 % risk takes the threshold at which at most 5 in 100 accepted pictures"
+    " are bad, with 95 % confidence, as `rfnet calibrate` certified it for this reviewer; the threshold above is then"
+    " not looked at."
+)
+
+
+def accept_input() -> io.Combo.Input:
+    """The choice between a threshold and a certified risk.
+
+    Optional and last, so that graphs saved before there was a choice still run.
+    """
+    return io.Combo.Input("accept", options=list(ACCEPT), default="threshold", optional=True, tooltip=ACCEPT_TOOLTIP)
+
+
+def channels_first(images: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, C) → (B, 3, H, W); a fourth channel is dropped."""
+    return images[..., :3].movedim(-1, 1)
+
+
+def one_channel(maps):
+    """IMAGE (B, H, W, C) or MASK (B, H, W) or (H, W) → (B, 1, H, W), colours averaged; None stays None."""
+    if maps is None:
+        return None
+    if maps.ndim == 4:
+        maps = maps[..., :3].mean(-1)
+    return maps.reshape(-1, 1, *maps.shape[-2:])
+
+
+def channels_last(images: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) → (B, H, W, 3)."""
+    return images.movedim(1, -1)
+
+
+def to_picture(image: torch.Tensor):
+    """(3, H, W) in [0, 1] → PIL."""
+    from PIL import Image
+
+    return Image.fromarray((image.nan_to_num().clamp(0, 1) * 255).byte().movedim(0, -1).cpu().numpy())
+
+
+def from_pictures(pictures: list) -> torch.Tensor:
+    """PIL pictures of one size → (B, H, W, 3) in [0, 1]."""
+    import numpy as np
+
+    return torch.stack(
+        [torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255) for picture in pictures]
+    )
+
+
+def stop_if_cancelled() -> None:
+    """Raises ComfyUI's InterruptProcessingException when the user has pressed cancel."""
+    comfy.model_management.throw_exception_if_processing_interrupted()

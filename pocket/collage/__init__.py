@@ -1,1 +1,0 @@
-"""Composites: photograph-like scenes for the reviewer, put together from cut-outs and backdrops; `pocket compose` writes them."""

@@ -1,0 +1,1 @@
+"""How the pocket family was trained. Not published; its weights are."""

@@ -1,0 +1,112 @@
+"""From a trainer's work folder to the two files that ship; and the scenes as the family draws them, for training the
+reviewer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...rfnet.files import whole, write_text
+from ...rfnet.product import canny_hint
+from ...rfnet.resize import resize
+from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
+from ..ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
+from .diffusion import cached_latents
+from .training import read_averages, read_state, to_unit
+from .vae import load_vae
+
+
+def trained_pocket(work) -> Pocket:
+    """The moving averages of WORK's diffusion training with its autoencoder, in eval mode."""
+    work = Path(work)
+    vae, trained = load_vae(work / "vae.safetensors")
+    state, _ = read_state(work / "diffusion.state.safetensors")
+    pocket = build_pocket(state["extra"].get("config", {**POCKET, "vae": trained["vae"]}))
+    pocket.vae = vae
+    read_averages(
+        work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"}
+    )
+    if not state["extra"].get("control"):
+        raise PocketFileError(
+            f"{work}: the diffusion training stopped before its ControlNet began; run `pocket train diffusion` to its"
+            " end, then export"
+        )
+    return pocket.eval()
+
+
+def export(work, out=None) -> list[Path]:
+    """Writes pocket_sd.safetensors and pocket_canny.safetensors into `out` (default: the pack's own folder) and returns
+    their paths.
+    """
+    out = Path(out or WEIGHTS)
+    pocket = trained_pocket(work)
+    paths = [out / CHECKPOINT.name, out / CONTROLNET.name]
+    save_checkpoint(paths[0], pocket)
+    save_controlnet(paths[1], pocket)
+    return paths
+
+
+@torch.no_grad()
+def denoise_once(
+    pocket: Pocket,
+    latents: torch.Tensor,
+    hints: torch.Tensor,
+    prompts: list[str],
+    random: torch.Generator,
+    low: int,
+    high: int,
+) -> torch.Tensor:
+    """Latents noised to a random t in low..high and brought back in one step: x0 = (x_t - sqrt(1 - a) eps) /
+    sqrt(a).
+    """
+    t = torch.randint(low, high, (len(latents),), generator=random)
+    a = alphas_cumprod()[t][:, None, None, None]
+    noisy = a.sqrt() * latents + (1 - a).sqrt() * torch.randn(latents.shape, generator=random)
+    return (noisy - (1 - a).sqrt() * pocket.epsilon(noisy, t, pocket.encode_prompts(prompts), hints)) / a.sqrt()
+
+
+@torch.no_grad()
+def roundtrip(
+    scenes,
+    out,
+    checkpoint=None,
+    controlnet=None,
+    variant: str = "vae",
+    seed: int = 0,
+    batch: int = 16,
+    cache=None,
+    noise=(150, 350),
+    size: int = 160,
+) -> Path:
+    """Writes scenes.images as the family would draw them: uint8 (N, size, size, 3) .npy in the scenes' order, ids
+    beside it in a .txt; returns its path.
+
+    variant: "vae", through the autoencoder; "denoised", noised to a timestep between those of `noise` and denoised in
+    one step, as a draw that is looked at early. cache: the latents file of a diffusion training with the same
+    autoencoder, which saves encoding the scenes again.
+    """
+    from tqdm import tqdm
+
+    pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
+    random, count = torch.Generator().manual_seed(seed), len(scenes.images)
+    copies, cached = (
+        np.empty((count, size, size, 3), np.uint8),
+        cached_latents(scenes, pocket.vae, Path(cache)) if cache else None,
+    )
+    for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
+        rows = slice(i, i + batch)
+        latents = pocket.encode(to_unit(scenes.images[rows])) if cached is None else cached[rows]
+        if variant == "denoised":
+            hints = np.stack(
+                [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255)) for p in scenes.products[rows]]
+            )
+            latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random, *noise)
+        copies[rows] = (resize(pocket.decode(latents), size, size) * 255).round().byte().movedim(1, -1).numpy()
+    out = Path(out)
+    with whole(out) as partial, open(partial, "wb") as file:
+        np.save(file, copies)
+    write_text(out.with_suffix(".txt"), "\n".join(scenes.ids) + "\n")
+    return out

@@ -1,0 +1,257 @@
+"""What the pocket trainers share: a resumable run (weights, their moving average, optimiser, step, clock, random state
+in one file), its log and its sheets.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from msgspec import Meta
+
+from ...rfnet.files import quoted, write_picture, write_safetensors
+from ...rfnet.structured import StructureError, from_json
+from ...rfnet.tensors import STATE, open_tensors
+from ..ldm import PocketFileError
+from .muon import Muon
+
+SAVE_EVERY_SECONDS = 120
+WARM_UP_STEPS = 50
+FLAT_UNTIL = 0.4  # share of the budget at full learning rate; a cosine leads to zero from there
+
+
+def learning_rate(base: float, step: int, progress: float) -> float:
+    """Linear warm-up, flat, cosine to (almost) zero at progress 1."""
+    tail = min(1.0, max(0.0, (progress - FLAT_UNTIL) / (1 - FLAT_UNTIL)))
+    return base * min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.01, 0.5 * (1 + math.cos(math.pi * tail)))
+
+
+@dataclass
+class State:
+    """Where a training was when it was saved."""
+
+    name: str
+    step: Annotated[int, Meta(ge=0)]
+    seconds: Annotated[float, Meta(ge=0)]
+    extra: dict
+
+
+def read_state(path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """({name, step, seconds, extra}, tensors) of a state file; PocketFileError when it can't be read."""
+    name = quoted(path)[1:-1]
+    try:
+        with open_tensors(
+            path,
+            PocketFileError,
+            f"{name} does not exist; run the training that makes it first",
+            name=name,
+            remedy=STATE,
+        ) as file:
+            state = from_json((file.metadata() or {}).get("state", ""), State, "its state")
+            return vars(state), {k: file.get_tensor(k) for k in file.keys()}
+    except StructureError as error:
+        raise PocketFileError(
+            f"{name} is no state of a training ({str(error).rstrip('.')[:200]}); delete it to start anew, or choose"
+            " another --work folder"
+        ) from error
+
+
+def read_averages(path, modules: dict[str, torch.nn.Module]) -> dict:
+    """Puts a state's weights into `modules`, the moving average wherever there is one, and returns its {name, step,
+    seconds, extra}.
+    """
+    state, tensors = read_state(path)
+    for part, module in modules.items():
+        try:
+            module.load_state_dict(
+                {k: tensors.get(f"ema.{part}.{k}", tensors[f"weights.{part}.{k}"]) for k in module.state_dict()}
+            )
+        except (KeyError, RuntimeError) as error:
+            raise PocketFileError(
+                f"{path} does not hold this {part} ({error}); train it with the same version of Reliable Ads"
+            ) from error
+    return state
+
+
+class Training:
+    """One run with a budget of minutes or of steps, kept in `work/NAME.state.safetensors`.
+
+    With a budget of steps a stopped and resumed run is equal to an unbroken one to the last bit; with minutes only the
+    learning rate can differ, since it follows the clock. `random` draws everything that is random. `matrices(key,
+    parameter)` says which parameters Muon takes; AdamW has the rest.
+    """
+
+    def __init__(
+        self,
+        work,
+        name: str,
+        modules: dict[str, torch.nn.Module],
+        lr: float,
+        minutes: float | None = None,
+        steps: int | None = None,
+        ema_decay: float = 0.998,
+        weight_decay: float = 0.01,
+        seed: int = 0,
+        matrices=lambda key, parameter: False,
+    ):
+        self.path = Path(work) / f"{name}.state.safetensors"
+        self.work, self.name, self.modules, self.lr = Path(work), name, modules, lr
+        self.minutes, self.steps, self.ema_decay = minutes, steps, ema_decay
+        self.parameters = {
+            f"{part}.{key}": p
+            for part, module in modules.items()
+            for key, p in module.named_parameters()
+            if p.requires_grad
+        }
+        self.optimisers = {}
+        if chosen := [p for key, p in self.parameters.items() if matrices(key, p)]:
+            self.optimisers["muon"] = Muon(chosen, lr, weight_decay=weight_decay)
+        rest = [p for key, p in self.parameters.items() if not matrices(key, p)]
+        self.optimisers["adamw"] = torch.optim.AdamW(
+            rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+        )
+        self.ema = {key: p.detach().clone() for key, p in self.parameters.items()}
+        self.random = torch.Generator().manual_seed(seed)
+        self.step, self.seconds, self.extra = 0, 0.0, {}
+        self._clock = self._saved_at = self._logged_at = time.monotonic()
+        self._logged_step, self._losses = 0, []
+        if self.path.exists():
+            self._resume()
+
+    @property
+    def progress(self) -> float:
+        return self.step / self.steps if self.steps else min(1.0, self.seconds / (60 * self.minutes))
+
+    @property
+    def running(self) -> bool:
+        return self.progress < 1.0
+
+    def update(self, loss: torch.Tensor) -> None:
+        """One optimiser step, the moving average, the clock; saves every two minutes."""
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the {self.name} loss became {float(loss.detach())} at step {self.step}; the state from before lies in"
+                f" {self.path}: run the command again with a smaller --lr"
+            )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.lr, self.step, self.progress)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.ema.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+        self.step += 1
+        self._losses.append(float(loss.detach()))
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
+        if now - self._saved_at > SAVE_EVERY_SECONDS:
+            self.save()
+
+    def off_the_clock(self) -> None:
+        """Forgets the time since the last step: sheets and validation don't count against the budget."""
+        self._clock = self._logged_at = time.monotonic()
+        self._logged_step = self.step
+
+    def log(self, pictures_per_step: int, note: str = "") -> None:
+        """Prints a line with the mean loss and the speed since the last line."""
+        now = time.monotonic()
+        speed = (self.step - self._logged_step) / max(1e-9, now - self._logged_at)
+        print(
+            f"{self.name} step {self.step} · {100 * self.progress:.0f} % · loss {np.mean(self._losses):.4f} ·"
+            f" {speed:.2f} steps/s · {speed * pictures_per_step:.1f} pictures/s{note}",
+            flush=True,
+        )
+        self._losses, self._logged_at, self._logged_step = [], now, self.step
+
+    def save(self) -> None:
+        tensors = {
+            f"weights.{part}.{key}": v
+            for part, module in self.modules.items()
+            for key, v in module.state_dict().items()
+        }
+        tensors |= {f"ema.{key}": v for key, v in self.ema.items()}
+        for name, optimiser in self.optimisers.items():
+            tensors |= {
+                f"{name}.{i}.{key}": v
+                for i, state in optimiser.state_dict()["state"].items()
+                for key, v in state.items()
+            }
+        tensors["random"] = self.random.get_state()
+        write_safetensors(
+            self.path,
+            {k: v.clone() for k, v in tensors.items()},
+            {"state": json.dumps({"name": self.name, "step": self.step, "seconds": self.seconds, "extra": self.extra})},
+        )
+        self._saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        state, tensors = read_state(self.path)
+        try:
+            for part, module in self.modules.items():
+                module.load_state_dict({k: tensors[f"weights.{part}.{k}"] for k in module.state_dict()})
+            self.ema = {key: tensors[f"ema.{key}"] for key in self.ema}
+        except (KeyError, RuntimeError) as error:
+            raise PocketFileError(
+                f"{self.path} is the state of another training ({error}); delete it to start anew, or choose another"
+                " --work folder"
+            ) from error
+        for name, optimiser in self.optimisers.items():
+            moments: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"{name}."):
+                    _, index, field = key.split(".")
+                    moments.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.random.set_state(tensors["random"])
+        self.step, self.seconds, self.extra = state["step"], state["seconds"], state["extra"]
+        self._logged_step = self.step
+        print(
+            f"{self.name} goes on from step {self.step} after {self.seconds / 60:.1f} minutes of training", flush=True
+        )
+
+    def averaged(self) -> Averaged:
+        """`with training.averaged():` the modules hold the moving average; afterwards the live weights again."""
+        return Averaged(self)
+
+
+class Averaged:
+    def __init__(self, training: Training):
+        self.training = training
+
+    def __enter__(self):
+        self.live = {key: p.detach().clone() for key, p in self.training.parameters.items()}
+        self._put(self.training.ema)
+        for module in self.training.modules.values():
+            module.eval()
+
+    def __exit__(self, *exception):
+        self._put(self.live)
+        for module in self.training.modules.values():
+            module.train()
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, torch.Tensor]) -> None:
+        for key, p in self.training.parameters.items():
+            p.copy_(values[key])
+
+
+def to_unit(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 (N, H, W, C) → float (N, C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).movedim(-1, 1).float() / 255
+
+
+def write_sheet(path, rows: list[torch.Tensor]) -> None:
+    """Rows of (N, 3, H, W) pictures in [0, 1] → one PNG, written atomically."""
+    from PIL import Image
+
+    sheet = torch.cat([torch.cat(list(row.clamp(0, 1)), dim=2) for row in rows], dim=1)
+    write_picture(path, Image.fromarray((sheet * 255).round().byte().movedim(0, -1).cpu().numpy()))

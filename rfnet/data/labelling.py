@@ -1,0 +1,280 @@
+"""Labels by hand: a folder of pictures that wait for a verdict, and a journal of what was said about them.
+
+Knows no engine.
+
+    journal.jsonl                    a line for each picture that came, each label, each label taken back; lines are
+                                     only ever added
+    pictures/0123456789abcdef.png    each picture once
+    products/0123456789abcdef.png    its product on the picture's own canvas, transparent around it
+    labels.jsonl                     the table that `rfnet train` reads, made from the journal after each label
+
+The journal alone says what holds: for each picture its last line. A line is on the disk before anyone is told that it
+is kept, and begins with a line break, so that one that a crash cut short can't swallow the next. Who dislikes a picture
+deletes it: it is then neither shown nor counted.
+"""
+
+import hashlib
+import json
+import os
+import re
+import threading
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..files import open_file, quoted, refusal, write_picture, write_text
+from ..labels import LABELS
+from ..structured import parse_json
+from .shards import DataError
+
+ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
+KEY = re.compile(r"[0-9a-f]{16}")
+JOURNAL, TABLE = "journal.jsonl", "labels.jsonl"
+LONGEST, LARGEST = 1 << 16, 1 << 28  # bytes of a line, and of the journal
+WRITING = threading.Lock()  # one line after the other, and one table
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture to label.
+
+    key, product: names of its PNG and its product's; product_id: the same for all pictures of a product; verdict: what
+    a reviewer said, {"label", "probability"}, or None.
+    """
+
+    key: str
+    product: str
+    product_id: str
+    caption: str
+    prompt: str
+    verdict: dict | None = None
+
+
+@dataclass
+class Contents:
+    """What a folder holds.
+
+    items: {key: Item}; labels: {key: label} of those that have one, in the order in which they got it.
+    """
+
+    items: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> list:
+        """Keys of the pictures without a label in the order of their keys, which is as good as shuffled: pictures of
+        one batch don't follow one another.
+        """
+        return sorted(self.items.keys() - self.labels.keys())
+
+    def next(self, after: str = "", at: str = "") -> Item | None:
+        """The waiting picture that comes after the one key, or at or after the other, round and round; None where none
+        waits.
+        """
+        waiting = self.waiting
+        return self.items[next((key for key in waiting if key > after and key >= at), waiting[0])] if waiting else None
+
+    @property
+    def last(self) -> str | None:
+        """Key of the picture that was labelled last."""
+        return next(reversed(self.labels), None)
+
+    @property
+    def counts(self) -> dict:
+        """{label: number of pictures}, every label named."""
+        given = list(self.labels.values())
+        return {name: given.count(name) for name in LABELS}
+
+    def __str__(self) -> str:
+        few = [f"{EACH - count} of {name}" for name, count in self.counts.items() if count < EACH]
+        missing = [f"{ENOUGH - len(self.labels)} more labels"] * (len(self.labels) < ENOUGH) + [
+            f"at least {', '.join(few)}"
+        ] * bool(few)
+        needs = (
+            f"For a useful adaptation it lacks {', among them '.join(missing)}."
+            if missing
+            else "That is enough for an adaptation."
+        )
+        return f"{len(self.labels)} of {len(self.items)} pictures are labelled, {len(self.waiting)} wait. {needs}"
+
+    def rows(self) -> list:
+        """The table: one dict per labelled picture with the columns that sources.read_table knows."""
+        found = ((self.items[key], label) for key, label in sorted(self.labels.items()))
+        return [
+            {
+                "image": f"pictures/{item.key}.png",
+                "product": f"products/{item.product}.png",
+                "label": label,
+                "caption": item.caption,
+                "prompt": item.prompt,
+                "product_id": item.product_id,
+            }
+            for item, label in found
+        ]
+
+
+class LabelFolder:
+    """`labels = LabelFolder(path); labels.add(...)`, then `labels.label(key, name)` for each key that
+    `labels.read().waiting` names.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    @property
+    def table(self) -> Path:
+        return self.folder / TABLE
+
+    def picture(self, key: str, kind: str = "pictures") -> Path | None:
+        """The PNG of an item ("pictures") or of a product ("products"); None where there is none of this name."""
+        path = self.folder / kind / f"{key}.png"
+        return path if kind in ("pictures", "products") and KEY.fullmatch(key) and path.is_file() else None
+
+    def read(self) -> Contents:
+        """What the journal says of the pictures that are there.
+
+        A folder that isn't there is empty; damaged lines are passed over.
+        """
+        found, there = Contents(), _names(self.folder / "pictures")
+        for line in _lines(self.folder / JOURNAL):
+            record = _record(line)
+            if isinstance(record, Item):
+                found.items[record.key] = record
+            elif record:
+                key, label = record
+                found.labels.pop(key, None)
+                if label is not None:
+                    found.labels[key] = label
+        found.items = {key: item for key, item in found.items.items() if f"{key}.png" in there}
+        found.labels = {key: label for key, label in found.labels.items() if key in found.items}
+        return found
+
+    def add(
+        self, picture, product, product_id: str, caption: str = "", prompt: str = "", verdict: dict | None = None
+    ) -> bool:
+        """Lets a picture wait for its label; False where it is there already, known by its pixels, its product's and
+        the caption.
+
+        picture: Pillow RGB; product: Pillow RGBA on the same canvas; verdict: as in Item. Raises OSError when the disk
+        refuses: the picture is then not there, and may be added again.
+        """
+        product_key = _digest(product.size, product.tobytes(), caption)
+        key = _digest(picture.size, picture.tobytes(), product_key)
+        with WRITING:
+            if key in self.read().items:
+                return False
+            for kind, name, image in (("products", product_key, product), ("pictures", key, picture)):
+                if not self.picture(name, kind):
+                    write_picture(self.folder / kind / f"{name}.png", image)
+            self._append(asdict(Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))))
+            return True
+
+    def label(self, key: str, label: str | None, blind: bool = True) -> Contents:
+        """Gives a picture its label, or takes it back (None); the last one holds, and saying the same again changes
+        nothing.
+
+        blind: whether the reviewer's verdict was hidden; it is kept beside the label. Returns what the folder then
+        holds. Raises KeyError for a picture that isn't there, ValueError for a label that is none, OSError when the
+        disk refuses: what was kept before is safe.
+        """
+        if label is not None and label not in LABELS:
+            raise ValueError(f'"{label}" is not a label: use one of {", ".join(LABELS)}.')
+        with WRITING:
+            now = self.read()
+            if key not in now.items:
+                raise KeyError(key)
+            if now.labels.get(key) == label:
+                return now
+            self._append({"key": key, "label": label, "blind": blind})
+            now.labels.pop(key, None)
+            if label is not None:
+                now.labels[key] = label
+            self._write_table(now)
+            return now
+
+    def write_table(self) -> Path:
+        """Makes the table from the journal, whole or not at all, and returns its path.
+
+        Raises DataError where no picture is labelled, OSError when the disk refuses.
+        """
+        with WRITING:
+            now = self.read()
+            if not now.labels:
+                raise DataError(f'"{self.folder}" holds no label: label some pictures with RF Label first.')
+            self._write_table(now)
+        return self.table
+
+    def _write_table(self, contents: Contents) -> None:
+        write_text(self.table, "".join(json.dumps(row) + "\n" for row in contents.rows()))
+
+    def _append(self, record: dict) -> None:
+        line = (
+            "\n" + json.dumps({"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), **record})
+        ).encode()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / JOURNAL, "ab", buffering=0) as file:
+            if file.write(line) < len(line):
+                raise OSError(f"the disk of {self.folder} is full")
+            os.fsync(file.fileno())
+
+
+def _record(line: bytes):
+    """An Item, or (key, label or None); None for a line that is neither."""
+    try:
+        record = parse_json(line, "a line", nan=True) if len(line) <= LONGEST else {}
+        key = record["key"]
+        if not KEY.fullmatch(key):
+            return None
+        if "label" in record:
+            return (key, record["label"]) if record["label"] in (None, *LABELS) else None
+        texts = [record[name] for name in ("product", "product_id", "caption", "prompt")]
+        if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
+            return None
+        return Item(key, *texts, _verdict(record.get("verdict")))
+    except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or another's
+        return None
+
+
+def _verdict(verdict) -> dict | None:
+    if (
+        not isinstance(verdict, dict)
+        or verdict.get("label") not in LABELS
+        or not 0 <= verdict.get("probability", -1) <= 1
+    ):
+        return None
+    return {"label": verdict["label"], "probability": float(verdict["probability"])}
+
+
+def _lines(path: Path) -> list:
+    try:
+        with open_file(path) as file:
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OSError(refusal(path, error)) from error
+    if len(content) > LARGEST:
+        raise OSError(
+            f"{quoted(path)} is larger than {LARGEST >> 20} MiB: it is no journal of labels; choose another folder."
+        )
+    return content.split(b"\n")
+
+
+def _names(folder: Path) -> set:
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+
+
+def _text(text) -> str:
+    """One line that can be written as UTF-8."""
+    return " ".join(str(text).encode("utf-8", "replace").decode("utf-8").split())
+
+
+def _digest(size: tuple, *parts) -> str:
+    """16 hex digits of SHA-256."""
+    digest = hashlib.sha256(repr(size).encode())
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Training, adapting, calibrating and measuring the reviewer."""

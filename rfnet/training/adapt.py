@@ -1,0 +1,229 @@
+"""Adapting a reviewer to one's own pictures: training goes on from it with labels of one's own, and labels that it
+never saw say whether it helped.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..architectures import ARCHITECTURES
+from ..data.labelling import ENOUGH, LabelFolder
+from ..data.shards import DataError
+from ..data.sources import open_samples
+from ..files import write_text
+from ..labels import LABELS
+from ..weights import change_metadata, load_networks
+from .config import TrainConfig
+from .evaluate import predict, score
+from .metrics import without_nan
+
+LEAST, LEAST_OF_KIND = 40, 4  # labels in all; of available ones, and of others
+DEAL = (
+    "train",
+    "held",
+    "train",
+    "val",
+    "train",
+    "held",
+    "train",
+)  # held: to score on; val: to choose the best epoch and the temperature by
+MOST_TIMES = (
+    4  # how often a picture of one's own comes in an epoch, so that these weigh about as much as what is mixed in
+)
+SCORES = ("ap", "accuracy", "precision", "recall", "f1", "ece")
+
+
+@dataclass
+class Parts:
+    """A dataset's rows, as labelling.Contents.rows gives them, in three; by: "product" where no product is in two of
+    them, else "picture".
+    """
+
+    train: list
+    val: list
+    held: list
+    by: str
+
+
+@dataclass
+class Adapted:
+    """report: JSON-able; path: the new weights file, None where the old reviewer was better."""
+
+    report: dict
+    path: Path | None
+
+
+def divide(rows: list) -> Parts:
+    """By product where each part then has two products, available pictures and others; a product stays in its part
+    while more are labelled. Else by picture.
+
+    Raises DataError where there are too few labels for that.
+    """
+    available = _available(rows)
+    if len(rows) < LEAST:
+        raise DataError(
+            f"{len(rows)} pictures are labelled: at least {LEAST} are needed, {ENOUGH} are recommended. Label more with"
+            " RF Label."
+        )
+    for count, what in ((available, "as available"), (len(rows) - available, "with a defect")):
+        if count < LEAST_OF_KIND:
+            raise DataError(
+                f"{count} pictures are labelled {what}: at least {LEAST_OF_KIND} are needed to learn and to score the"
+                " difference. Label more with RF Label."
+            )
+    parts = _dealt((DEAL[_hash(row["product_id"]) % len(DEAL)], row) for row in rows)
+    if all(
+        len({row["product_id"] for row in part}) >= 2 and 0 < _available(part) < len(part) for part in parts.values()
+    ):
+        return Parts(**parts, by="product")
+    kinds = ([row for row in rows if (row["label"] == LABELS[0]) == kind] for kind in (True, False))
+    ordered = (sorted(kind, key=lambda row: (row["label"], _hash(row["image"]))) for kind in kinds)
+    return Parts(
+        **_dealt((DEAL[number % len(DEAL)], row) for kind in ordered for number, row in enumerate(kind)), by="picture"
+    )
+
+
+def adapt(
+    weights,
+    labels: LabelFolder,
+    out,
+    epochs: float = 4,
+    lr: float = 2e-4,
+    seed: int = 0,
+    mixed: dict | None = None,
+    watch=lambda network, steps: None,
+    cpu: bool = False,
+) -> Adapted:
+    """Trains on from a reviewer file with the labels of a folder, and writes `out` if it is no worse on those that were
+    held back.
+
+    mixed: {"train", "val": folders or tables as sources.open_samples reads them}, labelled pictures from elsewhere, so
+    that it forgets less and sees labels that are missing here. watch(network, steps): called once with each network
+    that will look at pictures, steps being the training steps to come (0 for scoring); what it raises from a hook
+    there, such as a cancel, ends everything with nothing written to `out`. Raises DataError, weights.WeightsError,
+    OSError. cpu: stay off the accelerator that is there.
+    """
+    from .train import Run
+
+    began, out, mixed = time.monotonic(), Path(out), mixed or {}
+    if out.exists():
+        raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
+    parts = divide(labels.read().rows())
+    tables = {
+        name: _write(labels.folder / f"adapt-{name}.jsonl", getattr(parts, name)) for name in ("train", "val", "held")
+    }
+    config = load_networks(weights)[0].config
+    other = open_samples(mixed["train"], config.image_size) if "train" in mixed else []
+    _check_labels(parts.train, other)
+    before = _score(weights, tables["held"], watch)
+    times = max(1, min(MOST_TIMES, round(len(other) / len(parts.train))))
+    batch = max(8, min(32, (times * len(parts.train) + len(other)) // 8))  # a few labels shall make more than one step
+    with tempfile.TemporaryDirectory() as folder:
+        trained = Path(folder) / "reviewer.safetensors"
+        run = Run(
+            TrainConfig(
+                train=[tables["train"]] * times + ([mixed["train"]] if other else []),
+                val=[tables["val"], *([mixed["val"]] if "val" in mixed else [])],
+                out=str(trained),
+                architecture=config,
+                weights=[weights],
+                epochs=epochs,
+                map_epochs=0,
+                batch=batch,
+                lr=lr,
+                backbone_lr=lr * 0.4,
+                seed=seed,
+                **({} if config.backbone == ARCHITECTURES["compact"].backbone else {"frozen": []}),
+            ),
+            cpu=cpu,
+        )
+        steps = max(1, round(max(1, len(run.train) // batch) * epochs))
+        for network in (run.rfnet, run.mapnet):
+            watch(network, steps)
+        run()
+        after = _score(trained, tables["held"], watch)
+        better = after["ap"]["value"] >= before["ap"]["value"]
+        report = {
+            "kept": better,
+            "reason": _reason(before, after, parts, run.damaged),
+            "file": out.name if better else None,
+            "dataset": labels.folder.name,
+            "split": f"by {parts.by}",
+            "labels": {name: len(getattr(parts, name)) for name in ("train", "val", "held")},
+            "times_each": times,
+            "mixed_in": len(other),
+            "steps": steps,
+            "damaged": run.damaged,
+            "held_out": {"before": before, "after": after},
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        if better:
+            change_metadata(trained, out, {"created_with": "RF Adapt Reviewer", "adapted": report})
+    return Adapted(report, out if better else None)
+
+
+def _check_labels(rows: list, other) -> None:
+    """Raises DataError where nothing to train on has one of the labels: what a reviewer never sees it forgets."""
+    seen = {row["label"] for row in rows} | {
+        name for name, count in (other.count_labels() if len(other) else {}).items() if count
+    }
+    if missing := [name for name in LABELS if name not in seen]:
+        raise DataError(
+            f"no picture to train on is labelled {', '.join(missing)}: label some more pictures, three of each at"
+            " least, or mix in data that has some."
+        )
+
+
+def _score(weights, table: Path, watch) -> dict:
+    """Scores of a reviewer file on a table, with intervals."""
+    rfnet, mapnet, metadata = load_networks(weights)
+    for network in (rfnet, mapnet):
+        watch(network, 0)
+    samples = open_samples(table, rfnet.config.image_size).without_broken()
+    report = score(
+        predict(rfnet, mapnet, samples), samples, float(metadata["temperature"]), float(metadata["threshold"])
+    )
+    return without_nan({"n": report["n"], "products": report["products"], **{name: report[name] for name in SCORES}})
+
+
+def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
+    old, new = before["ap"]["value"], after["ap"]["value"]
+    verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
+    words = (
+        f'{verdict}: average precision of "available" on {len(parts.held)} held-out labels was {old:.3f} and is'
+        f" {new:.3f} after it."
+    )
+    if not after["ap"]["low"] > old:
+        words += (
+            f" With so few labels that may be chance ({after['ap']['low']:.3f} to {after['ap']['high']:.3f})."
+            if new >= old
+            else " Label more, or take a smaller learning rate."
+        )
+    if parts.by == "picture":
+        words += " The parts share products, as there are too few of them to divide: on new products it may do worse."
+    if damaged:
+        words += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
+    return words
+
+
+def _dealt(pairs) -> dict:
+    parts = {"train": [], "val": [], "held": []}
+    for name, row in pairs:
+        parts[name].append(row)
+    return parts
+
+
+def _write(path: Path, rows: list) -> str:
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def _available(rows: list) -> int:
+    return sum(row["label"] == LABELS[0] for row in rows)
+
+
+def _hash(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)

@@ -1,0 +1,3 @@
+"""Composites: photograph-like scenes for the reviewer, put together from cut-outs and backdrops; `synthetic compose`
+writes them.
+"""

@@ -1,0 +1,67 @@
+"""Fixed orders to paint: a test product, a fitting prompt and a seed each, the same for every measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..rfnet.data.shards import read_scenes
+from ..rfnet.product import Product
+from .products import seed_of
+from .scenes import LIGHTS, PANORAMAS, SURFACES, WALL_COLOURS, WALLS, wall_words
+
+TEST_SPLIT = Path(__file__).parent / "test_split"
+
+
+@dataclass(frozen=True)
+class Brief:
+    product_id: str
+    product: Product
+    prompt: str
+    seed: int
+
+
+def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
+    """A prompt in words the pocket checkpoint was trained on, drawn from the product's id."""
+    rng = np.random.default_rng(seed_of("brief", product_id))
+
+    def choose(options):
+        return str(list(options)[rng.integers(len(options))])
+
+    if rng.random() < 0.3 if outdoors is None else outdoors:
+        surface = choose(["a lawn", "sand", "snow"])
+        room = PANORAMAS["train"][choose(["dawn", "forest", "park", "sky", "sunrise", "city"])]
+    else:
+        surface = choose([s for s, (_, _, carries) in SURFACES.items() if carries != "any"])
+        room = (
+            choose(PANORAMAS["train"].values())
+            if rng.random() < 0.4
+            else wall_words(choose(WALLS), choose(WALL_COLOURS))
+        )
+    return f"photo, on {surface}, {room}, {choose(LIGHTS)}"
+
+
+def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
+    """`count` of a split's briefs_of. Raises ValueError when the split has fewer products."""
+    briefs = briefs_of(folder)
+    if len(briefs) < count:
+        raise ValueError(f"{folder} shows {len(briefs)} whole products, {count} were asked for")
+    return briefs[:count]
+
+
+def briefs_of(folder: Path) -> list[Brief]:
+    """One brief per distinct product of a split, in a fixed order."""
+    scenes = read_scenes(folder)
+    briefs, seen = [], set()
+    for row in range(len(scenes)):
+        # only available scenes show the whole product: elsewhere clutter may stand before it; and no product of another
+        # size or with other parts than usual
+        name = scenes.product_ids[row]
+        if name in seen or scenes.labels[row] != 0 or scenes.causes[row]:
+            continue
+        seen.add(name)
+        rgba = scenes.products[row].astype(np.float32) / 255
+        briefs.append(Brief(name, Product(rgba, scenes.captions[row]), prompt_for(name), seed_of("seed", name) % 2**31))
+    return briefs

@@ -1,0 +1,243 @@
+"""Composites: the same number is the same picture, labels follow their causes, nothing but the defect tells a label."""
+
+import functools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reliable_ads.pocket.training import cli
+from reliable_ads.rfnet.data.shards import read_scenes, write_shard
+from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.synthetic.composed import backdrops, cutouts, relief, shadows, shards
+from reliable_ads.synthetic.composed import composer as composers
+from reliable_ads.synthetic.composed import extra_parts as growths
+from reliable_ads.synthetic.composed import scene_plans as plans
+
+
+class SmallAssets:
+    """Panoramas and cut-outs as the free packages give them, but computed: a sky over a plain, and round things."""
+
+    @functools.lru_cache(maxsize=32)
+    def panorama(self, name):
+        rows = np.linspace(0, 1, 32, dtype=np.float32)[:, None, None]
+        return np.broadcast_to(
+            np.where(rows < 0.5, [0.4, 0.5, 0.9], [0.3, 0.4, 0.1]) * (0.6 + rows), (32, 64, 3)
+        ).astype(np.float32)
+
+    @functools.lru_cache(maxsize=256)
+    def cutout(self, code):
+        rng = np.random.default_rng(sum(map(ord, code)))
+        y, x = np.mgrid[:96, :96] / 48 - 1
+        alpha = (np.hypot(x, y / rng.uniform(0.6, 1)) < 0.95)[..., None]
+        colour = rng.uniform(40, 220, 3) + 40 * np.sin(9 * x)[..., None]
+        return np.concatenate([np.clip(colour, 0, 255), 255 * alpha], -1).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=1)
+def finishes():
+    y, x = np.mgrid[: relief.SPHERE, : relief.SPHERE] / (relief.SPHERE / 2) - 1
+    ball = np.clip(0.4 + 0.5 * x - 0.3 * y, 0, 1).astype(np.float32)[..., None]
+    spheres = (np.repeat(ball, 3, -1),)
+    bumps = np.dstack(
+        [
+            0.2 * np.sin(np.mgrid[: relief.TILE, : relief.TILE][1] / 5),
+            np.zeros((relief.TILE,) * 2),
+            np.ones((relief.TILE,) * 2),
+        ]
+    ).astype(np.float32)
+    return relief.Finishes(spheres, spheres, spheres, spheres, (bumps,) * relief.RELIEFS)
+
+
+@functools.lru_cache(maxsize=1)
+def composer():
+    return composers.Composer(SmallAssets(), finishes(), 96)
+
+
+@functools.lru_cache(maxsize=256)
+def composed(split, number):
+    return composer().compose(split, number)
+
+
+@functools.cache
+def setting_of(split, number):
+    return plans.make_setting(split, number, 96)
+
+
+def numbers_with(wanted, count, split="train", start=0):
+    """The first composites of a split whose setting has this label or cause."""
+    found = [n for n in range(start, start + 300) if wanted in ((s := setting_of(split, n)).label, s.cause)]
+    return found[:count]
+
+
+def some():
+    return [composed("train", n) for n in range(10)]
+
+
+def test_same_number_is_same_composite_whatever_was_drawn_before():
+    fresh = composers.Composer(SmallAssets(), finishes(), 96).compose("train", 7)
+    before = composed("train", 7)
+    assert all(np.array_equal(getattr(fresh, name), getattr(before, name)) for name in ("image", "product", "depth"))
+    assert (
+        not np.array_equal(before.image, composed("train", 8).image)
+        or before.image.shape != composed("train", 8).image.shape
+    )
+
+
+def test_pictures_of_one_composite_have_one_size_and_the_whole_range_of_depth():
+    for composite in some():
+        assert (
+            composite.image.shape[:2]
+            == composite.product.shape[:2]
+            == composite.depth.shape
+            == (composite.plan.view.height, composite.plan.view.width)
+        )
+        assert composite.image.dtype == composite.product.dtype == composite.depth.dtype == np.uint8
+        assert composite.depth.max() == 255 and composite.image.std() > 4
+
+
+def test_the_products_own_pixels_are_on_the_picture():
+    for composite in some():
+        solid = composite.product[..., 3] == 255
+        if solid.any():
+            assert np.abs(composite.image[solid].astype(int) - composite.product[solid][:, :3]).max() <= 1
+
+
+def test_a_product_on_its_ground_lies_at_the_depth_of_the_ground():
+    for composite in some():
+        plan = composite.plan
+        if plan.cause in ("sky", "on_wall"):
+            continue
+        assert plan.view.away(plan.ground) == pytest.approx(plan.away, rel=1e-6)
+        if composite.plan.setting.label == "available":
+            assert plan.ground == plan.box[1] + plan.box[3]
+
+
+def test_sizes_are_wrong_exactly_where_the_label_says_so_and_something_tells():
+    for number in numbers_with("size_mismatch", 6):
+        composite = composed("train", number)
+        error = composite.plan.believed / composite.cutout.metres
+        assert max(error, 1 / error) >= plans.WRONG_BY - 1e-6
+        assert composite.things
+    for composite in some():
+        if composite.plan.setting.label != "size_mismatch":
+            assert composite.plan.believed == composite.cutout.metres
+
+
+def test_floating_things_are_above_their_ground_and_sunk_ones_below_it():
+    for cause, sign in (("float", 1), ("sink", -1)):
+        plan = next(c.plan for n in numbers_with(cause, 6) if (c := composed("train", n)).plan.cause == cause)
+        assert sign * (plan.ground - plan.box[1] - plan.box[3]) > 0.04 * plan.box[3]
+
+
+@pytest.mark.parametrize("kind", growths.KINDS)
+def test_grown_parts_touch_the_outline_and_lie_outside_of_it(kind):
+    placed = np.zeros((96, 96, 4), np.float32)
+    placed[26:66, 34:62] = (0.2, 0.4, 0.8, 1)
+    solid = placed[..., 3] > 0.5
+    for seed in range(4):
+        part = growths.grow(kind, placed, 84.0, np.random.default_rng(seed), 0.5)
+        grown = part[..., 3] > 0.5
+        assert (grown & ~solid).sum() > 0.01 * solid.sum()
+        assert (grown & solid).any(), "the part must reach under the product"
+        assert np.abs(part[grown][:, :3].mean(0) - (0.2, 0.4, 0.8)).max() < 0.3
+
+
+def test_held_out_causes_and_families_are_in_the_test_split_only():
+    for split in ("train", "val"):
+        assert not {setting_of(split, n).cause for n in range(800)} & set(plans.HELD_CAUSES)
+        assert not set(cutouts.families_of(split)) & set(cutouts.HELD_FAMILIES)
+    seen = {setting_of("test", n).cause for n in range(1500)}
+    assert set(plans.HELD_CAUSES) <= seen
+    assert {c for causes in plans.CAUSES.values() for c in causes} == seen - {""} | set(plans.TRAIN_CAUSES)
+
+
+def test_younger_causes_are_in_training_scenes_only_so_that_the_splits_to_score_on_stay_as_they_were():
+    assert set(plans.TRAIN_CAUSES) <= {setting_of("train", n).cause for n in range(800)}
+    for split in ("val", "test"):
+        assert not {setting_of(split, n).cause for n in range(1500)} & set(plans.TRAIN_CAUSES)
+
+
+def test_every_label_has_a_cause_that_is_held_out():
+    for label, causes in plans.CAUSES.items():
+        assert set(causes) & set(plans.HELD_CAUSES), label
+
+
+def test_half_is_available_and_defects_are_even():
+    counts = Counter(setting_of("train", n).label for n in range(2000))
+    assert 0.46 < counts["available"] / 2000 < 0.54
+    assert all(0.095 < counts[label] / 2000 < 0.155 for label in LABELS[1:])
+
+
+def test_light_blur_style_and_format_do_not_tell_the_label():
+    drawn = [setting_of("train", n) for n in range(2000)]
+    for value in (
+        lambda s: s.aperture,
+        lambda s: s.lamp.strength,
+        lambda s: s.width / s.height,
+        lambda s: s.style == "photo",
+        lambda s: s.centred,
+    ):
+        good, bad = ([float(value(s)) for s in drawn if (s.label == "available") == which] for which in (True, False))
+        assert abs(np.mean(good) - np.mean(bad)) < 4 * np.std(good + bad) / np.sqrt(500)
+
+
+def test_formats_keep_the_area_and_go_through_a_shard(tmp_path):
+    shapes = {(s.width, s.height) for n in range(300) if (s := setting_of("train", n))}
+    assert any(w > h for w, h in shapes) and any(w < h for w, h in shapes) and (96, 96) in shapes
+    assert all(w % 8 == h % 8 == 0 and 0.75 < w * h / 96**2 < 1.3 for w, h in shapes)
+    number = next(n for n in range(300) if setting_of("train", n).width > 96)
+    composite = composed("train", number)
+    path = shards.composite_path(tmp_path, "train", 0)
+    path.parent.mkdir()
+    write_shard(path, [composite.row()])
+    scenes = read_scenes(path.parent, size=96)
+    assert (
+        scenes.images.shape == (1, 96, 96, 3)
+        and scenes.labels[0] == LABELS.index(composite.plan.setting.label)
+        and scenes.causes == [composite.plan.cause]
+    )
+    solid = scenes.products[0][..., 3] == 255  # squeezed alike, so the product still lies on itself
+    assert np.abs(scenes.images[0][solid].astype(int) - scenes.products[0][solid][:, :3]).mean() < 12
+    assert shards._length(path) == 1 and shards._length(tmp_path / "none.zip") == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(horizon=st.floats(-200, 200), focal=st.floats(50, 900), eye=st.floats(0.01, 5), away=st.floats(0.05, 50))
+def test_a_row_of_the_surface_and_its_distance_are_inverse(horizon, focal, eye, away):
+    view = backdrops.View(96, 96, horizon, focal, eye)
+    if view.row(away) > horizon + 1e-3:
+        assert view.away(view.row(away)) == pytest.approx(away, rel=1e-3)
+    with pytest.raises(ValueError, match="horizon"):
+        view.away(horizon)
+
+
+@settings(deadline=None, max_examples=40)
+@given(height=st.integers(2, 60), width=st.integers(2, 60))
+def test_resizing_lets_no_hidden_colour_in(height, width):
+    rgba = np.zeros((30, 30, 4), np.float32)
+    rgba[..., 0] = 1  # hidden red around a blue square
+    rgba[10:20, 10:20] = (0, 0, 1, 1)
+    small = cutouts.resize(rgba, height, width)
+    seen = small[..., 3] > 0.05
+    assert small[seen][:, 0].max(initial=0) < 0.02
+
+
+@pytest.mark.parametrize("lift", (0.0, 12.0))
+def test_shadows_lie_where_the_surface_is_under_the_thing(lift):
+    alpha = np.zeros((96, 96), np.float32)
+    alpha[30:60, 40:56] = 1
+    lamp = backdrops.Lamp(0.0, -0.2, 0.5, 0.6, (1, 1, 1))
+    dark = shadows.contact(alpha, 60 + lift, lift, lamp)
+    row = int((dark.sum(1) * np.arange(96)).sum() / dark.sum())
+    assert abs(row - (59 + lift)) < 3
+    assert dark.min() >= 0 and dark.max() <= 1 and shadows.cast(alpha, 60 + lift, lift, lamp).max() <= 1
+    assert shadows.contact(np.zeros((8, 8), np.float32), 4, 0, lamp).max() == 0
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys):
+    assert cli.main(["compose", "--data", str(tmp_path), "--assets", str(tmp_path)]) == 2
+    assert "npm install" in (said := capsys.readouterr().err) or "pip install" in said
+    assert not list(tmp_path.iterdir())
