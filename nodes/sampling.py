@@ -70,7 +70,7 @@ class Draw:
     def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w).
 
-        look: an cyclic.loop.Look.
+        look: a cyclic.loop.Look.
         """
         samples = self.sample(seed, look)
         return self.decode(samples)[0], samples
@@ -78,7 +78,7 @@ class Draw:
     def together(self, seeds: list, looks: Callable) -> tuple[torch.Tensor, list]:
         """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on.
 
-        looks: an cyclic.loop.Looks.
+        looks: a cyclic.loop.Looks.
         """
         noise = torch.cat([self.noise(seed) for seed in seeds])
         latent = {

@@ -29,7 +29,7 @@ class Strip:
         self._send()
 
     def add(self, attempt, picture) -> None:
-        """attempt: an cyclic.loop.Attempt; picture: its Pillow picture."""
+        """attempt: a cyclic.loop.Attempt; picture: its Pillow picture."""
         self.rows.append(
             {**verdict(attempt.index + 1, attempt.review), "seed": str(attempt.seed), "dropped": attempt.dropped}
         )
