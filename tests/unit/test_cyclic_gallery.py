@@ -379,7 +379,7 @@ def test_a_full_disk_ends_it_with_a_sentence_and_the_list_goes_on(album, listed,
     for room in range(4):  # files that still fit
         left = [room]
 
-        def full(number):
+        def full(number, left=left):
             if not left[0]:
                 raise OSError(28, "No space left on device")
             left[0] -= 1

@@ -9,7 +9,7 @@ from reliable_ads.cyclic.loop import run
 from reliable_ads.cyclic.remedies import NAMES, REMEDIES, Policy
 from reliable_ads.rfnet.labels import LABELS
 
-from .test_cyclic_loop import drawing
+from .loop_examples import drawing
 
 
 def test_a_defect_moves_its_own_remedies_one_step():
@@ -92,7 +92,7 @@ def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
     for allowed, dropped in ((("tuned",), [True, False, False]), (("guidance",), [True, True, True])):
         generate, review = drawing([0.1, 0.1, 0.1])
 
-        def looked_at(index, seed, look):
+        def looked_at(index, seed, look, generate=generate):
             image, payload = generate(index, seed, look)
             look(1, 10, lambda: image)
             return image, payload
