@@ -189,7 +189,7 @@ def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
 
 def shipped(graph: dict) -> dict:
     """The graph with the pocket family, whose ControlNet has an effect, and its tuned one at "tuned"."""
-    graph["models"]["inputs"] = {"checkpoint": "pocket_sd.safetensors", "controlnet": "pocket_canny.safetensors"}
+    graph["models"]["inputs"] = {"ckpt_name": "pocket_sd.safetensors", "control_net_name": "pocket_canny.safetensors"}
     graph["tuned"] = node(
         "RFControlNetLoader",
         control_net_name="pocket_canny.safetensors",
