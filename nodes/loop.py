@@ -18,7 +18,7 @@ from . import product_folder
 from .remedy_changes import Answered
 from .sampling import Draw, reviewing
 from .strip import Strip
-from .types import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
+from .types import THRESHOLD_TOOLTIP, Job, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 
 SELDOM = (
     "on_exhausted",
@@ -107,12 +107,12 @@ def loop_inputs() -> list:
             optional=True,
             tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again.",
         ),
-        Entry.Input(
-            "entry",
+        Job.Input(
+            "job",
             optional=True,
             tooltip=(
-                "From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next"
-                " product, too; the album shows what was drawn."
+                "From RF Product Folder: pictures and report go into its gallery. In a list, error goes on with the next"
+                " product, too; the gallery shows what was drawn."
             ),
         ),
     ]
@@ -159,7 +159,7 @@ def draw_until_accepted(
     step_budget=0,
     parallel=1,
     remedies=None,
-    entry=None,
+    job=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
     from ..cyclic.loop import NoneAccepted, run
@@ -187,7 +187,7 @@ def draw_until_accepted(
             **limits,
         )
     except NoneAccepted as failure:
-        if entry is None:
+        if job is None:
             raise
         ran = failure.run  # one product must not end the list
 
@@ -207,8 +207,8 @@ def draw_until_accepted(
         )
     if screen.notes:
         report["notes"] = screen.notes
-    if entry is not None:
-        product_folder.keep(entry, report, [to_picture(attempt.image) for attempt in ran.attempts])
+    if job is not None:
+        product_folder.keep(job, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
 
 
@@ -255,14 +255,12 @@ class Screen:
     strip of all verdicts.
     """
 
-    def __init__(self, node_id: str, attempts: int, entry=None):
-        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list."""
-        self.before, self.products, self.head = (
-            (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
-        )
+    def __init__(self, node_id: str, attempts: int, job=None):
+        """job: the product_folder.ListedJob whose product this is; the bar is then over its whole list."""
+        self.before, self.products, self.head = (job.number - 1, job.count, f"{job.text} · ") if job else (0, 1, "")
         self.node_id, self.attempts, self.drawn, self.steps, self.notes = node_id, attempts, 0, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
-        self.strip = Strip(node_id, attempts, entry.title if entry else "")
+        self.strip = Strip(node_id, attempts, job.title if job else "")
         self.say("attempt 1/%d · sampling" % attempts)
 
     def step(self, step: int, steps: int, preview) -> None:

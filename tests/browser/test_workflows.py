@@ -14,7 +14,7 @@ def test_help_opens(desk, kind):
 def test_a_list_of_products_runs(desk):
     page = desk()
     page.open_template("A list of products")
-    page.set("RFProductFolder", album="in_the_browser")
+    page.set("RFProductFolder", gallery="in_the_browser")
     page.set("RFCyclicSampler", attempts=1, steps=4)
     page.run()
     assert "of 1" in page.strip("RFCyclicSampler")["line"]

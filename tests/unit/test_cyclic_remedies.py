@@ -114,7 +114,9 @@ def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
 @pytest.fixture
 def own():
     """A remedy of another package, as long as the test runs: the product goes up when its size is wrong."""
-    remedy = Remedy("up", "size_mismatch", 0.0, -0.02, -0.04, lambda draw, value: draw.place(down=value), "Moves it up.")
+    remedy = Remedy(
+        "up", "size_mismatch", 0.0, -0.02, -0.04, lambda draw, value: draw.place(down=value), "Moves it up."
+    )
     register(remedy)
     yield remedy
     REMEDIES.remove(remedy)
