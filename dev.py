@@ -184,6 +184,9 @@ def say(text: str) -> None:
 
 
 def main() -> int:
+    if sys.version_info < (3, 10):
+        say(f"Python 3.10 or newer is needed, this is {sys.version.split()[0]}: run dev.py with a newer one.")
+        return 1
     options, rest = parse(sys.argv[1:])
     if options.comfyui:
         use(options.comfyui)

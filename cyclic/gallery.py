@@ -56,7 +56,8 @@ class Job:
 class Tried:
     """An attempt as the page shows it.
 
-    thumbnail: its path below the gallery; sure: the label's probability in [0, 1], None for none; remedies: names.
+    thumbnail: its path below the gallery; sure: the label's probability in [0, 1], None for none; remedies: names;
+    picture: of a batch, from 1.
     """
 
     thumbnail: str
@@ -67,6 +68,7 @@ class Tried:
     dropped: bool
     remedies: str
     error: str
+    picture: int = 1
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Gallery:
             raise ValueError(
                 f"{len(pictures)} pictures for {len(report['attempts'])} attempts: give one picture for each."
             )
-        results = report["usable"] or ([report["returned"]] if report["returned"] else [])
+        results = _results(report)
         row: dict[str, Any] = {
             "key": job.key,
             "file": job.file,
@@ -274,7 +276,7 @@ def _row(path: Path) -> Row | None:
         ):
             return None
         tried = tuple(_tried(attempt, f"attempts/{name}") for attempt, name in zip(report["attempts"], thumbnails))
-        returned = next(iter(report["usable"]), report["returned"])
+        returned = next(iter(_results(report)), None)
         if returned is not None and not 1 <= returned <= len(tried):
             return None
         return Row(
@@ -293,6 +295,13 @@ def _row(path: Path) -> Row | None:
         return None
 
 
+def _results(report: dict) -> list:
+    """The numbers of the attempts that a run gave back; only a batch's report lists them."""
+    return (
+        report.get("results") or report["usable"] or [number for number in [report["returned"]] if number is not None]
+    )
+
+
 def _tried(attempt: dict, name: str) -> Tried:
     label = _clean(attempt["label"] or "")
     probability = attempt["probabilities"].get(label)
@@ -305,6 +314,7 @@ def _tried(attempt: dict, name: str) -> Tried:
         dropped=attempt.get("dropped") is True,
         remedies=", ".join(_clean(change["remedy"]) for change in attempt.get("remedies", ())),
         error=_clean(attempt.get("error", "")),
+        picture=int(attempt.get("picture", 1)),
     )
 
 

@@ -15,7 +15,7 @@ from reliable_ads.cyclic.early_rejection import GateError, Profile
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, read_file
 from reliable_ads.rfnet.architectures import ARCHITECTURES, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.backbones import check_timm
-from reliable_ads.rfnet.map_sources import check_depth_config
+from reliable_ads.rfnet.depth_model import check_depth_config
 from reliable_ads.rfnet.tensors import read_header
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, save_reviewer
 
