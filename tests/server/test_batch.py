@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from reliable_ads.cyclic.gallery import Album
+from reliable_ads.cyclic.gallery import Gallery
 
 from .ads import ALWAYS, NEVER, ad, cut_out, node, png, report_of
 from .test_early_rejection import profiling
@@ -194,12 +194,12 @@ def test_a_list_keeps_the_pictures_of_each_product(client, base, folder, ending)
     graph = batched(listed_ads(folder, sampler__on_exhausted=ending))
     graph["folder"]["inputs"] |= {"prompts": "a beach", "at_most": 1}
     client.outputs(graph)
-    album = Album(base / "output" / folder.name)
-    (row,) = album.rows.values()
+    gallery = Gallery(base / "output" / folder.name)
+    (row,) = gallery.rows.values()
     assert [tried.picture for tried in row.tried] == [1, 1, 2, 2] and len(
-        list((album.folder / "attempts").iterdir())
+        list((gallery.folder / "attempts").iterdir())
     ) == 4
-    assert len(row.pictures) == len(list(album.folder.glob("*.png"))) == (2 if ending == "best" else 0)
+    assert len(row.pictures) == len(list(gallery.folder.glob("*.png"))) == (2 if ending == "best" else 0)
 
 
 def test_a_profile_goes_round_the_pictures(client, base):
