@@ -290,7 +290,7 @@ def _boxed(sheet, rng, size, pictures, finish, tilt=None, yaw=None):
     scale = 0.92 * min(sheet.shape[1] / wide, sheet.shape[0] / tall)
     faces = box_faces(sheet.shape, size, yaw, tilt, 0.5, 0.96, scale)
     centre = (np.min([f[0][:, 0].min() for f in faces]) + np.max([f[0][:, 0].max() for f in faces])) / 2
-    faces = [([*corners, sheet.shape[1] / 2 - centre, 0], normal) for corners, normal in faces]
+    faces = [(corners + np.array([sheet.shape[1] / 2 - centre, 0]), normal) for corners, normal in faces]
     for picture, (corners, normal) in zip(pictures, faces):
         paste_face(sheet, np.ascontiguousarray(picture, dtype=np.float32), corners, normal, finish)
     return faces
@@ -366,7 +366,7 @@ def phone(sheet, rng, a, b, c):
         for j in range(3):
             icon = outline(
                 sheet.shape,
-                [*np.array([(0, 0), (0.1, 0), (0.1, 0.06), (0, 0.06)]), 0.28 + 0.17 * j, 0.5 + 0.1 * k],
+                np.array([(0, 0), (0.1, 0), (0.1, 0.06), (0, 0.06)]) + np.array([0.28 + 0.17 * j, 0.5 + 0.1 * k]),
                 0.008,
             )
             sheet.lay(np.broadcast_to(rng.random(3).astype(np.float32), (*sheet.shape, 3)), icon)

@@ -298,7 +298,7 @@ def box_faces(
         (np.array(front), np.array([s, 0.1, c])),
     ]
     drop = low * height - max(corners[:, 1].max() for corners, _ in faces)
-    return [([*corners, 0, drop], normal / np.linalg.norm(normal)) for corners, normal in faces]
+    return [(corners + np.array([0, drop]), normal / np.linalg.norm(normal)) for corners, normal in faces]
 
 
 def paste_face(
