@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..render import style, to_bytes
+from ..develop import style, to_bytes
 from ..scenes import PANORAMAS
 from . import backdrops
 from .backdrops import SURFACES, Stage
