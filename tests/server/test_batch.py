@@ -7,11 +7,10 @@ import pytest
 
 from reliable_ads.cyclic.gallery import Gallery
 
-from .ads import ALWAYS, NEVER, ad, cut_out, node, png, report_of
+from .ads import ALWAYS, NEVER, ad, cut_out, latent, node, png, report_of
 from .test_early_rejection import profiling
 from .test_loop import advanced, with_remedies
 from .test_product_list import listed_ads
-from .test_sampler import latent
 
 KSAMPLER = ("model", "positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 CUSTOM = ("noise", "guider", "sampler", "sigmas")
