@@ -61,7 +61,8 @@ class Entry:
 class Tried:
     """An attempt as the page shows it.
 
-    thumbnail: its path below the album; sure: the label's probability in [0, 1], None for none; remedies: names.
+    thumbnail: its path below the album; sure: the label's probability in [0, 1], None for none; remedies: names;
+    picture: of a batch, from 1.
     """
 
     thumbnail: str
@@ -72,6 +73,7 @@ class Tried:
     dropped: bool
     remedies: str
     error: str
+    picture: int = 1
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class Album:
             raise ValueError(
                 f"{len(pictures)} pictures for {len(report['attempts'])} attempts: give one picture for each."
             )
-        results = report["usable"] or ([report["returned"]] if report["returned"] else [])
+        results = _results(report)
         row = {
             "key": entry.key,
             "file": entry.file,
@@ -274,7 +276,7 @@ def _row(path: Path) -> Row | None:
         ):
             return None
         tried = tuple(_tried(attempt, f"attempts/{name}") for attempt, name in zip(report["attempts"], thumbnails))
-        returned = next(iter(report["usable"]), report["returned"])
+        returned = next(iter(_results(report)), None)
         if returned is not None and not 1 <= returned <= len(tried):
             return None
         words = (_clean(row[name]) for name in ("key", "file", "caption", "prompt"))
@@ -291,6 +293,13 @@ def _row(path: Path) -> Row | None:
         return None
 
 
+def _results(report: dict) -> list:
+    """The numbers of the attempts that a run gave back; only a batch's report lists them."""
+    return (
+        report.get("results") or report["usable"] or [number for number in [report["returned"]] if number is not None]
+    )
+
+
 def _tried(attempt: dict, name: str) -> Tried:
     label = _clean(attempt["label"] or "")
     sure = attempt["probabilities"].get(label)
@@ -305,6 +314,7 @@ def _tried(attempt: dict, name: str) -> Tried:
         attempt.get("dropped") is True,
         remedies,
         _clean(attempt.get("error", "")),
+        int(attempt.get("picture", 1)),
     )
 
 

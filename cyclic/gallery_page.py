@@ -80,21 +80,25 @@ def _accepted(row) -> bool:
 
 
 def _entry(row) -> str:
-    fit = _accepted(row)
-    verdict = (
-        '<p class="good">✓ Accepted</p>'
-        if fit
-        else f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
-    )
     prompt = f"<p>{escape(row.prompt)}</p>" if row.prompt else ""
     cost = " · ".join((_count(len(row.tried), "attempt"), _count(row.steps, "step"), f"{row.seconds:.1f} s"))
     seed = row.seed if row.returned is None else row.tried[row.returned].seed
     return (
         f'<article class="entry" id="{escape(row.key)}">\n<div class="result">{_result(row)}</div>\n'
-        f"<div><h2>{escape(row.caption or row.file)}</h2>{verdict}{prompt}<p"
+        f"<div><h2>{escape(row.caption or row.file)}</h2>{_outcome(row)}{prompt}<p"
         f' class="faint"><bdi>{escape(row.file)}</bdi> · seed {seed}</p><p class="faint">{cost}</p></div>\n'
         f"<ol>{''.join(_attempt(number, tried) for number, tried in enumerate(row.tried, 1))}</ol>\n</article>\n"
     )
+
+
+def _outcome(row) -> str:
+    """Whether it was accepted; of a batch, how many of its pictures."""
+    fit, pictures = {tried.picture for tried in row.tried if tried.accepted}, {tried.picture for tried in row.tried}
+    if fit and len(pictures) > 1:
+        return f'<p class="good">✓ {len(fit)} of {len(pictures)} pictures accepted</p>'
+    if fit:
+        return '<p class="good">✓ Accepted</p>'
+    return f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
 
 
 def _result(row) -> str:
@@ -105,7 +109,7 @@ def _result(row) -> str:
         return '<div class="none">no picture</div>'
     first, *others = row.pictures
     shown = (
-        f'<a class="{"good" if _accepted(row) else "bad"}" href="{quote(first)}"><img'
+        f'<a class="{"good" if row.tried[row.returned].accepted else "bad"}" href="{quote(first)}"><img'
         f' src="{quote(row.tried[row.returned].thumbnail)}" alt="{escape(row.caption or row.file)}" loading="lazy"></a>'
     )
     links = ", ".join(f'<a href="{quote(name)}">{number}</a>' for number, name in enumerate(others, 2))

@@ -184,7 +184,8 @@ def rows_of(report, count: int):
     if isinstance(report, list):
         return report if len(report) == count else None
     attempts = report["attempts"]
-    given_back = (report["usable"] or [number for number in [report["returned"]] if number])[:count]
+    returned = [number for number in [report["returned"]] if number]
+    given_back = (report.get("results") or report["usable"] or returned)[:count]
     return next(
         (rows for rows in (attempts, [attempts[number - 1] for number in given_back]) if len(rows) == count), None
     )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reliable_ads.cyclic.gallery import THUMBNAIL, Album, entries, file_name
-from reliable_ads.cyclic.loop import NoneAccepted, run
+from reliable_ads.cyclic.loop import NoneAccepted, RecurrentRun, run
 from reliable_ads.rfnet.cut_outs import read_folder
 from reliable_ads.rfnet.files import plain
 from reliable_ads.rfnet.labels import MEANING
@@ -193,6 +193,23 @@ def test_several_accepted_pictures_and_none(album, listed):
     assert names == {f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png", f"{file_name(listed[1])}.png"}
     again = Album(album.folder)
     assert all(again.done(entry) for entry in listed) and again.rows == album.rows and again.to_do == []
+
+
+def test_a_batch_is_kept_with_one_result_of_each_picture(album, listed):
+    def generate(index, seed, look):
+        return torch.zeros(3, 8, 8), None
+
+    def review(p):
+        label = "available" if p > 0.5 else "size_mismatch"
+        return lambda image: {"label": label, "probabilities": {label: 0.9}, "accepted": p > 0.5}
+
+    whole = RecurrentRun.joined([run(generate, review(p), 7, 2) for p in (0.1, 0.9)])
+    album.keep(listed[0], [Image.new("RGB", (8, 8), (80 * number, 9, 9)) for number in range(3)], whole.report())
+    names = [f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png"]
+    assert [Image.open(album.folder / name).getpixel((0, 0))[0] for name in names] == [0, 160]
+    assert album.rows[listed[0].key].returned == 0 and Album(album.folder).rows == album.rows
+    page = (album.folder / "index.html").read_text()
+    assert "✓ 1 of 2 pictures accepted" in page and 'class="bad" href' in page  # the first picture is the rejected one
 
 
 def test_pictures_and_attempts_must_agree(album, listed):
