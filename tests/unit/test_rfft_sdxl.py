@@ -282,6 +282,7 @@ def test_what_sdxl_is_told_besides_matters(small):
     assert added["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 2
 
 
+@pytest.mark.slow(reason="a training")
 def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
     config = TrainConfig(
         checkpoint="xl",

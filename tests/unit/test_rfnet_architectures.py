@@ -237,6 +237,7 @@ def test_a_saved_reviewer_needs_no_other_file(rfnet, tmp_path):
     assert ("vocabulary" in metadata) == (rfnet.config.text == "roberta")
 
 
+@pytest.mark.slow(reason="trains each architecture")
 def test_training_goes_on_from_a_reviewer_of_every_architecture(rfnet, tmp_path):
     save_reviewer(tmp_path / "before.safetensors", rfnet, MapNet())
     data = {name: str(write_split(tmp_path / name, 10)) for name in ("train", "val")}
