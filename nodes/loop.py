@@ -15,10 +15,10 @@ from server import PromptServer
 
 from . import early_rejection as gates
 from . import product_folder
-from .remedies import Answered
+from .remedy_changes import Answered
 from .sampling import Draw, picked, reviewing
 from .strip import Strip
-from .types import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
+from .types import THRESHOLD_TOOLTIP, Job, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 
 SELDOM = (
     "on_exhausted",
@@ -107,12 +107,12 @@ def loop_inputs() -> list:
             optional=True,
             tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again.",
         ),
-        Entry.Input(
-            "entry",
+        Job.Input(
+            "job",
             optional=True,
             tooltip=(
-                "From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next"
-                " product, too; the album shows what was drawn."
+                "From RF Product Folder: pictures and report go into its gallery. In a list, error goes on with the next"
+                " product, too; the gallery shows what was drawn."
             ),
         ),
     ]
@@ -159,7 +159,7 @@ def draw_until_accepted(
     step_budget=0,
     parallel=1,
     remedies=None,
-    entry=None,
+    job=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
     from ..cyclic.loop import RecurrentRun
@@ -177,7 +177,7 @@ def draw_until_accepted(
     ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
     asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "gates": early.gates, **limits}
-    ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=entry is not None)))
+    ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=job is not None)))
 
     report = {
         **ran.report(),
@@ -198,8 +198,8 @@ def draw_until_accepted(
         )
     if screen.notes:
         report["notes"] = screen.notes
-    if entry is not None:
-        product_folder.keep(entry, report, [to_picture(attempt.image) for attempt in ran.attempts])
+    if job is not None:
+        product_folder.keep(job, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
 
 
@@ -273,16 +273,14 @@ class Screen:
     strip of all verdicts.
     """
 
-    def __init__(self, node_id: str, attempts: int, entry=None, pictures: int = 1):
-        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list. pictures: of the
+    def __init__(self, node_id: str, attempts: int, job=None, pictures: int = 1):
+        """job: the product_folder.ListedJob whose product this is; the bar is then over its whole list. pictures: of the
         batch, which have so many attempts each.
         """
-        self.before, self.products, self.head = (
-            (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
-        )
+        self.before, self.products, self.head = (job.number - 1, job.count, f"{job.text} · ") if job else (0, 1, "")
         self.node_id, self.attempts, self.pictures, self.steps, self.notes = node_id, attempts, pictures, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
-        self.strip = Strip(node_id, attempts, entry.title if entry else "", pictures)
+        self.strip = Strip(node_id, attempts, job.title if job else "", pictures)
         self.begin(1)
 
     def begin(self, picture: int) -> None:

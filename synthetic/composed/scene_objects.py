@@ -14,7 +14,7 @@ from .backdrops import Stage
 from .cutouts import Cutout, crop, draw_family, emoji, resize
 from .product_painters import FAMILIES
 from .relief import Finishes, over
-from .scene_plans import CAUSES, THINGS, Plan, choose
+from .scene_plans import THINGS, Plan, choose
 
 THING_PIXELS, THING_KINDS = 176, 6
 
@@ -84,7 +84,7 @@ class Supply:
     """
 
     def __init__(self, assets, finishes: Finishes):
-        self.assets, self.finishes = assets, finishes
+        self.assets, self.finishes, self.pixels = assets, finishes, THING_PIXELS
         self.thing = functools.lru_cache(maxsize=1024)(self._draw)
 
     def _draw(self, name: str, variant: int, right: bool) -> Cutout:
@@ -93,9 +93,9 @@ class Supply:
         rng = np.random.default_rng([variant, int(right), len(name), ord(name[0])])
         lamp = 0.6 if right else -0.6
         if source in FAMILIES:
-            return draw_family(source, rng, self.finishes, THING_PIXELS, lamp)
+            return draw_family(source, rng, self.finishes, self.pixels, lamp)
         if source in CUTOUTS:
-            return emoji(source, rng, self.assets, self.finishes, THING_PIXELS, lamp)
+            return emoji(source, rng, self.assets, self.finishes, self.pixels, lamp)
         return Cutout(
             source, "thing", name, metres, False, True, crop(self.assets.cutout(source).astype(np.float32) / 255)
         )
@@ -112,16 +112,17 @@ class Supply:
 
         A mismatched product gets one at least, close by.
         """
-        view, known = plan.view, plan.cause in CAUSES["size_mismatch"]
+        view, cause = plan.view, plan.made_by
+        known = cause.sizes is not None
         where = {
             "table": ("small",),
             "room": ("large", "any"),
             "outdoors": ("out", "any", "large") if plan.believed > 0.5 else ("out", "any"),
             "sweep": ("small", "large", "any"),
         }[plan.stage]
-        if plan.cause == "small_beside" and plan.believed < 0.5:
+        if cause.smaller and cause.stage is None and plan.believed < 0.5:
             where = (*where, "small", "any")
-        low, high = (0.3, 1.8) if plan.cause.startswith("small") else (0.1, 1.3)
+        low, high = (0.3, 1.8) if cause.smaller else (0.1, 1.3)
         names = [
             n
             for n, (_, metres, place) in THINGS.items()

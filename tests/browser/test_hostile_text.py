@@ -30,7 +30,7 @@ def shown():
     return lambda text: " ".join(text.split())[:40]
 
 
-def test_the_albums_page(browser, tmp_path, shown):
+def test_the_galleries_page(browser, tmp_path, shown):
     tried = Tried("x.jpg", 1, RAISED, 0.5, False, False, RAISED, "")
     rows = [
         Row(f"k{number}{RAISED}", text, text, text, 1, (f"{text[:40]}.png",), (tried,), 0, 20, 1.0)

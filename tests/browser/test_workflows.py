@@ -27,7 +27,7 @@ def test_help_opens(desk, kind):
 def test_a_list_of_products_runs(desk):
     page = desk()
     page.open_template("A list of products")
-    page.set("RFProductFolder", album="in_the_browser")
+    page.set("RFProductFolder", gallery="in_the_browser")
     page.set(SAMPLER, attempts=1, steps=4, threshold=ALWAYS)
     page.run()
     shown = page.strip(SAMPLER)

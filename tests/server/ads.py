@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from reliable_ads.cyclic.gallery import entries
+from reliable_ads.cyclic.gallery import jobs
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.rfnet.pictures import cut_outs
 
@@ -68,7 +68,7 @@ def ad(**changes) -> dict:
             position="centre",
             mask_dilation=-1,
         ),
-        "models": node("RFPocketModels", checkpoint=CHECKPOINT, controlnet=CONTROLNET),
+        "models": node("RFPocketModels", ckpt_name=CHECKPOINT, control_net_name=CONTROLNET),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
         "control": node(
@@ -179,5 +179,5 @@ def drawn(client, base, loaders: dict) -> dict:
     return {name: latent(base, f"cn_{name}") for name in loaders}
 
 
-def entries_of(folder: Path) -> list:
-    return entries(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
+def jobs_of(folder: Path) -> list:
+    return jobs(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
