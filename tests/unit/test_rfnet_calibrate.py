@@ -312,23 +312,8 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
 
     kept = tmp_path / "kept.safetensors"
     change_metadata(out, out, {"temperature": "2.5"})
-    assert (
-        main(
-            [
-                "calibrate",
-                str(out),
-                "--data",
-                str(data),
-                "--out",
-                str(kept),
-                "--keep-temperature",
-                "--about",
-                "mugs",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    again = ["calibrate", str(out), "--data", str(data), "--out", str(kept)]
+    assert main([*again, "--keep-temperature", "--about", "mugs", "--json"]) == 0
     assert read_metadata(kept)["scores"] == metadata["scores"]
     assert (
         float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"])
