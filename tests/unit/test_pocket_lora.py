@@ -172,6 +172,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert "choose from" in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="three trainings and a sheet of samples")
 def test_only_the_unet_learns_and_the_controlnet_still_fits(folder):
     start = folder / ldm.CHECKPOINT.name
     options = {"steps": 3, "batch": 2, "sheet_columns": 2, "only_unet": True, "config": SMALL}

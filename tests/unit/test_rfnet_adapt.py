@@ -18,6 +18,8 @@ from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_review
 
 from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
 
+pytestmark = pytest.mark.slow(reason="every test trains a reviewer")
+
 
 def rows(count: int, products: int, labels=LABELS) -> list:
     return [

@@ -90,6 +90,7 @@ def test_hooks_on_rfnet_see_its_training():
     assert seen == [1]
 
 
+@pytest.mark.slow(reason="a training")
 def test_training_learns_the_sizes_and_leaves_their_head_out_of_the_weights(tmp_path):
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 10)):

@@ -57,6 +57,7 @@ def config(folder, out, **changes):
     )
 
 
+@pytest.mark.slow(reason="five trainings")
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch):
     whole = tmp_path / "whole.safetensors"
     Run(config(folder, whole))()
@@ -86,6 +87,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
     }
 
 
+@pytest.mark.slow(reason="a training")
 def test_weights_say_how_they_were_trained(folder, tmp_path):
     out = tmp_path / "new" / "w.safetensors"
     report = Run(config(folder, out, epochs=1))()
@@ -297,6 +299,7 @@ def test_two_labels_ask_only_whether_a_picture_is_available():
     assert torch.isclose(verdict_loss(logits, torch.tensor([3]), ones, 0.0, 2), -(1 - p).log())
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path):
     first = tmp_path / "first.safetensors"
     save_reviewer(first, *small_networks())
@@ -364,6 +367,7 @@ def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
         Batches(Damaged())[0, [3]]
 
 
+@pytest.mark.slow(reason="starts processes")
 @pytest.mark.parametrize("workers", (0, 1))
 def test_broken_pictures_are_told_in_one_sentence_by_workers_too(folder, tmp_path, workers):
     class Torn(Pool):
@@ -386,6 +390,7 @@ def test_a_worker_that_is_not_forked_opens_the_roundtrips_itself(folder, tmp_pat
     assert torch.equal(pickle.loads(sent)[5, range(8)].image, batches[5, range(8)].image)
 
 
+@pytest.mark.slow(reason="starts processes")
 def test_workers_read_and_augment_as_the_main_process_does(folder, tmp_path):
     for workers in (0, 2):
         Run(config(folder, tmp_path / f"{workers}.safetensors", epochs=1, workers=workers))()
@@ -403,6 +408,7 @@ def test_a_map_that_is_off_by_the_same_everywhere_keeps_its_edges():
     assert edge_loss(torn * known, known) == 0
 
 
+@pytest.mark.slow(reason="a training")
 def test_an_estimator_comes_from_a_reviewer_of_another_architecture(folder, tmp_path):
     save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
     _, eyes, _ = load_networks(tmp_path / "eyes.safetensors")
