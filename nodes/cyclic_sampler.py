@@ -57,7 +57,7 @@ class RFCyclicSampler(io.ComfyNode):
         attempts,
         **loop,
     ) -> io.NodeOutput:
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("job"), len(latent_image["samples"]))
         draw = KSamplerDraw(
             latent_image,
             vae,
@@ -115,7 +115,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
     ) -> io.NodeOutput:
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("job"), len(latent_image["samples"]))
         draw = GuidedDraw(
             latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas
         )

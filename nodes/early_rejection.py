@@ -14,7 +14,8 @@ import torch
 
 from .inputs import few, quoted, shown
 
-AUTO, OFF = "auto", "off"
+AUTO = "auto"
+OFF = "off"
 ENDING = ".gates.json"
 SAMPLES = 24  # tensors of a module that its fingerprint looks at
 
@@ -68,9 +69,9 @@ def read(path: Path):
 
 @dataclass(frozen=True)
 class Early:
-    """Where draws may be given up.
+    """Where draws may be stopped early.
 
-    preview: the cyclic.preview.Preview to look through, None for the VAE; source: a profile's name, or why there is
+    preview: the cyclic.preview.Preview that preview checks see through, None for the VAE; source: a profile's name, or why there is
     none.
     """
 
@@ -81,12 +82,12 @@ class Early:
 
 def named(name: str) -> None:
     """Raises FileNotFoundError where a graph asks for a profile that isn't there."""
-    there = profiles()
-    if name not in (AUTO, OFF, *there):
-        found = few(there) if there else "none"
+    names = profiles()
+    if name not in (AUTO, OFF, *names):
+        choices = few(names) if names else "none"
         raise FileNotFoundError(
             f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile, or choose"
-            f" another (found: {found})"
+            f" another (found: {choices})"
         )
 
 
@@ -102,13 +103,13 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
     if name == OFF:
         return Early("off")
-    there = profiles()
+    paths = profiles()
     named(name)
-    candidates = [*there] if name == AUTO else [name]
+    candidates = [*paths] if name == AUTO else [name]
     about = (fingerprint_of(model), fingerprint(reviewer.reviewer), settings) if candidates else ()
     for candidate in candidates:
         try:
-            profile = read(there[candidate])
+            profile = read(paths[candidate])
         except GateError as error:
             if name != AUTO:
                 raise

@@ -15,10 +15,10 @@ from server import PromptServer
 
 from . import early_rejection as gates
 from . import product_folder
-from .remedies import Answered
-from .sampling import Draw, reviewing
+from .remedy_changes import Answered
+from .sampling import Draw, picked, reviewing
 from .strip import Strip
-from .types import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
+from .types import THRESHOLD_TOOLTIP, Job, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 
 SELDOM = (
     "on_exhausted",
@@ -107,12 +107,12 @@ def loop_inputs() -> list:
             optional=True,
             tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again.",
         ),
-        Entry.Input(
-            "entry",
+        Job.Input(
+            "job",
             optional=True,
             tooltip=(
-                "From RF Product Folder: pictures and report go into its album. In a list, error goes on with the next"
-                " product, too; the album shows what was drawn."
+                "From RF Product Folder: pictures and report go into its gallery. In a list, error goes on with the next"
+                " product, too; the gallery shows what was drawn."
             ),
         ),
     ]
@@ -159,37 +159,25 @@ def draw_until_accepted(
     step_budget=0,
     parallel=1,
     remedies=None,
-    entry=None,
+    job=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
-    from ..cyclic.loop import NoneAccepted, run
+    from ..cyclic.loop import RecurrentRun
     from ..cyclic.remedies import Policy
 
     draw.check()
     threshold = reviewer.threshold_for(accept, threshold)
     settings = draw.settings(threshold)
     early = gates.choose(early_rejection, draw.patcher, reviewer, settings)
-    draw = replace(draw, preview=early.preview)
-    policy, left_out = remedies.policy(draw) if remedies else (Policy(()), {})
-    painter = Painter(Answered(draw, policy, remedies), reviewer, threshold)
+    pictures = replace(draw, preview=early.preview).pictures
+    policies = [remedies.policy(picture) if remedies else (Policy(()), {}) for picture in pictures]
+    painters = [
+        Painter(Answered(picture, policy, remedies), reviewer, threshold)
+        for picture, (policy, _) in zip(pictures, policies)
+    ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
-    try:
-        ran = run(
-            painter.one,
-            painter.review,
-            seed,
-            attempts,
-            on_exhausted,
-            screen.show,
-            gates=early.gates,
-            together=painter.several,
-            remedies=policy,
-            **limits,
-        )
-    except NoneAccepted as failure:
-        if entry is None:
-            raise
-        ran = failure.run  # one product must not end the list
+    asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "gates": early.gates, **limits}
+    ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=job is not None)))
 
     report = {
         **ran.report(),
@@ -197,7 +185,10 @@ def draw_until_accepted(
         **({"certificate": certificate} if (certificate := reviewer.reviewer.certificate(accept)) else {}),
         "limits": limits,
         "early_rejection": {"profile": early.source, "gates": [gate.at(settings["steps"]) for gate in early.gates]},
-        "remedies": {"allowed": list(policy.allowed), "left_out": left_out},
+        "remedies": {
+            "allowed": list(dict.fromkeys(name for policy, _ in policies for name in policy.allowed)),
+            "left_out": {name: why for _, left_out in policies for name, why in left_out.items()},
+        },
     }
     if "certificate" in report and any(
         change["remedy"] == "tuned" for attempt in ran.results for change in attempt.remedies
@@ -207,9 +198,35 @@ def draw_until_accepted(
         )
     if screen.notes:
         report["notes"] = screen.notes
-    if entry is not None:
-        product_folder.keep(entry, report, [to_picture(attempt.image) for attempt in ran.attempts])
+    if job is not None:
+        product_folder.keep(job, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
+
+
+def each_picture(painters: list, screen: "Screen", asked: dict, goes_on: bool):
+    """The RecurrentRun of each picture of a batch, one after the other.
+
+    asked: recurrent's arguments; goes_on: in a list of products, which a picture without a result must not end.
+    Raises NoneAccepted, which names the picture.
+    """
+    from ..cyclic.loop import NoneAccepted, run
+
+    for number, painter in enumerate(painters, 1):
+        if number > 1:
+            screen.begin(number)
+        try:
+            yield run(
+                painter.one,
+                painter.review,
+                **asked,
+                on_event=screen.show,
+                together=painter.several,
+                remedies=painter.answered.policy,
+            )
+        except NoneAccepted as failure:
+            if not goes_on:
+                raise NoneAccepted(screen.picture_text + str(failure), failure.run) from failure
+            yield failure.run
 
 
 class Painter:
@@ -246,7 +263,8 @@ def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput
         nothing = ExecutionBlocker(None)
         return io.NodeOutput(nothing, nothing, False, len(ran.attempts), nothing, report, pictures, ui=shown)
     image = channels_last(torch.stack([result.image for result in ran.results]))
-    latent = {**latent_image, "samples": torch.cat([result.payload for result in ran.results])}
+    latent = picked(latent_image, [result.picture - 1 for result in ran.results])
+    latent["samples"] = torch.cat([result.payload for result in ran.results])
     return io.NodeOutput(image, latent, ran.accepted, len(ran.attempts), ran.returned.seed, report, pictures, ui=shown)
 
 
@@ -255,31 +273,41 @@ class Screen:
     strip of all verdicts.
     """
 
-    def __init__(self, node_id: str, attempts: int, entry=None):
-        """entry: the product_folder.Listed whose product this is; the bar is then over its whole list."""
-        self.before, self.products, self.head = (
-            (entry.number - 1, entry.count, f"{entry.text} · ") if entry else (0, 1, "")
-        )
-        self.node_id, self.attempts, self.drawn, self.steps, self.notes = node_id, attempts, 0, 1, []
+    def __init__(self, node_id: str, attempts: int, job=None, pictures: int = 1):
+        """job: the product_folder.ListedJob whose product this is; the bar is then over its whole list. pictures: of the
+        batch, which have so many attempts each.
+        """
+        self.before, self.products, self.head = (job.number - 1, job.count, f"{job.text} · ") if job else (0, 1, "")
+        self.node_id, self.attempts, self.pictures, self.steps, self.notes = node_id, attempts, pictures, 1, []
         self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
-        self.strip = Strip(node_id, attempts, entry.title if entry else "")
-        self.say("attempt 1/%d · sampling" % attempts)
+        self.strip = Strip(node_id, attempts, job.title if job else "", pictures)
+        self.begin(1)
+
+    def begin(self, picture: int) -> None:
+        """The loop of a picture of the batch begins, which counts from 1."""
+        self.picture, self.drawn = picture, 0
+        self.strip.begin(picture)
+        self.say(f"attempt 1/{self.attempts} · sampling")
+
+    @property
+    def picture_text(self) -> str:
+        return f"picture {self.picture} of {self.pictures}: " if self.pictures > 1 else ""
 
     def step(self, step: int, steps: int, preview) -> None:
         self.steps = steps
         self.move(self.drawn * steps + step, preview)
 
     def move(self, steps: int, preview) -> None:
-        """steps: how many are done of this product's."""
-        most = self.attempts * self.steps
-        self.bar.update_absolute(self.before * most + steps, self.products * most, preview)
+        """steps: how many are done of this picture's."""
+        most, before = self.attempts * self.steps, self.before * self.pictures + self.picture - 1
+        self.bar.update_absolute(before * most + min(steps, most), self.products * self.pictures * most, preview)
 
     def show(self, event) -> None:
         """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
         from ..cyclic.loop import OneAtATime, Reviewed
 
         if isinstance(event, OneAtATime):
-            self.notes.append(event.reason)
+            self.notes += [event.reason] if event.reason not in self.notes else []
             self.say(event.reason)
         if isinstance(event, Reviewed):
             self.drawn += 1
@@ -289,7 +317,9 @@ class Screen:
             self.say(event.text)
 
     def say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(self.head + text, self.node_id, PromptServer.instance.client_id)
+        picture = f"picture {self.picture}/{self.pictures} · " if self.pictures > 1 else ""
+        server = PromptServer.instance
+        server.send_progress_text(self.head + picture + text, self.node_id, server.client_id)
 
 
 def shown_pictures(pictures: torch.Tensor) -> dict:

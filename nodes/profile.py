@@ -127,12 +127,13 @@ class RFProfile(io.ComfyNode):
         profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
         if look_through == PREVIEW and not profile.accepted:
-            profile.preview = fitted(draw, seed).factors
-        draw = replace(draw, preview=Preview(profile.preview) if profile.preview else None)
+            profile.preview = fitted(draw.pictures[0], seed).factors
+        pictures = replace(draw, preview=Preview(profile.preview) if profile.preview else None).pictures
         bar = comfy.utils.ProgressBar(draws, node_id=cls.hidden.unique_id)
         for number in range(draws):
             stop_if_cancelled()
-            measure(profile, draw, reviewing(draw, reviewer, threshold), (seed + number) % 2**64)
+            picture = pictures[number % len(pictures)]
+            measure(profile, picture, reviewing(picture, reviewer, threshold), (seed + number) % 2**64)
             write_text(path, profile.to_json())  # a cancel keeps what was drawn
             bar.update_absolute(number + 1)
         report = json.dumps({"profile": profile_name, **profile.report()}, ensure_ascii=False, indent=2)

@@ -48,11 +48,8 @@ class Draw:
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
         samples = self.latent["samples"]
-        if len(samples) != 1:
-            raise SamplingError(
-                f"the latent holds {len(samples)} pictures, but the cyclic sampler draws one at a time: set the batch"
-                " size to 1"
-            )
+        if not len(samples):
+            raise SamplingError("the latent holds no picture: look at the node that made it")
         if not torch.isfinite(samples).all():
             raise SamplingError(
                 "the latent holds NaN or infinite values: look at the node that made it; a VAE in half precision is the"
@@ -67,10 +64,16 @@ class Draw:
                 f" whose width and height must be multiples of {scale} for this VAE"
             )
 
+    @property
+    def pictures(self) -> list:
+        """A Draw for each picture of the latent: of a single one, this."""
+        count = len(self.latent["samples"])
+        return [self] if count == 1 else [replace(self, latent=picked(self.latent, [row])) for row in range(count)]
+
     def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w).
 
-        look: an cyclic.loop.Look.
+        look: a cyclic.loop.Look.
         """
         samples = self.sample(seed, look)
         return self.decode(samples)[0], samples
@@ -78,7 +81,7 @@ class Draw:
     def together(self, seeds: list, looks: Callable) -> tuple[torch.Tensor, list]:
         """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on.
 
-        looks: an cyclic.loop.Looks.
+        looks: a cyclic.loop.Looks.
         """
         noise = torch.cat([self.noise(seed) for seed in seeds])
         latent = {
@@ -279,6 +282,21 @@ class GuidedDraw(Draw):
         return replace(self, guider=guider)
 
 
+def picked(latent: dict, rows: list) -> dict:
+    """These pictures of a LATENT, as stock LatentFromBatch picks them.
+
+    Each has its own noise mask, and its place in the batch, which its noise comes from. A single picture gets no place
+    that it didn't have.
+    """
+    count, masks = len(latent["samples"]), latent.get("noise_mask")
+    found = {**latent, "samples": latent["samples"][rows]}
+    if masks is not None and masks.ndim > 2 and len(masks) > 1:
+        found["noise_mask"] = masks[[row % len(masks) for row in rows]]
+    if places := latent.get("batch_index") or (list(range(count)) if count > 1 else None):
+        found["batch_index"] = [places[row % len(places)] for row in rows]
+    return found
+
+
 def single(samples: torch.Tensor) -> torch.Tensor:
     """Latents of pictures (N, C, h, w), also out of those of a model that counts frames (N, C, 1, h, w)."""
     return samples.movedim(2, 1).flatten(0, 1) if samples.ndim == 5 else samples
@@ -289,7 +307,8 @@ def picture_inputs() -> list:
     return [
         io.Latent.Input(
             "latent_image",
-            tooltip="The encoded image of RF Product with its inpaint mask set as noise mask: one picture.",
+            tooltip="The encoded image of RF Product with its inpaint mask set as noise mask. Several pictures each get"
+            " a loop of their own.",
         ),
         io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
         Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),

@@ -20,19 +20,22 @@ SIDE = 160  # pixels of a thumbnail on its longer side
 class Strip:
     """The strip of one run of the cyclic sampler: grows in the page as attempts are reviewed."""
 
-    def __init__(self, node_id: str, most: int, product: str = ""):
-        """most: attempts at most; product: its name, where several follow each other in one node.
-
-        Empties what the node showed before.
+    def __init__(self, node_id: str, most: int, product: str = "", pictures: int = 1):
+        """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other
+        in one node.
         """
-        self.node_id, self.about, self.rows, self.thumbnails = node_id, {"most": most, "product": product}, [], []
+        self.node_id, self.about = node_id, {"most": most, "product": product, "pictures": pictures}
+        self.rows, self.thumbnails = [], []
+
+    def begin(self, picture: int) -> None:
+        """The loop of a picture begins, which counts from 1. The first empties what the node showed before."""
+        self.picture = picture
         self._send()
 
     def add(self, attempt, picture) -> None:
-        """attempt: an cyclic.loop.Attempt; picture: its Pillow picture."""
-        self.rows.append(
-            {**verdict(attempt.index + 1, attempt.review), "seed": str(attempt.seed), "dropped": attempt.dropped}
-        )
+        """attempt: a cyclic.loop.Attempt; picture: its Pillow picture."""
+        row = verdict(len(self.rows) + 1, attempt.review)
+        self.rows.append({**row, "seed": str(attempt.seed), "dropped": attempt.dropped, "of": self.picture})
         self.thumbnails.append(jpeg(picture))
         self._send(
             {**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()}
@@ -48,7 +51,9 @@ class Strip:
 
     def _send(self, *rows: dict) -> None:
         server = PromptServer.instance
-        server.send_sync(EVENT, {"node": self.node_id, **self.about, "rows": rows}, server.client_id)
+        server.send_sync(
+            EVENT, {"node": self.node_id, **self.about, "drawing": self.picture, "rows": rows}, server.client_id
+        )
 
 
 def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:

@@ -18,7 +18,7 @@ from .data.shards import DataError
 from .data.sources import open_samples
 from .files import check_writable, quoted, write_text
 from .labels import LABELS
-from .map_sources import BUILTIN
+from .map_names import BUILTIN
 from .pictures import PictureError, open_picture
 from .product import Product, place
 from .risks import ACCEPT, RISKS, UNITS, parse_risks

@@ -12,7 +12,8 @@ from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import quoted, write_safetensors
 from .labels import LABELS
-from .map_sources import open_maps, parse_maps
+from .map_names import parse_maps
+from .map_sources import open_maps
 from .maps import MapNet
 from .model import RFNet
 from .risks import parse_risks

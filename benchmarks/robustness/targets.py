@@ -176,9 +176,9 @@ def profile(path: str) -> str:
 
 def album(folder: str) -> str:
     """An album that a run would go on with: what is done, and its page."""
-    from reliable_ads.cyclic.gallery import Album
+    from reliable_ads.cyclic.gallery import Gallery
 
-    found = Album(folder)
+    found = Gallery(folder)
     return json.dumps(
         [
             sorted(found.rows),

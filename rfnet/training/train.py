@@ -18,7 +18,7 @@ from ..architectures import VIEW
 from ..data.shards import DataError
 from ..files import quoted, write_bytes, write_safetensors
 from ..labels import LABELS
-from ..map_sources import BUILTIN
+from ..map_names import BUILTIN
 from ..maps import BACKBONE, MapNet
 from ..model import build_rfnet
 from ..pretrained import load_imagenet, load_pretrained
@@ -151,7 +151,7 @@ class Run:
             if not same or lacks or any(value.shape != mine[name].shape for name, value in kept.items()):
                 raise DataError(
                     f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config'
-                    f" {rfnet.training.config.to_json()}."
+                    f" {rfnet.config.to_json()}."
                 )
             self.rfnet.load_state_dict(mine | kept)
             self.mapnet.load_state_dict(mapnet.state_dict())

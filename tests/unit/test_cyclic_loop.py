@@ -13,6 +13,7 @@ from reliable_ads.cyclic.loop import (
     Exhausted,
     NoneAccepted,
     OneAtATime,
+    RecurrentRun,
     Reviewed,
     Started,
     TooMany,
@@ -20,22 +21,7 @@ from reliable_ads.cyclic.loop import (
     run,
 )
 
-
-def drawing(scores):
-    """A generator and a review that give the scores in turn; the picture carries its attempt."""
-
-    def generate(index, seed, look):
-        return torch.full((3, 8, 8), float(index)), f"latent {index}"
-
-    def review(image):
-        p = scores[int(image[0, 0, 0])]
-        return {
-            "label": "available" if p >= 0.5 else "size_mismatch",
-            "probabilities": {"available": p, "size_mismatch": 1 - p},
-            "accepted": p >= 0.5,
-        }
-
-    return generate, review
+from .loop_examples import drawing
 
 
 def test_it_stops_at_the_first_accepted_image():
@@ -284,3 +270,43 @@ def test_too_many_at_once_goes_on_one_at_a_time():
     result = run(generate, review, seed=0, attempts=3, on_event=events.append, together=together, parallel=3)
     assert result.accepted and [attempt.seed for attempt in result.attempts] == [0, 1, 2]
     assert [event.reason for event in events if isinstance(event, OneAtATime)] == ["no room"]
+
+
+def test_runs_of_a_batch_are_joined_picture_by_picture():
+    scores = ([0.1, 0.7], [0.3, 0.2], [0.9])
+    runs = [run(*drawing(each), seed=40, attempts=2) for each in scores]
+    whole = RecurrentRun.joined(runs)
+    assert [(a.picture, a.index, a.seed) for a in whole.attempts] == [
+        (1, 0, 40),
+        (1, 1, 41),
+        (2, 2, 40),
+        (2, 3, 41),
+        (3, 4, 40),
+    ]
+    assert [result.index for result in whole.results] == [1, 2, 4] and whole.returned is whole.results[0]
+    assert not whole.accepted and whole.ended_by == "attempts" and whole.seconds == sum(each.seconds for each in runs)
+    report = json.loads(json.dumps(whole.report()))
+    assert [(row["attempt"], row["picture"]) for row in report["attempts"]] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)]
+    assert (report["returned"], report["usable"], report["results"]) == (2, [2, 5], [2, 3, 5])
+
+
+def test_one_run_is_joined_to_itself():
+    alone = run(*drawing([0.7]), seed=1, attempts=1)
+    assert RecurrentRun.joined([alone]) is alone
+    assert "results" not in alone.report() and "picture" not in alone.report()["attempts"][0]
+
+
+def test_a_batch_is_accepted_when_each_picture_is_and_gives_what_there_is():
+    fit, none = (
+        run(*drawing([0.7, 0.9]), seed=1, attempts=2, usable=2),
+        run(*drawing([0.1]), seed=1, attempts=1, on_exhausted="stop"),
+    )
+    whole = RecurrentRun.joined([none, fit])
+    assert (
+        whole.results == fit.results
+        and whole.returned is fit.returned
+        and not whole.accepted
+        and whole.ended_by == "attempts"
+    )
+    both = RecurrentRun.joined([run(*drawing([0.7]), seed=1, attempts=1), run(*drawing([0.8]), seed=1, attempts=1)])
+    assert both.accepted and both.ended_by == "accepted" and len(both.results) == 2

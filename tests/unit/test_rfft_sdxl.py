@@ -21,25 +21,35 @@ from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfft.train import Run
 
 from .comfy_process import in_comfyui
-from .test_rfft_loading import vae_ldm
-from .test_rfft_rollout import orders, small_reviewer
+from .rfft_examples import orders, small_reviewer, vae_ldm
 
 REAL = """
 import json, torch
 import comfy.cldm.cldm, comfy.ops, comfy.sdxl_clip, comfy.supported_models
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-unet = {"image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential", "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
-        "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10, "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64}
-vae = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0}
+unet = {
+    "image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential",
+    "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
+    "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10,
+    "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64,
+}
+vae = {
+    "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
+    "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+}
 meta = {"device": "meta", "operations": comfy.ops.disable_weight_init}
 with torch.device("meta"):
-    parts = {"unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
-             "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta), "vae": AutoencoderKL(ddconfig=vae, embed_dim=4)}
+    parts = {
+        "unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
+        "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta),
+        "vae": AutoencoderKL(ddconfig=vae, embed_dim=4),
+    }
     text = comfy.sdxl_clip.SDXLClipModel(device="meta", dtype=torch.float32)
     found = {name: part.state_dict() for name, part in parts.items()}
     found["text"] = comfy.supported_models.SDXL.process_clip_state_dict_for_saving(None, text.state_dict())
-print("LAYOUT" + json.dumps({name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}))
+shapes = {name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}
+print("LAYOUT" + json.dumps(shapes))
 """
 
 

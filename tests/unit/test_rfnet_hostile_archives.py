@@ -1,4 +1,4 @@
-"""Archives, arrays, journals, albums and states from outside: bombs, names that are there twice, sizes that lead back,
+"""Archives, arrays, journals, galleries and states from outside: bombs, names that are there twice, sizes that lead back,
 pipes.
 """
 
@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from reliable_ads.cyclic.gallery import Album
+from reliable_ads.cyclic.gallery import Gallery
 from reliable_ads.pocket.ldm import PocketFileError
 from reliable_ads.pocket.training.training import read_state
 from reliable_ads.rfnet.data import archives as packed
@@ -163,8 +163,8 @@ def test_pipes_hang_nothing(tmp_path):
         read_state(tmp_path / "state.safetensors")
     with pytest.raises(DataError):
         read_scenes(tmp_path)
-    album = Album(tmp_path)
-    assert not album.rows and not album.keys
+    gallery = Gallery(tmp_path)
+    assert not gallery.rows and not gallery.keys
     with pytest.raises(OSError):
         LabelFolder(tmp_path).read()
 
@@ -181,10 +181,10 @@ def test_pipes_hang_nothing(tmp_path):
     ],
     ids=lambda text: text[:12],
 )
-def test_an_album_or_journal_that_is_odd_is_empty(tmp_path, text):
+def test_a_gallery_or_journal_that_is_odd_is_empty(tmp_path, text):
     (tmp_path / "list.json").write_text(text)
     (tmp_path / JOURNAL).write_text(text)
-    assert Album(tmp_path).keys == [] and not LabelFolder(tmp_path).read().items
+    assert Gallery(tmp_path).keys == [] and not LabelFolder(tmp_path).read().items
 
 
 @pytest.mark.parametrize(

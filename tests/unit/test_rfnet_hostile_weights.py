@@ -5,6 +5,7 @@ headers, files that are none.
 import json
 import math
 import os
+from functools import partial
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from reliable_ads.cyclic.early_rejection import GateError, Profile
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, read_file
 from reliable_ads.rfnet.architectures import ARCHITECTURES, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.backbones import check_timm
-from reliable_ads.rfnet.map_sources import check_depth_config
+from reliable_ads.rfnet.depth_model import check_depth_config
 from reliable_ads.rfnet.tensors import read_header
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, save_reviewer
 
@@ -289,9 +290,9 @@ def test_only_regular_files_are_opened(tmp_path):
         (circle, "leads to itself"),
         (tmp_path / "a\0b", "does not exist"),
     ):
-        refused(lambda: load_networks(path), WeightsError, words)
-        refused(lambda: read_file(path), PocketFileError)
-        refused(lambda: Profile.read(path), GateError, words)
+        refused(partial(load_networks, path), WeightsError, words)
+        refused(partial(read_file, path), PocketFileError)
+        refused(partial(Profile.read, path), GateError, words)
 
 
 CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])

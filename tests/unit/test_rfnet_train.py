@@ -69,7 +69,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
     for dies_at in (2, 3, 2):  # in the maps, right at the start of RFNet, and in the middle of it
         count = iter(range(100))
 
-        def dying(self, *arguments):
+        def dying(self, *arguments, count=count, dies_at=dies_at):
             if next(count) == dies_at:
                 raise Killed
             return step(self, *arguments)

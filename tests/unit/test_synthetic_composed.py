@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.pocket.training import cli
 from reliable_ads.rfnet.data.shards import read_scenes, write_shard
 from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.synthetic import cli
 from reliable_ads.synthetic.composed import backdrops, cutouts, relief, shadows, shards
 from reliable_ads.synthetic.composed import composer as composers
 from reliable_ads.synthetic.composed import extra_parts as growths
