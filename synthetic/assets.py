@@ -29,7 +29,7 @@ class Assets:
             if not (self.root / part).is_dir():
                 raise AssetError(
                     f"{self.root / part} is missing: run `npm install @pmndrs/assets @lobehub/fluent-emoji-3d` "
-                    "in some folder and pass its node_modules folder as --assets"
+                    "in some folder and pass its node_modules folder as --assets."
                 )
         self.cache.mkdir(parents=True, exist_ok=True)
         self.panorama = functools.lru_cache(maxsize=32)(self._panorama)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Mesh, arc, ball, box, join, lathe, rod
-from .products import COLOURS, FAMILIES, Material
+from .product_meshes import FAMILIES
+from .products import COLOURS, Material
 
 HALF_FRAME = 0.64  # half of what a camera sees beside the middle of a product at the largest image_scale, product units
 LEAF = Material((0.05, 0.22, 0.04), 0.6)

@@ -183,8 +183,8 @@ class Renderer:
                 mesh = put_beside(mesh.scaled(prop.height).turned(prop.turn), product, prop.side, prop.gap)
                 mesh = mesh.moved(y=max(front, 0) + 0.1 if front > 0 else 0)
                 others.append(self.blender.add("prop", mesh, [self.blender.material(look) for look in looks]))
-        if cause.things is not None:
-            for mesh, look in cause.things(rng, colour, product.size[0] / 2):
+        if cause.objects is not None:
+            for mesh, look in cause.objects(rng, colour, product.size[0] / 2):
                 others.append(self.blender.add("clutter", mesh, [self.blender.material(look)]))
         return others
 

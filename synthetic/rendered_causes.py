@@ -93,7 +93,7 @@ class RenderedCause(Cause):
     surface_picture: Callable[..., np.ndarray] | None = None  # (rng, product's colour) -> picture
     backdrop: Callable[..., np.ndarray] | None = None  # (rng, product's colour) -> picture
     blur: float = 1.0  # of the scene's backdrop blur
-    things: Callable[..., list] | None = None  # (rng, product's colour, half its width) -> meshes with materials
+    objects: Callable[..., list] | None = None  # (rng, product's colour, half its width) -> meshes with materials
     pasted: bool = False  # the shop's cut-out is pasted whole, whatever the surface would hide
 
 
@@ -121,7 +121,7 @@ CAUSES: Causes[RenderedCause] = Causes(
             instead="tiny_surroundings",
         ),
         RenderedCause("own_colours", "indistinctiveness", surface_picture=own_surface, backdrop=own_wall),
-        RenderedCause("clutter", "indistinctiveness", backdrop=cluttered_wall, blur=0.5, things=cluttered_place),
+        RenderedCause("clutter", "indistinctiveness", backdrop=cluttered_wall, blur=0.5, objects=cluttered_place),
         RenderedCause("pedestal", "shape_hallucination", part=props.pedestal),
         RenderedCause("legs", "shape_hallucination", part=props.legs),
         RenderedCause("handle", "shape_hallucination", part=props.handle),

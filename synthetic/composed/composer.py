@@ -14,7 +14,7 @@ import numpy as np
 
 from ..develop import style, to_bytes
 from ..scenes import PANORAMAS
-from . import backdrops
+from . import backdrops, walls
 from .backdrops import SURFACES, Stage
 from .cutouts import HELD_FAMILIES, Cutout, crop, draw_cutout
 from .defects import pattern_tile
@@ -39,7 +39,7 @@ class Composite:
     plan: Plan
     cutout: Cutout
     # (name, its height / the product's largest side as drawn, 0 for parts of a wall) of what has a known size and shows
-    things: tuple
+    objects: tuple
 
     def row(self) -> dict:
         """What `rfnet.data.shards.write_shard` takes: texts, and pictures as Pillow images."""
@@ -85,12 +85,12 @@ class Composer:
             placed = self._placed(plan, product, rng)
             canvas, shown = self._place(plan, product, rng)
             canvas.soften()
-            things = self._things(plan, product, canvas, placed, rng) + tuple((name, 0.0) for name in shown)
-            if things or plan.made_by.sizes is None:  # nobody sees a wrong size without a thing to compare with
+            objects = self._objects(plan, product, canvas, placed, rng) + tuple((name, 0.0) for name in shown)
+            if objects or plan.made_by.sizes is None:  # nobody sees a wrong size without a thing to compare with
                 break
         image, visible, salient = self._finish(plan, product, canvas, placed, rng)
         depth = canvas.inverse / canvas.inverse.max()
-        return Composite(*map(to_bytes, (image, visible, depth, salient)), plan, product, things)
+        return Composite(*map(to_bytes, (image, visible, depth, salient)), plan, product, objects)
 
     # ---- product ---------------------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Composer:
         if kind in ("window", "frames"):
             split = plan.setting.composite_id.split("-")[0]
             outside = backdrops.panorama(view, self.assets, choose(rng, PANORAMAS[split]), rng.uniform(0, 6.28), 0.8)
-        picture, floor, shown = backdrops.wall(view, rng, self.finishes, lamp, kind, colour, back, drop, outside)
+        picture, floor, shown = walls.wall(view, rng, self.finishes, lamp, kind, colour, back, drop, outside)
         rows, _ = view.grid
         inverse = np.full(rows.shape, 1 / back, np.float32)
         if drop != view.eye:  # a room behind a table: its floor is far below, and hardly ever in sight
@@ -183,7 +183,6 @@ class Composer:
 
     def _table(self, plan: Plan, product: Cutout, rng, tile, metres, pattern, colours) -> Stage:
         view, lamp = plan.view, plan.setting.lamp
-        _left, _top, _w, _h = plan.box
         back = plan.away + plan.believed * rng.uniform(0.5, 3.0)
         if plan.panorama:
             behind = Stage(
@@ -245,9 +244,9 @@ class Composer:
         stage.picture = over(stage.picture, paper, share * (1 - stage.surface))
         return stage
 
-    # ---- things ----------------------------------------------------------------------------------------------------
+    # ---- scene objects ---------------------------------------------------------------------------------------------
 
-    def _things(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple:
+    def _objects(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple:
         """Everything else that stands there, far things first. Returns what shows and how large it is drawn."""
         wanted = []
         count = int(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.25, 0.15]))

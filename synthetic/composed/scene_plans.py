@@ -41,49 +41,6 @@ FORMATS = {
     1.778: 0.04,
 }  # width / height -> share
 
-# name -> (emoji code or drawn family, true height in metres, where: "small" stands on tables, "large" on floors, "out"
-# outdoors)
-THINGS = {
-    "apple": ("1f34e", 0.085, "small"),
-    "green apple": ("1f34f", 0.085, "small"),
-    "orange": ("1f34a", 0.08, "small"),
-    "lemon": ("1f34b", 0.065, "small"),
-    "egg": ("1f95a", 0.06, "small"),
-    "strawberry": ("1f353", 0.04, "small"),
-    "cupcake": ("1f9c1", 0.09, "small"),
-    "doughnut": ("1f369", 0.09, "small"),
-    "banana": ("1f34c", 0.16, "small"),
-    "pineapple": ("1f34d", 0.3, "small"),
-    "coffee cup": ("2615", 0.1, "small"),
-    "wine glass": ("1f377", 0.21, "small"),
-    "tulip": ("1f337", 0.38, "small"),
-    "mug": ("mug", 0.1, "small"),
-    "can": ("can", 0.12, "small"),
-    "wine bottle": ("wine", 0.31, "small"),
-    "book": ("book", 0.24, "small"),
-    "phone": ("phone", 0.15, "small"),
-    "football": ("26bd", 0.22, "any"),
-    "basketball": ("1f3c0", 0.24, "any"),
-    "cat": ("1f408", 0.38, "any"),
-    "dog": ("1f415", 0.6, "large"),
-    "chair": ("chair", 0.92, "large"),
-    "sofa": ("sofa", 0.85, "large"),
-    "suitcase": ("1f9f3", 0.7, "large"),
-    "washing machine": ("appliance", 0.85, "large"),
-    "stool": ("1fa91", 0.9, "large"),
-    "bicycle": ("1f6b2", 1.05, "out"),
-    "scooter": ("1f6f5", 1.1, "out"),
-    "car": ("1f697", 1.5, "out"),
-    "van": ("1f690", 2.0, "out"),
-    "tree": ("1f333", 6.0, "out"),
-    "pine": ("1f332", 7.0, "out"),
-    "palm": ("1f334", 6.5, "out"),
-    "house": ("1f3e1", 7.0, "out"),
-    "horse": ("1f40e", 1.8, "out"),
-    "duck": ("1f986", 0.4, "out"),
-    "tent": ("26fa", 1.6, "out"),
-}
-
 
 @dataclass(frozen=True)
 class Setting:
