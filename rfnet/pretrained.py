@@ -168,7 +168,7 @@ def _load_roberta(rfnet: nn.Module, file: Path) -> list:
     if not rfnet.tokenize.needs_vocabulary:
         raise ArchitectureError(
             f'"{file.name}" is a text encoder of transformers, but this architecture reads captions with'
-            f' "{rfnet.training.config.text}": use "paper".'
+            f' "{rfnet.config.text}": use "paper".'
         )
     vocabulary = RobertaVocabulary.from_folder(file.parent)
     tensors = {key.removeprefix("roberta."): value for key, value in _read(file).items()}
