@@ -5,7 +5,6 @@ was.
 import copy
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,8 @@ from reliable_ads.pocket.training.export import denoise_once, export
 from reliable_ads.pocket.training.muon import Muon, orthogonalise
 from reliable_ads.pocket.training.training import Training
 from reliable_ads.pocket.training.vae import load_vae, pass_through, psnr, reconstruct, train_vae
+from reliable_ads.rfnet.data.samples import Findings, Samples
+from reliable_ads.rfnet.data.spans import Texts
 from reliable_ads.rfnet.product import Product, place
 
 SMALL = {
@@ -56,18 +57,28 @@ def pictures(count: int, seed: int = 0) -> np.ndarray:
     )
 
 
-def scenes(count: int, seed: int = 0):
+def scenes(count: int, seed: int = 0) -> Samples:
+    """Samples in memory, as read_shards(...).in_memory() gives them."""
     alpha = np.zeros((count, 128, 128, 1), np.uint8)
     alpha[:, 30:100, 40:90] = 255
-    images = pictures(count, seed)
-    return SimpleNamespace(
-        images=images,
-        products=np.concatenate([images, alpha], -1),
-        prompts=["photo, on a wooden table"] * count,
-        captions=["a box"] * count,
-        causes=[""] * count,
-        ids=[str(i) for i in range(count)],
+    images, keys = pictures(count, seed), np.arange(count, dtype=np.uint64)
+    arrays = {"image": images, "product": np.concatenate([images, alpha], -1), "aligned": np.ones(count, bool)}
+    texts = {
+        "prompt": ["photo, on a wooden table"] * count,
+        "caption": ["a box"] * count,
+        "cause": [""] * count,
+        "id": [str(i) for i in range(count)],
+    }
+    return Samples(
         labels=np.arange(count) % 5,
+        products=np.arange(count),
+        product_keys=keys,
+        ids=keys,
+        files={},
+        texts={name: Texts.of(column) for name, column in texts.items()},
+        size=128,
+        findings=Findings(),
+        arrays=arrays,
     )
 
 
@@ -216,7 +227,9 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     resumed = train(tmp_path / "broken", 12)
     assert resumed.step == whole.step == 12
     for key, value in whole.parameters.items():
-        assert torch.equal(value, resumed.parameters[key]) and torch.equal(whole.average.shadow[key], resumed.average.shadow[key])
+        assert torch.equal(value, resumed.parameters[key]) and torch.equal(
+            whole.average.shadow[key], resumed.average.shadow[key]
+        )
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
     with pytest.raises(ldm.PocketFileError, match="delete it to start over"):
         train(tmp_path / "broken", 12)
@@ -259,7 +272,9 @@ def test_a_loss_that_is_not_a_number_stops_and_says_so(tmp_path):
 def test_all_stages_in_small(tmp_path):
     """VAE, diffusion and export on a dozen scenes: the files load and draw."""
     train, held_out = scenes(12), scenes(4, seed=1)
-    vae, config = load_vae(train_vae(train.images, held_out.images, tmp_path, steps=2, batch=2, config=SMALL))
+    vae, config = load_vae(
+        train_vae(train.arrays["image"], held_out.arrays["image"], tmp_path, steps=2, batch=2, config=SMALL)
+    )
     assert config == SMALL
     train_diffusion(train, held_out, tmp_path, steps=4, batch=2, sheet_columns=2, config=SMALL)
     ldm_files = export(tmp_path, tmp_path / "out")
