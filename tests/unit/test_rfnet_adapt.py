@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import LabelFolder
-from reliable_ads.rfnet.data.shards import DataError
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.training.adapt import LEAST, adapt, divide

@@ -15,7 +15,7 @@ from scipy import stats
 
 from reliable_ads.rfft.inputs import check_reviewer
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, likeliest, needed, parse_risks, upper_bound

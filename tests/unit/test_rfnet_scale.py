@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.data.shards import DataError, write_shard
+from reliable_ads.rfnet.data.errors import DataError
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet

@@ -16,16 +16,17 @@ from torch.utils.data import DataLoader
 
 from reliable_ads.rfnet.architectures import ARCHITECTURES
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.samples import BrokenSample
-from reliable_ads.rfnet.data.shards import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.data.errors import BrokenSample, DataError
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.training.augment import degrade, make_batch
-from reliable_ads.rfnet.training.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.training.config import TrainConfig, read_config
 from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.losses import edge_loss, label_weights, verdict_loss
 from reliable_ads.rfnet.training.mixed import Batches, Pool, load_roundtrips, plainly
+from reliable_ads.rfnet.training.toml_config import parse_overrides
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
@@ -118,17 +119,19 @@ def test_an_empty_class_is_refused_by_name(tmp_path):
 
 
 def test_augmented_batches_keep_product_and_alignment(folder):
-    scenes = read_scenes(folder / "train")
+    scenes = read_shards(folder / "train", 128).in_memory()
     torch.manual_seed(0)
     batch = make_batch(scenes, range(8), augment=True)
     for row in range(8):
         opaque = batch.alpha[row] == 1
         assert torch.equal(batch.image[row][:, opaque], batch.product_rgb[row][:, opaque])
-        assert batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.products[row][..., 3] / 255).sum()
+        assert (
+            batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.arrays["product"][row][..., 3] / 255).sum()
+        )
     assert batch.image.min() >= 0 and batch.image.max() <= 1
     plain = make_batch(scenes, range(8))
     assert not torch.equal(plain.image, batch.image)
-    assert np.abs(plain.depth.numpy() * 255 - scenes.depths[:8]).max() < 1e-3
+    assert np.abs(plain.depth.numpy() * 255 - np.stack([scenes[row]["depth"] for row in range(8)])).max() < 1e-3
 
 
 def test_degraded_images_stay_images():
@@ -138,19 +141,19 @@ def test_degraded_images_stay_images():
 
 
 def test_roundtrips_are_used_and_checked(folder, tmp_path):
-    scenes = read_scenes(folder / "train")
-    np.save(tmp_path / "black.npy", np.zeros_like(scenes.images))
+    scenes = read_shards(folder / "train", 128).in_memory()
+    np.save(tmp_path / "black.npy", np.zeros_like(scenes.arrays["image"]))
     roundtrips = load_roundtrips([tmp_path], 24, 128)
     torch.manual_seed(0)
     batch = make_batch(scenes, range(24), roundtrips, augment=True)
     dark = ((batch.image * (batch.alpha == 0)[:, None]).mean((1, 2, 3)) < 0.2).sum()
     assert 4 <= dark <= 20
-    np.save(tmp_path / "first.npy", np.zeros_like(scenes.images[:3]))
+    np.save(tmp_path / "first.npy", np.zeros_like(scenes.arrays["image"][:3]))
     first = load_roundtrips([tmp_path / "first.npy"], 24, 128)
     assert (
         make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1
     )  # only its own rows are replaced
-    np.save(tmp_path / "small.npy", scenes.images[:, :64])
+    np.save(tmp_path / "small.npy", scenes.arrays["image"][:, :64])
     with pytest.raises(DataError, match=r"small.npy.*make it again"):
         load_roundtrips([tmp_path / "small.npy"], 24, 128)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
@@ -253,7 +256,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         'train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs ='
         " 2\n[architecture]\nimage_size = 64\nwidth = 32\n"
     )
-    config = read_config(file, **changes(["seed=3", "init=random", "frozen=[]"]), out="elsewhere.safetensors")
+    config = read_config(
+        file, **parse_overrides(["seed=3", "init=random", "frozen=[]"], DataError), out="elsewhere.safetensors"
+    )
     assert (
         config.train == [str(tmp_path / "data/train")]
         and config.val[1] == str(tmp_path / "more.csv")
@@ -267,9 +272,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         32,
     )
     with pytest.raises(DataError, match="no key speed to set"):
-        read_config(file, **changes(["speed=3"]))
+        read_config(file, **parse_overrides(["speed=3"], DataError))
     with pytest.raises(DataError, match='precision is "fp16": use one of no, bf16'):
-        read_config(file, **changes(["precision=fp16"]))
+        read_config(file, **parse_overrides(["precision=fp16"], DataError))
     for text, message in (
         ("nonsense", "is no TOML"),
         ("lr = 1", "lacks train, val, out"),
@@ -491,12 +496,12 @@ def test_damaged_pictures_are_left_out_named_and_said_by_the_exit_status(folder,
     table = tmp_path / "table"
     lines = {"train": [], "val": []}
     for part, rows in lines.items():
-        scenes = read_scenes(folder / part, size=64)
+        scenes = read_shards(folder / part, 64).in_memory()
         for number in range(len(scenes)):
             names = {kind: f"{part}-{kind}{number}.png" for kind in ("image", "product")}
             table.mkdir(exist_ok=True)
-            Image.fromarray(scenes.images[number]).save(table / names["image"])
-            Image.fromarray(scenes.products[number]).save(table / names["product"])
+            Image.fromarray(scenes.arrays["image"][number]).save(table / names["image"])
+            Image.fromarray(scenes.arrays["product"][number]).save(table / names["product"])
             rows.append(
                 json.dumps({**names, "label": LABELS[scenes.labels[number]], "product_id": scenes.product_ids[number]})
             )
