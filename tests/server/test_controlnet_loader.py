@@ -16,9 +16,7 @@ from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.rfft.adapter import Adapter, read_adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
 
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, node
-from .test_bad_input import fails
-from .test_sampler import latent
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, drawn, fails, node, ours
 
 TUNED = "pocket_canny_reliable.safetensors"
 ATTENTION = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
@@ -108,51 +106,8 @@ def folder(base):
     return controlnets
 
 
-def ours(name: str = "rf_canny", adapter: str = "none", strength: float = 1.0, **more) -> dict:
-    def ending(value):
-        return value if value == "none" or not isinstance(value, str) or "." in value else f"{value}.safetensors"
-
-    values = {"control_net_name": name, "adapter": adapter, "strength": strength, **more}
-    return node("RFControlNetLoader", **{key: ending(value) for key, value in values.items()})
-
-
 def stock(name: str) -> dict:
     return node("ControlNetLoader", control_net_name=f"{name}.safetensors")
-
-
-def drawn(client, base, loaders: dict) -> dict:
-    """{name: the latent that stock nodes draw with this ControlNet}."""
-    graph = {key: value for key, value in ad().items() if key in ("picture", "product", "models", "prompt", "negative")}
-    graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    for name, loader in loaders.items():
-        graph[name] = loader
-        output = 3 if loader["class_type"] == "RFPocketModels" else 0
-        graph[f"apply_{name}"] = node(
-            "ControlNetApplyAdvanced",
-            positive=["prompt", 0],
-            negative=["negative", 0],
-            control_net=[name, output],
-            image=["product", 3],
-            strength=1.0,
-            start_percent=0.0,
-            end_percent=1.0,
-        )
-        graph[f"sample_{name}"] = node(
-            "KSampler",
-            model=["models", 0],
-            positive=[f"apply_{name}", 0],
-            negative=[f"apply_{name}", 1],
-            latent_image=["empty", 0],
-            seed=3,
-            steps=2,
-            cfg=3.0,
-            sampler_name="euler",
-            scheduler="normal",
-            denoise=1.0,
-        )
-        graph[f"keep_{name}"] = node("SaveLatent", samples=[f"sample_{name}", 0], filename_prefix=f"cn_{name}")
-    client.outputs(graph)
-    return {name: latent(base, f"cn_{name}") for name in loaders}
 
 
 def test_every_strength_is_what_stock_loads_to_the_last_bit(client, base, folder):

@@ -12,8 +12,7 @@ from reliable_ads.cyclic.gallery import Album, file_name
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
-from .ads import ALWAYS, ad, node
-from .test_product_folder import entries_of, folder  # noqa: F401
+from .ads import ALWAYS, ad, entries_of, node
 
 
 def listed_ads(where: Path, /, **changes) -> dict:

@@ -14,8 +14,8 @@ from reliable_ads.devtools.graph import load, titled, to_api, workflow
 from reliable_ads.devtools.graph import shipped as workflows
 
 from . import ads
+from .ads import NODES
 from .installed import installed, refused, requirements
-from .test_served import NODES
 
 
 @pytest.fixture(scope="module")

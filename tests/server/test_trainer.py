@@ -14,9 +14,7 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.rfft.adapter import read_adapter
 
 from . import tiny_models
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, node, pixels
-from .test_bad_input import fails
-from .test_controlnet_loader import drawn, ours
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, drawn, fails, node, ours, pixels
 
 TEACHER = "tr_teacher.safetensors"
 QUICK = """

@@ -17,3 +17,11 @@ def canvas():
 def images(canvas):
     torch.manual_seed(0)
     return canvas.paste(torch.rand(3, 3, 96, 128))
+
+
+@pytest.fixture
+def world(tmp_path):
+    """(config changes -> Run): small trainings of rfft, all in one folder."""
+    from .rfft_examples import runs_in
+
+    return runs_in(tmp_path)

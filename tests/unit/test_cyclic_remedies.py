@@ -9,7 +9,7 @@ from reliable_ads.cyclic.loop import run
 from reliable_ads.cyclic.remedies import NAMES, REMEDIES, Policy
 from reliable_ads.rfnet.labels import LABELS
 
-from .test_cyclic_loop import drawing
+from .loop_examples import drawing
 
 
 def test_a_defect_moves_its_own_remedies_one_step():

@@ -5,7 +5,6 @@ was.
 import copy
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,18 +20,7 @@ from reliable_ads.pocket.training.training import Training
 from reliable_ads.pocket.training.vae import load_vae, pass_through, psnr, reconstruct, train_vae
 from reliable_ads.rfnet.product import Product, place
 
-SMALL = {
-    **family.POCKET,
-    "unet": {**family.POCKET["unet"], "channels": [32, 32, 64], "context": 32},
-    "vae": {"latent_channels": 4, "channels": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
-    "clip": {
-        **family.POCKET["clip"],
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "projection_dim": 32,
-    },
-}
+from .pocket_examples import SMALL, pictures, scenes
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +34,6 @@ def files(pocket, tmp_path_factory):
     ldm.save_checkpoint(folder / "sd.safetensors", pocket)
     ldm.save_controlnet(folder / "canny.safetensors", pocket)
     return folder
-
-
-def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures, uint8 (N, 128, 128, 3)."""
-    coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return (
-        (torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear") * 255).byte().movedim(1, -1).numpy()
-    )
-
-
-def scenes(count: int, seed: int = 0):
-    alpha = np.zeros((count, 128, 128, 1), np.uint8)
-    alpha[:, 30:100, 40:90] = 255
-    images = pictures(count, seed)
-    return SimpleNamespace(
-        images=images,
-        products=np.concatenate([images, alpha], -1),
-        prompts=["photo, on a wooden table"] * count,
-        captions=["a box"] * count,
-        causes=[""] * count,
-        ids=[str(i) for i in range(count)],
-        labels=np.arange(count) % 5,
-    )
 
 
 def test_files_give_back_the_same_modules(pocket, files):

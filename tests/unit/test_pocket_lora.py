@@ -20,8 +20,8 @@ from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfnet.data.shards import Scenes
 
-from .test_pocket_family import SMALL
-from .test_pocket_family import scenes as some_scenes
+from .pocket_examples import SMALL
+from .pocket_examples import scenes as some_scenes
 
 
 def scenes(count: int, seed: int = 0) -> Scenes:

@@ -24,7 +24,7 @@ from reliable_ads.rfft.adapter import (
 from reliable_ads.rfft.merge import fold, merge_files, merge_states, weight_names
 from reliable_ads.rfft.names import layers_of, ldm_name
 
-from .test_rfft_rollout import TINY, tiny_pocket
+from .rfft_examples import TINY, tiny_pocket
 
 
 def filled(controlnet, rank=4, seed=1):

@@ -13,7 +13,7 @@ from reliable_ads.rfft.lora import fold_loras, names_of, updates
 from reliable_ads.rfft.models import ModelError
 
 from .comfy_process import in_comfyui
-from .test_rfft_rollout import tiny_pocket
+from .rfft_examples import tiny_pocket
 
 STOCK = """
 import comfy.model_management, comfy.sd, comfy.utils

@@ -23,9 +23,8 @@ from reliable_ads.rfft.models import Models
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer, save_reviewer
 
+from .rfft_examples import orders, state
 from .rfnet_examples import bottle_rgba, small_networks
-from .test_rfft_rollout import orders
-from .test_rfft_train import state, world  # noqa: F401
 
 
 def of(**changes) -> TrainConfig:

@@ -21,8 +21,7 @@ from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfft.train import Run
 
 from .comfy_process import in_comfyui
-from .test_rfft_loading import vae_ldm
-from .test_rfft_rollout import orders, small_reviewer
+from .rfft_examples import orders, small_reviewer, vae_ldm
 
 REAL = """
 import json, torch

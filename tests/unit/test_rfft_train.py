@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfft import inputs, train
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.cli import _checked
-from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
+from reliable_ads.rfft.config import ConfigError, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.inputs import (
     briefs,
@@ -30,51 +29,8 @@ from reliable_ads.rfft.inputs import (
 from reliable_ads.rfft.loading import CONFIGS
 from reliable_ads.rfft.train import Run
 
+from .rfft_examples import state
 from .rfnet_examples import bottle_rgba
-from .test_rfft_rollout import models_of, orders, small_reviewer, tiny_pocket
-
-SCORES = {"scores": json.dumps({"ap": {"value": 0.9}}), "data_fingerprint": "abc"}
-
-
-@pytest.fixture
-def world(tmp_path):
-    """(config changes -> Run) on a tiny family; every Run gets networks of its own, as a new process would."""
-    save_controlnet(tmp_path / "base.safetensors", tiny_pocket())
-    settings = {
-        "checkpoint": "tiny",
-        "controlnet": str(tmp_path / "base.safetensors"),
-        "products": "",
-        "prompts": "",
-        "folder": str(tmp_path / "out"),
-        "name": "tuned",
-        "size": 64,
-        "steps": 2,
-        "batch": 1,
-        "gradient_steps": 2,
-        "last_steps": 2,
-        "sampling_steps": 2,
-        "checkpointing": False,
-        "guidance": 3.0,
-        "rank": 2,
-        "evaluate_every": 2,
-        "evaluation_products": 1,
-        "evaluation_seeds": 2,
-        "warm_up": 1,
-        "lr": 1e-3,
-        "diversity_loss": 1.0,
-    }
-
-    def make(watch=lambda event: None, **changes):
-        reviewer = small_reviewer()
-        reviewer.metadata |= SCORES
-        config = TrainConfig(**{**settings, **changes})
-        return Run(config, models_of(tiny_pocket()), reviewer, [(o.canvas, o.prompt) for o in orders(3)], watch=watch)
-
-    return make
-
-
-def state(run):
-    return load_file(run.config.state)
 
 
 def weights(run):
