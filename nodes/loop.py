@@ -15,7 +15,7 @@ from server import PromptServer
 
 from . import early_rejection as gates
 from . import product_folder
-from .remedies import Answered
+from .remedy_changes import Answered
 from .sampling import Draw, reviewing
 from .strip import Strip
 from .types import THRESHOLD_TOOLTIP, Entry, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture

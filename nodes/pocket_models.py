@@ -36,7 +36,7 @@ ABSENT_BY_DESIGN = {"clip_l.logit_scale", "clip_l.transformer.text_projection.we
 
 
 @checked(
-    checks=dict.fromkeys(("checkpoint", "controlnet"), lambda name: path_of("pocket", name)),
+    checks=dict.fromkeys(("ckpt_name", "control_net_name"), lambda name: path_of("pocket", name)),
     aliases=("small model", "demo model", "try without a checkpoint"),
 )
 class RFPocketModels(io.ComfyNode):
@@ -52,14 +52,14 @@ class RFPocketModels(io.ComfyNode):
             ),
             inputs=[
                 io.Combo.Input(
-                    "checkpoint",
+                    "ckpt_name",
                     options=pocket_files(CHECKPOINT_KEY),
                     tooltip=(
                         "A pocket checkpoint: the one that ships with the pack, or one of yours from models/pocket."
                     ),
                 ),
                 io.Combo.Input(
-                    "controlnet",
+                    "control_net_name",
                     options=pocket_files(CONTROLNET_KEY),
                     tooltip=(
                         "A pocket canny ControlNet: the one that ships with the pack, or one of yours from"
@@ -86,12 +86,12 @@ class RFPocketModels(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint, controlnet):
-        return state_of("pocket", checkpoint), state_of("pocket", controlnet)
+    def fingerprint_inputs(cls, ckpt_name, control_net_name):
+        return state_of("pocket", ckpt_name), state_of("pocket", control_net_name)
 
     @classmethod
-    def execute(cls, checkpoint, controlnet) -> io.NodeOutput:
-        return io.NodeOutput(*load_family(path_of("pocket", checkpoint), path_of("pocket", controlnet)))
+    def execute(cls, ckpt_name, control_net_name) -> io.NodeOutput:
+        return io.NodeOutput(*load_family(path_of("pocket", ckpt_name), path_of("pocket", control_net_name)))
 
 
 def pocket_files(key: str) -> list[str]:

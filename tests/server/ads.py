@@ -68,7 +68,7 @@ def ad(**changes) -> dict:
             position="centre",
             mask_dilation=-1,
         ),
-        "models": node("RFPocketModels", checkpoint=CHECKPOINT, controlnet=CONTROLNET),
+        "models": node("RFPocketModels", ckpt_name=CHECKPOINT, control_net_name=CONTROLNET),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
         "control": node(

@@ -154,21 +154,21 @@ def test_a_vae_that_decodes_to_nan(client, base, tmp_path):
     write_pocket(
         base / "models" / "pocket" / "nan_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
     )
-    assert "3 attempts gave NaN" in fails(client, ad(models__checkpoint="nan_sd.safetensors"))
+    assert "3 attempts gave NaN" in fails(client, ad(models__ckpt_name="nan_sd.safetensors"))
 
-    graph = ad(models__checkpoint="nan_sd.safetensors", sampler__on_exhausted="stop")
+    graph = ad(models__ckpt_name="nan_sd.safetensors", sampler__on_exhausted="stop")
     attempts = report_of(client.outputs(graph))["attempts"]
     assert len(attempts) == 3 and all("NaN" in attempt["error"] for attempt in attempts)
 
 
 def test_pocket_files_in_each_others_place(client):
-    assert "is not a pocket checkpoint" in fails(client, ad(models__checkpoint=CONTROLNET))
-    assert "is not a pocket ControlNet" in fails(client, ad(models__controlnet=CHECKPOINT))
+    assert "is not a pocket checkpoint" in fails(client, ad(models__ckpt_name=CONTROLNET))
+    assert "is not a pocket ControlNet" in fails(client, ad(models__control_net_name=CHECKPOINT))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__checkpoint": "gone.safetensors"}],
+    [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__ckpt_name": "gone.safetensors"}],
     ids=["reviewer", "checkpoint"],
 )
 def test_weights_that_are_gone(client, change):

@@ -144,7 +144,7 @@ def test_a_pocket_controlnet_is_a_base_as_well(client, base, folder):
     merged = "rf_pocket_merged.safetensors"
 
     def pocket(controlnet):
-        return node("RFPocketModels", checkpoint=CHECKPOINT, controlnet=controlnet)
+        return node("RFPocketModels", ckpt_name=CHECKPOINT, control_net_name=controlnet)
 
     found = drawn(
         client,

@@ -36,7 +36,7 @@ def drawn(client, base, name: str, checkpoint: str = CHECKPOINT, lora: float | N
     """The latent that stock nodes draw with this checkpoint and the LoRA at a strength."""
     graph = {
         key: value
-        for key, value in ad(models__checkpoint=checkpoint).items()
+        for key, value in ad(models__ckpt_name=checkpoint).items()
         if key in ("picture", "product", "models", "prompt", "negative", "control")
     }
     model = ["models", 0]

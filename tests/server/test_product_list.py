@@ -83,7 +83,7 @@ def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_pa
     write_pocket(
         base / "models" / "pocket" / "nan_list_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
     )
-    client.outputs(listed_ads(folder, models__checkpoint="nan_list_sd.safetensors"))
+    client.outputs(listed_ads(folder, models__ckpt_name="nan_list_sd.safetensors"))
     album = Album(base / "output" / folder.name)
     assert len(album.rows) == 6 and "NaN" in (album.folder / "index.html").read_text()
 

@@ -94,7 +94,7 @@ def test_without_optional_packages_the_pack_loads_and_draws(bare):
         "utf-8", errors="replace"
     )  # "Cannot import ... module for custom nodes"
     client.upload("product.png", ads.png(ads.cut_out()))
-    graph = ads.ad(models__checkpoint="pocket_sd.safetensors", models__controlnet="pocket_canny.safetensors")
+    graph = ads.ad(models__ckpt_name="pocket_sd.safetensors", models__control_net_name="pocket_canny.safetensors")
     settings = {
         key: graph["sampler"]["inputs"][key]
         for key in (
@@ -126,8 +126,8 @@ def test_without_optional_packages_a_node_says_what_to_install(bare):
         client.outputs(
             ads.ad(
                 reviewer__reviewer_name="rfnet_compact.safetensors",
-                models__checkpoint="pocket_sd.safetensors",
-                models__controlnet="pocket_canny.safetensors",
+                models__ckpt_name="pocket_sd.safetensors",
+                models__control_net_name="pocket_canny.safetensors",
             )
         )
 

@@ -48,7 +48,7 @@ def train_graph(folder) -> dict:
     return {
         "train": node(
             "RFTrainer",
-            checkpoint=CHECKPOINT,
+            ckpt_name=CHECKPOINT,
             control_net_name=CONTROLNET,
             reviewer_name=REVIEWER,
             folder=str(folder),

@@ -48,7 +48,7 @@ def folder(base):
 
 def train(name: str, advanced: str = QUICK, **changes) -> dict:
     values = {
-        "checkpoint": CHECKPOINT,
+        "ckpt_name": CHECKPOINT,
         "control_net_name": CONTROLNET,
         "reviewer_name": TEACHER,
         "folder": "tr_products",
@@ -206,19 +206,19 @@ def strangers(base, folder):
             "average precision of 0.60, below 0.75: .*train a better one, or set force = true",
         ),
         (
-            {"checkpoint": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "holds no VAE .*choose a checkpoint with its VAE baked in",
         ),
         (
-            {"checkpoint": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "is an inpainting checkpoint .*choose the normal checkpoint",
         ),
         (
-            {"checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"},
+            {"ckpt_name": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"},
             "is a ControlNet of SDXL .*the checkpoint is SD 1.5: choose one for SD 1.5",
         ),
         (
-            {"checkpoint": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "is a ControlNet of SD 1.5 .*the checkpoint is SDXL: choose one for SDXL",
         ),
         ({"control_net_name": "tr_cn15.safetensors"}, "tr_cn15.safetensors is not a pocket file"),
@@ -232,7 +232,7 @@ def strangers(base, folder):
 def test_what_can_not_be_trained_is_refused_in_one_sentence_before_the_work(client, base, strangers, changes, words):
     if words is None:
         changes, words = (
-            {**changes, "checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {**changes, "ckpt_name": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"},
             'RF Train ControlNet has no folder: write into "folder"',
         )
     before = load_file(base / "models" / "controlnet" / "tr_taken.safetensors")
