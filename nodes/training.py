@@ -150,7 +150,7 @@ class TrainingProgress:
     def __call__(self, event: dict) -> bool:
         """What rfft.train.Run tells; True ends it."""
         if event["kind"] == "memory":
-            self.show(f"memory ran out: going on with {event['rung']}")
+            self.show(f"memory ran out: going on with {event['plan']}")
         if event["kind"] not in ("step", "evaluation"):
             return False
         if event["kind"] == "step":

@@ -24,7 +24,7 @@ from torch import nn
 
 from ..rfnet.files import open_file, quoted, write_safetensors
 from ..rfnet.structured import shortened
-from .files import opened
+from .files import open_safetensors
 from .names import ldm_name
 
 FORMAT = "reliable-ads/rfft-adapter"
@@ -284,7 +284,7 @@ def read_file(path, kind: str, remedy: str, most: int | None = None) -> tuple:
 
     Raises AdapterError, which calls the file what it was meant to be.
     """
-    with opened(
+    with open_safetensors(
         path, AdapterError, f"the {kind} {quoted(path)} does not exist: check the path, or {remedy}.", most
     ) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}

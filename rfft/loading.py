@@ -14,7 +14,7 @@ import torch
 from ..rfnet.files import quoted
 from ..rfnet.structured import from_json
 from ..rfnet.textfiles import read_text
-from .files import opened
+from .files import open_safetensors
 from .models import ModelError, Models, Text
 from .names import layers_of, ldm_key
 from .schedule import Schedule, scaled_linear
@@ -118,7 +118,7 @@ FAMILIES = {"diffusers": Family(load, skeleton)}
 
 def shapes(path) -> dict:
     """{key: shape} of a safetensors file, from its header alone. Raises ModelError."""
-    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+    with open_safetensors(path, ModelError, f'"{path}" does not exist: check the path.') as file:
         return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
 
 
@@ -295,7 +295,7 @@ def _controlnet(path: Path, configs):
     with torch.device("meta"):
         model = ControlNetModel.from_config(_json(configs, "controlnet"))
     own = model.state_dict().keys()
-    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+    with open_safetensors(path, ModelError, f'"{path}" does not exist: check the path.') as file:
         keys = set(file.keys())
         prefix = "control_model." if "control_model.zero_convs.0.0.weight" in keys else ""
         names = (
@@ -317,7 +317,7 @@ def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):
 
     with init_empty_weights(include_buffers=False):
         model = _text_class(part)(_text_config(configs, part))
-    with opened(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
+    with open_safetensors(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
         stored = {
             key.removeprefix(prefix): file.get_tensor(key).float() for key in file.keys() if key.startswith(prefix)
         }

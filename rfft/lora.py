@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .adapter import delta, fault_of
-from .files import opened
+from .files import open_safetensors
 from .models import ModelError, Models
 from .names import attention_of, unet_name
 
@@ -64,7 +64,7 @@ def updates(path, layers: dict) -> dict:
     another shape, and where values aren't finite.
     """
     path = Path(path)
-    with opened(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
+    with open_safetensors(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     modules = modules_of(tensors, path.name)
     if unknown := [module for module in modules if module not in layers]:

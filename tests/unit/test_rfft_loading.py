@@ -28,7 +28,7 @@ from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfnet.weights import save_reviewer
 
-from .rfft_examples import TINY, models_of, orders, tiny_pocket, vae_ldm
+from .rfft_examples import TINY, jobs, models_of, tiny_pocket, vae_ldm
 from .rfnet_examples import bottle_rgba, small_networks
 
 U, V, T = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
@@ -72,7 +72,7 @@ def files(tmp_path_factory):
 
 def test_a_single_file_and_a_folder_give_the_same_pictures(files):
     root, configs = files
-    asked, sampling, drawn = orders(1), Sampling(2, 2.0), []
+    asked, sampling, drawn = jobs(1), Sampling(2, 2.0), []
     for checkpoint in (root / "sd.safetensors", root / "folder"):
         models = load(checkpoint, root / "canny.safetensors", configs).freeze()
         assert models.schedule.prediction == "epsilon"
@@ -84,7 +84,7 @@ def test_a_single_file_and_a_folder_give_the_same_pictures(files):
         torch.equal(v.half().float(), models.controlnet.state_dict()[k])
         for k, v in pocket.controlnet.state_dict().items()
     )
-    assert torch.allclose(models.read(["on sand"]).context, pocket.encode_prompts(["on sand"]), atol=1e-6)
+    assert torch.allclose(models.encode_text(["on sand"]).context, pocket.encode_prompts(["on sand"]), atol=1e-6)
 
 
 def test_the_shipped_configs_are_those_of_sd15():
