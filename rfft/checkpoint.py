@@ -1,29 +1,30 @@
-"""What a run goes on from: everything that a step changes, as tensors and as a JSON text, in memory and as a file."""
+"""What a run goes on from: everything that a step changes, as a copy in memory or as a file."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..rfnet.files import quoted, write_safetensors
-from ..rfnet.structured import shortened
-from ..rfnet.tensors import STATE, open_tensors
+from ..rfnet.training import checkpoint
+from ..rfnet.training.checkpoint import add_prefix, copied, load_optimizer_state, optimizer_state, select_prefix
 from .config import ConfigError
 from .models import Passes
 
 if TYPE_CHECKING:
     from .train import Run
 
+PLACE = {"step", "updates", "broken", "seconds", "history", "losses", "stopped", "passes", "climbed"}  # keys in a file
+MISMATCH = "belongs to a run with other settings, products or models: delete it to start over, or choose another name."
+
 
 @dataclass
 class Progress:
     """How far a run got.
 
-    history: a row per evaluation; losses: of the steps since the last one; stopped: why it stopped by itself, or "";
-    seconds: of training, without evaluations; pictures_before: those of the first evaluation, (3, H, W).
+    seconds: of training, without evaluations; history: a row per evaluation; losses: of the steps since the last one;
+    stopped: why it stopped by itself, or ""; pictures_before: those of the first evaluation, (3, H, W).
     """
 
     step: int = 0
@@ -35,47 +36,49 @@ class Progress:
     pictures_before: torch.Tensor | None = None
 
 
-SAVED = ("step", "updates", "broken", "seconds", "history", "losses", "stopped", "passes", "climbed")  # the JSON's keys
+def tensors_of(run: Run) -> dict[str, torch.Tensor]:
+    """All that a step changes that is a tensor, and the pictures of the start."""
+    learner = run.learner
+    tensors = {f"weights.{i}": p.detach() for i, p in enumerate(learner.parameters)}
+    tensors |= add_prefix("ema.", learner.average.shadow)
+    tensors |= add_prefix("optimizer.", optimizer_state(learner.optimizer))
+    if run.progress.pictures_before is not None:
+        tensors["pictures_before"] = run.progress.pictures_before
+    return tensors
 
 
-def snapshot(run: Run) -> tuple[dict, str]:
-    """(copies of the tensors on the CPU, the rest as JSON) of a run as it is."""
-    learner, progress = run.learner, run.progress
-    tensors = {f"weights.{i}": p for i, p in enumerate(learner.parameters)}
-    tensors |= {f"ema.{i}": p for i, p in enumerate(learner.average)}
-    for i, values in learner.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{key}": torch.as_tensor(value) for key, value in values.items()}
-    if progress.pictures_before is not None:
-        tensors["pictures_before"] = progress.pictures_before
-    rest = {
+def place_of(run: Run) -> dict:
+    """The rest of it, JSON-able. "climbed" is what files call the plans that memory made the run fall back to."""
+    progress = run.progress
+    return {
         "step": progress.step,
-        "updates": learner.updates,
-        "broken": learner.broken,
+        "updates": run.learner.updates,
+        "broken": run.learner.broken,
         "seconds": progress.seconds,
-        "history": progress.history,
-        "losses": progress.losses,
+        "history": list(progress.history),
+        "losses": list(progress.losses),
         "stopped": progress.stopped,
         "passes": asdict(progress.passes),
-        "climbed": run.fallback.fallbacks,
+        "climbed": list(run.fallback.fallbacks),
     }
-    return {key: value.detach().to("cpu", copy=True) for key, value in tensors.items()}, json.dumps(rest)
 
 
-def restore(run: Run, tensors: dict, rest: str) -> None:
-    """A run as it was at a snapshot. Raises whatever a damaged one trips over."""
-    learner, device = run.learner, run.accelerator.device
-    learner.put([tensors[f"weights.{i}"].to(device) for i in range(len(learner.parameters))])
-    learner.average = [tensors[f"ema.{i}"].to(device) for i in range(len(learner.parameters))]
-    moments: dict[int, dict] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    values = {"climbed": [], **json.loads(rest)}  # files of the first versions have no such key
-    if values.keys() != set(SAVED):
+def snapshot(run: Run) -> tuple[dict, dict]:
+    """What `restore` takes back, whatever becomes of the run."""
+    return copied(tensors_of(run)), place_of(run)
+
+
+@torch.no_grad()
+def restore(run: Run, tensors: dict, place: dict) -> None:
+    """A run as it was. Raises whatever a damaged checkpoint trips over."""
+    learner = run.learner
+    values = {"climbed": [], **place}  # the first files had no such key
+    if values.keys() != PLACE:
         raise ValueError("its place is none")
+    for i, p in enumerate(learner.parameters):
+        p.copy_(tensors[f"weights.{i}"])
+    learner.average.load_state_dict(select_prefix("ema.", tensors))
+    load_optimizer_state(learner.optimizer, select_prefix("optimizer.", tensors))
     run.fallback.resume(values.pop("climbed"))
     learner.updates = values.pop("updates")
     learner.broken = values.pop("broken")
@@ -85,8 +88,7 @@ def restore(run: Run, tensors: dict, rest: str) -> None:
 
 def save(run: Run) -> None:
     """Write the run's checkpoint, whole or not at all. Raises OSError."""
-    tensors, rest = snapshot(run)
-    write_safetensors(run.config.state, tensors, {"identity": run.identity, "place": rest})
+    checkpoint.save_state(run.config.state, run.identity, tensors_of(run), place_of(run))
 
 
 def resume(run: Run) -> bool:
@@ -98,18 +100,6 @@ def resume(run: Run) -> bool:
                 f'"{file}" is not at hand for every process: copy it to the other machines, or delete it to start over.'
             )
         return False
-    with open_tensors(file, ConfigError, remedy=STATE) as opened:
-        metadata, tensors = opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}
-    if metadata.get("identity") != run.identity:
-        raise ConfigError(
-            f'"{file}" belongs to a run with other settings, products or models: delete it to start over, or choose'
-            " another name."
-        )
-    try:
-        restore(run, tensors, metadata["place"])
-    except torch.cuda.OutOfMemoryError:
-        raise  # the file is not to blame
-    except Exception as error:  # a damaged file trips whatever meets it first
-        reason = shortened(str(error), 150)[1:-1] or type(error).__name__
-        raise ConfigError(f"{quoted(file)} is a damaged checkpoint ({reason}): delete it to start over.") from error
-    return True
+    return checkpoint.resume(
+        file, run.identity, lambda tensors, place: restore(run, tensors, place), ConfigError, MISMATCH
+    )

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..rfnet.files import quoted
-from ..rfnet.structured import StructureError, check_fields, convert, refuse_unknown, shortened
-from ..rfnet.textfiles import TextError, read_toml
+from ..rfnet.structured import StructureError, check_fields, convert, shortened
+from ..rfnet.training.toml_config import make_config, read_toml_config
 from ..rfnet.weights import DEFAULT_WEIGHTS
 from .files import fingerprint
 from .losses import LOSSES
@@ -22,7 +22,6 @@ Few = Annotated[int, Meta(ge=1, le=1000)]
 Positive = Annotated[float, Meta(gt=0, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 PATHS = ("checkpoint", "controlnet", "reviewer", "products", "prompts", "folder")
-REQUIRED = ("checkpoint", "controlnet", "products", "prompts", "folder", "name")
 NAME = re.compile(r"[A-Za-z0-9_\-]+")
 
 
@@ -176,26 +175,10 @@ def read_config(path, /, **changes) -> TrainConfig:
 
     Raises ConfigError, which names what is wrong.
     """
-    path = Path(path)
-    try:
-        values = read_toml(path)
-    except TextError as error:
-        raise ConfigError(f"the config {error}") from error
-    if empty := [name for name in PATHS if "" in (values.get(name), changes.get(name))]:
-        raise ConfigError(f"the config {quoted(path)} can't be used: {empty[0]} is empty: give a path.")
-
-    def beside(file: str) -> str:
-        return str(path.parent / file)
-
-    def placed(lora):  # what is no table with a file is refused by TrainConfig
-        has_file = isinstance(lora, dict) and isinstance(lora.get("file"), str)
-        return {**lora, "file": beside(lora["file"])} if has_file else lora
-
-    values |= {name: beside(values[name]) for name in PATHS if isinstance(values.get(name), str)}
-    if isinstance(values.get("loras"), list):
-        values["loras"] = [placed(lora) for lora in values["loras"]]
-    values |= {name: value for name, value in changes.items() if value is not None}
-    return config_of(values, f"the config {quoted(path)}")
+    config = read_toml_config(path, TrainConfig, ConfigError, (*PATHS, "loras.file"), changes)
+    if empty := [name for name in PATHS if not getattr(config, name)]:
+        raise ConfigError(f"the config {quoted(Path(path))} can't be used: {empty[0]} is empty: give a path.")
+    return config
 
 
 def config_of(values: dict, source: str) -> TrainConfig:
@@ -203,13 +186,4 @@ def config_of(values: dict, source: str) -> TrainConfig:
 
     Raises ConfigError, which names what is wrong.
     """
-    try:
-        refuse_unknown(values, TrainConfig, source)
-    except StructureError as error:
-        raise ConfigError(str(error)) from error
-    if missing := [name for name in REQUIRED if name not in values]:
-        raise ConfigError(f"{source} lacks {', '.join(missing)}: name it there or with --set.")
-    try:
-        return TrainConfig(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{source} can't be used: {error}") from error
+    return make_config(values, TrainConfig, ConfigError, source)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import torch
 
+from ..rfnet.training.moving_average import MovingAverage
 from .adapter import Adapter
 from .config import ConfigError, TrainConfig
 
@@ -25,7 +24,7 @@ class Learner:
         self.adapter = Adapter(controlnet, config.rank, seed=config.seed)
         self.parameters = list(self.adapter.parameters())
         self.optimizer = optimizer_of(config, self.parameters)
-        self.average = [p.detach().clone() for p in self.parameters]
+        self.average = MovingAverage({str(i): p for i, p in enumerate(self.parameters)}, config.ema)
         self.updates = 0
         self.broken = 0
 
@@ -52,9 +51,7 @@ class Learner:
             group["lr"] = self.config.lr * min(1.0, (self.updates + 1) / max(1, self.config.warm_up))
         self.optimizer.step()
         self.forget_gradient()
-        # The average follows quickly at first, when there is little to average over
-        decay = min(self.config.ema, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        self.average.update(self.updates)
         self.updates += 1
 
     def _share_gradient(self) -> None:
@@ -67,22 +64,6 @@ class Learner:
 
     def forget_gradient(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-
-    @contextmanager
-    def averaged(self):
-        """`with learner.averaged():` the adapter holds the moving average; afterwards the live weights again."""
-        live = [p.detach().clone() for p in self.parameters]
-        self.put(self.average)
-        try:
-            yield
-        finally:
-            self.put(live)
-
-    @torch.no_grad()
-    def put(self, values: list[torch.Tensor]) -> None:
-        """These values into the adapter's weights."""
-        for p, value in zip(self.parameters, values):
-            p.copy_(value)
 
 
 def optimizer_of(config: TrainConfig, parameters: list) -> torch.optim.Optimizer:

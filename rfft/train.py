@@ -176,7 +176,7 @@ class Run:
         """Measure the averaged adapter, write it if it is the best so far, decide whether to stop."""
         progress, c = self.progress, self.config
         start = not self.history
-        with self.learner.adapter.off() if start else self.learner.averaged(), autocast(self.accelerator.device, c):
+        with self.learner.adapter.off() if start else self.learner.average.applied(), autocast(self.accelerator.device, c):
             evaluation, pictures = self.fallback(
                 lambda plan: evaluate(
                     self.models, self.reviewer, self.evaluation_jobs, c.sampling, self.learner.adapter, plan.pictures
@@ -234,7 +234,7 @@ class Run:
             "config": c.settings(),
             "created_with": "rfft train",
         }
-        with self.learner.averaged():
+        with self.learner.average.applied():
             save_adapter(path, self.learner.adapter, self.base_sha256, Path(c.controlnet).name, about)
 
     def _save(self) -> None:

@@ -208,7 +208,7 @@ def start_controlnet(run: Training, pocket: Pocket) -> None:
     pocket.controlnet.load_state_dict({k: v for k, v in pocket.unet.state_dict().items() if k in own}, strict=False)
     for key, p in run.parameters.items():
         if key.startswith("controlnet."):
-            run.ema[key].copy_(p)
+            run.average.shadow[key].copy_(p)
     run.extra["control"] = True
 
 

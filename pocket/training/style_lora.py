@@ -119,7 +119,7 @@ def train_lora(
     if run.extra.setdefault("about", about) != about:
         raise ValueError(
             f"{run.path} is the state of a training in the style {run.extra['about']['style']} on"
-            f" {run.extra['about']['trained_on']}: delete it to start anew, or choose another --out"
+            f" {run.extra['about']['trained_on']}: delete it to start over, or choose another --out"
         )
     table = make_table(scenes, pocket.vae, out.parent / f"latents-{style}{SUFFIX}")
     table.contexts = table.encode_prompts(pocket)

@@ -181,9 +181,9 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     resumed = train(tmp_path / "broken", 12)
     assert resumed.step == whole.step == 12
     for key, value in whole.parameters.items():
-        assert torch.equal(value, resumed.parameters[key]) and torch.equal(whole.ema[key], resumed.ema[key])
+        assert torch.equal(value, resumed.parameters[key]) and torch.equal(whole.average.shadow[key], resumed.average.shadow[key])
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
-    with pytest.raises(ldm.PocketFileError, match="delete it to start anew"):
+    with pytest.raises(ldm.PocketFileError, match="delete it to start over"):
         train(tmp_path / "broken", 12)
 
 

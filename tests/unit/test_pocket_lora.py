@@ -140,7 +140,7 @@ def test_a_stopped_training_goes_on(folder, capsys):
     assert "goes on from step 2" in capsys.readouterr().out and resumed.keys() == whole.keys()
     with pytest.raises(
         ValueError,
-        match=r"in the style night on pocket_sd.safetensors: delete it to start anew, or choose another --out",
+        match=r"in the style night on pocket_sd.safetensors: delete it to start over, or choose another --out",
     ):
         train_lora(scenes(6), "sepia", folder / "broken.safetensors", steps=4, **options)
 

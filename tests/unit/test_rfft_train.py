@@ -226,9 +226,9 @@ def test_evaluation_sees_the_average_and_gives_the_live_weights_back(world):
     run = world(steps=1)
     run.take_step(0)
     live = [p.detach().clone() for p in run.learner.parameters]
-    assert not all(torch.equal(a, b) for a, b in zip(live, run.learner.average))
-    with pytest.raises(KeyError), run.learner.averaged():
-        assert all(torch.equal(a, b) for a, b in zip(run.learner.parameters, run.learner.average))
+    assert not all(torch.equal(a, b) for a, b in zip(live, run.learner.average.shadow.values()))
+    with pytest.raises(KeyError), run.learner.average.applied():
+        assert all(torch.equal(a, b) for a, b in zip(run.learner.parameters, run.learner.average.shadow.values()))
         raise KeyError
     assert all(torch.equal(a, b) for a, b in zip(live, run.learner.parameters))
 

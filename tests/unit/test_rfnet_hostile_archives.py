@@ -202,6 +202,6 @@ def test_an_album_or_journal_that_is_odd_is_empty(tmp_path, text):
 )
 def test_a_state_that_is_none(tmp_path, state):
     write_safetensors(tmp_path / "odd.safetensors", {}, {"state": state})
-    with pytest.raises(PocketFileError, match="no state of a training") as error:
+    with pytest.raises(PocketFileError, match="is not a training checkpoint .*Delete it to start over") as error:
         read_state(tmp_path / "odd.safetensors")
     clear(error)

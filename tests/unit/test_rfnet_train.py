@@ -22,10 +22,11 @@ from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.training.augment import degrade, make_batch
-from reliable_ads.rfnet.training.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.training.config import TrainConfig, read_config
 from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.losses import edge_loss, label_weights, verdict_loss
 from reliable_ads.rfnet.training.mixed import Batches, Pool, load_roundtrips, plainly
+from reliable_ads.rfnet.training.toml_config import parse_overrides
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
@@ -251,7 +252,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         'train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs ='
         " 2\n[architecture]\nimage_size = 64\nwidth = 32\n"
     )
-    config = read_config(file, **changes(["seed=3", "init=random", "frozen=[]"]), out="elsewhere.safetensors")
+    config = read_config(
+        file, **parse_overrides(["seed=3", "init=random", "frozen=[]"], DataError), out="elsewhere.safetensors"
+    )
     assert (
         config.train == [str(tmp_path / "data/train")]
         and config.val[1] == str(tmp_path / "more.csv")
@@ -265,9 +268,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         32,
     )
     with pytest.raises(DataError, match="no key speed to set"):
-        read_config(file, **changes(["speed=3"]))
+        read_config(file, **parse_overrides(["speed=3"], DataError))
     with pytest.raises(DataError, match='precision is "fp16": use one of no, bf16'):
-        read_config(file, **changes(["precision=fp16"]))
+        read_config(file, **parse_overrides(["precision=fp16"], DataError))
     for text, message in (
         ("nonsense", "is no TOML"),
         ("lr = 1", "lacks train, val, out"),
