@@ -127,7 +127,8 @@ def step(size: int, checkpointing: bool) -> dict:
 
     from reliable_ads.rfft.adapter import Adapter
     from reliable_ads.rfft.config import TrainConfig
-    from reliable_ads.rfft.loading import SD15, untrained
+    from reliable_ads.rfft.kinds import SD15
+    from reliable_ads.rfft.loading import untrained
     from reliable_ads.rfft.objective import objective
     from reliable_ads.rfft.rollout import Job, prepare
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
@@ -155,7 +156,8 @@ def estimate_512() -> dict[str, float]:
 
     from reliable_ads.rfft.config import TrainConfig
     from reliable_ads.rfft.estimate import GIB, estimates
-    from reliable_ads.rfft.loading import SD15, untrained
+    from reliable_ads.rfft.kinds import SD15
+    from reliable_ads.rfft.loading import untrained
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     def skeleton():

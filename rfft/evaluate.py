@@ -57,7 +57,8 @@ class Evaluation:
         return {name: getattr(self, name) - getattr(before, name) for name in ("brightness", "saturation", "contrast")}
 
     def __str__(self) -> str:
-        r, defects = self.rate, ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in LABELS)
+        r = self.rate
+        defects = ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in LABELS)
         return (
             f"rate {r['value']:.1%} ({r['low']:.1%} to {r['high']:.1%}, n {r['n']}); mean probabilities {defects};"
             f" diversity {self.diversity:.3f}, colour {self.diversity_colour:.3f}, products"
@@ -81,7 +82,8 @@ def evaluation_jobs(pairs: list, seeds: int) -> list[Job]:
 
 def wilson(successes: int, n: int) -> dict:
     """A share with its Wilson 95 % interval: {"value", "low", "high", "n"}. n must be at least 1."""
-    z, p = 1.959964, successes / n
+    z = 1.959964
+    p = successes / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
     return {"value": p, "low": max(middle - half, 0.0), "high": min(middle + half, 1.0), "n": n}

@@ -33,7 +33,8 @@ def fingerprint(path) -> str:
 
     Read are the size and some blocks all over a file, since two fine-tunes of one checkpoint differ everywhere.
     """
-    path, digest = Path(path), hashlib.sha256()
+    path = Path(path)
+    digest = hashlib.sha256()
     for file in _files(path):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(path) if file != path else ''} {size}".encode())

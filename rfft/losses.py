@@ -91,6 +91,9 @@ class Loss:
             )
         object.__setattr__(self, "needs", needs)
 
+    def __str__(self) -> str:
+        return f"{self.title[:1].upper()}{self.title[1:]}: {self.effect}."
+
     @property
     def needs_null(self) -> bool:
         """Whether the step has to be taken without text, too."""
@@ -98,7 +101,7 @@ class Loss:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether the same step of the ControlNet as it was is needed."""
+        """Whether the ControlNet as it was has to take the same step."""
         return bool(self.needs & {"ref_text", "ref_null"})
 
     @property
@@ -115,3 +118,8 @@ LOSSES = {
     "kl": Loss("KL", "stay near the old pictures", kl_baseline),
     "none": Loss("plain", "nothing, and all backgrounds become the same", no_regulariser),
 }
+
+
+def titles() -> dict[str, str]:
+    """{title: name} of all LOSSES, as the trainer node lists them."""
+    return {loss.title: name for name, loss in LOSSES.items()}

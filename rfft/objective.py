@@ -17,7 +17,8 @@ def objective(
     """{"total", "feedback", "regulariser", "available"} of step i on its kept x_t: F_AC + beta * L, and the mean
     p(available), which is what is wanted. Means over the batch.
     """
-    loss, sampling = LOSSES[config.loss], config.training_sampling
+    loss = LOSSES[config.loss]
+    sampling = config.training_sampling
     ref_text = ref_null = None
     if loss.needs_reference:
         # Before the step: nothing of it is in memory yet. The reference is the same network without the adapter.

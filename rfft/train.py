@@ -174,9 +174,13 @@ class Run:
 
     def _measure(self) -> dict:
         """Measure the averaged adapter, write it if it is the best so far, decide whether to stop."""
-        progress, c = self.progress, self.config
+        c = self.config
+        progress = self.progress
         start = not self.history
-        with self.learner.adapter.off() if start else self.learner.average.applied(), autocast(self.accelerator.device, c):
+        with (
+            self.learner.adapter.off() if start else self.learner.average.applied(),
+            autocast(self.accelerator.device, c),
+        ):
             evaluation, pictures = self.fallback(
                 lambda plan: evaluate(
                     self.models, self.reviewer, self.evaluation_jobs, c.sampling, self.learner.adapter, plan.pictures
@@ -215,7 +219,8 @@ class Run:
 
     def _write(self, path: Path) -> None:
         """The averaged adapter, and what it came from."""
-        c, before, after = self.config, self.history[0], self.history[-1]
+        c = self.config
+        before, after = self.history[0], self.history[-1]
         about = {
             "reviewer": {
                 "file": Path(c.reviewer).name,

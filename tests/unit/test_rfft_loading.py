@@ -12,20 +12,11 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket.ldm import key_maps, save_controlnet, to_ldm
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
-from reliable_ads.rfft.loading import (
-    CONFIGS,
-    FAMILIES,
-    SD15,
-    SDXL,
-    Family,
-    check_checkpoint,
-    check_controlnet,
-    check_folder,
-    load,
-    tokenize,
-)
+from reliable_ads.rfft.kinds import CONFIGS, SD15, SDXL, check_checkpoint, check_controlnet, check_folder
+from reliable_ads.rfft.loading import FAMILIES, Family, load
 from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
+from reliable_ads.rfft.tokens import tokenize
 from reliable_ads.rfnet.weights import save_reviewer
 
 from .rfft_examples import TINY, jobs, models_of, tiny_pocket, vae_ldm

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.config import TrainConfig, read_config
 from reliable_ads.rfft.estimate import estimate
-from reliable_ads.rfft.loading import BLOCK, CONFIGS, OPEN_CLIP, SDXL, check_models, from_open_clip, load, skeleton
+from reliable_ads.rfft.kinds import CONFIGS, SDXL, check_models
+from reliable_ads.rfft.loading import BLOCK, OPEN_CLIP, from_open_clip, load, skeleton
 from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.memory import MemoryPlan
 from reliable_ads.rfft.models import ModelError
@@ -28,17 +29,29 @@ import json, torch
 import comfy.cldm.cldm, comfy.ops, comfy.sdxl_clip, comfy.supported_models
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-unet = {"image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential", "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
-        "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10, "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64}
-vae = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0}
+unet = {
+    "image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential",
+    "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
+    "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10,
+    "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64,
+}
+vae = {
+    "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
+    "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+}
+depths = [0, 0, 0, 2, 2, 2, 10, 10, 10]
 meta = {"device": "meta", "operations": comfy.ops.disable_weight_init}
 with torch.device("meta"):
-    parts = {"unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
-             "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta), "vae": AutoencoderKL(ddconfig=vae, embed_dim=4)}
+    parts = {
+        "unet": UNetModel(out_channels=4, transformer_depth_output=depths, **unet, **meta),
+        "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta),
+        "vae": AutoencoderKL(ddconfig=vae, embed_dim=4),
+    }
     text = comfy.sdxl_clip.SDXLClipModel(device="meta", dtype=torch.float32)
     found = {name: part.state_dict() for name, part in parts.items()}
     found["text"] = comfy.supported_models.SDXL.process_clip_state_dict_for_saving(None, text.state_dict())
-print("LAYOUT" + json.dumps({name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}))
+shapes = {name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}
+print("LAYOUT" + json.dumps(shapes))
 """
 
 
@@ -184,10 +197,8 @@ def small(tmp_path_factory):
         latent_channels=4,
         scaling_factor=0.13025,
     )
-    first, second = (
-        CLIPTextModel(CLIPTextConfig(**CLIP)),
-        CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu")),
-    )
+    first = CLIPTextModel(CLIPTextConfig(**CLIP))
+    second = CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu"))
     parts = {"unet": unet, "vae": vae, "text_encoder": first, "text_encoder_2": second}
     for name, part in parts.items():
         part.save_pretrained(root / "folder" / name, safe_serialization=True)
@@ -195,35 +206,39 @@ def small(tmp_path_factory):
         (root / "configs" / name / "config.json").write_text((root / "folder" / name / "config.json").read_text())
     controlnet.save_config(root / "configs" / "controlnet")
 
-    def named(module, name):
-        return {
-            name(key): value.contiguous()
-            for key, value in module.state_dict().items()
-            if not key.endswith("position_ids")
-        }
-
-    def leaf(rule):
-        return lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
-
-    single = named(
-        unet,
-        leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))),
-    )
-    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
-    single |= {
-        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
-        for key, value in vae.state_dict().items()
-    }
-    single |= named(
-        first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
-    )
-    single |= {
-        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
-    }
+    single = single_file(unet, vae, first, second)
     save_file(single, root / "xl.safetensors")
     save_file(controlnet.state_dict(), root / "diffusers.safetensors")
     save_file(named(controlnet, lambda key: ldm_key(key, 1)), root / "ldm.safetensors")
     return root
+
+
+def named(module, name):
+    """A module's weights under other names."""
+    return {
+        name(key): value.contiguous() for key, value in module.state_dict().items() if not key.endswith("position_ids")
+    }
+
+
+def single_file(unet, vae, first, second) -> dict:
+    """The tensors of one checkpoint file, as SDXL's are laid out."""
+
+    def unet_key(key):
+        module, leaf = key.rsplit(".", 1)
+        return f"model.diffusion_model.{unet_name(module, 1, attention_of(LEVELS['down_block_types']))}.{leaf}"
+
+    def text_key(key):
+        return "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
+
+    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")  # convolutions of 1x1 there
+    vae_tensors = {
+        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
+        for key, value in vae.state_dict().items()
+    }
+    open_clip = {
+        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
+    }
+    return named(unet, unet_key) | vae_tensors | named(first, text_key) | open_clip
 
 
 def to_open_clip(state: dict) -> dict:
@@ -271,13 +286,13 @@ def test_what_sdxl_is_told_besides_matters(small):
     assert added["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 2
 
 
-def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
-    config = TrainConfig(
+def small_config(small, folder) -> TrainConfig:
+    return TrainConfig(
         checkpoint="xl",
         controlnet=str(small / "ldm.safetensors"),
         products="",
         prompts="",
-        folder=str(tmp_path),
+        folder=str(folder),
         name="xl",
         size=64,
         steps=1,
@@ -292,49 +307,42 @@ def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
         diversity_loss=1.0,
         force=True,
     )
+
+
+def test_a_small_sdxl_takes_loras(small, tmp_path):
     models = load(small / "xl.safetensors", small / "ldm.safetensors", small / "configs")
     up, down = torch.randn(64, 2), torch.randn(2, 64)
-    before = models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight.clone()
-    save_file(
-        {
-            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_up.weight": up,
-            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_down.weight": down,
-            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(64, 2),
-            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 32),
-        },
-        tmp_path / "l.safetensors",
+    layer = models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q
+    before = layer.weight.clone()
+    unet, text = (
+        "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q",
+        "lora_te2_text_model_encoder_layers_0_mlp_fc1",
     )
+    tensors = {
+        f"{unet}.lora_up.weight": up,
+        f"{unet}.lora_down.weight": down,
+        f"{text}.lora_up.weight": torch.ones(64, 2),
+        f"{text}.lora_down.weight": torch.ones(2, 32),
+    }
+    save_file(tensors, tmp_path / "l.safetensors")
     fold_loras(models, [{"file": str(tmp_path / "l.safetensors"), "strength": 0.5}])
-    assert torch.allclose(
-        models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight,
-        before + 0.5 * up @ down,
-        atol=1e-5,
-    )
-    run = Run(
-        config,
-        models,
-        small_reviewer(),
-        [(job.canvas, job.prompt) for job in jobs(2)],
-        watch=lambda event: None,
-    )
-    assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.adapter.names)
+    assert torch.allclose(layer.weight, before + 0.5 * up @ down, atol=1e-5)
+
+
+def test_a_small_sdxl_learns(small, tmp_path):
+    config = small_config(small, tmp_path)
+    files = small / "xl.safetensors", small / "ldm.safetensors", small / "configs"
+    models = load(*files)
+    pairs = [(job.canvas, job.prompt) for job in jobs(2)]
+    run = Run(config, models, small_reviewer(), pairs, watch=lambda event: None)
+    assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.learner.adapter.names)
     tensors, metadata = read_adapter(config.last, small / "ldm.safetensors")
-    assert (
-        any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight"))
-        and metadata["steps"] == "1"
-    )
-    guessed = estimate(
-        config,
-        skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"),
-        small_reviewer(),
-        run.pairs,
-        MemoryPlan(True, 1),
-    )
-    assert (
-        guessed.weights
-        == sum(p.numel() * 4 for part in (*models.parts().values(), run.reviewer) for p in part.parameters())
-        and guessed.activations > 10**6
-    )
+    learned = any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight"))
+    assert learned and metadata["steps"] == "1"
+    guessed = estimate(config, skeleton(*files), small_reviewer(), pairs, MemoryPlan(True, 1))
+    frozen = (*models.parts().values(), run.reviewer)
+    assert guessed.weights == sum(p.numel() * 4 for part in frozen for p in part.parameters())
+    assert guessed.activations > 10**6
 
 
 def test_files_of_other_sizes_are_refused(small, tmp_path):
