@@ -297,7 +297,9 @@ class Placement(Change):
     """Collects where remedies place the product, and nothing else."""
 
     def __init__(self):
-        self.dilation, self.down, self.scale = 0.0, 0.0, 1.0
+        self.dilation = 0.0
+        self.down = 0.0
+        self.scale = 1.0
 
     def place(self, dilation: float = 0.0, down: float = 0.0, scale: float = 1.0) -> None:
         self.dilation += dilation
@@ -310,7 +312,8 @@ class Placement(Change):
         """
         if (self.dilation, self.down, self.scale) == (0, 0, 1):
             return canvas
-        given, side = canvas.placing, min(canvas.width, canvas.height)
+        given = canvas.placing
+        side = min(canvas.width, canvas.height)
         before = given["mask_dilation"]
         before = default_dilation(canvas.width, canvas.height) if before is None else before
         try:

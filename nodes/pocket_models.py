@@ -28,8 +28,10 @@ from .checked import checked
 from .folders import path_of, state_of
 from .types import CATEGORY
 
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
-CHECKPOINT_KEY, CONTROLNET_KEY = UNET + "input_blocks.0.0.weight", "zero_convs.0.0.weight"
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+CHECKPOINT_KEY = UNET + "input_blocks.0.0.weight"
+CONTROLNET_KEY = "zero_convs.0.0.weight"
 # Never in SD 1.x files, so never missing: the text projection is not used there, the logit scale belongs to CLIP's
 # training.
 ABSENT_BY_DESIGN = {"clip_l.logit_scale", "clip_l.transformer.text_projection.weight"}

@@ -18,7 +18,9 @@ class DrawChange(Change):
     """
 
     def __init__(self, draw, words: dict, tuned=None):
-        self.draw, self.words, self.tuned = draw, words, tuned
+        self.draw = draw
+        self.words = words
+        self.tuned = tuned
         self.added: list[tuple] = []  # (which conditioning, the words)
         self.guidance = self.strength = 1.0
         self.placement = Placement()
@@ -78,7 +80,9 @@ class DrawChange(Change):
 
     def made(self):
         """The draw with all that was asked for."""
-        draw, canvas, latent = self.draw, self.draw.canvas, self.draw.latent
+        draw = self.draw
+        canvas = self.draw.canvas
+        latent = self.draw.latent
         moved = self.placement.of(canvas)
         if moved is not canvas:
             latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}
@@ -112,7 +116,8 @@ class Answered:
     """
 
     def __init__(self, draw, policy: Policy, given=None):
-        self.draw, self.policy = draw, policy
+        self.draw = draw
+        self.policy = policy
         self.words, self.tuned = (given.words, given.tuned) if given else ({}, None)
         self.prepared = lru_cache(maxsize=4)(self._prepare)
 
@@ -129,7 +134,8 @@ class Answered:
 
 def has_mask_of(latent: dict, canvas) -> bool:
     """Whether the latent's noise mask is the canvas's inpaint mask."""
-    mask, own = latent.get("noise_mask"), canvas.inpaint_mask
+    mask = latent.get("noise_mask")
+    own = canvas.inpaint_mask
     if mask is None or mask.shape[-2:] != own.shape or mask.numel() != own.numel():
         return False
     return torch.equal(mask.reshape(own.shape).cpu(), own)
@@ -157,7 +163,8 @@ def check_family(tuned, control) -> None:
     """Raises ValueError, before anything is drawn, where the tuned ControlNet was made for another kind of model than
     the one whose place it takes: SDXL's for SD 1.5, say.
     """
-    own, other = family(control), family(tuned)
+    own = family(control)
+    other = family(tuned)
     if own and other and own != other:
         raise ValueError(
             "RF Remedies: the tuned ControlNet is of another model family than the graph's own (width and prompt width"
@@ -216,7 +223,8 @@ def in_place_of(control, tuned):
         control.vae,
         control.extra_concat_orig,
     )
-    new.extra_args, new.extra_hooks = {**new.extra_args, **control.extra_args}, control.extra_hooks
+    new.extra_args = {**new.extra_args, **control.extra_args}
+    new.extra_hooks = control.extra_hooks
     return new
 
 

@@ -165,8 +165,8 @@ def training_inputs() -> list:
             min=0,
             max=100000,
             tooltip=(
-                "Steps of training. Each draws a batch and makes four small updates. Queue again with more"
-                " steps and it goes on."
+                "Steps of training. Each draws a batch and makes four small updates. To go on, queue again with more"
+                " steps."
             ),
         ),
         io.Float.Input(
@@ -181,7 +181,7 @@ def training_inputs() -> list:
             "loss",
             options=list(titles()),
             default=LOSSES["cc"].title,
-            tooltip=f"What keeps the pictures from getting dull. {' '.join(map(str, LOSSES.values()))}",
+            tooltip=f"What keeps the pictures from getting alike. {' '.join(map(str, LOSSES.values()))}",
         ),
         io.Float.Input(
             "beta",
@@ -189,7 +189,7 @@ def training_inputs() -> list:
             min=0.0,
             max=1000.0,
             step=0.01,
-            tooltip="How much that loss counts. Raise it when the diversity falls.",
+            tooltip="How much that loss counts. Raise it when diversity falls.",
         ),
         io.Int.Input(
             "training_seed",
@@ -204,8 +204,8 @@ def training_inputs() -> list:
             multiline=True,
             optional=True,
             tooltip=(
-                "Further settings as TOML, one per line, such as: size = 768. All keys of rfft/config.py but"
-                " those above, the main ones explained in docs/rfft.md; they stand above the inputs."
+                "Further settings as TOML, one per line, such as: size = 768. They override the inputs. docs/rfft.md"
+                " explains the main ones, rfft/config.py lists all."
             ),
         ),
     ]
@@ -229,9 +229,13 @@ def training_outputs() -> list:
         io.Image.Output(
             "samples",
             display_name="samples",
-            tooltip="Above the pictures of the start, below the same products, prompts and seeds at the end.",
+            tooltip="Above: pictures at the start. Below: the same products, prompts and seeds at the end.",
         ),
-        io.Image.Output("curves", display_name="curves", tooltip="p(available), rate and diversity over the steps."),
+        io.Image.Output(
+            "curves",
+            display_name="curves",
+            tooltip="Probability of being available, acceptance rate and diversity over the steps.",
+        ),
         io.String.Output(
             "report",
             display_name="report",
@@ -257,7 +261,8 @@ def check_name(name: str) -> None:
 
 def output(training: Training, answer: dict, progress: TrainingProgress) -> io.NodeOutput:
     """The node's outputs, and what it shows."""
-    config, better = training.config, bool(answer["result"])
+    config = training.config
+    better = bool(answer["result"])
     control_net = controlnet_loader.load(training.controlnet, [(config.result, 1.0)] if better else [])
     report = "\n".join([summary(config, answer), *training.left_out])
     progress.show(report)
@@ -271,7 +276,8 @@ def output(training: Training, answer: dict, progress: TrainingProgress) -> io.N
 
 def summary(config, answer: dict) -> str:
     """What came of a training, in a few lines."""
-    before, after = answer["before"], answer["after"]
+    before = answer["before"]
+    after = answer["after"]
 
     def rate(row):
         return "{value:.0%} ({low:.0%} to {high:.0%}, {n} pictures)".format(**row["rate"])

@@ -130,7 +130,8 @@ class TrainingProgress:
     """Shows a training on its node, and ends it when the user cancels."""
 
     def __init__(self, node_id: str, config):
-        self.node_id, self.config = node_id, config
+        self.node_id = node_id
+        self.config = config
         self.run = self.grid = None
         self.steps: list[tuple] = []  # (step, p(available)) of each
         self.cancelled = False

@@ -92,7 +92,7 @@ class Loss:
         object.__setattr__(self, "needs", needs)
 
     def __str__(self) -> str:
-        return f"{self.title[:1].upper()}{self.title[1:]}: {self.effect}."
+        return f"{self.title}: {self.effect}."
 
     @property
     def needs_null(self) -> bool:
@@ -114,9 +114,9 @@ class Loss:
 
 
 LOSSES = {
-    "cc": Loss("consistent condition", "the prompt goes on meaning what it meant", consistent_condition),
-    "kl": Loss("KL", "stay near the old pictures", kl_baseline),
-    "none": Loss("plain", "nothing, and all backgrounds become the same", no_regulariser),
+    "cc": Loss("consistent condition", "the prompt keeps its meaning", consistent_condition),
+    "kl": Loss("KL", "pictures stay near the old ones", kl_baseline),
+    "none": Loss("plain", "nothing; diversity falls most", no_regulariser),
 }
 
 

@@ -14,7 +14,7 @@ import torch
 
 from .arguments import COUNT, SEED, SHARE, WORKERS, decimal, path, whole
 from .commands import Commands, sentence
-from .data.shards import DataError
+from .data.errors import DataError
 from .data.sources import open_samples
 from .files import check_writable, quoted, write_text
 from .labels import LABELS

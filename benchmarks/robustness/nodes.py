@@ -261,7 +261,7 @@ def folders_that_are_none(bench: Bench) -> Bad:
     name, value = bench.pick(
         (
             ("folder", bench.pick((*NAMES, "gone", "product.png"))),
-            ("album", bench.pick(NAMES)),
+            ("gallery", bench.pick(NAMES)),
             ("prompts", ""),
             ("prompts", "\n \n"),
             ("seed", -1),
@@ -272,7 +272,7 @@ def folders_that_are_none(bench: Bench) -> Bad:
     )
     made = {
         "list": node(
-            "RFProductFolder", **{"folder": "shop", "prompts": "on a table", "album": "fuzz", "seed": 1, name: value}
+            "RFProductFolder", **{"folder": "shop", "prompts": "on a table", "gallery": "fuzz", "seed": 1, name: value}
         ),
         "shown": node("PreviewAny", source=["list", 6]),
     }

@@ -90,7 +90,7 @@ def train_lora(
     seed: int = 0,
     checkpoint=None,
 ) -> Path:
-    """Trains on rfnet.data.shards.Scenes that are in the style already (styles.restyled) and writes the moving average
+    """Trains on Samples in memory whose images are in the style already (styles.restyled) and writes the moving average
     to `out`, a .safetensors; returns its path.
 
     Its state lies beside it (STEM.state.safetensors): a stopped training goes on from there, and one that is done is

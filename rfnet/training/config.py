@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..architectures import ArchitectureError, RFNetConfig, architecture
-from ..data.shards import DataError
+from ..data.errors import DataError
 from ..structured import StructureError, check_fields, convert, shortened
 from .toml_config import read_toml_config
 

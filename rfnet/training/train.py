@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..architectures import VIEW
-from ..data.shards import DataError
+from ..data.errors import DataError
 from ..files import write_bytes
 from ..labels import LABELS
 from ..map_names import BUILTIN

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from reliable_ads.cyclic.gallery import entries
+from reliable_ads.cyclic.gallery import jobs
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.rfnet.pictures import cut_outs
 
@@ -49,10 +49,7 @@ def png(picture: Image.Image) -> bytes:
 
 
 def ad(**changes) -> dict:
-    """The advertising graph in API format, small and quick.
-
-    A change `sampler__attempts=2` sets one input of one node.
-    """
+    """The advertising graph, small and quick; a change `sampler__attempts=2` sets one input of one node."""
     graph = {
         "picture": node("LoadImage", image="product.png"),
         "product": node(
@@ -106,7 +103,7 @@ def ad(**changes) -> dict:
         "save": node("SaveImage", images=["sampler", 0], filename_prefix="ad"),
     }
     for name, value in changes.items():
-        where, _, which = name.partition("__")
+        where, which = name.split("__", 1)
         graph[where]["inputs"][which] = value
     return graph
 
@@ -179,5 +176,5 @@ def drawn(client, base, loaders: dict) -> dict:
     return {name: latent(base, f"cn_{name}") for name in loaders}
 
 
-def entries_of(folder: Path) -> list:
-    return entries(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
+def jobs_of(folder: Path) -> list:
+    return jobs(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]

@@ -75,17 +75,19 @@ def test_no_attempts(client):
         client.outputs(ad(sampler__attempts=0))
 
 
-def test_a_latent_of_another_size(client):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_latent_of_another_size(client, count):
     graph = ad(masked__samples=["empty", 0])
-    graph["empty"] = node("EmptyLatentImage", width=64, height=64, batch_size=1)
+    graph["empty"] = node("EmptyLatentImage", width=64, height=64, batch_size=count)
     message = fails(client, graph)
     assert "64x64" in message and "128x128" in message
 
 
-def test_a_batch_of_latents(client):
-    graph = ad(sampler__latent_image=["empty", 0])
+def test_a_batch_of_latents_is_drawn_picture_by_picture(client):
+    graph = ad(sampler__latent_image=["empty", 0], sampler__attempts=1)
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=2)
-    assert "batch size" in fails(client, graph)
+    outputs = client.outputs(graph)
+    assert [row["picture"] for row in report_of(outputs)["attempts"]] == [1, 2] and len(outputs["save"]["images"]) == 2
 
 
 def test_a_product_of_another_graph(client):

@@ -40,7 +40,7 @@ STOCK = {  # type: the graph's node and output that give it
     "RF_PRODUCT": ("product", 0),
     "RF_REVIEWER": ("reviewer", 0),
     "RF_REMEDIES": ("remedies", 0),
-    "RF_ENTRY": ("old", 18),  # RF Product Folder would run by itself
+    "RF_JOB": ("old", 18),  # RF Product Folder would run by itself
 }
 
 
@@ -63,7 +63,7 @@ OLD = (
     "SIGMAS",
     "RF_PRODUCT",
     "RF_REVIEWER",
-    "RF_ENTRY",
+    "RF_JOB",
     "RF_REMEDIES",
     "LATE",
     "SAMPLERS",

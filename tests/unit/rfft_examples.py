@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from reliable_ads.pocket.family import POCKET, alphas_cumprod, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
-from reliable_ads.rfft.adapter import Adapter
 from reliable_ads.rfft.config import TrainConfig
 from reliable_ads.rfft.models import Models
 from reliable_ads.rfft.rollout import Job
@@ -76,50 +75,6 @@ def jobs(count=2, seed=0):
     return found
 
 
-def filled(controlnet, rank=4, seed=1):
-    """An adapter that has learned something."""
-    adapter = Adapter(controlnet, rank, seed=seed)
-    torch.manual_seed(seed)
-    for update in adapter.updates:
-        torch.nn.init.normal_(update.up, std=0.02)
-    return adapter
-
-
-def answer(controlnet):
-    """What a ControlNet puts out for some fixed inputs."""
-    torch.manual_seed(7)
-    x, context, hint = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 32), torch.rand(2, 3, 64, 64)
-    with torch.no_grad():
-        down, mid = controlnet(
-            x, torch.tensor([500, 500]), encoder_hidden_states=context, controlnet_cond=hint, return_dict=False
-        )
-    return [*down, mid]
-
-
-def same(a, b):
-    """Whether two answers are equal to the last bit."""
-    return all(torch.equal(x, y) for x, y in zip(a, b))
-
-
-def near(a, b):
-    """The largest difference of two answers, over the largest entry."""
-    return max(float((x - y).abs().max() / y.abs().max()) for x, y in zip(a, b))
-
-
-def controlnet_file(path) -> tuple:
-    """(`path`, a ControlNet file in ldm layout, fp16; the module with exactly its weights)."""
-    pocket = tiny_pocket()
-    pocket.controlnet.half().float()
-    save_controlnet(path, pocket)
-    return path, pocket.controlnet
-
-
-def tiny_with(path):
-    controlnet = tiny_pocket().controlnet
-    from_ldm(controlnet, key_maps(TINY, controlnet=controlnet)["controlnet"], load_file(path), path)
-    return controlnet
-
-
 def vae_ldm(name: str, levels: int) -> str:
     """diffusers' AutoencoderKL name -> the name in a single file."""
     name = re.sub(r"encoder\.down_blocks\.(\d)\.resnets\.", r"encoder.down.\1.block.", name)
@@ -182,6 +137,6 @@ def runs_in(folder: Path):
         reviewer = small_reviewer()
         reviewer.metadata |= SCORES
         config = TrainConfig(**{**SETTINGS, **places, **changes})
-        return Run(config, models_of(tiny_pocket()), reviewer, [(o.canvas, o.prompt) for o in jobs(3)], watch=watch)
+        return Run(config, models_of(tiny_pocket()), reviewer, [(job.canvas, job.prompt) for job in jobs(3)], watch=watch)
 
     return make

@@ -3,7 +3,6 @@ wherever it doesn't belong.
 """
 
 import json
-import os
 
 import pytest
 import torch
@@ -20,20 +19,14 @@ from reliable_ads.rfft.adapter import (
     sha256_of,
 )
 from reliable_ads.rfft.merge import merge_files, merge_states
-from reliable_ads.rfft.names import layers_of, ldm_name
 
-from .rfft_examples import TINY, answer, controlnet_file, filled, near, same, tiny_pocket, tiny_with
+from .adapter_examples import answer, filled, near, same, tiny_with
+from .rfft_examples import TINY, tiny_pocket
 
 
 @pytest.fixture
 def controlnet():
     return tiny_pocket().controlnet
-
-
-@pytest.fixture
-def base(tmp_path):
-    """(ControlNet file in ldm layout, fp16; the module with exactly its weights)."""
-    return controlnet_file(tmp_path / "base.safetensors")
 
 
 def test_it_begins_as_the_base_and_off_is_the_base_bit_for_bit(controlnet):
@@ -93,6 +86,23 @@ def test_every_linear_and_convolution_learns_and_nothing_else(controlnet):
     sum(x.square().sum() for x in (*down, mid)).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in adapter.parameters())
     assert all(p.grad is None for p in controlnet.parameters())
+
+
+def test_merged_equals_base_and_adapter_at_every_strength(base):
+    path, controlnet = base
+    names = key_maps(TINY, controlnet=controlnet)["controlnet"]
+    adapter, tensors = filled(controlnet), load_file(path)
+    single = {k: v.float() for k, v in tensors.items()}
+    for strength in (1.0, 0.5, 0.0):
+        adapter.strength = strength
+        with_adapter = answer(controlnet)
+        merged = tiny_pocket().controlnet
+        from_ldm(merged, names, merge_states(single, [(adapter.tensors(), strength, "a")], "base"), "merged")
+        assert near(answer(merged), with_adapter) < 1e-5
+        assert strength or same(answer(merged), with_adapter)
+    assert (
+        merge_states(tensors, [(adapter.tensors(), 1.0, "a")], "base")["zero_convs.0.0.weight"].dtype == torch.float16
+    )
 
 
 def test_adapters_add(base):
@@ -218,64 +228,3 @@ def test_another_kind_of_controlnet_is_refused(base, tmp_path):
         merge_files(path, [tmp_path / "deep.safetensors"], tmp_path / "m.safetensors")
     with pytest.raises(AdapterError, match="rank is 0"):
         Adapter(controlnet, 0)
-
-
-def test_a_file_that_changed_has_another_fingerprint(tmp_path):
-    file = tmp_path / "x.safetensors"
-    file.write_bytes(b"one")
-    before = sha256_of(file)
-    file.write_bytes(b"two")
-    os.utime(file, (1, 1))
-    assert sha256_of(file) != before
-    with pytest.raises(AdapterError, match="can't be read"):
-        sha256_of(tmp_path / "none")
-
-
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        {},
-        {
-            "block_out_channels": (320, 640, 1280),
-            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            "transformer_layers_per_block": (1, 2, 10),
-            "use_linear_projection": True,
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": 2816,
-            "attention_head_dim": (5, 10, 20),
-            "cross_attention_dim": 2048,
-        },
-    ],
-)
-def test_names_of_the_real_families(sizes):
-    """SD 1.5's ControlNet and SDXL's, built without memory: every layer has an ldm name, no two the same."""
-    from diffusers import ControlNetModel
-
-    with torch.device("meta"):
-        controlnet = ControlNetModel(**{"cross_attention_dim": 768, **sizes})
-    state = controlnet.state_dict()
-    assert sizes or len(state) == 340
-    layers = layers_of(state)
-    assert layers == 2
-    names = [
-        ldm_name(name, layers)
-        for name, module in controlnet.named_modules()
-        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))
-    ]
-    assert len(names) == len(set(names))
-    if not sizes:
-        assert {
-            "time_embed.0",
-            "input_blocks.0.0",
-            "input_blocks.3.0.op",
-            "input_blocks.10.0.in_layers.2",
-            "middle_block.1.proj_in",
-            "zero_convs.11.0",
-            "middle_block_out.0",
-            "input_hint_block.14",
-        } <= set(names)
-    else:
-        assert {"label_emb.0.0", "label_emb.0.2", "input_blocks.7.1.transformer_blocks.9.attn2.to_k"} <= set(names)
-    with pytest.raises(KeyError):
-        ldm_name("up_blocks.0.resnets.0.conv1", 2)

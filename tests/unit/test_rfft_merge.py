@@ -1,8 +1,7 @@
-"""Merging: an adapter folded into its base draws what the two draw together, in every layout, and the file says what it
-came from.
-"""
+"""Merged files: one file in the layout of its base, the same in every layout, with the names of the real families."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,38 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.pocket.ldm import from_ldm, key_maps
-from reliable_ads.rfft.adapter import (
-    AdapterError,
-    save_adapter,
-    sha256_of,
-)
+from reliable_ads.pocket.ldm import key_maps
+from reliable_ads.rfft.adapter import AdapterError, save_adapter, sha256_of
 from reliable_ads.rfft.merge import fold, merge_files, merge_states, weight_names
+from reliable_ads.rfft.names import layers_of, ldm_name
 
-from .rfft_examples import TINY, answer, controlnet_file, filled, near, same, tiny_pocket, tiny_with
-
-
-@pytest.fixture
-def base(tmp_path):
-    """(ControlNet file in ldm layout, fp16; the module with exactly its weights)."""
-    return controlnet_file(tmp_path / "base.safetensors")
-
-
-def test_merged_equals_base_and_adapter_at_every_strength(base):
-    path, controlnet = base
-    names = key_maps(TINY, controlnet=controlnet)["controlnet"]
-    adapter, tensors = filled(controlnet), load_file(path)
-    single = {k: v.float() for k, v in tensors.items()}
-    for strength in (1.0, 0.5, 0.0):
-        adapter.strength = strength
-        with_adapter = answer(controlnet)
-        merged = tiny_pocket().controlnet
-        from_ldm(merged, names, merge_states(single, [(adapter.tensors(), strength, "a")], "base"), "merged")
-        assert near(answer(merged), with_adapter) < 1e-5
-        assert strength or same(answer(merged), with_adapter)
-    assert (
-        merge_states(tensors, [(adapter.tensors(), 1.0, "a")], "base")["zero_convs.0.0.weight"].dtype == torch.float16
-    )
+from .adapter_examples import answer, filled, near, tiny_with
+from .rfft_examples import TINY
 
 
 def test_merge_writes_one_file_in_the_layout_of_the_base(base, tmp_path):
@@ -118,6 +92,17 @@ def test_a_union_controlnet_keeps_its_own_layers():
     assert names == {"input_hint_block.0": "controlnet_cond_embedding.conv_in.weight"}
 
 
+def test_a_file_that_changed_has_another_fingerprint(tmp_path):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(b"one")
+    before = sha256_of(file)
+    file.write_bytes(b"two")
+    os.utime(file, (1, 1))
+    assert sha256_of(file) != before
+    with pytest.raises(AdapterError, match="can't be read"):
+        sha256_of(tmp_path / "none")
+
+
 def test_merging_needs_no_diffusers():
     """ComfyUI's users have torch; diffusers is for those who train."""
     code = (
@@ -149,3 +134,53 @@ def test_all_three_layouts_merge_alike(base, tmp_path):
     ):
         with pytest.raises(AdapterError, match=words):
             weight_names({sign: 0}, "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {
+            "block_out_channels": (320, 640, 1280),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "transformer_layers_per_block": (1, 2, 10),
+            "use_linear_projection": True,
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 256,
+            "projection_class_embeddings_input_dim": 2816,
+            "attention_head_dim": (5, 10, 20),
+            "cross_attention_dim": 2048,
+        },
+    ],
+)
+def test_names_of_the_real_families(sizes):
+    """SD 1.5's ControlNet and SDXL's, built without memory: every layer has an ldm name, no two the same."""
+    from diffusers import ControlNetModel
+
+    with torch.device("meta"):
+        controlnet = ControlNetModel(**{"cross_attention_dim": 768, **sizes})
+    state = controlnet.state_dict()
+    assert sizes or len(state) == 340
+    layers = layers_of(state)
+    assert layers == 2
+    names = [
+        ldm_name(name, layers)
+        for name, module in controlnet.named_modules()
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d))
+    ]
+    assert len(names) == len(set(names))
+    if not sizes:
+        assert {
+            "time_embed.0",
+            "input_blocks.0.0",
+            "input_blocks.3.0.op",
+            "input_blocks.10.0.in_layers.2",
+            "middle_block.1.proj_in",
+            "zero_convs.11.0",
+            "middle_block_out.0",
+            "input_hint_block.14",
+        } <= set(names)
+    else:
+        assert {"label_emb.0.0", "label_emb.0.2", "input_blocks.7.1.transformer_blocks.9.attn2.to_k"} <= set(names)
+    with pytest.raises(KeyError):
+        ldm_name("up_blocks.0.resnets.0.conv1", 2)

@@ -39,11 +39,10 @@ vae = {
     "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
     "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
 }
-depths = [0, 0, 0, 2, 2, 2, 10, 10, 10]
 meta = {"device": "meta", "operations": comfy.ops.disable_weight_init}
 with torch.device("meta"):
     parts = {
-        "unet": UNetModel(out_channels=4, transformer_depth_output=depths, **unet, **meta),
+        "unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
         "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta),
         "vae": AutoencoderKL(ddconfig=vae, embed_dim=4),
     }
@@ -175,6 +174,36 @@ CLIP = {
 }
 
 
+def named(module, name):
+    return {
+        name(key): value.contiguous() for key, value in module.state_dict().items() if not key.endswith("position_ids")
+    }
+
+
+def leaf(rule):
+    return lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
+
+
+def single_file(unet, vae, first, second) -> dict:
+    """The weights of an SDXL checkpoint in one file."""
+    single = named(
+        unet,
+        leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))),
+    )
+    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
+    single |= {
+        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
+        for key, value in vae.state_dict().items()
+    }
+    single |= named(
+        first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
+    )
+    single |= {
+        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
+    }
+    return single
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A folder with a small SDXL as a diffusers folder, as single files in both ControlNet layouts, and the configs
@@ -197,8 +226,10 @@ def small(tmp_path_factory):
         latent_channels=4,
         scaling_factor=0.13025,
     )
-    first = CLIPTextModel(CLIPTextConfig(**CLIP))
-    second = CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu"))
+    first, second = (
+        CLIPTextModel(CLIPTextConfig(**CLIP)),
+        CLIPTextModelWithProjection(CLIPTextConfig(**CLIP, hidden_act="gelu")),
+    )
     parts = {"unet": unet, "vae": vae, "text_encoder": first, "text_encoder_2": second}
     for name, part in parts.items():
         part.save_pretrained(root / "folder" / name, safe_serialization=True)
@@ -211,34 +242,6 @@ def small(tmp_path_factory):
     save_file(controlnet.state_dict(), root / "diffusers.safetensors")
     save_file(named(controlnet, lambda key: ldm_key(key, 1)), root / "ldm.safetensors")
     return root
-
-
-def named(module, name):
-    """A module's weights under other names."""
-    return {
-        name(key): value.contiguous() for key, value in module.state_dict().items() if not key.endswith("position_ids")
-    }
-
-
-def single_file(unet, vae, first, second) -> dict:
-    """The tensors of one checkpoint file, as SDXL's are laid out."""
-
-    def unet_key(key):
-        module, leaf = key.rsplit(".", 1)
-        return f"model.diffusion_model.{unet_name(module, 1, attention_of(LEVELS['down_block_types']))}.{leaf}"
-
-    def text_key(key):
-        return "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
-
-    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")  # convolutions of 1x1 there
-    vae_tensors = {
-        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
-        for key, value in vae.state_dict().items()
-    }
-    open_clip = {
-        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
-    }
-    return named(unet, unet_key) | vae_tensors | named(first, text_key) | open_clip
 
 
 def to_open_clip(state: dict) -> dict:
@@ -286,13 +289,14 @@ def test_what_sdxl_is_told_besides_matters(small):
     assert added["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 2
 
 
-def small_config(small, folder) -> TrainConfig:
-    return TrainConfig(
+@pytest.mark.slow(reason="a training")
+def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
+    config = TrainConfig(
         checkpoint="xl",
         controlnet=str(small / "ldm.safetensors"),
         products="",
         prompts="",
-        folder=str(folder),
+        folder=str(tmp_path),
         name="xl",
         size=64,
         steps=1,
@@ -307,41 +311,39 @@ def small_config(small, folder) -> TrainConfig:
         diversity_loss=1.0,
         force=True,
     )
-
-
-def test_a_small_sdxl_takes_loras(small, tmp_path):
     models = load(small / "xl.safetensors", small / "ldm.safetensors", small / "configs")
     up, down = torch.randn(64, 2), torch.randn(2, 64)
-    layer = models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q
-    before = layer.weight.clone()
-    unet, text = (
-        "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q",
-        "lora_te2_text_model_encoder_layers_0_mlp_fc1",
+    before = models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight.clone()
+    save_file(
+        {
+            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_up.weight": up,
+            "lora_unet_input_blocks_3_1_transformer_blocks_1_attn1_to_q.lora_down.weight": down,
+            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(64, 2),
+            "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 32),
+        },
+        tmp_path / "l.safetensors",
     )
-    tensors = {
-        f"{unet}.lora_up.weight": up,
-        f"{unet}.lora_down.weight": down,
-        f"{text}.lora_up.weight": torch.ones(64, 2),
-        f"{text}.lora_down.weight": torch.ones(2, 32),
-    }
-    save_file(tensors, tmp_path / "l.safetensors")
     fold_loras(models, [{"file": str(tmp_path / "l.safetensors"), "strength": 0.5}])
-    assert torch.allclose(layer.weight, before + 0.5 * up @ down, atol=1e-5)
-
-
-def test_a_small_sdxl_learns(small, tmp_path):
-    config = small_config(small, tmp_path)
-    files = small / "xl.safetensors", small / "ldm.safetensors", small / "configs"
-    models = load(*files)
+    assert torch.allclose(
+        models.unet.down_blocks[1].attentions[0].transformer_blocks[1].attn1.to_q.weight,
+        before + 0.5 * up @ down,
+        atol=1e-5,
+    )
     pairs = [(job.canvas, job.prompt) for job in jobs(2)]
     run = Run(config, models, small_reviewer(), pairs, watch=lambda event: None)
     assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.learner.adapter.names)
     tensors, metadata = read_adapter(config.last, small / "ldm.safetensors")
-    learned = any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight"))
-    assert learned and metadata["steps"] == "1"
-    guessed = estimate(config, skeleton(*files), small_reviewer(), pairs, MemoryPlan(True, 1))
-    frozen = (*models.parts().values(), run.reviewer)
-    assert guessed.weights == sum(p.numel() * 4 for part in frozen for p in part.parameters())
+    learned = [value for key, value in tensors.items() if key.endswith("lora_up.weight")]
+    assert any(value.abs().sum() > 0 for value in learned) and metadata["steps"] == "1"
+    guessed = estimate(
+        config,
+        skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"),
+        small_reviewer(),
+        run.pairs,
+        MemoryPlan(True, 1),
+    )
+    networks = (*models.parts().values(), run.reviewer)
+    assert guessed.weights == sum(p.numel() * 4 for part in networks for p in part.parameters())
     assert guessed.activations > 10**6
 
 
