@@ -18,12 +18,10 @@ from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, BLOCK, EACH, PAIRED = (
-    20,
-    100,
-    3,
-    100,
-)  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
+PER_SHEET = 20  # pictures
+BLOCK = 100  # products that are labelled together
+EACH = 3  # labellers of a picture
+PAIRED = 100  # products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128

@@ -42,7 +42,9 @@ LEARNED = ROOT / "pocket" / "training" / "drawn_split" / "train"
 MORE = ROOT / "benchmarks" / "products"  # test products beyond those of the shipped test split
 VALIDATION = ROOT / "data" / "pocket" / "val"
 WORK = ROOT / "data" / "rfft"
-SIZE, PROMPTS, SEEDS = 128, 2, 2  # pixels; per product to learn on; pictures per product that is measured
+SIZE = 128  # pixels
+PROMPTS = 2  # per product to learn on
+SEEDS = 2  # pictures per product that is measured
 SAMPLING = Sampling(tuning.SAMPLING["sampling_steps"], tuning.SAMPLING["guidance"])
 
 COMMON = dict(
@@ -213,7 +215,9 @@ class Studio:
     """
 
     def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
-        self.folder, self.seeds, self.products = WORK / "drawn", seeds, test_products(products)
+        self.folder = WORK / "drawn"
+        self.seeds = seeds
+        self.products = test_products(products)
         self.jobs = [
             job
             for number, job in enumerate(evaluation_jobs(placed(self.products), max(2, seeds)))
