@@ -158,12 +158,12 @@ def fitted(draw: Draw, seed: int):
 
 def begun(path, model, reviewer, settings: dict):
     """The profile at this path, to be added to, or a new one. Raises ProfileError where it is one of something else."""
-    from ..cyclic.early_rejection import ProfileError, Profile
+    from ..cyclic.early_rejection import Profile, ProfileError
 
     about = early_rejection.fingerprint_of(model), early_rejection.fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
-    profile = early_rejection.read(path)
+    profile = early_rejection.read_profile(path)
     if reason := profile.why_not(*about, settings):
         raise ProfileError(
             f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file."
