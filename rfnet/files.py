@@ -72,10 +72,10 @@ def on_disk(path) -> Path:
         return path
     parent, wanted = on_disk(path.parent), same_name(path.name)
     try:
-        found = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
+        stored = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
     except (OSError, ValueError):
-        found = path.name
-    return parent / found
+        stored = path.name
+    return parent / stored
 
 
 def open_file(path):

@@ -160,8 +160,8 @@ class Reviewer(nn.Module):
 
     def _maps_of(self, images: torch.Tensor, depth, saliency):
         """The maps of these images: those given, and where one is None the source's."""
-        found = self.maps(images) if depth is None or saliency is None else (depth, saliency)
-        return found[0] if depth is None else depth, found[1] if saliency is None else saliency
+        estimated = self.maps(images) if depth is None or saliency is None else (depth, saliency)
+        return estimated[0] if depth is None else depth, estimated[1] if saliency is None else saliency
 
     def _notes(self, depth, saliency) -> list:
         """map_notes on the maps that RFNet looks at; a sentence that is new is also a warning."""

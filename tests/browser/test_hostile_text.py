@@ -56,7 +56,10 @@ def test_the_strip_of_verdicts(desk, vue):
     send = """([product, label]) => {
       const node = app.graph._nodes.find(({ type }) => type === 'RFCyclicSampler').id
       const row = { number: 1, label, probability: 0.5, accepted: false, seed: '<b>1</b>' }
-      for (const rows of [[], [row]]) app.api.dispatchEvent(new CustomEvent('reliable_ads.verdicts', { detail: { node, most: 5, product, rows } }))
+      for (const rows of [[], [row]]) {
+        const detail = { node, most: 5, product, rows }
+        app.api.dispatchEvent(new CustomEvent('reliable_ads.verdicts', { detail }))
+      }
     }"""
     for text in HOSTILE:
         page.page.evaluate(send, [text, text])

@@ -9,13 +9,7 @@ from PIL import Image
 
 from reliable_ads.devtools.client import GraphRefused
 
-from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, node, png, report_of
-
-
-def fails(client, graph) -> str:
-    with pytest.raises(RuntimeError) as failure:
-        client.outputs(graph)
-    return str(failure.value)
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, fails, node, png, report_of
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,10 @@ import pytest
 
 from reliable_ads.cyclic.gallery import Gallery
 
-from .ads import ALWAYS, NEVER, ad, cut_out, node, png, report_of
+from .ads import ALWAYS, NEVER, ad, cut_out, latent, node, png, report_of
 from .test_early_rejection import profiling
 from .test_loop import advanced, with_remedies
-from .test_product_folder import folder  # noqa: F401
 from .test_product_list import listed_ads
-from .test_sampler import latent
 
 KSAMPLER = ("model", "positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 CUSTOM = ("noise", "guider", "sampler", "sigmas")
@@ -190,7 +188,7 @@ def test_remedies_start_afresh_for_each_picture(client):
 
 
 @pytest.mark.parametrize("ending", ["best", "error"])
-def test_a_list_keeps_the_pictures_of_each_product(client, base, folder, ending):  # noqa: F811
+def test_a_list_keeps_the_pictures_of_each_product(client, base, folder, ending):
     graph = batched(listed_ads(folder, sampler__on_exhausted=ending))
     graph["folder"]["inputs"] |= {"prompts": "a beach", "at_most": 1}
     client.outputs(graph)

@@ -9,8 +9,7 @@ from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfnet.product import default_dilation
 
-from .ads import ALWAYS, SIZE, ad, node, pixels, report_of
-from .test_sampler import latent
+from .ads import ALWAYS, SIZE, ad, latent, node, pixels, report_of
 
 
 def advanced(**changes) -> dict:

@@ -8,25 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reliable_ads.cyclic.gallery import Gallery, jobs
+from reliable_ads.cyclic.gallery import Gallery
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.rfnet.cut_outs import endings
-from reliable_ads.rfnet.pictures import cut_outs
 
-from .ads import ad, cut_out, node, pixels
-
-PROMPTS = "{caption} on a table\n\n  a beach  \n"
-
-
-@pytest.fixture
-def folder(base) -> Path:
-    """Three products below the server's input folder, each of its own width."""
-    folder = base / "input" / f"products{len(list((base / 'input').glob('products*')))}"
-    folder.mkdir()
-    for number, name in enumerate(("red_box", "blue-box", "tin")):
-        cut_out(200 + 10 * number).save(folder / f"{name}.png")
-    (folder / "tin.txt").write_text("a tin\nof tea")
-    return folder
+from .ads import PROMPTS, ad, cut_out, fails, jobs_of, node, pixels
 
 
 def listing(where: Path, /, **changes) -> dict:
@@ -45,10 +31,6 @@ def listing(where: Path, /, **changes) -> dict:
         "seeds": node("PreviewAny", source=["folder", 4]),
         "summary": node("PreviewAny", source=["folder", 6]),
     }
-
-
-def jobs_of(folder: Path) -> list:
-    return jobs(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
 
 
 def keep(gallery: Gallery, job) -> None:
@@ -71,12 +53,6 @@ def keep(gallery: Gallery, job) -> None:
 
 def gallery_of(base: Path, folder: Path) -> Gallery:
     return Gallery(base / "output" / folder.name)
-
-
-def fails(client, graph) -> str:
-    with pytest.raises(RuntimeError) as failure:
-        client.outputs(graph)
-    return str(failure.value)
 
 
 def test_every_product_comes_with_every_prompt(client, base, folder):

@@ -12,8 +12,7 @@ from reliable_ads.cyclic.gallery import Gallery, file_name
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
-from .ads import ALWAYS, ad, node
-from .test_product_folder import folder, jobs_of  # noqa: F401
+from .ads import ALWAYS, ad, jobs_of, node
 
 
 def listed_ads(where: Path, /, **changes) -> dict:
@@ -38,7 +37,7 @@ def pictures(gallery: Path) -> dict:
     return {path.name: path.read_bytes() for path in gallery.glob("*.png")}
 
 
-def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
+def test_one_queue_entry_draws_them_all(client, base, folder):
     events = list(client.run(listed_ads(folder)))
     assert events[-1].kind == "execution_success"
     wanted = jobs_of(folder)
@@ -66,7 +65,7 @@ def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
 
 
 @pytest.mark.parametrize("ending", ["stop", "error"])
-def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, base, folder, ending):  # noqa: F811
+def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, base, folder, ending):
     outputs = client.outputs(listed_ads(folder, sampler__on_exhausted=ending))
     gallery = Gallery(base / "output" / folder.name)
     assert (
@@ -78,7 +77,7 @@ def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, bas
     assert "save" not in outputs and len(outputs["sampler"]["report"]) == 6
 
 
-def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_path):  # noqa: F811
+def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_path):
     from .tiny_models import write_pocket
 
     write_pocket(
@@ -89,7 +88,7 @@ def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_pa
     assert len(gallery.rows) == 6 and "NaN" in (gallery.folder / "index.html").read_text()
 
 
-def test_a_cancelled_list_goes_on(client, base, folder):  # noqa: F811
+def test_a_cancelled_list_goes_on(client, base, folder):
     gallery = base / "output" / folder.name
     for event in client.run(listed_ads(folder)):
         if event.kind == "progress_text" and event.data["text"].startswith("product 3/6 · attempt 2/2"):
@@ -102,7 +101,7 @@ def test_a_cancelled_list_goes_on(client, base, folder):  # noqa: F811
     assert before.items() <= pictures(gallery).items() and len(pictures(gallery)) == 6
 
 
-def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, folder):  # noqa: F811
+def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, folder):
     gallery = base / "output" / folder.name
     gallery.mkdir()
     (gallery / "attempts").write_text("a file where the folder should be, as good as a full disk")
@@ -116,7 +115,7 @@ def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, fol
     assert Gallery(gallery).to_do == [] and len(pictures(gallery)) == 6
 
 
-def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base, folder):  # noqa: F811
+def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base, folder):
     first = listed_ads(folder)
     first["folder"]["inputs"]["at_most"] = 1  # makes the folder for previews
     client.outputs(first)
@@ -136,7 +135,7 @@ def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base
     assert Gallery(base / "output" / folder.name).to_do == []
 
 
-def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):  # noqa: F811
+def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):
     """Killed while it draws the third of six, then while it draws the fifth; started again, the list goes on."""
     gallery, drawn, before = base / "output" / folder.name, [], {}
     for kill_at in ("product 3/6 · attempt 1/2 · ", "product 5/6 · attempt 1/2 · ", None):
@@ -162,7 +161,7 @@ def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):  #
     assert Gallery(gallery).to_do == [] and set(before) == {f"{file_name(job)}.png" for job in jobs_of(folder)}
 
 
-def test_the_first_accepted_picture_is_the_one_that_is_kept(client, base, folder):  # noqa: F811
+def test_the_first_accepted_picture_is_the_one_that_is_kept(client, base, folder):
     client.outputs(listed_ads(folder, sampler__threshold=ALWAYS))
     rows = Gallery(base / "output" / folder.name).rows.values()
     assert [len(row.tried) for row in rows] == [1] * 6 and all(row.tried[0].accepted for row in rows)

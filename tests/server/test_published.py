@@ -14,8 +14,8 @@ from reliable_ads.devtools.graph import load, titled, to_api, workflow
 from reliable_ads.devtools.graph import shipped as workflows
 
 from . import ads
+from .ads import NODES
 from .installed import installed, refused, requirements
-from .test_served import NODES
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_demo_runs_as_it_is_opened(clean):
 
 def test_the_product_list_runs_as_it_is_opened(clean):
     client, server = clean
-    graph = shipped(client, "A list of products", attempts=1)
+    graph = shipped(client, "A list of products", attempts=1, steps=4)
     shown = client.outputs(graph)
     assert len(shown[titled(graph, "Result")]["images"]) == 8  # four products, two prompts
     album = server.base / "output" / "product_list"

@@ -10,22 +10,7 @@ from reliable_ads.devtools.comfy import PACK
 from reliable_ads.devtools.graph import load, shipped, to_api, workflow
 
 from . import ads
-
-NODES = {
-    "RFProduct",
-    "RFProductFolder",
-    "RFLoadReviewer",
-    "RFReview",
-    "RFCyclicSampler",
-    "RFCyclicSamplerAdvanced",
-    "RFRemedies",
-    "RFProfile",
-    "RFPocketModels",
-    "RFControlNetLoader",
-    "RFTrainer",
-    "RFLabel",
-    "RFAdaptReviewer",
-}
+from .ads import NODES
 
 WORKFLOWS = shipped()
 

@@ -13,13 +13,13 @@ from reliable_ads.cyclic.early_rejection import (
     CANDIDATES,
     Draws,
     EarlyThreshold,
-    ProfileError,
     Profile,
+    ProfileError,
     cost,
-    fit_thresholds,
-    thresholds_at,
     cross_validate,
+    fit_thresholds,
     pass_through,
+    thresholds_at,
 )
 
 SETTINGS = {

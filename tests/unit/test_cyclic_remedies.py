@@ -11,7 +11,7 @@ from reliable_ads.cyclic.remedies import EVERY, NAMES, REMEDIES, Policy, Remedy,
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import Product, place
 
-from .test_cyclic_loop import drawing
+from .loop_examples import drawing
 
 
 def test_a_defect_moves_its_own_remedies_one_step():

@@ -5,13 +5,14 @@ headers, files that are none.
 import json
 import math
 import os
+from functools import partial
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.cyclic.early_rejection import ProfileError, Profile
+from reliable_ads.cyclic.early_rejection import Profile, ProfileError
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, read_file
 from reliable_ads.rfnet.architectures import ARCHITECTURES, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.backbones import check_timm
@@ -289,9 +290,9 @@ def test_only_regular_files_are_opened(tmp_path):
         (circle, "leads to itself"),
         (tmp_path / "a\0b", "does not exist"),
     ):
-        refused(lambda: load_networks(path), WeightsError, words)
-        refused(lambda: read_file(path), PocketFileError)
-        refused(lambda: Profile.read(path), ProfileError, words)
+        refused(partial(load_networks, path), WeightsError, words)
+        refused(partial(read_file, path), PocketFileError)
+        refused(partial(Profile.read, path), ProfileError, words)
 
 
 CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])
