@@ -110,7 +110,7 @@ def test_auto_finds_the_profile_of_this_model(client, strict):
     best = max(report["attempts"][:2], key=lambda a: a["probabilities"]["available"])
     assert (
         report["attempts"][2]["seed"] == best["seed"] and report["steps"] == 20
-    )  # the best of those given up, to its end
+    )  # the best of those stopped early, to its end
     assert len(outputs["sampler"]["images"]) == 3
     assert np.array_equal(pixels(client, outputs["save"]), pixels(client, outputs["sampler"], 2))
 
