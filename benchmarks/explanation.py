@@ -88,12 +88,9 @@ def by_product(values, products, draws: int = 2000) -> tuple:
 
 
 def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
-    """Figures, details, and [(picture, review, explanation)] for a look."""
-    reviewer, scenes, random = (
-        load_reviewer(DEFAULT_WEIGHTS),
-        read_shards(ROOT / "synthetic" / "test_split", 128),
-        np.random.default_rng(SEED),
-    )
+    """Figures, details, and [(picture, review, explanation)] for a sheet."""
+    reviewer, scenes = load_reviewer(DEFAULT_WEIGHTS), read_shards(ROOT / "synthetic" / "test_split", 128)
+    random = np.random.default_rng(SEED)
     chosen = rejected(reviewer, scenes, each)
     pictures = [picture_of(scenes, row) for row, _, _ in chosen]
     shown = [
@@ -109,15 +106,16 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
             "random": torch.nn.functional.interpolate(field, size, mode="bicubic", align_corners=False)[0, 0],
             "elsewhere": shown[number - each][2].heat[0],  # a scene of another defect
         }
-
-        def odds(image):
-            return float(torch.logit(reviewer.review(image, canvas).probabilities[0, label].double(), 1e-9))
-
-        before = odds(picture)
+        before = odds(reviewer, picture, canvas, label)
         for name, order in orders.items():
-            drops[name].append(before - odds(cover(picture, canvas, order.numpy())))
+            drops[name].append(before - odds(reviewer, cover(picture, canvas, order.numpy()), canvas, label))
     figures, details = figures_of({name: np.array(values) for name, values in drops.items()}, scenes, chosen, shown)
     return {**figures, **cost_of(reviewer, pictures[0], chosen[0][1])}, details, shown
+
+
+def odds(reviewer, picture: torch.Tensor, canvas: Canvas, label: int) -> float:
+    """A picture's log-odds of one label."""
+    return float(torch.logit(reviewer.review(picture, canvas).probabilities[0, label].double(), 1e-9))
 
 
 def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rounds: int = 3) -> dict[str, Figure]:
@@ -133,21 +131,19 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
         times.append((time.process_time() - reviewed, reviewed - started))
     explaining, reviewing = np.median(times, 0) / batch
     return {
-        "seconds": Figure(explaining, n=rounds, unit="s"),
-        "cost": Figure(explaining / reviewing, n=rounds, unit="reviews"),
+        "seconds": Figure(explaining, n=rounds),
+        "cost": Figure(explaining / reviewing, n=rounds),
     }
 
 
 def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
-    n, rows = len(chosen), [row for row, _, _ in chosen]
-    products, labels = (
-        [scenes.product_id(row) for row in rows],
-        np.array([int(why.label_ids[0]) for _, _, why in shown]),
-    )
-    figures = {f"drop_{name}": Figure(*by_product(values, products), n, "log-odds") for name, values in drops.items()}
+    rows = [row for row, _, _ in chosen]
+    products = [scenes.product_id(row) for row in rows]
+    labels = np.array([int(why.label_ids[0]) for _, _, why in shown])
+    figures = {f"drop_{name}": Figure(*by_product(values, products), len(rows)) for name, values in drops.items()}
     for name in ("random", "elsewhere"):
-        value, low, high = by_product(drops["hottest"] - drops[name], products)
-        figures[f"hottest_over_{name}"] = Figure(value, low, high, n, "log-odds", "> 0, all of the interval", low > 0)
+        more = by_product(drops["hottest"] - drops[name], products)
+        figures[f"hottest_over_{name}"] = Figure(*more, len(rows))
     per_label = {
         LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()}
         for label in np.unique(labels)
