@@ -44,7 +44,8 @@ def share(successes: int, n: int) -> tuple[float, float, float]:
     """A share with its Wilson 95 % interval."""
     if n == 0:
         return float("nan"), 0.0, 1.0
-    z, p = 1.959964, successes / n
+    z = 1.959964
+    p = successes / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return p, float(max(middle - half, 0)), float(min(middle + half, 1))
@@ -97,7 +98,8 @@ def print_table(name: str, figures: dict[str, dict]) -> None:
     for key, f in figures.items():
         interval = f" [{f['low']:.3f}, {f['high']:.3f}]" if f["low"] is not None else ""
         verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[f["holds"]]
-        n, target = "-" if f["n"] is None else f["n"], f["target"] or "-"
+        n = "-" if f["n"] is None else f["n"]
+        target = f["target"] or "-"
         print(f"  {key:24s} {f['value']:9.3f}{interval} {f['unit']:10s} n={n}  target {target}{verdict}")
 
 
@@ -139,7 +141,8 @@ def keep_memory() -> None:
     MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step on a CPU frees and takes the same hundreds
     of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`).
     """
-    trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
+    trim_threshold = -1
+    mmap_max = -4  # glibc's malloc.h
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

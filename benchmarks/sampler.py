@@ -37,12 +37,14 @@ from .sampler_costs import DRAWS, EQUAL, WAYS, figures_of
 from .sampler_pictures import blind_sheets, graph, judge, labels
 
 COMMAND = "python -m benchmarks.sampler"
-MODELS, TUNED = "Models", "pocket_canny_reliable.safetensors"
+MODELS = "Models"
+TUNED = "pocket_canny_reliable.safetensors"
 JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000  # added to a job's seed where its difficulty is found out
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
-WORDS, HELPFUL = ("avoid", "guidance"), ("avoid", "guidance", "tuned")  # what helped on validation products
+WORDS = ("avoid", "guidance")  # remedies that helped on validation products
+HELPFUL = (*WORDS, "tuned")
 
 
 def with_remedies(session: Session) -> dict:
@@ -90,7 +92,8 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         }
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
-        rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
+        rows = {way: [] for way in (*WAYS, EQUAL, "pilot")}
+        accepted = []
         for number, job in enumerate(jobs):
             turns = [*WAYS[number % len(WAYS) :], *WAYS[: number % len(WAYS)], EQUAL, "pilot"]
             for way in turns:
@@ -131,12 +134,15 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
 
     from . import tuning
 
-    products, faults = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57], ", ".join(BLAME.values())
-    reviewer, placed = load_reviewer(DEFAULT_WEIGHTS), tuning.placed(products)
+    products = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57]
+    faults = ", ".join(BLAME.values())
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    placed = tuning.placed(products)
 
     def passed(adapter, sampling) -> np.ndarray:
         """(products, FOLLOWED + 1) bool."""
-        models, found = tuning.models_with(adapter), []
+        models = tuning.models_with(adapter)
+        found = []
         jobs = [
             Job(canvas, prompt, product.seed + OTHER_SEEDS + seed)
             for product, (canvas, prompt) in zip(products, placed)
@@ -148,7 +154,8 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
             found.append(logits.softmax(1)[:, 0] >= 0.5)
         return torch.cat(found).view(len(products), -1).numpy()
 
-    plain, adapter = tuning.SAMPLING, tuning.adapter(tuning.TUNED)
+    plain = tuning.SAMPLING
+    adapter = tuning.adapter(tuning.TUNED)
     strong = replace(plain, guidance=1.5 * plain.guidance)
     firsts = passed(None, plain)
     ways = {

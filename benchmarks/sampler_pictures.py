@@ -48,7 +48,9 @@ def judge(options) -> tuple[dict[str, Figure], dict]:
     """The share of each way's accepted pictures that the second reviewer calls bad."""
     if options.quick:
         raise SystemExit("judge looks at the pictures of the last whole `costs` run: leave out --quick")
-    reviewer, jobs, bad = load_reviewer(options.judge), test_jobs(options.products), {way: {} for way in WAYS}
+    reviewer = load_reviewer(options.judge)
+    jobs = test_jobs(options.products)
+    bad = {way: {} for way in WAYS}
     for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
         picture = Image.open(options.out / f"{row['way']}-{row['job']:03d}.png").convert("RGB")
         if picture_hash(picture) != row["hash"]:

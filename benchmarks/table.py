@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reliable_ads.rfnet.files import write_text
+
 from .common import RESULTS, ROOT, reviewer_print
 from .figures import REGISTRY, Definition, find
 
@@ -82,7 +84,8 @@ class Row:
 
     def measured(self) -> str:
         """The value with its interval."""
-        low, high = self.figure["low"], self.figure["high"]
+        low = self.figure["low"]
+        high = self.figure["high"]
         interval = "" if low is None else f" ({self.unit.number(low)} to {self.unit.number(high)})"
         return self.value() + interval
 
@@ -208,17 +211,25 @@ def conditions(details: dict) -> list[str]:
     return sorted(lines)
 
 
+def retitled(benchmark: str, report: dict) -> str:
+    """A report's file with today's titles."""
+    for key, figure in report["figures"].items():
+        figure["title"] = find(benchmark, key).title
+    return json.dumps(report, indent=1) + "\n"
+
+
 def main() -> int:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     new = {page: filled(page.read_text(encoding="utf-8")) for page in pages}
     new[ROOT / "docs" / "figures.md"] = everything()
+    new |= {RESULTS / f"{benchmark}.json": retitled(benchmark, report) for benchmark, report in reports().items()}
     changed = {
         page: text for page, text in new.items() if not page.exists() or page.read_text(encoding="utf-8") != text
     }
     if "--check" in sys.argv:
         return int(bool(changed))
     for page, text in changed.items():
-        page.write_text(text, encoding="utf-8")
+        write_text(page, text)
     return 0
 
 
