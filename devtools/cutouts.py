@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..rfnet.product import Product, place
+from ..rfnet.sheets import contact_sheet
 
 SIDE, CELL, GAP, TOP = 512, 232, 8, 26
 GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))
@@ -24,13 +25,12 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     out, *files = map(Path, arguments)
-    board = Image.new("RGB", (len(TITLES) * (CELL + GAP) + GAP, len(files) * (CELL + GAP) + TOP + GAP), "white")
+    rows = contact_sheet([cell for file in files for cell in cells(file)], len(TITLES), gap=GAP, margin=GAP)
+    board = Image.new("RGB", (rows.width, rows.height + TOP), "white")
+    board.paste(rows, (0, TOP))
     pen, font = ImageDraw.Draw(board), ImageFont.load_default(15)
     for column, title in enumerate(TITLES):
         pen.text((GAP + column * (CELL + GAP) + CELL / 2, TOP / 2 + 2), title, "black", font, anchor="mm")
-    for row, file in enumerate(files):
-        for column, cell in enumerate(cells(file)):
-            board.paste(cell, (GAP + column * (CELL + GAP), TOP + GAP + row * (CELL + GAP)))
     board.save(out, quality=88)
     return 0
 

@@ -24,6 +24,7 @@ from ..pocket.training.draw import to_image
 from ..rfnet.files import write_picture
 from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
+from ..rfnet.sheets import GREEN, RED, contact_sheet
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from ..synthetic.jobs import TEST_SPLIT, Brief, briefs_of
 from .comfy import ROOT
@@ -32,7 +33,7 @@ ATTEMPTS, MOST = 5, 12  # shown; tried for one product
 CFG, STEPS = 1.5, 20  # as in the shipped demo
 
 THUMB, GAP, STRIP = 300, 20, 58
-PAPER, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (24, 138, 68), (205, 38, 38)
+PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
 class Studio:
@@ -98,11 +99,8 @@ def hardest() -> list[Brief]:
 
 def picture(result: RecurrentRun) -> Image.Image:
     """Five attempts side by side, each with its verdict below."""
-    width = GAP + len(result.attempts) * (THUMB + GAP)
-    board = Image.new("RGB", (width, GAP + THUMB + STRIP + GAP), PAPER)
-    for attempt in result.attempts:
-        board.paste(panel(attempt), (GAP + attempt.index * (THUMB + GAP), GAP))
-    return board
+    panels = [panel(attempt) for attempt in result.attempts]
+    return contact_sheet(panels, len(panels), gap=GAP, margin=GAP, ground=PAPER)
 
 
 def panel(attempt) -> Image.Image:

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..rfnet.sheets import contact_sheet
 from .browser import NO_BROWSER, Desk, chromium
 from .client import ComfyClient
 from .comfy import ROOT, ComfyServer
 from .graph import load, shipped, titled, to_api
 from .graph import workflow as shipped_as
-from .sheet import contact_sheet
+from .sheet import PAPER, attempts_sheet
 
 PAGES = ROOT / "web" / "docs"
 STAND_INS = {
@@ -84,7 +85,7 @@ def results(options: Namespace, browser, address: str) -> None:
         elif "Teach" in path.stem:
             picture = grid(images(sampler))
         else:
-            picture = contact_sheet(images(sampler), json.loads(shown[sampler]["report"][0])["attempts"])
+            picture = attempts_sheet(images(sampler), json.loads(shown[sampler]["report"][0])["attempts"])
         picture.save(path.with_suffix(".jpg"), quality=88)
         print(path.with_suffix(".jpg"), picture.size)
 
@@ -95,13 +96,8 @@ def without_muted(workflow: dict) -> dict:
 
 def grid(pictures: list, columns: int = 4, side: int = 192) -> Image.Image:
     """Pictures side by side, four in a row."""
-    whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), (250, 250, 248))
-    for number, picture in enumerate(pictures):
-        whole.paste(
-            picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS),
-            (number % columns * side, number // columns * side),
-        )
-    return whole
+    cells = [picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS) for picture in pictures]
+    return contact_sheet(cells, columns, ground=PAPER)
 
 
 def workflow(options: Namespace, browser, address: str) -> None:

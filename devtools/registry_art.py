@@ -10,17 +10,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..rfnet.sheets import GREEN, RED
 from .comfy import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
-NIGHT, SLATE, PAPER, GREY, GREEN, RED = (
-    (20, 28, 38),
-    (44, 58, 74),
-    (246, 247, 249),
-    (150, 162, 176),
-    (52, 178, 98),
-    (222, 66, 58),
-)
+NIGHT, SLATE, GREY, PAPER = (20, 28, 38), (44, 58, 74), (150, 162, 176), (246, 247, 249)
 # of the banner's frames: how high the product floats and how high it is, pixels; the colours of wall and table
 WALL, TABLE = (224, 229, 235), (196, 204, 214)
 SCENES = (

@@ -232,9 +232,6 @@ def _fit(kind: str, values, images: torch.Tensor):
     return resize(values.float(), *images.shape[-2:]).expand(len(images), -1, -1, -1)
 
 
-GREEN, RED = (46, 160, 67), (207, 34, 46)
-
-
 def annotate(images: torch.Tensor, review: Review) -> list:
     """Images (B, 3, H, W) in [0, 1] as Pillow pictures with a green or red frame and a strip that says "size_mismatch
     0.81".
