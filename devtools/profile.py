@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..cyclic.early_rejection import GateError, Profile
 from ..rfnet.cut_outs import read_folder
-from ..rfnet.data.shards import DataError
+from ..rfnet.data.errors import DataError
 from ..rfnet.files import write_bytes
 from ..rfnet.pictures import PictureError
 from .arguments import parse

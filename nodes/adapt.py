@@ -73,8 +73,8 @@ class RFAdaptReviewer(io.ComfyNode):
     @classmethod
     def execute(cls, reviewer, dataset, result_name, epochs, learning_rate, seed, mix_in=True) -> io.NodeOutput:
         from ..rfnet.architectures import need
+        from ..rfnet.data.errors import DataError
         from ..rfnet.data.labelling import LabelFolder
-        from ..rfnet.data.shards import DataError
         from ..rfnet.training.adapt import adapt
 
         out = own_path(result_name)

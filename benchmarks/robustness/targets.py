@@ -56,7 +56,7 @@ def products(folder: str) -> Said | str:
 
 def sample(table: str) -> Said | str:
     """A table of labelled pictures, all of them read, as training reads them."""
-    from reliable_ads.rfnet.data.samples import BrokenSample
+    from reliable_ads.rfnet.data.errors import BrokenSample
     from reliable_ads.rfnet.data.sources import open_samples
 
     samples, broken, read = open_samples(table, 64), [], []

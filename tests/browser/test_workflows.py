@@ -5,6 +5,14 @@ import re
 import pytest
 
 SAMPLER = "RFCyclicSampler"
+QUICK = """
+evaluation_products = 1
+evaluation_seeds = 2
+batch = 1
+gradient_steps = 1
+sampling_steps = 4
+last_steps = 1
+"""
 NEVER, ALWAYS = 1.0, 1e-6  # thresholds that no picture and that every picture passes
 
 
@@ -29,7 +37,7 @@ def test_a_list_of_products_runs(desk):
 def test_a_controlnet_is_tuned_and_draws(desk):
     page = desk()
     page.open_template("Train a ControlNet")
-    page.set("RFTrainer", steps=1, result_name="in_the_browser")
+    page.set("RFTrainer", steps=1, result_name="in_the_browser", advanced=QUICK)
     page.set(SAMPLER, attempts=1, steps=4, threshold=NEVER)
     page.run()
     shown = page.strip(SAMPLER)

@@ -49,10 +49,7 @@ def png(picture: Image.Image) -> bytes:
 
 
 def ad(**changes) -> dict:
-    """The advertising graph in API format, small and quick.
-
-    A change `sampler__attempts=2` sets one input of one node.
-    """
+    """The advertising graph, small and quick; a change `sampler__attempts=2` sets one input of one node."""
     graph = {
         "picture": node("LoadImage", image="product.png"),
         "product": node(
@@ -106,7 +103,7 @@ def ad(**changes) -> dict:
         "save": node("SaveImage", images=["sampler", 0], filename_prefix="ad"),
     }
     for name, value in changes.items():
-        where, _, which = name.partition("__")
+        where, which = name.split("__", 1)
         graph[where]["inputs"][which] = value
     return graph
 

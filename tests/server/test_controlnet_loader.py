@@ -22,60 +22,12 @@ TUNED = "pocket_canny_reliable.safetensors"
 ATTENTION = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
 
 
-@pytest.fixture(scope="module")
-def folder(base):
-    """models/controlnet with a base, two adapters, what `rfft merge` makes of them, and files that don't belong.
+def merge(*arguments, out) -> None:
+    assert main(["merge", *map(str, arguments), "--out", str(out)]) == 0
 
-    The stock loader reads this small ControlNet with other heads than the pocket family has; that both loaders do the
-    same with it is all that is asked here.
-    """
-    pocket, controlnets = base / "models" / "pocket", base / "models" / "controlnet"
-    controlnets.mkdir(exist_ok=True)
-    plain = load_file(pocket / CONTROLNET)
-    save_file(plain, controlnets / "rf_canny.safetensors")
-    module = load_pocket(pocket / CHECKPOINT, pocket / CONTROLNET).controlnet
-    for name, rank, seed, file in (
-        ("rf_one", 4, 1, controlnets / "rf_canny.safetensors"),
-        ("rf_two", 2, 2, controlnets / "rf_canny.safetensors"),
-        ("rf_pocket", 4, 1, pocket / CONTROLNET),
-    ):
-        adapter = Adapter(module, rank, seed=seed)
-        adapter.remove()
-        torch.manual_seed(seed)
-        for update in adapter.updates:
-            torch.nn.init.normal_(update.up, std=0.05)
-        save_adapter(controlnets / f"{name}.safetensors", adapter, sha256_of(file), file.name)
-    paths = {name: str(controlnets / f"{name}.safetensors") for name in ("rf_canny", "rf_one", "rf_two", "rf_pocket")}
-    assert main(["merge", paths["rf_canny"], paths["rf_one"], "--out", str(controlnets / "rf_merged.safetensors")]) == 0
-    assert (
-        main(
-            [
-                "merge",
-                paths["rf_canny"],
-                paths["rf_one"],
-                paths["rf_two"],
-                "--strength",
-                "0.5",
-                "1.5",
-                "--out",
-                str(controlnets / "rf_both.safetensors"),
-            ]
-        )
-        == 0
-    )
-    assert (
-        main(
-            [
-                "merge",
-                str(pocket / CONTROLNET),
-                paths["rf_pocket"],
-                "--out",
-                str(pocket / "rf_pocket_merged.safetensors"),
-            ]
-        )
-        == 0
-    )
 
+def write_strangers(controlnets, plain: dict) -> None:
+    """Files that are cut short, lack weights, or are of another kind than the loader takes."""
     whole = (controlnets / "rf_one.safetensors").read_bytes()
     (controlnets / "rf_cut.safetensors").write_bytes(whole[: len(whole) // 2])
     (controlnets / "rf_cut_base.safetensors").write_bytes((controlnets / "rf_canny.safetensors").read_bytes()[:90_000])
@@ -103,6 +55,37 @@ def folder(base):
     }
     save_adapter(controlnets / "rf_xl_adapter.safetensors", wide, "0" * 64, "canny_xl.safetensors")
     save_file({"x": torch.zeros(1)}, controlnets / "rf_odd.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(base):
+    """models/controlnet with a base, two adapters, what `rfft merge` makes of them, and files that don't belong.
+
+    The stock loader reads this small ControlNet with other heads than the pocket family has; that both loaders do the
+    same with it is all that is asked here.
+    """
+    pocket, controlnets = base / "models" / "pocket", base / "models" / "controlnet"
+    controlnets.mkdir(exist_ok=True)
+    plain = load_file(pocket / CONTROLNET)
+    save_file(plain, controlnets / "rf_canny.safetensors")
+    module = load_pocket(pocket / CHECKPOINT, pocket / CONTROLNET).controlnet
+    for name, rank, seed, file in (
+        ("rf_one", 4, 1, controlnets / "rf_canny.safetensors"),
+        ("rf_two", 2, 2, controlnets / "rf_canny.safetensors"),
+        ("rf_pocket", 4, 1, pocket / CONTROLNET),
+    ):
+        adapter = Adapter(module, rank, seed=seed)
+        adapter.remove()
+        torch.manual_seed(seed)
+        for update in adapter.updates:
+            torch.nn.init.normal_(update.up, std=0.05)
+        save_adapter(controlnets / f"{name}.safetensors", adapter, sha256_of(file), file.name)
+    one, two = (controlnets / f"{name}.safetensors" for name in ("rf_one", "rf_two"))
+    merge(controlnets / "rf_canny.safetensors", one, out=controlnets / "rf_merged.safetensors")
+    strengths = ("--strength", "0.5", "1.5")
+    merge(controlnets / "rf_canny.safetensors", one, two, *strengths, out=controlnets / "rf_both.safetensors")
+    merge(pocket / CONTROLNET, controlnets / "rf_pocket.safetensors", out=pocket / "rf_pocket_merged.safetensors")
+    write_strangers(controlnets, plain)
     return controlnets
 
 

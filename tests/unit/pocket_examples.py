@@ -1,11 +1,11 @@
 """A small pocket family, and smooth random pictures to train it on."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
 from reliable_ads.pocket import family
+from reliable_ads.rfnet.data.samples import Findings, Samples
+from reliable_ads.rfnet.data.spans import Texts
 
 SMALL = {
     **family.POCKET,
@@ -29,16 +29,26 @@ def pictures(count: int, seed: int = 0) -> np.ndarray:
     )
 
 
-def scenes(count: int, seed: int = 0):
+def scenes(count: int, seed: int = 0) -> Samples:
+    """Samples in memory, as read_shards(...).in_memory() gives them."""
     alpha = np.zeros((count, 128, 128, 1), np.uint8)
     alpha[:, 30:100, 40:90] = 255
-    images = pictures(count, seed)
-    return SimpleNamespace(
-        images=images,
-        products=np.concatenate([images, alpha], -1),
-        prompts=["photo, on a wooden table"] * count,
-        captions=["a box"] * count,
-        causes=[""] * count,
-        ids=[str(i) for i in range(count)],
+    images, keys = pictures(count, seed), np.arange(count, dtype=np.uint64)
+    arrays = {"image": images, "product": np.concatenate([images, alpha], -1), "aligned": np.ones(count, bool)}
+    texts = {
+        "prompt": ["photo, on a wooden table"] * count,
+        "caption": ["a box"] * count,
+        "cause": [""] * count,
+        "id": [str(i) for i in range(count)],
+    }
+    return Samples(
         labels=np.arange(count) % 5,
+        products=np.arange(count),
+        product_keys=keys,
+        ids=keys,
+        files={},
+        texts={name: Texts.of(column) for name, column in texts.items()},
+        size=128,
+        findings=Findings(),
+        arrays=arrays,
     )

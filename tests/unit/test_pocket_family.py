@@ -181,9 +181,11 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     resumed = train(tmp_path / "broken", 12)
     assert resumed.step == whole.step == 12
     for key, value in whole.parameters.items():
-        assert torch.equal(value, resumed.parameters[key]) and torch.equal(whole.ema[key], resumed.ema[key])
+        assert torch.equal(value, resumed.parameters[key]) and torch.equal(
+            whole.average.shadow[key], resumed.average.shadow[key]
+        )
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
-    with pytest.raises(ldm.PocketFileError, match="delete it to start anew"):
+    with pytest.raises(ldm.PocketFileError, match="delete it to start over"):
         train(tmp_path / "broken", 12)
 
 
@@ -224,7 +226,9 @@ def test_a_loss_that_is_not_a_number_stops_and_says_so(tmp_path):
 def test_all_stages_in_small(tmp_path):
     """VAE, diffusion and export on a dozen scenes: the files load and draw."""
     train, held_out = scenes(12), scenes(4, seed=1)
-    vae, config = load_vae(train_vae(train.images, held_out.images, tmp_path, steps=2, batch=2, config=SMALL))
+    vae, config = load_vae(
+        train_vae(train.arrays["image"], held_out.arrays["image"], tmp_path, steps=2, batch=2, config=SMALL)
+    )
     assert config == SMALL
     train_diffusion(train, held_out, tmp_path, steps=4, batch=2, sheet_columns=2, config=SMALL)
     ldm_files = export(tmp_path, tmp_path / "out")

@@ -74,6 +74,7 @@ def named(models, blocks: tuple) -> dict:
     }
 
 
+@pytest.mark.slow(reason="ComfyUI's loader in a process of its own")
 @pytest.mark.parametrize("blocks", [DIFFUSERS, LDM], ids=["diffusers names", "ldm names"])
 def test_weights_are_those_of_comfyuis_lora_loader(folder, blocks):
     pocket = pocket_of(folder)

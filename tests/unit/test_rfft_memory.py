@@ -95,6 +95,7 @@ def briefs():
     return [(place(order.canvas.product, 128, 128), order.prompt) for order in orders(1)]
 
 
+@pytest.mark.slow(reason="steps of training in a process of their own")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's account of a process")
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_estimate_is_what_a_process_takes(checkpointing):
@@ -117,6 +118,7 @@ def test_the_estimate_is_what_a_process_takes(checkpointing):
     assert guessed.activations == pytest.approx(int(done.stdout), rel=0.15)
 
 
+@pytest.mark.slow(reason="steps through all networks")
 def test_estimates_as_a_command(tmp_path, capsys):
     (tmp_path / "products").mkdir()
     Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "bottle.png")
@@ -161,6 +163,7 @@ class Full:
         return self.predict(models, *arguments)
 
 
+@pytest.mark.slow(reason="two trainings")
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_data(world, monkeypatch, seed):
     settings = {"batch": 2, "steps": 2, "evaluate_every": 2, "lr": 1e-4, "seed": 5}
@@ -198,6 +201,7 @@ def test_parts_of_a_batch_make_the_same_gradient(world):
         assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-7) for a, b in zip(values, gradients[0][1]))
 
 
+@pytest.mark.slow(reason="two trainings")
 def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):
     run = world(steps=3, batch=2, evaluate_every=10)
     full, step = Full(set(range(1, 10**6))), run._step

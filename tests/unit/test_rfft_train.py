@@ -82,6 +82,7 @@ def test_passes_of_a_run_are_those_of_its_equations(world, monkeypatch):
     assert [row["passes"] for row in run.history] == [0, run.passes.total]  # what measuring cost is counted by itself
 
 
+@pytest.mark.slow(reason="trainings")
 def test_n_and_n_steps_are_2n(world):
     whole = world(name="whole", steps=2, evaluate_every=1)
     whole()
@@ -101,6 +102,7 @@ def test_n_and_n_steps_are_2n(world):
     assert equal(load_file(folder / last[0]), load_file(folder / last[1]))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_that_is_broken_off_goes_on_from_its_last_whole_step(world, monkeypatch):
     whole = world(name="whole", steps=2, save_every=1, evaluate_every=10)
     whole()
@@ -141,6 +143,7 @@ def test_what_a_run_is_told_to_change_where_it_fails_it_goes_on_with(world):
     assert "lr" in json.loads(read_adapter(world(steps=1).config.last)[1]["config"])
 
 
+@pytest.mark.slow(reason="trainings")
 @pytest.mark.parametrize("part", ("checkpoint", "reviewer", "lora"))
 def test_a_run_does_not_go_on_with_other_models_of_the_same_name(world, tmp_path, part):
     file = tmp_path / f"{part}.safetensors"
@@ -185,6 +188,7 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     assert not equal(load_file(run.config.result), load_file(run.config.result.with_name("tuned.last.safetensors")))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_that_stopped_goes_on_where_more_diversity_may_be_lost(world, monkeypatch):
     fake_evaluations(monkeypatch, [(5, 1.0), (9, 0.6), (10, 0.5)])
     stopped = world(steps=9, evaluate_every=1, diversity_loss=0.3)()

@@ -19,10 +19,12 @@ from PIL import Image
 
 from reliable_ads.rfnet.data import bulk_maps
 from reliable_ads.rfnet.data.archives import ArchiveError, list_tar, list_zip
-from reliable_ads.rfnet.data.bulk_maps import MapFiles, chunk_file, precompute_maps
+from reliable_ads.rfnet.data.bulk_maps import precompute_maps
+from reliable_ads.rfnet.data.errors import BrokenSample, DataError
+from reliable_ads.rfnet.data.map_files import MapFiles, chunk_file
 from reliable_ads.rfnet.data.rf1m import LISTED_NUMBERS, read_rf1m
-from reliable_ads.rfnet.data.samples import BrokenSample, split
-from reliable_ads.rfnet.data.shards import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.data.samples import split
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples, read_shards, read_table
 from reliable_ads.rfnet.data.spans import hash_text, mix, read_lines
 from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
@@ -576,27 +578,6 @@ def test_a_larger_cutout_is_aligned_only_where_the_image_shows_it(tmp_path):
 
 
 # Shards
-
-
-def test_shards_read_as_read_scenes_reads_them(tmp_path):
-    folder = write_split(tmp_path / "train")
-    scenes, samples = read_scenes(folder), open_samples(folder, 128)
-    assert (
-        len(samples) == 20
-        and samples.labels.tolist() == scenes.labels.tolist()
-        and samples.product_ids == scenes.product_ids
-    )
-    for row in (0, 13):
-        sample = samples.read(row)
-        assert np.array_equal(sample["image"], scenes.images[row]) and np.array_equal(
-            sample["product"], scenes.products[row]
-        )
-        assert (
-            np.array_equal(sample["depth"], scenes.depths[row])
-            and sample["caption"] == "a box"
-            and sample["id"] == f"s{row}"
-            and sample["saliency"] is None
-        )
 
 
 def test_faulty_scenes_are_counted(tmp_path):

@@ -9,6 +9,7 @@ from reliable_ads.benchmarks.robustness.run import BAD, outcomes
 from reliable_ads.benchmarks.robustness.sentences import unclear
 
 
+@pytest.mark.slow(reason="sixty bad inputs in processes of their own")
 def test_bad_inputs_end_in_clear_sentences():
     some = [one for one in plan() if one.kind != "nodes"][::17]
     found = list(outcomes(some))

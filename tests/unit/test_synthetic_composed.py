@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.data.shards import read_scenes, write_shard
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.synthetic import cli
 from reliable_ads.synthetic.composed import backdrops, cutouts, scene_plans, shadows, shards
@@ -158,14 +159,14 @@ def test_formats_keep_the_area_and_go_through_a_shard(tmp_path):
     path = shards.composite_path(tmp_path, "train", 0)
     path.parent.mkdir()
     write_shard(path, [composite.row()])
-    scenes = read_scenes(path.parent, size=96)
+    scenes = read_shards(path.parent, 96).in_memory()
     assert (
-        scenes.images.shape == (1, 96, 96, 3)
+        scenes.arrays["image"].shape == (1, 96, 96, 3)
         and scenes.labels[0] == LABELS.index(composite.plan.setting.label)
-        and scenes.causes == [composite.plan.cause]
+        and scenes.column("cause") == [composite.plan.cause]
     )
-    solid = scenes.products[0][..., 3] == 255  # squeezed alike, so the product still lies on itself
-    assert np.abs(scenes.images[0][solid].astype(int) - scenes.products[0][solid][:, :3]).mean() < 12
+    solid = scenes.arrays["product"][0][..., 3] == 255  # squeezed alike, so the product still lies on itself
+    assert np.abs(scenes.arrays["image"][0][solid].astype(int) - scenes.arrays["product"][0][solid][:, :3]).mean() < 12
     assert shards._length(path) == 1 and shards._length(tmp_path / "none.zip") == 0
 
 
