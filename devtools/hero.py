@@ -20,11 +20,10 @@ from ..cyclic.loop import RecurrentRun, run
 from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import load_pocket
 from ..pocket.pipeline import sample
-from ..pocket.training.draw import to_image
 from ..rfnet.files import write_picture
 from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
-from ..rfnet.sheets import GREEN, RED, contact_sheet
+from ..rfnet.sheets import GREEN, RED, contact_sheet, to_image
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from ..synthetic.jobs import TEST_SPLIT, Brief, briefs_of
 from .comfy import ROOT

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from ..rfnet.files import quoted, write_picture, write_safetensors
+from ..rfnet.sheets import contact_sheet, to_image
 from ..rfnet.structured import shortened
 from ..rfnet.tensors import STATE, open_tensors
 from ..rfnet.training.processes import accelerator
@@ -380,7 +381,6 @@ class Run:
 
     def _grid(self, pictures: torch.Tensor, columns: int = 8):
         """The first evaluation's pictures above those of now, as a Pillow picture."""
-        from PIL import Image
 
         def row(pictures):
             return torch.cat(list(pictures[:: self.config.evaluation_seeds][:columns]), 2)
@@ -388,8 +388,7 @@ class Run:
         now = row(pictures)
         if self.pictures_before is None:
             self.pictures_before = now
-        sheet = torch.cat([self.pictures_before, now], 1)
-        return Image.fromarray((sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+        return contact_sheet([to_image(self.pictures_before), to_image(now)], columns=1)
 
     def _tell(self, kind: str, **event) -> bool:
         """Whether the first process's watcher wants an end; every process learns its answer."""

@@ -17,6 +17,7 @@ from .presence import missing
 from .product import Canvas, over_grey
 from .resize import resize
 from .risks import ACCEPT, parse_risks
+from .sheets import GREEN, RED
 from .structured import shortened
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-GREEN, RED = (46, 160, 67), (207, 34, 46)  # accepted, rejected; web/js/verdicts.css and the gallery's page have the same
+GREEN, RED = (
+    (46, 160, 67),
+    (207, 34, 46),
+)  # accepted, rejected; web/js/verdicts.css and the gallery's page have the same
+
+
+def to_image(planes) -> Image.Image:
+    """(C, H, W) tensor in [0, 1] → Pillow."""
+    return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy())
 
 
 def contact_sheet(

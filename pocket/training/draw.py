@@ -22,7 +22,7 @@ from ...rfnet.data.sources import read_shards
 from ...rfnet.files import quoted, write_picture, write_text
 from ...rfnet.labels import LABELS
 from ...rfnet.product import Product, place
-from ...rfnet.sheets import contact_sheet
+from ...rfnet.sheets import contact_sheet, to_image
 from ...rfnet.structured import StructureError, from_json, shortened
 from ...rfnet.textfiles import TextError, read_text
 from ...synthetic.jobs import prompt_for
@@ -106,11 +106,6 @@ def draw(
             sheet(pictures, [f"{line['number']}: {line['caption']}" for line in part]),
         )
     return out
-
-
-def to_image(planes: torch.Tensor) -> Image.Image:
-    """(C, H, W) in [0, 1] → PIL."""
-    return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy())
 
 
 def sheet(pictures: list[Image.Image], texts: list[str], columns: int = 8, cell: int = 256) -> Image.Image:
