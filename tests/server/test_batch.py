@@ -208,7 +208,7 @@ def test_a_profile_goes_round_the_pictures(client, base):
         path.unlink()
         return found
 
-    about = {"look_through": "vae", "threshold": NEVER}
+    about = {"preview_method": "vae", "threshold": NEVER}
     both = scores("round", batched(profiling("round", draws=3, **about)))
     one = batched(profiling("one", draws=1, seed=8, **about))
     one["second"] = node("LatentFromBatch", samples=["batch", 0], batch_index=1, length=1)
