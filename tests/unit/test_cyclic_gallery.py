@@ -19,7 +19,7 @@ from PIL import Image
 from reliable_ads.cyclic.gallery import THUMBNAIL, Gallery, file_name, jobs
 from reliable_ads.cyclic.loop import NoneAccepted, RecurrentRun, run
 from reliable_ads.rfnet.cut_outs import read_folder
-from reliable_ads.rfnet.files import plain
+from reliable_ads.rfnet.files import is_safe_name
 from reliable_ads.rfnet.labels import MEANING
 from reliable_ads.rfnet.pictures import PictureError, cut_outs
 
@@ -139,7 +139,7 @@ def test_any_words_make_plain_names(tmp_path, file, caption, prompt, seed):
     path = next(tmp_path.glob("*.png"), None) or products(tmp_path, 1)[0][0]
     job = jobs([(path, caption)], [prompt + "\ud800"], seed)[0][0]
     job = type(job)(job.key, path, file or "x", job.caption, job.prompt, job.seed)
-    assert plain(file_name(job)) and re.fullmatch("[0-9a-f]{16}", job.key) and 0 <= job.seed < 2**64
+    assert is_safe_name(file_name(job)) and re.fullmatch("[0-9a-f]{16}", job.key) and 0 <= job.seed < 2**64
     assert (tmp_path / f"{file_name(job)}.png").resolve().parent == tmp_path.resolve()
     (job.caption + job.prompt).encode("utf-8")
 
@@ -148,7 +148,7 @@ def test_any_words_make_plain_names(tmp_path, file, caption, prompt, seed):
     "name", ["", ".", "..", "../x", "a/b", "a\\b", "C:x", ".hidden", "x.", " x", "a\nb", "a\0b", "x" * 300, "\ud800"]
 )
 def test_names_that_are_not_plain(name):
-    assert not plain(name)
+    assert not is_safe_name(name)
 
 
 # keeping
