@@ -101,7 +101,9 @@ def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
     by_key: dict[str, Job] = {}
     unreadable = {}
     for path, caption in products:
-        path, file, caption = Path(path), _clean(Path(path).name), _clean(caption)
+        path = Path(path)
+        file = _clean(path.name)
+        caption = _clean(caption)
         try:
             content = _content(path)
         except OSError as error:

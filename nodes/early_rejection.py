@@ -61,7 +61,7 @@ def profiles() -> dict:
 
 
 def read(path: Path):
-    """Raises cyclic.early_rejection.GateError."""
+    """Raises cyclic.early_rejection.ProfileError."""
     from ..cyclic.early_rejection import Profile
 
     return Profile.read(path)
@@ -71,12 +71,12 @@ def read(path: Path):
 class Early:
     """Where draws may be stopped early.
 
-    preview: the cyclic.preview.Preview that preview checks see through, None for the VAE; source: a profile's name, or why there is
-    none.
+    thresholds: cyclic.early_rejection.EarlyThreshold; preview: the cyclic.preview.Preview that makes previews, None for
+    the VAE; source: a profile's name, or why there is none.
     """
 
     source: str
-    gates: tuple = ()
+    thresholds: tuple = ()
     preview: Any = None
 
 
@@ -96,9 +96,9 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
     "auto" takes the profile of this very model and reviewer, if there is one whose settings are close to these; a
     profile that is named is refused with a sentence where it speaks of others. Raises FileNotFoundError,
-    cyclic.early_rejection.GateError.
+    cyclic.early_rejection.ProfileError.
     """
-    from ..cyclic.early_rejection import GateError
+    from ..cyclic.early_rejection import ProfileError
     from ..cyclic.preview import Preview
 
     if name == OFF:
@@ -110,7 +110,7 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
     for candidate in candidates:
         try:
             profile = read(paths[candidate])
-        except GateError as error:
+        except ProfileError as error:
             if name != AUTO:
                 raise
             logging.warning("RF Cyclic Sampler: %s", error)
@@ -119,9 +119,9 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
         if reason is None and not profile.about:
             reason = "it has too few accepted draws yet"
         if reason is None:
-            return Early(candidate, profile.gates, Preview(profile.preview) if profile.preview else None)
+            return Early(candidate, profile.thresholds, Preview(profile.preview) if profile.preview else None)
         if name != AUTO:
-            raise GateError(
+            raise ProfileError(
                 f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to"
                 " auto or off."
             )

@@ -166,9 +166,9 @@ def profile(path: str) -> str:
     return json.dumps(
         [
             found.why_not(found.model, found.reviewer, settings),
-            [gate.at(20) for gate in found.gates],
-            found.look,
-            found.review,
+            [threshold.at(20) for threshold in found.thresholds],
+            found.check_cost,
+            found.review_cost,
             found.preview,
         ]
     )

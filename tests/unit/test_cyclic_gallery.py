@@ -1,5 +1,5 @@
-"""The gallery: keys, what a stopped run goes on with, what damage and a full disk cost, and a page that shows it all and
-says nothing that it shouldn't.
+"""The gallery: keys, what a stopped run goes on with, what damage and a full disk cost, and a page that shows it all
+and says nothing that it shouldn't.
 """
 
 import contextlib
@@ -41,8 +41,8 @@ def products(folder: Path, count=2) -> list:
 def drawn(job, scores=(0.1, 0.8), label="size_mismatch", size=(300, 200), on_exhausted="best", **limits):
     """(pictures, report) of a real run of the loop, whose attempts get these probabilities of being available."""
 
-    def generate(index, seed, look):
-        look(1, 1, lambda: None)
+    def generate(index, seed, check):
+        check(1, 1, lambda: None)
         return torch.full((3, *size[::-1]), index / 10), None
 
     def review(image):
@@ -198,7 +198,7 @@ def test_several_accepted_pictures_and_none(gallery, listed):
 
 
 def test_a_batch_is_kept_with_one_result_of_each_picture(gallery, listed):
-    def generate(index, seed, look):
+    def generate(index, seed, check):
         return torch.zeros(3, 8, 8), None
 
     def review(p):

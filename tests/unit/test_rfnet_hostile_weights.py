@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.cyclic.early_rejection import GateError, Profile
+from reliable_ads.cyclic.early_rejection import Profile, ProfileError
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, read_file
 from reliable_ads.rfnet.architectures import ARCHITECTURES, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.backbones import check_timm
@@ -292,7 +292,7 @@ def test_only_regular_files_are_opened(tmp_path):
     ):
         refused(partial(load_networks, path), WeightsError, words)
         refused(partial(read_file, path), PocketFileError)
-        refused(partial(Profile.read, path), GateError, words)
+        refused(partial(Profile.read, path), ProfileError, words)
 
 
 CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])
@@ -383,16 +383,15 @@ def test_spoilt_pocket_weights(tmp_path):
 )
 def test_profiles_have_bounds(change):
     values = {**json.loads(GATES.read_text()), **change}
-    refused(
-        lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), GateError, '"odd.gates.json"', "profile again"
-    )
+    text = json.dumps(values)
+    refused(lambda: Profile.from_json(text, "odd.gates.json"), ProfileError, '"odd.gates.json"', "profile again")
 
 
 @pytest.mark.parametrize("key", ["steps", "cfg", "denoise", "threshold", "sampler_name"])
 def test_settings_of_a_profile_have_types(key):
     values = json.loads(GATES.read_text())
     values["settings"][key] = {"sampler_name": 7}.get(key, "20")
-    refused(lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), GateError, key)
+    refused(lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), ProfileError, key)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +400,7 @@ def test_settings_of_a_profile_have_types(key):
     ids=lambda text: repr(text[:16]),
 )
 def test_profiles_that_are_none(text):
-    refused(lambda: Profile.from_json(text, "odd.gates.json"), GateError, '"odd.gates.json"')
+    refused(lambda: Profile.from_json(text, "odd.gates.json"), ProfileError, '"odd.gates.json"')
 
 
 def test_what_ships_is_read_as_ever():
