@@ -53,3 +53,21 @@ def tiny_clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "tiny-clip.json"
     path.write_text(json.dumps(TINY_CLIP))
     open_clip.add_model_config(path)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    from reliable_ads.cyclic.gallery import jobs
+
+    from .gallery_examples import PROMPTS, products
+
+    return jobs(products(tmp_path / "products"), PROMPTS, seed=5)[0]
+
+
+@pytest.fixture
+def gallery(tmp_path, listed):
+    from reliable_ads.cyclic.gallery import Gallery
+
+    gallery = Gallery(tmp_path / "gallery")
+    gallery.begin(listed, {})
+    return gallery
