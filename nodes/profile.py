@@ -158,7 +158,7 @@ def fitted(draw: Draw, seed: int):
 
 def begun(path, model, reviewer, settings: dict):
     """The profile at this path, to be added to, or a new one. Raises ProfileError where it is one of something else."""
-    from ..cyclic.early_rejection import ProfileError, Profile
+    from ..cyclic.early_rejection import Profile, ProfileError
 
     about = early_rejection.fingerprint_of(model), early_rejection.fingerprint(reviewer.reviewer)
     if not path.exists():
