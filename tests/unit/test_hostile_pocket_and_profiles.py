@@ -9,11 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from reliable_ads.cyclic.early_rejection import Profile, ProfileError
 from reliable_ads.pocket.ldm import CONTROLNET, PocketFileError, read_file
-from reliable_ads.rfnet.tensors import read_header
 
-from .hostile_examples import DEEP, GATES, LONG, refused
-
-CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])
+from .hostile_examples import CONFIG, DEEP, GATES, LONG, refused
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ from reliable_ads.rfnet.backbones import check_timm
 from reliable_ads.rfnet.depth_model import check_depth_config
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, save_reviewer
 
-from .hostile_examples import DEEP, GATES, LONG, refused
+from .hostile_examples import CONFIG, DEEP, GATES, LONG, refused
 from .rfnet_examples import SMALL, small_networks
-from .test_hostile_pocket_and_profiles import CONFIG
 
 
 @pytest.fixture(scope="module")
