@@ -8,6 +8,16 @@ from reliable_ads.rfnet.product import place
 from .rfnet_examples import bottle
 
 
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before():
+    """Commands set the number of torch's threads for their process, which is that of the tests: two threads on busy
+    cores wait for each other, and cost all tests that follow twelve times as much.
+    """
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def canvas():
     return place(bottle(), 128, 96)
