@@ -23,7 +23,7 @@ from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
 from reliable_ads.rfnet.data.map_files import MapFiles
 from reliable_ads.rfnet.data.sources import open_samples, read_shards
 from reliable_ads.rfnet.files import write_safetensors
-from reliable_ads.rfnet.training.mixed import load_roundtrips
+from reliable_ads.rfnet.training.batches import load_roundtrips
 
 from .rfnet_examples import write_split
 

@@ -22,10 +22,12 @@ from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.training.augment import degrade, make_batch
+from reliable_ads.rfnet.training.batches import BatchDataset, load_roundtrips, unwrap_errors
 from reliable_ads.rfnet.training.config import TrainConfig, read_config
 from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.losses import edge_loss, label_weights, verdict_loss
-from reliable_ads.rfnet.training.mixed import Batches, Pool, load_roundtrips, plainly
+from reliable_ads.rfnet.training.mixed import MixedDataset
+from reliable_ads.rfnet.training.step import Step
 from reliable_ads.rfnet.training.toml_config import parse_overrides
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
@@ -67,7 +69,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
         pass
 
     broken = tmp_path / "broken.safetensors"
-    step = Run._train_step
+    step = Step.__call__
     for dies_at in (2, 3, 2):  # in the maps, right at the start of RFNet, and in the middle of it
         count = iter(range(100))
 
@@ -76,10 +78,10 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
                 raise Killed
             return step(self, *arguments)
 
-        monkeypatch.setattr(Run, "_train_step", dying)
+        monkeypatch.setattr(Step, "__call__", dying)
         with pytest.raises(Killed):
             Run(config(folder, broken))()
-        monkeypatch.setattr(Run, "_train_step", step)
+        monkeypatch.setattr(Step, "__call__", step)
     Run(config(folder, broken))()
     expected, resumed = load_file(whole), load_file(broken)
     assert expected.keys() == resumed.keys() and all(torch.equal(expected[key], resumed[key]) for key in expected)
@@ -105,7 +107,7 @@ def test_training_by_the_clock_ends(folder, tmp_path):
 
 def test_a_state_of_other_settings_is_refused(folder, tmp_path):
     run = Run(config(folder, tmp_path / "w.safetensors"))
-    run._save_state()
+    run.save()
     with pytest.raises(DataError, match="other settings or data: delete it"):
         Run(config(folder, tmp_path / "w.safetensors", lr=1.0))
 
@@ -333,7 +335,10 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
             architecture=replace(SMALL, inputs=("product", "generated", "caption")),
         )
     )
-    assert torch.equal(fewer.rfnet.head.weight.half(), before["rfnet.head.weight"]) and "depth" not in fewer.rfnet.kinds
+    assert (
+        torch.equal(fewer.networks.rfnet.head.weight.half(), before["rfnet.head.weight"])
+        and "depth" not in fewer.networks.rfnet.kinds
+    )
     larger = Run(
         config(
             folder,
@@ -343,9 +348,9 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
             architecture=replace(SMALL, image_size=2 * SMALL.image_size),
         )
     )
-    assert larger.rfnet.images.position.shape[-1] == 2 * before["rfnet.images.position"].shape[-1] and torch.equal(
-        larger.rfnet.head.weight.half(), before["rfnet.head.weight"]
-    )
+    assert larger.networks.rfnet.images.position.shape[-1] == 2 * before["rfnet.images.position"].shape[
+        -1
+    ] and torch.equal(larger.networks.rfnet.head.weight.half(), before["rfnet.head.weight"])
     with pytest.raises(DataError, match="another architecture"):
         Run(
             config(
@@ -357,7 +362,7 @@ def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path
 
 
 def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
-    pool = Pool.open([folder / "train", folder / "val"], 64, name="both")
+    pool = MixedDataset.open([folder / "train", folder / "val"], 64, name="both")
     assert len(pool) == 34 and pool[30]["image"].shape == (64, 64, 3) and len(pool.product_ids) == 34
     samples = [pool[row] for row in range(5)]
 
@@ -367,29 +372,29 @@ def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
                 raise BrokenSample("torn")
             return samples[row]
 
-    assert Batches(Damaged())[0, [3, 4]].labels.tolist() == [pool.labels[4]]
+    assert BatchDataset(Damaged())[0, [3, 4]].labels.tolist() == [pool.labels[4]]
     with pytest.raises(DataError, match="none of the samples 3"):
-        Batches(Damaged())[0, [3]]
+        BatchDataset(Damaged())[0, [3]]
 
 
 @pytest.mark.slow(reason="starts processes")
 @pytest.mark.parametrize("workers", (0, 1))
 def test_broken_pictures_are_told_in_one_sentence_by_workers_too(folder, tmp_path, workers):
-    class Torn(Pool):
+    class Torn(MixedDataset):
         def __getitem__(self, row):
             raise BrokenSample(f"the image {row}.png can't be read: leave it out")
 
-    torn = Torn("val", Pool.open([folder / "val"], 128, name="val").parts)
+    torn = Torn("val", MixedDataset.open([folder / "val"], 128, name="val").parts)
     with pytest.raises(DataError, match=r"^none of the samples 3 \.\.\. can be read"):
-        list(plainly(DataLoader(Batches(torn), sampler=[(0, [3])], batch_size=None, num_workers=workers)))
+        list(unwrap_errors(DataLoader(BatchDataset(torn), sampler=[(0, [3])], batch_size=None, num_workers=workers)))
     with pytest.raises(BrokenSample, match=r"^the image 0\.png can't be read: leave it out$"):
         predict(*small_networks()[:2], torn, workers=workers)
 
 
 def test_a_worker_that_is_not_forked_opens_the_roundtrips_itself(folder, tmp_path):
-    pool = Pool.open([folder / "train"], 128)
+    pool = MixedDataset.open([folder / "train"], 128)
     np.save(tmp_path / "black.npy", np.zeros((24, 128, 128, 3), np.uint8))
-    batches = Batches(pool, load_roundtrips([tmp_path], 24, 128), augment=True)
+    batches = BatchDataset(pool, load_roundtrips([tmp_path], 24, 128), augment=True)
     sent = pickle.dumps(batches)
     assert len(sent) < 24 * 128 * 128 and isinstance(pickle.loads(sent).roundtrips[0], np.memmap)
     assert torch.equal(pickle.loads(sent)[5, range(8)].image, batches[5, range(8)].image)
@@ -461,8 +466,8 @@ def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys)
         )
     )
     seen = []
-    run.rfnet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2:4]))
-    run.mapnet.forward = None  # nobody asks the estimator
+    run.networks.rfnet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[2:4]))
+    run.networks.mapnet.forward = None  # nobody asks the estimator
     row = run.train.parts[0].read(0)
     assert row["depth"].shape == row["saliency"].shape == (64, 64)
     run()
