@@ -67,6 +67,7 @@ def tiny_clip(tmp_path_factory):
 
 @pytest.fixture
 def listed(tmp_path):
+    """The jobs of a gallery: two products, two prompts."""
     from reliable_ads.cyclic.gallery import jobs
 
     from .gallery_examples import PROMPTS, products
@@ -81,3 +82,14 @@ def gallery(tmp_path, listed):
     gallery = Gallery(tmp_path / "gallery")
     gallery.begin(listed, {})
     return gallery
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Splits `train` and `val` of small scenes, to train a reviewer."""
+    from .rfnet_examples import write_split
+
+    folder = tmp_path_factory.mktemp("scenes")
+    write_split(folder / "train", 24)
+    write_split(folder / "val", 10, start=100)
+    return folder

@@ -9,8 +9,6 @@ from reliable_ads.rfnet.tensors import read_header
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
 GATES = DEFAULT_WEIGHTS.with_name("pocket.gates.json")
-
-
 DEEP, LONG = "[" * 200_000, "9" * 5000
 CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])
 
