@@ -19,12 +19,10 @@ from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, BLOCK, EACH, PAIRED = (
-    20,
-    100,
-    3,
-    100,
-)  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
+PER_SHEET = 20  # pictures
+BLOCK = 100  # products that are labelled together
+EACH = 3  # labellers of a picture
+PAIRED = 100  # products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128
@@ -48,17 +46,19 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
     """
     drawn, studio = both(options)
     rows = []
-    for first in range(0, len(studio.briefs), BLOCK):
+    for first in range(0, len(studio.products), BLOCK):
         block = [
             {"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])}
             for way, found in drawn.items()
-            for product in range(first, min(first + BLOCK, len(studio.briefs)))
+            for product in range(first, min(first + BLOCK, len(studio.products)))
         ]
         rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
     for first in range(0, len(rows), PER_SHEET):
         part = rows[first : first + PER_SHEET]
         pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
-        texts = [f"{first + place}: {studio.briefs[row['product']].product.caption}" for place, row in enumerate(part)]
+        texts = [
+            f"{first + place}: {studio.products[row['product']].product.caption}" for place, row in enumerate(part)
+        ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
     return {}, {"eye_rows": rows}
@@ -71,7 +71,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
     drawn, studio = both(options)
     rows = [
         {"product": product, "after": "right" if right else "left"}
-        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))
+        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
     ]
     for first in range(0, len(rows), PER_SHEET // 2):
         pictures, texts = [], []
@@ -79,7 +79,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
             texts += [
-                f"{row['product']} left: {studio.briefs[row['product']].product.caption}",
+                f"{row['product']} left: {studio.products[row['product']].product.caption}",
                 f"{row['product']} right",
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
@@ -166,7 +166,7 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
 
 def grid(drawn: dict, studio) -> Image.Image:
     """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
-    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.briefs)]
+    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
     halves = []
     for way, found in drawn.items():
         rows = [product * studio.seeds for product in chosen]
@@ -189,7 +189,7 @@ def edged(picture: Image.Image, passed: bool) -> Image.Image:
 def collapse(drawn: dict, studio) -> Image.Image:
     """A row for each way: every twentieth product, once."""
     chosen = [
-        studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))
+        studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
     lines = []
     for way, found in drawn.items():

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..rfnet.files import open_file, is_safe_name, write_picture, write_text
+from ..rfnet.files import is_safe_name, open_file, write_picture, write_text
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .gallery_page import page_of

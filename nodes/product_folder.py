@@ -276,7 +276,7 @@ def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
         if job.path not in tensors:
             stop_if_cancelled()
             try:
-                tensors = {job.path: read(job.path)}  # jobs come product by product
+                tensors = {job.path: read_product(job.path)}  # jobs come product by product
             except PictureError as error:
                 broken[job.file] = str(error).replace(
                     f'"{job.path.name}"', "it", 1
@@ -294,7 +294,7 @@ def footprint(mask: torch.Tensor) -> int:
     return 32 * mask.numel() + 40 * 2**20
 
 
-def read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def read_product(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """A product file as IMAGE and MASK, scaled down where the product itself is larger than LARGEST.
 
     Raises PictureError on what RF Product would refuse.
