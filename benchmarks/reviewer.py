@@ -28,8 +28,8 @@ import torch
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.training import train as training
+from reliable_ads.rfnet.training.batches import BatchDataset
 from reliable_ads.rfnet.training.config import TrainConfig
-from reliable_ads.rfnet.training.mixed import Batches
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import TEST_SPLIT
 
@@ -132,6 +132,7 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     return figures, {"speed": details}
 
 
+SPARE = "reliable_ads.rfnet.training.networks.spare_bf16"
 STEPS = {"step": {}, "bf16": {"spare": False}, "fresh": {"keep": False}}
 
 
@@ -143,11 +144,11 @@ def step_seconds(folder: str, spare: bool = True, keep: bool = True) -> float:
     settings = TrainConfig(
         train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16"
     )
-    with nullcontext() if spare else mock.patch.object(training, "spare_bf16", lambda module: None):
+    with nullcontext() if spare else mock.patch(SPARE, lambda module: None):
         run = training.Run(settings)
-    run.stage = "rfnet"
-    run._prepare()
-    batches = Batches([run.train[row] for row in range(settings.batch)], augment=True)
+    run.place.stage = "rfnet"
+    run._begin_stage()
+    batches = BatchDataset([run.train[row] for row in range(settings.batch)], augment=True)
     seconds = []
     for _ in range(4):
         begin = time.perf_counter()

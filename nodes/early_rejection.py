@@ -4,7 +4,6 @@ and a reviewer.
 
 import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import folder_paths
 import torch
 
+from ..rfnet.files import is_safe_name
 from .inputs import few, quoted, shown
 
 AUTO = "auto"
@@ -130,12 +130,6 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
 def own_path(name: str) -> Path:
     """Where a profile of this name is written: models/rfnet. Raises ValueError on a name that isn't a plain one."""
-    if (
-        not name
-        or name in (AUTO, OFF)
-        or name != os.path.basename(name)
-        or name.startswith(".")
-        or any(sign in name for sign in '\\/:*?"<>|\0')
-    ):
+    if name in (AUTO, OFF) or not is_safe_name(name):
         raise ValueError(f'{quoted(name)} can\'t name a profile: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_folder_paths("rfnet")[0]) / f"{name}{ENDING}"

@@ -19,7 +19,7 @@ from server import PromptServer
 from ..cyclic.gallery import Gallery, Job
 from ..cyclic.gallery import jobs as jobs_of
 from ..rfnet.cut_outs import read_folder
-from ..rfnet.files import plain
+from ..rfnet.files import is_safe_name
 from ..rfnet.pictures import PictureError, open_picture
 from .checked import checked
 from .inputs import quoted
@@ -252,7 +252,7 @@ def prompts_of(text: str) -> list[str]:
 
 def gallery_folder(name: str) -> Path:
     """The gallery's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
-    if not plain(name):
+    if not is_safe_name(name):
         raise ValueError(f'{quoted(name)} can\'t name a gallery: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_output_directory()) / name
 
