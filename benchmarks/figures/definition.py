@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 NUMBER = r"[-+]?[\d.]+(?:e[-+]?\d+)?"
 BETWEEN = re.compile(rf"({NUMBER}) to ({NUMBER})")
-BOUND = re.compile(rf"(<=|>=|<|>)? ?({NUMBER})(?: of (\w+))?")
+BOUND = re.compile(rf"(<=|>=|<|>)? ?({NUMBER})(?: of (\w+))?(, interval too)?")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Definition:
     title: in words.
     unit: "share" is shown in per cent, "points" as a difference of shares; see table.UNITS.
     target: such as "<= 0.75", "> 0", "14", "0.40 to 0.70", or ">= 0.5 of KEY", a share of another figure of the same
-        file; empty where there is nothing to meet.
+        file; empty where there is nothing to meet. "> 0, interval too": a rule that asked for the whole interval.
     shown: {table: title there}, or {table: (row, column)}, for tables between marks such as <!-- figures --> in
         README.md and docs/; an empty title stands for the figure's own, {KEY} in it for the value of another figure.
     """
@@ -40,13 +40,13 @@ class Definition:
         """The target as (sign, number, number): "to" has two, the others the same twice. figures: those of its file."""
         if between := BETWEEN.fullmatch(self.target):
             return "to", float(between[1]), float(between[2])
-        sign, number, key = BOUND.fullmatch(self.target).groups()
+        sign, number, key, _ = BOUND.fullmatch(self.target).groups()
         limit = float(number) * (figures[key]["value"] if key else 1)
         return sign or "", limit, limit
 
     def verdict(self, figure: Mapping, figures: Mapping[str, dict]) -> str:
-        """ "yes": the value and its whole interval meet the target; "not shown": the value alone does; "no"; empty
-        without a target.
+        """ "yes": the value and its whole interval meet the target; "not shown": the value alone does; "no", also where
+        the rule asked for the interval; empty without a target.
         """
         if not self.target:
             return ""
@@ -64,4 +64,6 @@ class Definition:
 
         if not met(figure["value"]):
             return "no"
-        return "yes" if all(met(figure[end]) for end in ("low", "high") if figure[end] is not None) else "not shown"
+        if all(met(figure[end]) for end in ("low", "high") if figure[end] is not None):
+            return "yes"
+        return "no" if self.target.endswith("interval too") else "not shown"

@@ -20,8 +20,8 @@ VARIANTS = {
     "lora_pastel": "a LoRA of style pastel",
 }
 HUNDREDS = {
-    "1": "first hundred products",
-    "2": "second hundred, stricter labellers, added because the first missed",
+    "1": "first hundred",
+    "2": "second hundred, stricter, added after the miss",
 }
 LABELLERS = {f"labeller_{name}": f"labeller {name}" for name in "abcfgh"}
 BY_LABELS = "RFFT, usable pictures by language models' labels, blind"
@@ -34,9 +34,7 @@ TARGETS = {
     "diversity_colour_cc": ">= 0.9",
     "diversity_colour_none_long": "<= 0.5",
 }
-HEADLINE = {
-    "figures": "Single pictures accepted, {rate_before} before the ControlNet is tuned and {rate_after} after: gain"
-}
+HEADLINE = {"figures": "Accepted pictures with a tuned ControlNet: {rate_before} before, {rate_after} after"}
 
 
 def trainings() -> list[Definition]:
@@ -74,7 +72,7 @@ def trainings() -> list[Definition]:
             "cc_above_kl",
             f"RFFT, {RUNS['cc']}, above {RUNS['kl']}: accepted by RFNet (the two betas are of different quantities)",
             "points",
-            "> 0",
+            "> 0, interval too",
         ),
     ]
 
@@ -88,14 +86,18 @@ def by_labels() -> list[Definition]:
     for part, words in {**HUNDREDS, **LABELLERS}.items():
         definitions += [
             Definition(
-                f"labels_gain_{part}", f"{BY_LABELS}: gain, {words}", "points", "> 0" if part in HUNDREDS else ""
+                f"labels_gain_{part}",
+                f"{BY_LABELS}: gain, {words}",
+                "points",
+                "> 0, interval too" if part in HUNDREDS else "",
+                {"figures": f"... say language models: {words}"} if part in HUNDREDS else {},
             ),
             Definition(f"labels_before_{part}", f"{BY_LABELS}: before, {words}", "share"),
             Definition(f"labels_after_{part}", f"{BY_LABELS}: after, {words}", "share"),
         ]
     return [
         *definitions,
-        Definition("labels_prefers", PREFERRED, "share", "> 0.5"),
+        Definition("labels_prefers", PREFERRED, "share", "> 0.5, interval too"),
         *(Definition(f"labels_prefers_labeller_{name}", f"{PREFERRED}: labeller {name}", "share") for name in "de"),
     ]
 

@@ -13,7 +13,7 @@ WAYS = {
 PARTS = {"": "", "_half": ", harder half of the products", "_hard": ", hardest quarter"}
 JUDGES = {"judge": "the second reviewer", "labels": "most of three language models, blind,"}
 SAVED = {"saved": ""}  # docs/sampler.md
-HALF = "Sampling steps per accepted picture, of what simply drawing again takes (harder half of the products):"
+HALF = "Steps per picture, of plain drawing again (harder half):"
 
 
 def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headline: str = "") -> Definition:
@@ -57,7 +57,7 @@ FIGURES = [
     ),
     usable("plain"),
     ratio("steps_ratio", "early", "steps"),
-    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", "with early rejection"),
+    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", "early rejection"),
     ratio("steps_ratio", "early", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio", "early", "seconds"),
     ratio("wall_ratio", "early", "seconds", "_half", "<= 0.8"),
@@ -79,7 +79,7 @@ FIGURES = [
         "steps",
         "_half",
         "<= 0.75",
-        "with early rejection, and a tuned ControlNet after a rejected picture",
+        "also a tuned ControlNet",
     ),
     ratio("steps_ratio_remedies", "remedies", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio_remedies", "remedies", "seconds"),
