@@ -18,21 +18,22 @@ from safetensors import safe_open
 from reliable_ads.rfnet.files import write_text
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
+from . import figures
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its 95 % interval, the sample behind it, and whether it meets its target."""
+    """One measured number with its 95 % interval and the sample behind it. What it is called, in which unit, and its
+    target stand in benchmarks/figures/.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
-    unit: str = ""
-    target: str = ""
-    holds: bool | None = None
 
 
 def share(successes: int, n: int) -> tuple[float, float, float]:
@@ -77,21 +78,24 @@ def publish(
     name: str,
     command: str,
     seeds: list[int] | str,
-    figures: dict[str, Figure],
+    found: dict[str, Figure],
     quick: bool,
     details: dict | None = None,
     reviews: bool = True,
 ) -> None:
     """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day,
     its machine and, where the reviewer has a part in it (reviews), the reviewer that ships then.
+
+    KeyError: a figure that benchmarks/figures/NAME.py doesn't have.
     """
     print(f"\n{name} on {machine()}")
-    for key, f in figures.items():
-        interval = f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else ""
-        verdict = "" if f.holds is None else ("  holds" if f.holds else "  FALLS SHORT")
+    described = {key: describe(figure, figures.find(name, key)) for key, figure in found.items()}
+    for key, row in described.items():
+        interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+        verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[row["holds"]]
         print(
-            f"  {key:24s} {f.value:9.3f}{interval} {f.unit:10s} n={f.n if f.n is not None else '-'}  target"
-            f" {f.target or '-'}{verdict}"
+            f"  {key:24s} {row['value']:9.3f}{interval} {row['unit']:10s} n={row['n'] or '-'}  target"
+            f" {row['target'] or '-'}{verdict}"
         )
     if quick:
         print("  (--quick: nothing written)")
@@ -100,21 +104,27 @@ def publish(
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
     stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    reviewer = {"reviewer": reviewer_print() if reviews else None}
     report = {
         "command": command,
         **stamp,
         "seeds": seeds,
-        "figures": {
-            **old["figures"],
-            **{
-                key: {**asdict(figure), **stamp, "reviewer": reviewer_print() if reviews else None}
-                for key, figure in figures.items()
-            },
-        },
+        "figures": {**old["figures"], **{key: row | stamp | reviewer for key, row in described.items()}},
         "details": {**old.get("details", {}), **(details or {})},
     }
     write_text(file, json.dumps(report, indent=1) + "\n")
     print(f"  written to {file.relative_to(ROOT)}")
+
+
+def describe(figure: Figure, entry: figures.Entry) -> dict:
+    """A figure as a results file holds it; it holds where the whole interval meets the target."""
+    return {
+        "title": entry.title,
+        **asdict(figure),
+        "unit": entry.unit,
+        "target": entry.target,
+        "holds": entry.holds(figure.value, figure.low, figure.high),
+    }
 
 
 def keep_memory() -> None:
@@ -127,4 +137,5 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(trim_threshold, -1), mallopt(mmap_max, 0)  # never; none
+    mallopt(trim_threshold, -1)  # never
+    mallopt(mmap_max, 0)  # none
