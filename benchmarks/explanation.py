@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reliable_ads.rfnet.data.shards import Scenes, read_scenes
+from reliable_ads.rfnet.data.samples import Samples
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.explain import annotate_heat, explain
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import Canvas, Product, place
@@ -33,17 +34,18 @@ GRAIN = 8  # cells on a side of the random places: the token grid of the generat
 SEED = 0
 
 
-def canvas_of(scenes: Scenes, row: int) -> Canvas:
+def canvas_of(scenes: Samples, row: int) -> Canvas:
     """The canvas that this scene's picture was made around."""
-    size = scenes.images.shape[1]
-    return place(Product.from_arrays(scenes.products[row], caption=scenes.captions[row]), size, size, position="keep")
+    sample = scenes.read(row)
+    product = Product.from_arrays(sample["product"], caption=sample["caption"])
+    return place(product, scenes.size, scenes.size, position="keep")
 
 
-def picture_of(scenes: Scenes, row: int) -> torch.Tensor:
-    return torch.from_numpy(scenes.images[row] / 255.0).float().permute(2, 0, 1)[None]
+def picture_of(scenes: Samples, row: int) -> torch.Tensor:
+    return torch.from_numpy(scenes.read(row)["image"] / 255.0).float().permute(2, 0, 1)[None]
 
 
-def rejected(reviewer, scenes: Scenes, each: int) -> list:
+def rejected(reviewer, scenes: Samples, each: int) -> list:
     """(row, canvas, review) of the first rejected scenes whose most probable defect is each label, `each` per label."""
     found = {label: [] for label in range(1, len(LABELS))}
     for row in range(len(scenes)):
@@ -89,7 +91,7 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
     """Figures, details, and [(picture, review, explanation)] for a look."""
     reviewer, scenes, random = (
         load_reviewer(DEFAULT_WEIGHTS),
-        read_scenes(ROOT / "synthetic" / "test_split"),
+        read_shards(ROOT / "synthetic" / "test_split", 128),
         np.random.default_rng(SEED),
     )
     chosen = rejected(reviewer, scenes, each)
@@ -136,10 +138,10 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
     }
 
 
-def figures_of(drops: dict, scenes: Scenes, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
+def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
     n, rows = len(chosen), [row for row, _, _ in chosen]
     products, labels = (
-        [scenes.product_ids[row] for row in rows],
+        [scenes.product_id(row) for row in rows],
         np.array([int(why.label_ids[0]) for _, _, why in shown]),
     )
     figures = {f"drop_{name}": Figure(*by_product(values, products), n, "log-odds") for name, values in drops.items()}
@@ -156,7 +158,7 @@ def figures_of(drops: dict, scenes: Scenes, chosen: list, shown: list) -> tuple[
     return figures, {
         "drops_per_label": per_label,
         "mean_share_of_inputs": shares,
-        "scenes": [scenes.ids[row] for row in rows],
+        "scenes": [scenes.texts["id"][row] for row in rows],
         "products": len(set(products)),
     }
 

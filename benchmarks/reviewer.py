@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from reliable_ads.rfnet.data.shards import read_scenes
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.training import train as training
 from reliable_ads.rfnet.training.config import TrainConfig
@@ -90,11 +90,12 @@ def reward_model():
 def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     """Pictures per second of both, in turns; and a second attempt's review beside the first's of the same product."""
     rounds = 2 if quick else 8
-    scenes, reviewer = read_scenes(TEST_SPLIT, rounds), load_reviewer(DEFAULT_WEIGHTS)
+    samples, reviewer = read_shards(TEST_SPLIT, 128), load_reviewer(DEFAULT_WEIGHTS)
     (score, parameters), random = reward_model(), torch.Generator().manual_seed(0)
     ratios, costs, ours, theirs = [], [], [], []
     for row in range(rounds):
-        canvas = place(Product.from_arrays(scenes.products[row], caption=scenes.captions[row]), SIDE, SIDE)
+        sample = samples.read(row)
+        canvas = place(Product.from_arrays(sample["product"], caption=sample["caption"]), SIDE, SIDE)
         pictures = torch.rand(BATCH, 3, SIDE, SIDE, generator=random)
 
         def took(work):
@@ -102,9 +103,7 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
 
         if row == 0:  # neither pays for its first call, and the product is still unseen
             (
-                reviewer.review(
-                    pictures, place(Product.from_arrays(scenes.products[row], caption="another"), SIDE, SIDE)
-                ),
+                reviewer.review(pictures, place(Product.from_arrays(sample["product"], caption="another"), SIDE, SIDE)),
                 score(pictures),
             )
         spans = [
@@ -188,7 +187,8 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
 
 def train(table, training: networks.Training, quick: bool) -> tuple[dict[str, Figure], dict]:
     """One table of benchmarks/networks.py."""
-    return table(training, read_scenes(TEST_SPLIT, limit=200 if quick else None))
+    scenes = read_shards(TEST_SPLIT, 128)
+    return table(training, scenes.select(range(200 if quick else len(scenes))).in_memory())
 
 
 PARTS = {

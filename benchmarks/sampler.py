@@ -81,7 +81,7 @@ def with_remedies(session: Session) -> dict:
     models = session.graph[titled(session.graph, MODELS)]["inputs"]
     session.graph["tuned"] = {
         "class_type": "RFControlNetLoader",
-        "inputs": {"control_net_name": models["controlnet"], "adapter": TUNED, "strength": 1.0},
+        "inputs": {"control_net_name": models["control_net_name"], "adapter": TUNED, "strength": 1.0},
         "_meta": {"title": "Tuned"},
     }
     for name, allowed in (("words", WORDS), ("remedies", HELPFUL)):

@@ -29,7 +29,8 @@ from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.rollout import Sampling, review_logits
 from reliable_ads.rfft.train import Run
-from reliable_ads.rfnet.data.shards import read_scenes, write_shard
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.files import whole
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
@@ -167,23 +168,19 @@ def keep_products(rendered: Path) -> int:
     """Puts the whole products of rendered test scenes that the shipped split doesn't show into MORE; returns how many
     there are.
     """
-    known, rows, scenes = {brief.product_id for brief in briefs_of(TEST_SPLIT)}, [], read_scenes(rendered)
-    for row in range(len(scenes)):
-        if scenes.labels[row] == 0 and not scenes.causes[row] and scenes.product_ids[row] not in known:
-            known.add(scenes.product_ids[row])
-            texts = {
-                key: getattr(scenes, f"{key}s")[row]
-                for key in ("id", "caption", "prompt", "cause", "product_id", "room_id")
-            }
-            pictures = {
-                "image": Image.fromarray(scenes.images[row]),
-                "product": Image.fromarray(scenes.products[row]),
-                "depth": Image.fromarray(scenes.depths[row]),
-            }
-            rows.append({**texts, **pictures, "label": "available"})
+    known = {brief.product_id for brief in briefs_of(TEST_SPLIT)}
+    samples, scenes = read_shards(rendered, 128), []
+    for row in range(len(samples)):
+        name = samples.product_id(row)
+        if samples.labels[row] == 0 and not samples.texts["cause"][row] and name not in known:
+            known.add(name)
+            sample = samples.read(row)
+            texts = {key: sample[key] for key in ("id", "caption", "prompt", "cause", "product_id", "room_id")}
+            pictures = {key: Image.fromarray(sample[key]) for key in ("image", "product", "depth")}
+            scenes.append({**texts, **pictures, "label": "available"})
     MORE.mkdir(parents=True, exist_ok=True)
-    write_shard(MORE / "test-more.zip", rows)
-    return len(rows)
+    write_shard(MORE / "test-more.zip", scenes)
+    return len(scenes)
 
 
 def train(name: str, watch=None, **changes) -> dict:

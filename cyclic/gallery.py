@@ -1,16 +1,16 @@
-"""An album: a folder of results, one per product and prompt, that a stopped run goes on with where it was.
+"""A gallery: a folder of results, one per product and prompt, that a stopped run goes on with where it was.
 
 Knows no engine.
 
     index.html                            all of it on one page, for people (cyclic.gallery_page)
-    red_mug-0123456789abcdef.png          what the run gave back for one entry; more than one are numbered
+    red_mug-0123456789abcdef.png          what the run gave back for one job; more than one are numbered
     attempts/0123456789abcdef-1.jpeg      every attempt, small
-    entries/0123456789abcdef.json         the entry's row with the run's report, written last: once it is there, the
-                                          entry is done
+    entries/0123456789abcdef.json         the job's row with the run's report, written last: once it is there, the
+                                          job is done
     list.json                             the list that was begun last, in its order, and the product files that can't
                                           be used
 
-One file per row, so that a damaged one costs one entry, which is drawn again. So is an entry whose picture is gone: who
+One file per row, so that a damaged one costs one job, which is drawn again. So is a job whose picture is gone: who
 dislikes a picture deletes it and runs the list again with another seed.
 """
 
@@ -22,27 +22,22 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..rfnet.files import open_file, plain, write_picture, write_text
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .gallery_page import page_of
 
-LIMIT, LIST_LIMIT = 1 << 20, 15 << 20  # bytes of a row, and of the list
+LIMIT = 1 << 20  # bytes of a row
+LIST_LIMIT = 15 << 20  # bytes of the list
 THUMBNAIL = 256  # pixels on the longer side of an attempt as it is kept
-DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)  # what reading any file as ours can raise
+# what reading any file as ours can raise
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
-class Entry:
+class Job:
     """One product with one prompt.
 
     key: 16 hex digits, the same in every run over the same file, caption and prompt; file: the product file's name;
@@ -61,7 +56,8 @@ class Entry:
 class Tried:
     """An attempt as the page shows it.
 
-    thumbnail: its path below the album; sure: the label's probability in [0, 1], None for none; remedies: names.
+    thumbnail: its path below the gallery; sure: the label's probability in [0, 1], None for none; remedies: names;
+    picture: of a batch, from 1.
     """
 
     thumbnail: str
@@ -72,13 +68,14 @@ class Tried:
     dropped: bool
     remedies: str
     error: str
+    picture: int = 1
 
 
 @dataclass(frozen=True)
 class Row:
-    """An entry that is done.
+    """A job that is done.
 
-    pictures: names in the album of what the run gave back; returned: the position of the first of them among `tried`.
+    pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`.
     """
 
     key: str
@@ -93,17 +90,20 @@ class Row:
     seconds: float
 
 
-def entries(products, prompts, seed: int = 0) -> tuple[list, dict]:
-    """Every product with every prompt: (the Entry of each, product by product; {file name: reason} of files that can't
+def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
+    """Every product with every prompt: (the Job of each, product by product; {file name: reason} of files that can't
     be read).
 
     products: [(path, caption)]; prompts: texts, in which {caption} stands for the caption. The same file, caption and
-    prompt twice is one entry. An entry's seed comes from `seed` and its key: it does not depend on what else is in the
+    prompt twice is one job. A job's seed comes from `seed` and its key: it does not depend on what else is in the
     list.
     """
-    found, unreadable = {}, {}
+    by_key: dict[str, Job] = {}
+    unreadable = {}
     for path, caption in products:
-        path, file, caption = Path(path), _clean(Path(path).name), _clean(caption)
+        path = Path(path)
+        file = _clean(path.name)
+        caption = _clean(caption)
         try:
             content = _content(path)
         except OSError as error:
@@ -112,8 +112,8 @@ def entries(products, prompts, seed: int = 0) -> tuple[list, dict]:
         for text in prompts:
             prompt = _clean(text.replace("{caption}", caption))
             key = hashlib.sha256(json.dumps([content, caption, prompt]).encode()).hexdigest()[:16]
-            found.setdefault(key, Entry(key, path, file, caption, prompt, (seed + int(key[:8], 16)) % 2**64))
-    return list(found.values()), unreadable
+            by_key.setdefault(key, Job(key, path, file, caption, prompt, (seed + int(key[:8], 16)) % 2**64))
+    return list(by_key.values()), unreadable
 
 
 def _content(path: Path) -> str:
@@ -125,35 +125,36 @@ def _content(path: Path) -> str:
     return digest.hexdigest()
 
 
-class Album:
-    """`album = Album(folder); album.begin(*entries(...)); for each entry that is not album.done(entry): draw,
-    album.keep(entry, ...)`.
+class Gallery:
+    """`gallery = Gallery(folder); gallery.begin(*jobs(...)); for each job that is not gallery.done(job): draw,
+    gallery.keep(job, ...)`.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        found = (_row(path) for path in sorted((self.folder / "entries").glob("*.json")))
+        readable = (_row(path) for path in sorted((self.folder / "entries").glob("*.json")))
         self.rows = {
-            row.key: row for row in found if row and all(_is_whole(self.folder / name) for name in row.pictures)
+            row.key: row for row in readable if row and all(_is_whole(self.folder / name) for name in row.pictures)
         }
         self.keys, self.broken = _list(self.folder / "list.json")
 
     def begin(self, listed, broken: dict) -> None:
-        """Says which entries the list has, and which product files can't be used: {file name: reason}.
+        """Says which jobs the list has, and which product files can't be used: {file name: reason}.
 
         Raises OSError with folder and remedy.
         """
-        self.keys, self.broken = [entry.key for entry in listed], dict(broken)
+        self.keys = [job.key for job in listed]
+        self.broken = dict(broken)
         about = [
-            {"key": entry.key, "file": entry.file, "caption": entry.caption, "prompt": entry.prompt, "seed": entry.seed}
-            for entry in listed
+            {"key": job.key, "file": job.file, "caption": job.caption, "prompt": job.prompt, "seed": job.seed}
+            for job in listed
         ]
         try:
             write_text(self.folder / "list.json", json.dumps({"entries": about, "broken": self.broken}, indent=1))
         except OSError as error:
             raise OSError(
-                f'the album "{self.folder}" can\'t be written ({error.strerror or error}): free some disk space, or'
-                " choose another album."
+                f'the gallery "{self.folder}" can\'t be written ({error.strerror or error}): free some disk space, or'
+                " choose another gallery."
             ) from error
         for left in self.folder.rglob("*.partial"):  # by a process that was killed while it wrote
             with suppress(OSError):
@@ -161,56 +162,57 @@ class Album:
                     left.unlink()
         self.page()
 
-    def done(self, entry: Entry) -> bool:
-        """Whether the entry's row was there and readable when the album was opened, and its pictures whole; or it was
+    def done(self, job: Job) -> bool:
+        """Whether the job's row was there and readable when the gallery was opened, and its pictures whole; or it was
         kept since.
         """
-        return entry.key in self.rows
+        return job.key in self.rows
 
     @property
     def to_do(self) -> list:
         """Keys of the list that are not done."""
         return [key for key in self.keys if key not in self.rows]
 
-    def keep(self, entry: Entry, pictures: list, report: dict) -> None:
+    def keep(self, job: Job, pictures: list, report: dict) -> None:
         """Keeps a run: what it gave back as PNG, all attempts as thumbnails, then the row, then the page.
 
         pictures: a Pillow picture of each attempt, in order; report: RecurrentRun.report(), further keys are kept with
         it. Raises OSError with folder and remedy when the disk refuses: nothing that was kept before is touched, and
-        this entry is not done.
+        this job is not done.
         """
         if len(pictures) != len(report["attempts"]):
             raise ValueError(
                 f"{len(pictures)} pictures for {len(report['attempts'])} attempts: give one picture for each."
             )
-        results = report["usable"] or ([report["returned"]] if report["returned"] else [])
-        row = {
-            "key": entry.key,
-            "file": entry.file,
-            "caption": entry.caption,
-            "prompt": entry.prompt,
-            "seed": entry.seed,
+        results = _results(report)
+        row: dict[str, Any] = {
+            "key": job.key,
+            "file": job.file,
+            "caption": job.caption,
+            "prompt": job.prompt,
+            "seed": job.seed,
             "pictures": [],
             "thumbnails": [],
             "report": report,
         }
-        path = self.folder / "entries" / f"{entry.key}.json"
+        path = self.folder / "entries" / f"{job.key}.json"
         try:
             path.unlink(missing_ok=True)  # an old row must never speak of new pictures
             for number, attempt in enumerate(results, 1):
-                name = file_name(entry) + (f"-{number}" if number > 1 else "") + ".png"
+                name = file_name(job) + (f"-{number}" if number > 1 else "") + ".png"
                 write_picture(self.folder / name, pictures[attempt - 1])
                 row["pictures"].append(name)
             for number, picture in enumerate(pictures, 1):
-                row["thumbnails"].append(f"{entry.key}-{number}.jpeg")
+                row["thumbnails"].append(f"{job.key}-{number}.jpeg")
                 write_picture(self.folder / "attempts" / row["thumbnails"][-1], thumbnail(picture))
             write_text(path, json.dumps(row, indent=1))
         except OSError as error:
             raise OSError(
-                f'the pictures of {entry.file} can\'t be kept in "{self.folder}" ({error.strerror or error}): free some'
+                f'the pictures of {job.file} can\'t be kept in "{self.folder}" ({error.strerror or error}): free some'
                 " disk space and run the list again, it goes on with this product."
             ) from error
-        self.rows[entry.key] = _row(path)
+        if done := _row(path):
+            self.rows[job.key] = done
         self.page()
 
     def page(self) -> Path:
@@ -230,10 +232,10 @@ class Album:
         return path
 
 
-def file_name(entry: Entry) -> str:
-    """Of the entry's picture, without ending: what can be kept of the product's file name, and the key."""
-    words = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in Path(entry.file).stem)[:40].strip("_")
-    return f"{words or 'product'}-{entry.key}"
+def file_name(job: Job) -> str:
+    """Of the job's picture, without ending: what can be kept of the product's file name, and the key."""
+    stem = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in Path(job.file).stem)[:40].strip("_")
+    return f"{stem or 'product'}-{job.key}"
 
 
 def thumbnail(picture):
@@ -266,7 +268,9 @@ def _row(path: Path) -> Row | None:
     """The row in a file; None where it is damaged, or another's."""
     try:
         row = parse_json(read_text(path, LIMIT), path.name)
-        report, pictures, thumbnails = row["report"], row["pictures"], row["thumbnails"]
+        report = row["report"]
+        pictures = row["pictures"]
+        thumbnails = row["thumbnails"]
         if (
             row["key"] != path.stem
             or not all(plain(name) for name in (*pictures, *thumbnails))
@@ -274,37 +278,45 @@ def _row(path: Path) -> Row | None:
         ):
             return None
         tried = tuple(_tried(attempt, f"attempts/{name}") for attempt, name in zip(report["attempts"], thumbnails))
-        returned = next(iter(report["usable"]), report["returned"])
+        returned = next(iter(_results(report)), None)
         if returned is not None and not 1 <= returned <= len(tried):
             return None
-        words = (_clean(row[name]) for name in ("key", "file", "caption", "prompt"))
         return Row(
-            *words,
-            int(row["seed"]),
-            tuple(pictures),
-            tried,
-            None if returned is None else int(returned) - 1,
-            int(_measured(report["steps"])),
-            _measured(report["seconds"]),
+            key=_clean(row["key"]),
+            file=_clean(row["file"]),
+            caption=_clean(row["caption"]),
+            prompt=_clean(row["prompt"]),
+            seed=int(row["seed"]),
+            pictures=tuple(pictures),
+            tried=tried,
+            returned=None if returned is None else int(returned) - 1,
+            steps=int(_measured(report["steps"])),
+            seconds=_measured(report["seconds"]),
         )
     except DAMAGED:
         return None
 
 
+def _results(report: dict) -> list:
+    """The numbers of the attempts that a run gave back; only a batch's report lists them."""
+    return (
+        report.get("results") or report["usable"] or [number for number in [report["returned"]] if number is not None]
+    )
+
+
 def _tried(attempt: dict, name: str) -> Tried:
     label = _clean(attempt["label"] or "")
-    sure = attempt["probabilities"].get(label)
-    sure = None if sure is None else _measured(sure)
-    remedies = ", ".join(_clean(change["remedy"]) for change in attempt.get("remedies", ()))
+    probability = attempt["probabilities"].get(label)
     return Tried(
-        name,
-        int(attempt["seed"]),
-        label,
-        sure,
-        attempt["accepted"] is True,
-        attempt.get("dropped") is True,
-        remedies,
-        _clean(attempt.get("error", "")),
+        thumbnail=name,
+        seed=int(attempt["seed"]),
+        label=label,
+        sure=None if probability is None else _measured(probability),
+        accepted=attempt["accepted"] is True,
+        dropped=attempt.get("dropped") is True,
+        remedies=", ".join(_clean(change["remedy"]) for change in attempt.get("remedies", ())),
+        error=_clean(attempt.get("error", "")),
+        picture=int(attempt.get("picture", 1)),
     )
 
 
@@ -318,7 +330,7 @@ def _list(path: Path) -> tuple[list, dict]:
     """(keys, {file: reason}) of list.json, empty where it is damaged or not there."""
     try:
         about = parse_json(read_text(path, LIST_LIMIT), path.name)
-        return [_clean(entry["key"]) for entry in about["entries"]], {
+        return [_clean(job["key"]) for job in about["entries"]], {
             _clean(file): _clean(reason) for file, reason in about["broken"].items()
         }
     except DAMAGED:

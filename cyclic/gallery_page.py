@@ -1,4 +1,4 @@
-"""An album as one HTML page: no server, no script, nothing from elsewhere; light or dark as the reader's system is."""
+"""A gallery as one HTML page: no server, no script, nothing from elsewhere; light or dark as the reader's system is."""
 
 from html import escape
 from urllib.parse import quote
@@ -6,10 +6,21 @@ from urllib.parse import quote
 from ..rfnet.labels import MEANING
 
 STYLE = """
-:root { color-scheme: light dark; --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #188a44; --bad: #c82828; }
-@media (prefers-color-scheme: dark) { :root { --paper: #18191b; --card: #222427; --ink: #ececec; --faint: #a3a3a3; --line: #3a3d42; --good: #3fbf74; --bad: #f0645c; } }
+:root {
+  color-scheme: light dark;
+  --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #188a44; --bad: #c82828;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #18191b; --card: #222427; --ink: #ececec; --faint: #a3a3a3; --line: #3a3d42;
+    --good: #3fbf74; --bad: #f0645c;
+  }
+}
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1400px; padding: 24px; background: var(--paper); color: var(--ink); font: 15px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
+body {
+  margin: 0 auto; max-width: 1400px; padding: 24px; background: var(--paper); color: var(--ink);
+  font: 15px/1.45 system-ui, sans-serif; overflow-wrap: anywhere;
+}
 h1 { margin: 0 0 16px; font-size: 24px; }
 h2 { margin: 0 0 4px; font-size: 17px; }
 ul { margin: 0 0 24px; padding: 0 0 0 20px; }
@@ -18,34 +29,41 @@ p { margin: 0 0 4px; }
 .totals div { display: flex; flex-direction: column-reverse; }
 .totals dt { color: var(--faint); font-size: 13px; }
 .totals dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums; }
-.entry { display: grid; grid-template-columns: 224px minmax(200px, 1fr) minmax(0, 2fr); gap: 20px; margin: 0 0 16px; padding: 16px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+.job {
+  display: grid; grid-template-columns: 224px minmax(200px, 1fr) minmax(0, 2fr); gap: 20px;
+  margin: 0 0 16px; padding: 16px; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+}
 .result img { display: block; width: 100%; border: 4px solid currentcolor; border-radius: 4px; }
-.none { display: grid; place-items: center; min-height: 120px; border: 1px dashed var(--line); border-radius: 4px; color: var(--faint); }
+.none {
+  display: grid; place-items: center; min-height: 120px; border: 1px dashed var(--line); border-radius: 4px;
+  color: var(--faint);
+}
 .more { font-size: 13px; }
 .faint { color: var(--faint); font-size: 13px; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 ol { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 12px; margin: 0; padding: 0; list-style: none; }
 li.good, li.bad { width: 128px; font-size: 12px; line-height: 1.3; }
-li img { display: block; width: 100%; min-height: 32px; margin: 0 0 4px; border: 4px solid currentcolor; border-radius: 4px; }
+li img {
+  display: block; width: 100%; min-height: 32px; margin: 0 0 4px; border: 4px solid currentcolor; border-radius: 4px;
+}
 li span { color: var(--ink); }
 p a { color: inherit; }
-@media (max-width: 900px) { .entry { grid-template-columns: 1fr; } .result { max-width: 360px; } }
+@media (max-width: 900px) { .job { grid-template-columns: 1fr; } .result { max-width: 360px; } }
 """
 
 
 def page_of(name: str, rows: list, to_do: int, broken: dict) -> str:
-    """The page of an album of this name.
+    """The page of a gallery of this name.
 
-    rows: cyclic.gallery.Row of each entry that is done; to_do: how many are not; broken: {file: reason}.
+    rows: cyclic.gallery.Row of each job that is done; to_do: how many are not; broken: {file: reason}.
     """
     faults = "".join(f"<li><bdi>{escape(file)}</bdi>: {escape(reason)}</li>" for file, reason in broken.items())
     faults = f"<h2>Product files that can't be used</h2>\n<ul>{faults}</ul>\n" if faults else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport"'
         ' content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(name)}</h1>\n{_totals(rows, to_do, broken)}{faults}"
-        + "".join(_entry(row) for row in rows)
-        + "</body>\n</html>\n"
+        f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(name)}</h1>\n"
+        f"{_totals(rows, to_do, broken)}{faults}" + "".join(_job(row) for row in rows) + "</body>\n</html>\n"
     )
 
 
@@ -79,22 +97,27 @@ def _accepted(row) -> bool:
     return any(tried.accepted for tried in row.tried)
 
 
-def _entry(row) -> str:
-    fit = _accepted(row)
-    verdict = (
-        '<p class="good">✓ Accepted</p>'
-        if fit
-        else f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
-    )
+def _job(row) -> str:
     prompt = f"<p>{escape(row.prompt)}</p>" if row.prompt else ""
     cost = " · ".join((_count(len(row.tried), "attempt"), _count(row.steps, "step"), f"{row.seconds:.1f} s"))
     seed = row.seed if row.returned is None else row.tried[row.returned].seed
     return (
-        f'<article class="entry" id="{escape(row.key)}">\n<div class="result">{_result(row)}</div>\n'
-        f"<div><h2>{escape(row.caption or row.file)}</h2>{verdict}{prompt}<p"
+        f'<article class="job" id="{escape(row.key)}">\n<div class="result">{_result(row)}</div>\n'
+        f"<div><h2>{escape(row.caption or row.file)}</h2>{_outcome(row)}{prompt}<p"
         f' class="faint"><bdi>{escape(row.file)}</bdi> · seed {seed}</p><p class="faint">{cost}</p></div>\n'
         f"<ol>{''.join(_attempt(number, tried) for number, tried in enumerate(row.tried, 1))}</ol>\n</article>\n"
     )
+
+
+def _outcome(row) -> str:
+    """Whether it was accepted; of a batch, how many of its pictures."""
+    fit = {tried.picture for tried in row.tried if tried.accepted}
+    pictures = {tried.picture for tried in row.tried}
+    if fit and len(pictures) > 1:
+        return f'<p class="good">✓ {len(fit)} of {len(pictures)} pictures accepted</p>'
+    if fit:
+        return '<p class="good">✓ Accepted</p>'
+    return f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
 
 
 def _result(row) -> str:
@@ -105,7 +128,7 @@ def _result(row) -> str:
         return '<div class="none">no picture</div>'
     first, *others = row.pictures
     shown = (
-        f'<a class="{"good" if _accepted(row) else "bad"}" href="{quote(first)}"><img'
+        f'<a class="{"good" if row.tried[row.returned].accepted else "bad"}" href="{quote(first)}"><img'
         f' src="{quote(row.tried[row.returned].thumbnail)}" alt="{escape(row.caption or row.file)}" loading="lazy"></a>'
     )
     links = ", ".join(f'<a href="{quote(name)}">{number}</a>' for number, name in enumerate(others, 2))
@@ -113,11 +136,11 @@ def _result(row) -> str:
 
 
 def _attempt(number: int, tried) -> str:
-    words = _verdict(tried)
+    verdict = _verdict(tried)
     return (
         f'<li class="{"good" if tried.accepted else "bad"}"><img src="{quote(tried.thumbnail)}"'
-        f' alt="{escape(f"attempt {number}: {words}")}" loading="lazy">'
-        f"{'✓' if tried.accepted else '✗'} <span>{number} · {escape(words)}</span></li>"
+        f' alt="{escape(f"attempt {number}: {verdict}")}" loading="lazy">'
+        f"{'✓' if tried.accepted else '✗'} <span>{number} · {escape(verdict)}</span></li>"
     )
 
 
@@ -127,11 +150,11 @@ def _verdict(tried) -> str:
         return tried.error
     sure = "" if tried.sure is None else f" ({100 * tried.sure:.0f} %)"
     if tried.label == "available" and not tried.accepted:
-        words = f"Perhaps fit to publish, but not sure enough{sure}."
+        verdict = f"Perhaps fit to publish, but not sure enough{sure}."
     else:
-        words = MEANING.get(tried.label, tried.label).removesuffix(".") + f"{sure}."
-    words = f"Given up early. {words}" if tried.dropped else words
-    return f"{words} Drawn with: {tried.remedies}." if tried.remedies else words
+        verdict = MEANING.get(tried.label, tried.label).removesuffix(".") + f"{sure}."
+    verdict = f"Stopped early. {verdict}" if tried.dropped else verdict
+    return f"{verdict} Drawn with: {tried.remedies}." if tried.remedies else verdict
 
 
 def _count(number: int, what: str) -> str:

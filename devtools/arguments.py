@@ -20,7 +20,12 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies")
     )
     add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
-    commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    test = commands.add_parser("test", help="run the tests; further arguments go to pytest")
+    test.add_argument(
+        "--fast", action="store_true", help="two minutes: no server, no browser, no training of more than seconds"
+    )
+    lint = commands.add_parser("lint", help="ruff format, ruff check, and mypy on rfnet, rfft and cyclic")
+    lint.add_argument("--quick", action="store_true", help="ruff alone: what pre-commit runs")
     commands.add_parser("serve", help="leave ComfyUI running for a browser; further arguments go to ComfyUI")
     for command in commands.choices.values():
         command.add_argument(
@@ -30,7 +35,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
             help="a ComfyUI of yours, the folder of its main.py (default: one from PyPI)",
         )
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command in ("demo", "profile"):
+    if rest and options.command in ("demo", "lint", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for name in ("products", "split"):
         if (given := getattr(options, name, None)) and not os.path.isdir(given):

@@ -45,7 +45,7 @@ class Studio:
         """The loop, as anyone would call it."""
         canvas = place(brief.product, PICTURE_SIZE, PICTURE_SIZE)
 
-        def draw(index, seed, look):
+        def draw(index, seed, check):
             return (
                 sample(self.pocket, [canvas], [brief.prompt], [seed], cfg=CFG, steps=STEPS)[0],
                 None,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..cyclic.early_rejection import GateError, Profile
+from ..cyclic.early_rejection import ProfileError, Profile
 from ..rfnet.cut_outs import read_folder
-from ..rfnet.data.shards import DataError
+from ..rfnet.data.errors import DataError
 from ..rfnet.files import write_bytes
 from ..rfnet.pictures import PictureError
 from .arguments import parse
@@ -27,6 +27,7 @@ from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png, png_of
 from .graph import GraphError, load, titled, to_api
 
 PAGE = "reliable-ads-profile"
+EXPECTED = (PictureError, DataError, ProfileError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError)
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
                     draw(client, graph, picture, caption, prompt, options.seed + number * options.draws)
                     write_bytes(options.out, kept.read_bytes())
         print(summary(Profile.from_json(options.out.read_text(encoding="utf-8"), options.out.name)))
-    except (PictureError, DataError, GateError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError) as error:
+    except EXPECTED as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
 
 def summary(profile: Profile) -> str:
     found = profile.report()
-    return f"{found['draws']} draws, no gates yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
+    return f"{found['draws']} draws, no thresholds yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
 
 
 def briefs(split: Path):

@@ -40,66 +40,7 @@ class RFAdaptReviewer(io.ComfyNode):
                 "Trains a reviewer on with your own labels and measures it before and after on labels that were held"
                 " back. A worse one is neither kept nor given on."
             ),
-            inputs=[
-                Reviewer.Input(
-                    "reviewer",
-                    tooltip=(
-                        "What to start from, with its own maps. Start from the shipped one each time, not from an"
-                        " adapted one: that has seen some of your labels."
-                    ),
-                ),
-                io.String.Input(
-                    "dataset",
-                    default="my_labels",
-                    tooltip=(
-                        "The dataset of RF Label: its name, or connect its output. At least 40 labels, 200 are"
-                        " recommended."
-                    ),
-                ),
-                io.String.Input(
-                    "result_name",
-                    default="my_reviewer",
-                    tooltip=(
-                        "The new file's name in models/rfnet, without ending. An existing file is never overwritten."
-                    ),
-                ),
-                io.Int.Input(
-                    "epochs",
-                    default=4,
-                    min=1,
-                    max=100,
-                    tooltip="How often training goes through the labels. 4 is a good start; the best epoch counts.",
-                ),
-                io.Float.Input(
-                    "learning_rate",
-                    default=2e-4,
-                    min=1e-6,
-                    max=1e-2,
-                    step=1e-5,
-                    round=1e-6,
-                    tooltip=(
-                        "How large the steps are. 0.0002 is a good start; less where the report says that it got worse."
-                    ),
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**31 - 1,
-                    tooltip=(
-                        "Of the order of pictures and of their changes. The parts of the dataset do not depend on it."
-                    ),
-                ),
-                io.Boolean.Input(
-                    "mix_in",
-                    default=True,
-                    optional=True,
-                    tooltip=(
-                        "Mixes in the labelled pictures that lie in the repository (pocket/training/drawn_split), if"
-                        " they are there, so that it forgets less and sees labels that are missing in yours."
-                    ),
-                ),
-            ],
+            inputs=adapting_inputs(),
             outputs=[
                 Reviewer.Output(
                     "adapted",
@@ -132,8 +73,8 @@ class RFAdaptReviewer(io.ComfyNode):
     @classmethod
     def execute(cls, reviewer, dataset, result_name, epochs, learning_rate, seed, mix_in=True) -> io.NodeOutput:
         from ..rfnet.architectures import need
+        from ..rfnet.data.errors import DataError
         from ..rfnet.data.labelling import LabelFolder
-        from ..rfnet.data.shards import DataError
         from ..rfnet.training.adapt import adapt
 
         out = own_path(result_name)
@@ -172,11 +113,71 @@ class RFAdaptReviewer(io.ComfyNode):
         )
 
 
+def adapting_inputs() -> list:
+    return [
+        Reviewer.Input(
+            "reviewer",
+            tooltip=(
+                "What to start from, with its own maps. Start from the shipped one each time, not from an"
+                " adapted one: that has seen some of your labels."
+            ),
+        ),
+        io.String.Input(
+            "dataset",
+            default="my_labels",
+            tooltip=(
+                "The dataset of RF Label: its name, or connect its output. At least 40 labels, 200 are recommended."
+            ),
+        ),
+        io.String.Input(
+            "result_name",
+            default="my_reviewer",
+            tooltip=("The new file's name in models/rfnet, without ending. An existing file is never overwritten."),
+        ),
+        io.Int.Input(
+            "epochs",
+            default=4,
+            min=1,
+            max=100,
+            tooltip="How often training goes through the labels; the best epoch counts. Start with 4.",
+        ),
+        io.Float.Input(
+            "learning_rate",
+            default=2e-4,
+            min=1e-6,
+            max=1e-2,
+            step=1e-5,
+            round=1e-6,
+            tooltip="How large the steps are. Start with 0.0002; lower it when the report says that it got worse.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**31 - 1,
+            tooltip=(
+                "Decides the order of the pictures and how they are varied. It does not change how the dataset is"
+                " divided."
+            ),
+        ),
+        io.Boolean.Input(
+            "mix_in",
+            default=True,
+            optional=True,
+            tooltip=(
+                "Mixes in the labelled pictures of the repository (pocket/training/drawn_split), if they are there. The"
+                " reviewer then forgets less, and sees labels that are missing in yours."
+            ),
+        ),
+    ]
+
+
 class Watch:
     """Looks before each pass of a network whether the user has cancelled, and moves the bar while training."""
 
     def __init__(self, node_id: str):
-        self.node_id, self.done = node_id, 0
+        self.node_id = node_id
+        self.done = 0
 
     def __call__(self, network: torch.nn.Module, steps: int) -> None:
         from ..rfnet.model import RFNet

@@ -21,7 +21,8 @@ class Sentence(ValueError):
     """
 
 
-Sentence.__module__, Sentence.__qualname__ = "builtins", "Reliable Ads"
+Sentence.__module__ = "builtins"
+Sentence.__qualname__ = "Reliable Ads"
 
 
 def checked(
@@ -37,7 +38,8 @@ def checked(
     """
 
     def decorate(node: type) -> type:
-        define, execute = node.define_schema.__func__, node.execute.__func__
+        define = node.define_schema.__func__
+        execute = node.execute.__func__
 
         @wraps(define)
         def define_schema(cls):
@@ -48,7 +50,8 @@ def checked(
             if hasattr(schema, "search_aliases"):
                 schema.search_aliases = list(aliases)
             if in_between and hasattr(schema, "has_intermediate_output"):
-                schema.has_intermediate_output, schema.is_output_node = True, False
+                schema.has_intermediate_output = True
+                schema.is_output_node = False
             return schema
 
         def validate_inputs(cls, input_types=None, **values):

@@ -18,7 +18,9 @@ from .folders import path_of, state_of
 from .types import CATEGORY
 
 NONE = "none"
-ADAPTER, OTHER, UNREADABLE = "adapter", "other", "unreadable"
+ADAPTER = "adapter"
+OTHER = "other"
+UNREADABLE = "unreadable"
 
 
 @checked(

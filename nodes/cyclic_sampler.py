@@ -5,8 +5,10 @@ generation, arXiv:2408.00418).
 from comfy_api.latest import io
 
 from .checked import checked
-from .loop import CHECKS, SELDOM, Screen, draw_until_accepted, loop_inputs, loop_outputs
-from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, sampling_inputs
+from .loop import CHECKS, SELDOM, draw_until_accepted, loop_inputs, loop_outputs
+from .sampling import GuidedDraw, KSamplerDraw, SamplingError
+from .sampling_inputs import picture_inputs, sampling_inputs
+from .screen import Screen
 from .types import CATEGORY
 
 ALIASES = (
@@ -57,7 +59,7 @@ class RFCyclicSampler(io.ComfyNode):
         attempts,
         **loop,
     ) -> io.NodeOutput:
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("job"), len(latent_image["samples"]))
         draw = KSamplerDraw(
             latent_image,
             vae,
@@ -91,7 +93,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
                 io.Noise.Input(
                     "noise",
                     tooltip=(
-                        "From RandomNoise; its seed is the first attempt's, the next ones take seed + 1, seed + 2, ..."
+                        "From RandomNoise. Its seed is the first attempt's; the next ones take seed + 1, seed + 2, ..."
                     ),
                 ),
                 io.Guider.Input(
@@ -115,7 +117,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
     ) -> io.NodeOutput:
         if len(sigmas) < 2:
             raise SamplingError("the sigmas hold no step: give a scheduler with at least one step")
-        screen = Screen(cls.hidden.unique_id, attempts, loop.get("entry"))
+        screen = Screen(cls.hidden.unique_id, attempts, loop.get("job"), len(latent_image["samples"]))
         draw = GuidedDraw(
             latent_image, vae, product, screen.step, random=noise, guider=guider, sampler=sampler, sigmas=sigmas
         )

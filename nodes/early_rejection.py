@@ -14,7 +14,8 @@ import torch
 
 from .inputs import few, quoted, shown
 
-AUTO, OFF = "auto", "off"
+AUTO = "auto"
+OFF = "off"
 ENDING = ".gates.json"
 SAMPLES = 24  # tensors of a module that its fingerprint looks at
 
@@ -60,7 +61,7 @@ def profiles() -> dict:
 
 
 def read(path: Path):
-    """Raises cyclic.early_rejection.GateError."""
+    """Raises cyclic.early_rejection.ProfileError."""
     from ..cyclic.early_rejection import Profile
 
     return Profile.read(path)
@@ -68,25 +69,25 @@ def read(path: Path):
 
 @dataclass(frozen=True)
 class Early:
-    """Where draws may be given up.
+    """Where draws may be stopped early.
 
-    preview: the cyclic.preview.Preview to look through, None for the VAE; source: a profile's name, or why there is
-    none.
+    thresholds: cyclic.early_rejection.EarlyThreshold; preview: the cyclic.preview.Preview that makes previews, None for
+    the VAE; source: a profile's name, or why there is none.
     """
 
     source: str
-    gates: tuple = ()
+    thresholds: tuple = ()
     preview: Any = None
 
 
 def named(name: str) -> None:
     """Raises FileNotFoundError where a graph asks for a profile that isn't there."""
-    there = profiles()
-    if name not in (AUTO, OFF, *there):
-        found = few(there) if there else "none"
+    names = profiles()
+    if name not in (AUTO, OFF, *names):
+        choices = few(names) if names else "none"
         raise FileNotFoundError(
             f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile, or choose"
-            f" another (found: {found})"
+            f" another (found: {choices})"
         )
 
 
@@ -95,21 +96,21 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
     "auto" takes the profile of this very model and reviewer, if there is one whose settings are close to these; a
     profile that is named is refused with a sentence where it speaks of others. Raises FileNotFoundError,
-    cyclic.early_rejection.GateError.
+    cyclic.early_rejection.ProfileError.
     """
-    from ..cyclic.early_rejection import GateError
+    from ..cyclic.early_rejection import ProfileError
     from ..cyclic.preview import Preview
 
     if name == OFF:
         return Early("off")
-    there = profiles()
+    paths = profiles()
     named(name)
-    candidates = [*there] if name == AUTO else [name]
+    candidates = [*paths] if name == AUTO else [name]
     about = (fingerprint_of(model), fingerprint(reviewer.reviewer), settings) if candidates else ()
     for candidate in candidates:
         try:
-            profile = read(there[candidate])
-        except GateError as error:
+            profile = read(paths[candidate])
+        except ProfileError as error:
             if name != AUTO:
                 raise
             logging.warning("RF Cyclic Sampler: %s", error)
@@ -118,9 +119,9 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
         if reason is None and not profile.about:
             reason = "it has too few accepted draws yet"
         if reason is None:
-            return Early(candidate, profile.gates, Preview(profile.preview) if profile.preview else None)
+            return Early(candidate, profile.thresholds, Preview(profile.preview) if profile.preview else None)
         if name != AUTO:
-            raise GateError(
+            raise ProfileError(
                 f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to"
                 " auto or off."
             )

@@ -32,7 +32,8 @@ def offer_examples() -> None:
     a shipped workflow must run as it is opened.
     """
     for name in EXAMPLES:
-        example, offered = PACK / "pocket" / name, Path(folder_paths.get_input_directory()) / name
+        example = PACK / "pocket" / name
+        offered = Path(folder_paths.get_input_directory()) / name
         try:
             if not offered.exists():
                 offered.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +51,10 @@ def path_of(folder: str, name: str) -> str:
     """The full path of a weights file. Raises FileNotFoundError naming file, folders and remedy."""
     path = folder_paths.get_full_path(folder, name) if isinstance(name, str) and "\0" not in name else None
     if path is None:
-        there = few(folder_paths.get_filename_list(folder))
+        choices = few(folder_paths.get_filename_list(folder))
         raise FileNotFoundError(
             f"there is no file {shown(str(name), 80)} in models/{folder}, nor among the files that ship with the pack:"
-            f" put it there, or choose another (found: {there})"
+            f" put it there, or choose another (found: {choices})"
         )
     return path
 
@@ -93,10 +94,10 @@ def model_path(name: str, known: list):
     if name == BUILT_IN:
         return None
     if name not in known:  # the list is what keeps a name inside the models folder
-        found = few(known) if known else "none"
+        choices = few(known) if known else "none"
         raise FileNotFoundError(
             f"there is no model {quoted(name, 80)} below the models folder: put it there, or choose another (found:"
-            f" {found})"
+            f" {choices})"
         )
     return Path(folder_paths.models_dir) / name
 

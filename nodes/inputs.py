@@ -81,7 +81,8 @@ def number(name: str, about: dict, value, whole: bool):
         if abs(found - round(found)) > 1e-6:
             raise Refused(f"{name} is {found:g}, and must be a whole number: round it first.")
         found = round(found)
-    low, high = about.get("min", -math.inf), about.get("max", math.inf)
+    low = about.get("min", -math.inf)
+    high = about.get("max", math.inf)
     if whole and high == SEEDS - 1 and -(2**63) <= found < 0:
         return found % SEEDS
     near = 0 if whole else 1e-6  # what arithmetic in another node leaves of 1.0

@@ -33,47 +33,7 @@ class RFLabel(io.ComfyNode):
                 "Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what"
                 " RF Adapt Reviewer and `rfnet train` learn from."
             ),
-            inputs=[
-                io.Image.Input(
-                    "images",
-                    tooltip=(
-                        "Pictures painted around the product, of the canvas's size. Each is kept once, however often"
-                        " the graph runs."
-                    ),
-                ),
-                Product.Input("product", tooltip="From the RF Product node that these pictures were made with."),
-                io.String.Input(
-                    "dataset",
-                    default="my_labels",
-                    tooltip=(
-                        "Folder below output/labels that keeps them. Letters, digits, - and _. Products may share a"
-                        " dataset."
-                    ),
-                ),
-                io.Boolean.Input(
-                    "blind",
-                    default=True,
-                    tooltip=(
-                        "Hides what the reviewer said, so that it doesn't sway you. Leave it on for labels that a"
-                        " reviewer is measured or trained with."
-                    ),
-                ),
-                io.String.Input(
-                    "prompt",
-                    default="",
-                    optional=True,
-                    tooltip="The scene's prompt, shown beside the picture and kept with it.",
-                ),
-                io.String.Input(
-                    "report",
-                    force_input=True,
-                    optional=True,
-                    tooltip=(
-                        "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Draws that"
-                        " were given up early are then left out."
-                    ),
-                ),
-            ],
+            inputs=label_inputs(),
             outputs=[
                 io.String.Output(
                     "dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."
@@ -96,18 +56,18 @@ class RFLabel(io.ComfyNode):
         from ..rfnet.data.labelling import LabelFolder
         from ..rfnet.reviewer import check
 
-        labels, pictures = LabelFolder(dataset_folder(dataset)), channels_first(images)
+        labels = LabelFolder(dataset_folder(dataset))
+        pictures = channels_first(images)
         check(pictures, product)
         rows, notes = rows_in(report, len(pictures))
-        added = there = 0
+        added = known = 0
         for picture, row in zip(pictures, rows):
             stop_if_cancelled()
             if left_out(row):
                 continue
             verdict = {"label": row["label"], "probability": row["probabilities"][row["label"]]} if row else None
-            placed = replaced(
-                product, {change["remedy"]: change["after"] for change in row.get("remedies", ())}
-            )  # where RF Remedies had moved it
+            # where RF Remedies had moved it
+            placed = replaced(product, {change["remedy"]: change["after"] for change in row.get("remedies", ())})
             is_new = labels.add(
                 to_picture(picture),
                 cut_out(placed),
@@ -116,13 +76,57 @@ class RFLabel(io.ComfyNode):
                 prompt,
                 verdict,
             )
-            added, there = added + is_new, there + (not is_new)
+            added += is_new
+            known += not is_new
         contents = labels.read()
         if contents.labels:
             labels.write_table()
-        counted = [f"{added} pictures added to {dataset}"] + [f"{there} were there already"] * bool(there) + notes
+        counted = [f"{added} pictures added to {dataset}"] + [f"{known} were there already"] * bool(known) + notes
         summary = f"{', '.join(counted)}.\n{contents}\nTable for rfnet train: {labels.table}"
         return io.NodeOutput(dataset, summary, ui={"dataset": [dataset]})
+
+
+def label_inputs() -> list:
+    return [
+        io.Image.Input(
+            "images",
+            tooltip=(
+                "Pictures painted around the product, of the canvas's size. Each is kept once, however often"
+                " the graph runs."
+            ),
+        ),
+        Product.Input("product", tooltip="From the RF Product node that these pictures were made with."),
+        io.String.Input(
+            "dataset",
+            default="my_labels",
+            tooltip=(
+                "Folder below output/labels that keeps them. Letters, digits, - and _. Products may share a dataset."
+            ),
+        ),
+        io.Boolean.Input(
+            "blind",
+            default=True,
+            tooltip=(
+                "Hides what the reviewer said, so that it doesn't sway you. Leave it on when a reviewer is measured or"
+                " trained with these labels."
+            ),
+        ),
+        io.String.Input(
+            "prompt",
+            default="",
+            optional=True,
+            tooltip="The scene's prompt, shown beside the picture and kept with it.",
+        ),
+        io.String.Input(
+            "report",
+            force_input=True,
+            optional=True,
+            tooltip=(
+                "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Attempts that were"
+                " stopped early are then left out."
+            ),
+        ),
+    ]
 
 
 def dataset_folder(name: str) -> Path:
@@ -151,7 +155,7 @@ def cut_out(canvas):
 
 
 def rows_in(report: str, count: int) -> tuple[list, list]:
-    """([the row of each of count pictures, {} where nothing is known], [words for the summary]) from a report of RF
+    """([the row of each of count pictures, {} where nothing is known], [notes for the summary]) from a report of RF
     Review or of a cyclic sampler.
     """
     from ..cyclic.remedies import Policy
@@ -162,14 +166,14 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
         rows = rows_of(json.loads(report), count)
         if rows is None:
             return [{}] * count, ["the report speaks of other pictures and was not used"]
-        given_up = sum(left_out(row) for row in rows)
+        stopped = sum(left_out(row) for row in rows)
         for row in rows:  # another kind of report has none of this
             if not left_out(row):
                 float(row["probabilities"][row["label"]])
                 Policy().begin_at(row.get("remedies", []))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
-    return rows, [f"{given_up} given up early or broken were left out"] * bool(given_up)
+    return rows, [f"{stopped} stopped early or broken were left out"] * bool(stopped)
 
 
 def left_out(row: dict) -> bool:
@@ -184,7 +188,8 @@ def rows_of(report, count: int):
     if isinstance(report, list):
         return report if len(report) == count else None
     attempts = report["attempts"]
-    given_back = (report["usable"] or [number for number in [report["returned"]] if number])[:count]
+    returned = [number for number in [report["returned"]] if number]
+    given_back = (report.get("results") or report["usable"] or returned)[:count]
     return next(
         (rows for rows in (attempts, [attempts[number - 1] for number in given_back]) if len(rows) == count), None
     )

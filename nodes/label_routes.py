@@ -109,7 +109,8 @@ async def state(request: web.Request) -> web.Response:
 
 
 async def picture(request: web.Request) -> web.StreamResponse:
-    kind, key = request.match_info["kind"], request.match_info["key"]
+    kind = request.match_info["kind"]
+    key = request.match_info["key"]
     content = await asyncio.to_thread(content_of, folder_of(request), key, kind)
     if content is None:
         raise Refused(404, f"there is no picture {key[:40]!r} in this dataset.")
@@ -136,7 +137,8 @@ def content_of(folder: LabelFolder, key: str, kind: str) -> bytes | None:
 async def label(request: web.Request) -> web.Response:
     """{"key", "label", "blind"}; the answer shows the next picture."""
     body = await body_of(request)
-    name, blind = body.get("label"), body.get("blind", True)
+    name = body.get("label")
+    blind = body.get("blind", True)
     if name not in LABELS:
         raise Refused(400, f"label must be one of {', '.join(LABELS)}.")
     if not isinstance(blind, bool):
@@ -184,7 +186,8 @@ async def body_of(request: web.Request) -> dict:
 
 
 async def small_body(request: web.Request) -> bytes:
-    body, too_large = bytearray(), Refused(413, f"the body is larger than {LARGEST_BODY} bytes.")
+    body = bytearray()
+    too_large = Refused(413, f"the body is larger than {LARGEST_BODY} bytes.")
     if (request.content_length or 0) > LARGEST_BODY:
         raise too_large
     async for part in request.content.iter_any():

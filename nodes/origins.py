@@ -38,7 +38,8 @@ def address_of(url: str) -> tuple | None:
     """(scheme, name, port) of an address without path; None for what is none."""
     try:
         parts = urlsplit(url)
-        name, port = parts.hostname, parts.port
+        name = parts.hostname
+        port = parts.port
     except ValueError:
         return None
     if parts.scheme not in PORTS or not name or parts.path or parts.query or parts.fragment or "@" in parts.netloc:

@@ -28,15 +28,17 @@ from .checked import checked
 from .folders import path_of, state_of
 from .types import CATEGORY
 
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
-CHECKPOINT_KEY, CONTROLNET_KEY = UNET + "input_blocks.0.0.weight", "zero_convs.0.0.weight"
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+CHECKPOINT_KEY = UNET + "input_blocks.0.0.weight"
+CONTROLNET_KEY = "zero_convs.0.0.weight"
 # Never in SD 1.x files, so never missing: the text projection is not used there, the logit scale belongs to CLIP's
 # training.
 ABSENT_BY_DESIGN = {"clip_l.logit_scale", "clip_l.transformer.text_projection.weight"}
 
 
 @checked(
-    checks=dict.fromkeys(("checkpoint", "controlnet"), lambda name: path_of("pocket", name)),
+    checks=dict.fromkeys(("ckpt_name", "control_net_name"), lambda name: path_of("pocket", name)),
     aliases=("small model", "demo model", "try without a checkpoint"),
 )
 class RFPocketModels(io.ComfyNode):
@@ -52,14 +54,14 @@ class RFPocketModels(io.ComfyNode):
             ),
             inputs=[
                 io.Combo.Input(
-                    "checkpoint",
+                    "ckpt_name",
                     options=pocket_files(CHECKPOINT_KEY),
                     tooltip=(
                         "A pocket checkpoint: the one that ships with the pack, or one of yours from models/pocket."
                     ),
                 ),
                 io.Combo.Input(
-                    "controlnet",
+                    "control_net_name",
                     options=pocket_files(CONTROLNET_KEY),
                     tooltip=(
                         "A pocket canny ControlNet: the one that ships with the pack, or one of yours from"
@@ -86,12 +88,12 @@ class RFPocketModels(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint, controlnet):
-        return state_of("pocket", checkpoint), state_of("pocket", controlnet)
+    def fingerprint_inputs(cls, ckpt_name, control_net_name):
+        return state_of("pocket", ckpt_name), state_of("pocket", control_net_name)
 
     @classmethod
-    def execute(cls, checkpoint, controlnet) -> io.NodeOutput:
-        return io.NodeOutput(*load_family(path_of("pocket", checkpoint), path_of("pocket", controlnet)))
+    def execute(cls, ckpt_name, control_net_name) -> io.NodeOutput:
+        return io.NodeOutput(*load_family(path_of("pocket", ckpt_name), path_of("pocket", control_net_name)))
 
 
 def pocket_files(key: str) -> list[str]:

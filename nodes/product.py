@@ -28,123 +28,8 @@ class RFProduct(io.ComfyNode):
                 "Places a product cut-out on the canvas and makes the inpaint mask and the canny hint for painting a"
                 " scene around it."
             ),
-            inputs=[
-                io.Image.Input(
-                    "image",
-                    tooltip=(
-                        "The product picture, with transparency or together with a mask. Of several frames the first is"
-                        " used."
-                    ),
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip=(
-                        "Which pixels are the product. Connect Load Image's MASK as it is; for other masks see"
-                        " mask_marks."
-                    ),
-                ),
-                io.Combo.Input(
-                    "mask_marks",
-                    options=["background", "product"],
-                    default="background",
-                    tooltip=(
-                        "What white (1) in the mask means. Load Image gives white where the picture is transparent:"
-                        " background. Most segmentation nodes paint the product white: product."
-                    ),
-                ),
-                io.String.Input(
-                    "caption",
-                    default="",
-                    tooltip=(
-                        "What the product is, in a few words, such as 'a red leather handbag'. The reviewer reads it;"
-                        " it may be empty and in any language."
-                    ),
-                ),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=64,
-                    max=4096,
-                    step=8,
-                    tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128).",
-                ),
-                io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),
-                io.Float.Input(
-                    "image_scale",
-                    default=0.72,
-                    min=0.05,
-                    max=1.0,
-                    step=0.01,
-                    tooltip=(
-                        "Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves"
-                        " room for a scene."
-                    ),
-                ),
-                io.Float.Input(
-                    "alpha_threshold",
-                    default=0.5,
-                    min=0.01,
-                    max=1.0,
-                    step=0.01,
-                    tooltip=(
-                        "The least opaque that solid product is, in its size, its place and the mask. What is visible"
-                        " but less opaque, such as glass, is seen through. Lower it when the product is see-through"
-                        " everywhere."
-                    ),
-                ),
-                io.Combo.Input(
-                    "position",
-                    options=["centre", "keep"],
-                    default="centre",
-                    tooltip=(
-                        "centre: crop to the product, scale and centre it. keep: leave it where it stands in its own"
-                        " picture."
-                    ),
-                ),
-                io.Int.Input(
-                    "mask_dilation",
-                    default=-1,
-                    min=-1,
-                    max=256,
-                    tooltip=(
-                        "Side in pixels of the box by which the painted area grows, half of it under the product's"
-                        " edge, so that no outline shows; into thin parts at most a quarter of their thickness. -1: 20"
-                        " at 512 pixels, in proportion at other sizes."
-                    ),
-                ),
-                io.Combo.Input(
-                    "edges",
-                    options=list(EDGES),
-                    default=CLEAN,
-                    optional=True,
-                    tooltip=(
-                        "clean: edges take the colours of the product beside them, so that no rim of an old background"
-                        " stays. as cut: they stay as they are in the file. The third shows both in the node, on light"
-                        " and on dark."
-                    ),
-                ),
-            ],
-            outputs=[
-                Product.Output(
-                    "product",
-                    display_name="product",
-                    tooltip="The placed product, for the cyclic sampler and the review.",
-                ),
-                io.Image.Output(
-                    "placed", display_name="image to encode", tooltip="The product over grey: connect to VAE Encode."
-                ),
-                io.Mask.Output(
-                    "inpaint_mask",
-                    display_name="inpaint mask",
-                    tooltip="White where the model paints: connect to Set Latent Noise Mask.",
-                ),
-                io.Image.Output(
-                    "hint",
-                    display_name="canny hint",
-                    tooltip="The product's outlines: connect to Apply ControlNet, canny.",
-                ),
-            ],
+            inputs=[*picture_inputs(), *canvas_inputs(), *edge_inputs()],
+            outputs=product_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -184,6 +69,137 @@ class RFProduct(io.ComfyNode):
             channels_last(canvas.hint[None]),
             ui=shown,
         )
+
+
+def picture_inputs() -> list:
+    """The product itself."""
+    return [
+        io.Image.Input(
+            "image",
+            tooltip=(
+                "The product picture, with transparency or together with a mask. Of several frames the first is used."
+            ),
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip=(
+                "Which pixels are the product. Connect Load Image's MASK as it is; for other masks see mask_marks."
+            ),
+        ),
+        io.Combo.Input(
+            "mask_marks",
+            options=["background", "product"],
+            default="background",
+            tooltip=(
+                "What white (1) in the mask means. Load Image gives white where the picture is transparent:"
+                " background. Most segmentation nodes paint the product white: product."
+            ),
+        ),
+        io.String.Input(
+            "caption",
+            default="",
+            tooltip=(
+                "What the product is, in a few words, such as 'a red leather handbag'. The reviewer reads it;"
+                " it may be empty and in any language."
+            ),
+        ),
+    ]
+
+
+def canvas_inputs() -> list:
+    """Where it stands on the canvas."""
+    return [
+        io.Int.Input(
+            "width",
+            default=512,
+            min=64,
+            max=4096,
+            step=8,
+            tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128).",
+        ),
+        io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),
+        io.Float.Input(
+            "image_scale",
+            default=0.72,
+            min=0.05,
+            max=1.0,
+            step=0.01,
+            tooltip=(
+                "Largest share of the canvas's width and height that the product takes. 0.66 to 0.78 leaves room for a"
+                " scene."
+            ),
+        ),
+        io.Float.Input(
+            "alpha_threshold",
+            default=0.5,
+            min=0.01,
+            max=1.0,
+            step=0.01,
+            tooltip=(
+                "How opaque solid product is at least. What is less opaque, such as glass, is seen through. Lower it"
+                " when the product is see-through everywhere."
+            ),
+        ),
+        io.Combo.Input(
+            "position",
+            options=["centre", "keep"],
+            default="centre",
+            tooltip=(
+                "centre: crop to the product, scale and centre it. keep: leave it where it stands in its own picture."
+            ),
+        ),
+    ]
+
+
+def edge_inputs() -> list:
+    """What becomes of the product's edge."""
+    return [
+        io.Int.Input(
+            "mask_dilation",
+            default=-1,
+            min=-1,
+            max=256,
+            tooltip=(
+                "How far the painted area grows, as the side of a box in pixels; half of it reaches under the product's"
+                " edge, so that no outline shows. Start with -1: 20 at 512 pixels, in proportion at other sizes. Raise"
+                " it when an outline shows."
+            ),
+        ),
+        io.Combo.Input(
+            "edges",
+            options=list(EDGES),
+            default=CLEAN,
+            optional=True,
+            tooltip=(
+                "clean: edges take the colours of the product beside them, so that no rim of an old background stays."
+                " as cut: they stay as they are in the file. The third one is clean and shows both in the node."
+            ),
+        ),
+    ]
+
+
+def product_outputs() -> list:
+    return [
+        Product.Output(
+            "product",
+            display_name="product",
+            tooltip="The placed product, for the cyclic sampler and the review.",
+        ),
+        io.Image.Output(
+            "placed", display_name="image to encode", tooltip="The product over grey: connect to VAE Encode."
+        ),
+        io.Mask.Output(
+            "inpaint_mask",
+            display_name="inpaint mask",
+            tooltip="White where the model paints: connect to Set Latent Noise Mask.",
+        ),
+        io.Image.Output(
+            "hint",
+            display_name="canny hint",
+            tooltip="The product's outlines: connect to Apply ControlNet, canny.",
+        ),
+    ]
 
 
 def tell(notes: tuple, node_id: str) -> None:

@@ -1,6 +1,6 @@
 """RFProductFolder: a folder of products as one queue entry.
 
-What is behind it runs once per product and prompt, and an album on disk keeps what comes of it.
+What is behind it runs once per product and prompt, and a gallery on disk keeps what comes of it.
 """
 
 import time
@@ -16,29 +16,29 @@ from comfy_execution.graph import ExecutionBlocker
 from PIL import Image
 from server import PromptServer
 
-from ..cyclic.gallery import Album
-from ..cyclic.gallery import Entry as AlbumEntry
-from ..cyclic.gallery import entries as entries_of
+from ..cyclic.gallery import Gallery, Job
+from ..cyclic.gallery import jobs as jobs_of
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import plain
 from ..rfnet.pictures import PictureError, open_picture
 from .checked import checked
 from .inputs import quoted
 from .roots import folder_in_reach
-from .types import CATEGORY, Entry, stop_if_cancelled
+from .types import CATEGORY, stop_if_cancelled
+from .types import Job as JobSocket
 
 LARGEST = 768  # pixels of a product on its longer side: what RF Product puts on a canvas of 1024
-ENTRY_OUTPUT = 5
+JOB_OUTPUT = 5
 
 
 @dataclass(frozen=True)
-class Listed:
-    """What travels on an RF_ENTRY socket: an entry of an album, as number of count in its list; those done before this
+class ListedJob:
+    """What travels on an RF_JOB socket: a job of a gallery, as number of count in its list; those done before this
     run are counted.
     """
 
-    album: Album
-    entry: AlbumEntry
+    gallery: Gallery
+    job: Job
     number: int
     count: int
 
@@ -50,23 +50,23 @@ class Listed:
     @property
     def title(self) -> str:
         """What a page calls it: "a red mug (3/40)"."""
-        return f"{self.entry.caption or self.entry.file} ({self.number}/{self.count})"
+        return f"{self.job.caption or self.job.file} ({self.number}/{self.count})"
 
 
-def keep(listed: Listed, run_report: dict, pictures: list) -> None:
-    """Keeps a run of the cyclic sampler in its album.
+def keep(listed: ListedJob, run_report: dict, pictures: list) -> None:
+    """Keeps a run of the cyclic sampler in its gallery.
 
     run_report: RecurrentRun.report(), further keys are kept; pictures: a Pillow picture of each attempt, in order.
-    Raises OSError with folder and remedy: what was kept before is safe, and the list goes on with this entry.
+    Raises OSError with folder and remedy: what was kept before is safe, and the list goes on with this job.
     """
-    listed.album.keep(listed.entry, pictures, run_report)
+    listed.gallery.keep(listed.job, pictures, run_report)
 
 
 @checked(
     checks={
         "folder": lambda name: product_folder(name),
         "prompts": lambda prompts: prompts_of(prompts),
-        "album": lambda name: album_folder(name),
+        "gallery": lambda name: gallery_folder(name),
     },
     advanced=("at_most",),
     aliases=("product list", "catalogue", "batch of products", "folder of images", "product ad"),
@@ -81,102 +81,10 @@ class RFProductFolder(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "A folder of products with a list of prompts in one queue entry. Pictures, verdicts and costs go into"
-                " an album with a page to look at; a stopped run goes on where it was."
+                " a gallery with a page to look at; a stopped run goes on where it was."
             ),
-            inputs=[
-                io.String.Input(
-                    "folder",
-                    default="",
-                    tooltip=(
-                        "Folder of product cut-outs with transparency (PNG, WebP, TIFF, AVIF, GIF), below ComfyUI's"
-                        " input, output or models folder, or one that reliable_ads_folders.txt lists. A caption stands"
-                        " in a .txt of the same name, or is the file's name."
-                    ),
-                ),
-                io.String.Input(
-                    "prompts",
-                    default="",
-                    multiline=True,
-                    tooltip=(
-                        "One prompt per line. Every product is painted with every prompt; {caption} stands for the"
-                        " product's caption."
-                    ),
-                ),
-                io.String.Input(
-                    "album",
-                    default="my_products",
-                    tooltip=(
-                        "Folder below ComfyUI's output folder that takes pictures and index.html. What it has already"
-                        " is not drawn again: use another album for other models or settings, or delete a picture to"
-                        " have it drawn anew."
-                    ),
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip=(
-                        "Each product and prompt gets a seed of its own from this one, whatever else is in the folder."
-                        " The page names it."
-                    ),
-                ),
-                io.Int.Input(
-                    "at_most",
-                    default=0,
-                    min=0,
-                    max=1000000,
-                    optional=True,
-                    tooltip=(
-                        "Draw no more than so many in this run; queue again to go on. 0: all, or as many as fit into"
-                        " memory."
-                    ),
-                ),
-            ],
-            outputs=[
-                io.Image.Output(
-                    "image",
-                    display_name="image",
-                    is_output_list=True,
-                    tooltip="The product pictures, one after the other: connect to RF Product.",
-                ),
-                io.Mask.Output(
-                    "mask",
-                    display_name="mask",
-                    is_output_list=True,
-                    tooltip=(
-                        "White where they are transparent, as Load Image gives it: connect to RF Product, mask_marks"
-                        " background."
-                    ),
-                ),
-                io.String.Output(
-                    "caption", display_name="caption", is_output_list=True, tooltip="Connect to RF Product's caption."
-                ),
-                io.String.Output(
-                    "prompt",
-                    display_name="prompt",
-                    is_output_list=True,
-                    tooltip="Connect to the text of CLIP Text Encode.",
-                ),
-                io.Int.Output(
-                    "entry_seed",
-                    display_name="seed",
-                    is_output_list=True,
-                    tooltip="Connect to RF Cyclic Sampler's seed.",
-                ),
-                Entry.Output(
-                    "entry",
-                    display_name="entry",
-                    is_output_list=True,
-                    tooltip="Connect to RF Cyclic Sampler: it then keeps its pictures in the album.",
-                ),
-                io.String.Output(
-                    "summary",
-                    display_name="summary",
-                    tooltip="What is to do, what is done, where the page lies, and which files can't be used.",
-                ),
-            ],
+            inputs=list_inputs(),
+            outputs=job_outputs(),
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
             is_output_node=True,
         )
@@ -186,25 +94,25 @@ class RFProductFolder(io.ComfyNode):
         return time.time()  # what is to do lies on disk
 
     @classmethod
-    def execute(cls, folder, prompts, album, seed, at_most=0) -> io.NodeOutput:
-        kept = Album(album_folder(album))
+    def execute(cls, folder, prompts, gallery, seed, at_most=0) -> io.NodeOutput:
+        opened = Gallery(gallery_folder(gallery))
         texts = prompts_of(prompts)
-        found = read_folder(product_folder(folder))
-        wanted, broken = entries_of(found.items, texts, seed)
-        broken = {**found.broken, **broken}
-        ready, broken = load([entry for entry in wanted if not kept.done(entry)], at_most, broken)
-        wanted = [entry for entry in wanted if entry.file not in broken or kept.done(entry)]
+        files = read_folder(product_folder(folder))
+        wanted, broken = jobs_of(files.items, texts, seed)
+        broken = {**files.broken, **broken}
+        ready, broken = load([job for job in wanted if not opened.done(job)], at_most, broken)
+        wanted = [job for job in wanted if job.file not in broken or opened.done(job)]
         if not wanted:
             raise PictureError(
                 "none of the product pictures can be used: "
                 + " ".join(f'"{file}": {reason}' for file, reason in broken.items())
             )
-        kept.begin(wanted, broken)
+        opened.begin(wanted, broken)
 
-        done = len(wanted) - len(kept.to_do)
-        listed = [Listed(kept, entry, done + number, len(wanted)) for number, (entry, _, _) in enumerate(ready, 1)]
-        summary = words(
-            kept, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id), found.left_out
+        done = len(wanted) - len(opened.to_do)
+        listed = [ListedJob(opened, job, done + number, len(wanted)) for number, (job, _, _) in enumerate(ready, 1)]
+        summary = summary_of(
+            opened, len(wanted), len(ready), connected(cls.hidden.prompt, cls.hidden.unique_id), files.left_out
         )
         PromptServer.instance.send_progress_text(summary, cls.hidden.unique_id, PromptServer.instance.client_id)
         shown = ui.PreviewText(summary).as_dict()
@@ -212,17 +120,116 @@ class RFProductFolder(io.ComfyNode):
             not ready
         ):  # ComfyUI ends with "list index out of range" behind an empty list, and quietly behind a blocked one
             return io.NodeOutput(*[[ExecutionBlocker(None)]] * 6, summary, ui=shown)
-        drawn = [entry for entry, _, _ in ready]
+        drawn = [job for job, _, _ in ready]
         return io.NodeOutput(
             [image for _, image, _ in ready],
             [mask for _, _, mask in ready],
-            [entry.caption for entry in drawn],
-            [entry.prompt for entry in drawn],
-            [entry.seed for entry in drawn],
+            [job.caption for job in drawn],
+            [job.prompt for job in drawn],
+            [job.seed for job in drawn],
             listed,
             summary,
             ui=shown,
         )
+
+
+def list_inputs() -> list:
+    return [
+        io.String.Input(
+            "folder",
+            default="",
+            tooltip=(
+                "Folder of product cut-outs with transparency (PNG, WebP, TIFF, AVIF, GIF), below ComfyUI's input,"
+                " output or models folder, or one that reliable_ads_folders.txt lists. A caption stands in a .txt of"
+                " the same name, or is the file's name."
+            ),
+        ),
+        io.String.Input(
+            "prompts",
+            default="",
+            multiline=True,
+            tooltip=(
+                "One prompt per line. Every product is painted with every prompt; {caption} stands for the"
+                " product's caption."
+            ),
+        ),
+        io.String.Input(
+            "gallery",
+            default="my_products",
+            tooltip=(
+                "Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not"
+                " drawn again: use another gallery for other models or settings, or delete a picture to have it drawn"
+                " anew."
+            ),
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**64 - 1,
+            control_after_generate=True,
+            tooltip=(
+                "Each product and prompt gets a seed of its own from this one, whatever else is in the folder."
+                " The page names it."
+            ),
+        ),
+        io.Int.Input(
+            "at_most",
+            default=0,
+            min=0,
+            max=1000000,
+            optional=True,
+            tooltip=(
+                "Draw no more than so many in this run; queue again to go on. 0: all, or as many as fit into memory."
+            ),
+        ),
+    ]
+
+
+def job_outputs() -> list:
+    return [
+        io.Image.Output(
+            "image",
+            display_name="image",
+            is_output_list=True,
+            tooltip="The product pictures, one after the other: connect to RF Product.",
+        ),
+        io.Mask.Output(
+            "mask",
+            display_name="mask",
+            is_output_list=True,
+            tooltip=(
+                "White where they are transparent, as Load Image gives it: connect to RF Product, mask_marks"
+                " background."
+            ),
+        ),
+        io.String.Output(
+            "caption", display_name="caption", is_output_list=True, tooltip="Connect to RF Product's caption."
+        ),
+        io.String.Output(
+            "prompt",
+            display_name="prompt",
+            is_output_list=True,
+            tooltip="Connect to the text of CLIP Text Encode.",
+        ),
+        io.Int.Output(
+            "job_seed",
+            display_name="seed",
+            is_output_list=True,
+            tooltip="Connect to RF Cyclic Sampler's seed.",
+        ),
+        JobSocket.Output(
+            "job",
+            display_name="job",
+            is_output_list=True,
+            tooltip="Connect to RF Cyclic Sampler, which then keeps its pictures in the gallery.",
+        ),
+        io.String.Output(
+            "summary",
+            display_name="summary",
+            tooltip="What is to do, what is done, where the page lies, and which files can't be used.",
+        ),
+    ]
 
 
 def product_folder(name: str, node: str = "RF Product Folder") -> Path:
@@ -234,51 +241,54 @@ def product_folder(name: str, node: str = "RF Product Folder") -> Path:
 
 def prompts_of(text: str) -> list[str]:
     """The prompts, one a line. Raises ValueError where there is none."""
-    if not (found := [line.strip() for line in text.splitlines() if line.strip()]):
+    prompts = [line.strip() for line in text.splitlines() if line.strip()]
+    if not prompts:
         raise ValueError(
             'RF Product Folder has no prompt: write one per line into "prompts", such as: {caption} on a wooden table,'
             " soft daylight"
         )
-    return found
+    return prompts
 
 
-def album_folder(name: str) -> Path:
-    """The album's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
+def gallery_folder(name: str) -> Path:
+    """The gallery's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
     if not plain(name):
-        raise ValueError(f'{quoted(name)} can\'t name an album: use letters, digits, "-" and "_", without folders.')
+        raise ValueError(f'{quoted(name)} can\'t name a gallery: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_output_directory()) / name
 
 
 def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
-    """([(entry, IMAGE (1, H, W, 3), MASK (1, H, W) with 1 = transparent)], {file: reason} with those that can't be used
+    """([(job, IMAGE (1, H, W, 3), MASK (1, H, W) with 1 = transparent)], {file: reason} with those that can't be used
     added).
 
     ComfyUI finishes a node for the whole list before the next one begins, so that all products are in memory at once:
     this stops at at_most, or at half the free memory. Prompts of one product share its tensors.
     """
-    ready, broken, tensors = [], dict(broken), {}
+    ready = []
+    broken = dict(broken)
+    tensors = {}
     memory = comfy.model_management.get_free_memory(torch.device("cpu")) / 2
-    for entry in pending:
+    for job in pending:
         if ready and (len(ready) == at_most or memory < 0):
             break
-        if entry.file in broken:
+        if job.file in broken:
             continue
-        if entry.path not in tensors:
+        if job.path not in tensors:
             stop_if_cancelled()
             try:
-                tensors = {entry.path: read(entry.path)}  # entries come product by product
+                tensors = {job.path: read(job.path)}  # jobs come product by product
             except PictureError as error:
-                broken[entry.file] = str(error).replace(
-                    f'"{entry.path.name}"', "it", 1
+                broken[job.file] = str(error).replace(
+                    f'"{job.path.name}"', "it", 1
                 )  # lists name the file before the reason
                 continue
-        ready.append((entry, *tensors[entry.path]))
-        memory -= footprint(tensors[entry.path][1])
+        ready.append((job, *tensors[job.path]))
+        memory -= footprint(tensors[job.path][1])
     return ready, broken
 
 
 def footprint(mask: torch.Tensor) -> int:
-    """About how many bytes an entry takes until the run ends: the picture here and in RF Product, four floats a pixel
+    """About how many bytes a job takes until the run ends: the picture here and in RF Product, four floats a pixel
     each, and what the nodes behind make of it.
     """
     return 32 * mask.numel() + 40 * 2**20
@@ -309,24 +319,24 @@ def shrunk(rgba: np.ndarray) -> np.ndarray:
 
 
 def connected(prompt: dict | None, node_id: str) -> bool:
-    """Whether something takes the entry output; without it nothing would be kept."""
+    """Whether something takes the job output; without it nothing would be kept."""
     links = (value for node in (prompt or {}).values() for value in node["inputs"].values() if isinstance(value, list))
-    return any(link == [node_id, ENTRY_OUTPUT] for link in links)
+    return any(link == [node_id, JOB_OUTPUT] for link in links)
 
 
-def words(album: Album, count: int, now: int, keeping: bool, left_out: str = "") -> str:
+def summary_of(gallery: Gallery, count: int, now: int, keeping: bool, left_out: str = "") -> str:
     """The run in a few lines for the user. left_out: what of the folder is no product picture."""
-    left = len(album.to_do) - now
-    lines = [f"{count - len(album.to_do)} of {count} are in the album, {now} to draw in this run."]
+    left = len(gallery.to_do) - now
+    lines = [f"{count - len(gallery.to_do)} of {count} are in the gallery, {now} to draw in this run."]
     if not now:
         lines = [
-            f"All {count} are in the album, nothing is left to draw: add products or prompts, choose another album, or"
-            " delete a picture to have it drawn anew."
+            f"All {count} are in the gallery, nothing is left to draw: add products or prompts, choose another gallery,"
+            " or delete a picture to have it drawn anew."
         ]
     if left:
         lines.append(f"{left} more are left for later runs: queue again to go on.")
     if now and not keeping:
-        lines.append("Nothing will be kept: connect the entry output to RF Cyclic Sampler.")
-    lines += [f"Left out: {file}: {reason}" for file, reason in album.broken.items()]
+        lines.append("Nothing will be kept: connect the job output to RF Cyclic Sampler.")
+    lines += [f"Left out: {file}: {reason}" for file, reason in gallery.broken.items()]
     lines += [f"Left out: {left_out}."] if left_out else []
-    return "\n".join([*lines, f"Page: {album.folder / 'index.html'}"])
+    return "\n".join([*lines, f"Page: {gallery.folder / 'index.html'}"])

@@ -32,7 +32,8 @@ class LoadedReviewer:
     def __init__(self, path: str, depth=None, saliency=None):
         from ..rfnet.weights import load_reviewer
 
-        self.path, self.reviewer = path, load_reviewer(path, depth=depth, saliency=saliency)
+        self.path = path
+        self.reviewer = load_reviewer(path, depth=depth, saliency=saliency)
         self.own_maps = not (depth or saliency) and set(self.reviewer.trained_maps.values()) == {
             self.reviewer.maps.name
         }
@@ -166,27 +167,26 @@ class RFReview(io.ComfyNode):
                 io.Image.Output(
                     "rejected",
                     display_name="rejected images",
-                    tooltip="Not fit. When there is none, the nodes behind this output do not run.",
+                    tooltip="Not fit to publish. When there is none, the nodes behind this output do not run.",
                 ),
                 io.String.Output(
                     "report",
                     display_name="report",
                     tooltip=(
-                        "One entry per picture as JSON: label, probabilities, accepted; for a rejected one also the"
+                        "Label, probabilities and verdict of each picture, as JSON. For a rejected one also the"
                         " evidence: which defect, where, and from which inputs."
                     ),
                 ),
                 io.Image.Output(
                     "annotated",
                     display_name="annotated preview",
-                    tooltip="All pictures with a green or red frame and the verdict.",
+                    tooltip="Each picture with its verdict. Green frame: accepted; red: rejected.",
                 ),
                 io.Image.Output(
                     "heat",
                     display_name="heat maps",
                     tooltip=(
-                        "All pictures under a heat map of what speaks for their most probable defect, which the strip"
-                        " names; the frame is the verdict's."
+                        "Each picture with a heat map of its likeliest defect. Green frame: accepted; red: rejected."
                     ),
                 ),
             ],

@@ -20,19 +20,24 @@ SIDE = 160  # pixels of a thumbnail on its longer side
 class Strip:
     """The strip of one run of the cyclic sampler: grows in the page as attempts are reviewed."""
 
-    def __init__(self, node_id: str, most: int, product: str = ""):
-        """most: attempts at most; product: its name, where several follow each other in one node.
-
-        Empties what the node showed before.
+    def __init__(self, node_id: str, most: int, product: str = "", pictures: int = 1):
+        """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other
+        in one node.
         """
-        self.node_id, self.about, self.rows, self.thumbnails = node_id, {"most": most, "product": product}, [], []
+        self.node_id = node_id
+        self.about = {"most": most, "product": product, "pictures": pictures}
+        self.rows: list[dict] = []
+        self.thumbnails: list[bytes] = []
+
+    def begin(self, picture: int) -> None:
+        """The loop of a picture begins, which counts from 1. The first empties what the node showed before."""
+        self.picture = picture
         self._send()
 
     def add(self, attempt, picture) -> None:
-        """attempt: an cyclic.loop.Attempt; picture: its Pillow picture."""
-        self.rows.append(
-            {**verdict(attempt.index + 1, attempt.review), "seed": str(attempt.seed), "dropped": attempt.dropped}
-        )
+        """attempt: a cyclic.attempts.Attempt; picture: its Pillow picture."""
+        row = verdict(len(self.rows) + 1, attempt.review)
+        self.rows.append({**row, "seed": str(attempt.seed), "dropped": attempt.stopped_early, "of": self.picture})
         self.thumbnails.append(jpeg(picture))
         self._send(
             {**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()}
@@ -43,12 +48,14 @@ class Strip:
 
         results: the attempts given back.
         """
-        rows = [{**row, "picture": file} for row, file in zip(self.rows, kept(self.thumbnails))]
+        rows = [{**row, "picture": file} for row, file in zip(self.rows, saved(self.thumbnails))]
         return {KEY: [{**self.about, "rows": rows, "results": [attempt.index + 1 for attempt in results]}]}
 
     def _send(self, *rows: dict) -> None:
         server = PromptServer.instance
-        server.send_sync(EVENT, {"node": self.node_id, **self.about, "rows": rows}, server.client_id)
+        server.send_sync(
+            EVENT, {"node": self.node_id, **self.about, "drawing": self.picture, "rows": rows}, server.client_id
+        )
 
 
 def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
@@ -58,7 +65,7 @@ def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
     speaks for.
     """
     verdicts = [verdict(number, row) for number, row in enumerate(rows, 1)]
-    files = kept([jpeg(picture) for picture in [*pictures, *heats]])
+    files = saved([jpeg(picture) for picture in [*pictures, *heats]])
     shown = zip(verdicts, files, files[len(rows) :], defects)
     return {
         KEY: [
@@ -87,17 +94,20 @@ def verdict(number: int, row: dict) -> dict:
 
 def jpeg(picture) -> bytes:
     """A Pillow picture as a thumbnail's file."""
-    file, small = io.BytesIO(), picture.copy()
+    file = io.BytesIO()
+    small = picture.copy()
     small.thumbnail((SIDE, SIDE))
     small.save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
-def kept(thumbnails: list) -> list:
+def saved(thumbnails: list) -> list:
     """Where ComfyUI's page finds the thumbnails: for each {"filename", "subfolder", "type"}; None where the disk took
     none, which must not end a run.
     """
-    folder, name, places = Path(folder_paths.get_temp_directory()), secrets.token_hex(6), []
+    folder = Path(folder_paths.get_temp_directory())
+    name = secrets.token_hex(6)
+    places = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, content in enumerate(thumbnails, 1):

@@ -1,6 +1,4 @@
-"""The edge between ComfyUI and the libraries: socket types, and tensors turned once from (B, H, W, 3) to (B, 3, H,
-W).
-"""
+"""Socket types, and tensors turned between ComfyUI's (B, H, W, 3) and the libraries' (B, 3, H, W)."""
 
 import comfy.model_management
 import torch
@@ -11,18 +9,18 @@ from ..rfnet.risks import ACCEPT
 CATEGORY = "reliable ads"
 Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
-Entry = io.Custom("RF_ENTRY")  # a nodes.product_folder.Listed
+Job = io.Custom("RF_JOB")  # a nodes.product_folder.ListedJob
 Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
 
 THRESHOLD_TOOLTIP = (
     "Accept a picture when its probability of being available is at least this, from 0 to 1. "
-    "0 takes the threshold that is stored with the reviewer, which is a good start."
+    "Start with 0: the reviewer's own threshold. Raise it to be stricter."
 )
 
 ACCEPT_TOOLTIP = (
-    "What decides: the threshold, or a risk. 5 % risk takes the threshold at which at most 5 in 100 accepted pictures"
-    " are bad, with 95 % confidence, as `rfnet calibrate` certified it for this reviewer; the threshold above is then"
-    " not looked at."
+    "threshold: use the value above. 5 % risk: ignore it; use the certified one, at which at most 5 in 100 accepted"
+    " pictures are bad, with 95 % confidence. `rfnet calibrate` certifies a reviewer; the shipped one is, but not for"
+    " photographs."
 )
 
 

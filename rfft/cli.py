@@ -8,7 +8,7 @@ import torch
 from ..rfnet.arguments import STRENGTH, path
 from ..rfnet.commands import Commands
 from ..rfnet.files import check_writable
-from ..rfnet.training.config import changes
+from ..rfnet.training.toml_config import parse_overrides
 from ..rfnet.weights import load_reviewer, read_metadata
 from .adapter import load_adapter
 from .config import ConfigError, TrainConfig, read_config
@@ -129,7 +129,7 @@ def merge(args) -> None:
 
 def _checked(args, check=lambda config: None) -> tuple:
     """(config, its family, briefs): all that is quick to check."""
-    config: TrainConfig = read_config(args.config, **changes(args.set))
+    config: TrainConfig = read_config(args.config, **parse_overrides(args.set, ConfigError))
     if config.family not in args.families:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)

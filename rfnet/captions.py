@@ -97,7 +97,8 @@ class Tokenizer:
     """
 
     def __init__(self, config: RFNetConfig):
-        self.config, self.vocabulary = config, None
+        self.config = config
+        self.vocabulary: RobertaVocabulary | None = None
         if config.reads_captions and config.text != "roberta":
             _clip_vocabulary()  # what is missing is said now, not after the first picture was drawn
 

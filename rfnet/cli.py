@@ -14,11 +14,11 @@ import torch
 
 from .arguments import COUNT, SEED, SHARE, WORKERS, decimal, path, whole
 from .commands import Commands, sentence
-from .data.shards import DataError
+from .data.errors import DataError
 from .data.sources import open_samples
 from .files import check_writable, quoted, write_text
 from .labels import LABELS
-from .map_sources import BUILTIN
+from .map_names import BUILTIN
 from .pictures import PictureError, open_picture
 from .product import Product, place
 from .risks import ACCEPT, RISKS, UNITS, parse_risks
@@ -195,11 +195,12 @@ def _commands() -> Commands:
 
 
 def train(args) -> None:
-    from .training.config import changes, read_config
+    from .training.config import read_config
+    from .training.toml_config import parse_overrides
     from .training.train import Run
 
     given = {key: value for key in ("train", "val", "out") if (value := getattr(args, key))}
-    config = read_config(args.config, **{**changes(args.set), **given})
+    config = read_config(args.config, **{**parse_overrides(args.set, DataError), **given})
     check_writable(config.out)
     run = Run(config)
     run()

@@ -110,11 +110,11 @@ def _transform(icc: bytes, mode: str) -> tuple:
     if mode not in SPACES.get(space, ()):
         raise ValueError(f"it is for {space} and the picture is {mode}")
     mode = "RGB" if space == "RGB" else mode
-    transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+    to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
     probe = _probe(mode)
-    if probe and np.abs(np.asarray(transform.apply(probe), int) - np.asarray(probe.convert("RGB"), int)).max() <= SAME:
-        transform = None
-    return mode, transform
+    if probe and np.abs(np.asarray(to_srgb.apply(probe), int) - np.asarray(probe.convert("RGB"), int)).max() <= SAME:
+        return mode, None
+    return mode, to_srgb
 
 
 def _probe(mode: str) -> Image.Image | None:

@@ -94,16 +94,16 @@ def sentence(error: Exception) -> str:
         FloatingPointError,
         argparse.ArgumentTypeError,
     ):
-        words = (
+        reason = (
             str(error).split("\n")[0] if type(error) is RuntimeError else str(error)
         )  # torch adds where in its own code
         return (
-            one_line(words, LONGEST)
+            one_line(reason, LONGEST)
             or f"{type(error).__name__}, which says nothing more: run again with RELIABLE_ADS_TRACEBACK=1 to see where."
         )
-    words = one_line(str(error), 150)
+    reason = one_line(str(error), 150)
     return (
-        f"this was not foreseen ({type(error).__name__}: {words}): check what was given; RELIABLE_ADS_TRACEBACK=1 in"
+        f"this was not foreseen ({type(error).__name__}: {reason}): check what was given; RELIABLE_ADS_TRACEBACK=1 in"
         " the environment shows where it happened, for a report."
     )
 

@@ -55,7 +55,8 @@ def read_folder(folder) -> CutOuts:
     A caption stands in a .txt of the same name, or else it is the file's name; where it can't be read, its picture
     can't be used. Raises PictureError where the folder can't be read, or holds no product picture.
     """
-    folder, found, pictures, readable = on_disk(folder), CutOuts(), [], endings()
+    folder, readable = on_disk(folder), endings()
+    contents, pictures = CutOuts(), []
     try:
         with os.scandir(folder) as entries:
             names = sorted((entry.name, _is_folder(entry)) for entry in entries if not _hidden(entry.name))
@@ -67,24 +68,24 @@ def read_folder(folder) -> CutOuts:
     for name, is_folder in names:
         ending = os.path.splitext(name)[1].lower()
         if is_folder:
-            found.folders.append(name)
+            contents.folders.append(name)
         elif ending in readable:
             pictures.append(name)
         elif ending != ".txt":
-            found.endings[ending or "without an ending"] += 1
+            contents.endings[ending or "without an ending"] += 1
     texts = {_plain(name): name for name, is_folder in names if not is_folder and name.lower().endswith(".txt")}
     for name in pictures:
         try:
-            found.items.append((folder / name, _caption(folder / name, texts)))
+            contents.items.append((folder / name, _caption(folder / name, texts)))
         except TextError as error:
-            found.broken[name.encode("utf-8", "replace").decode("utf-8")] = f"its caption {error}"
-    if not found.items and not found.broken:
-        left = f"; left out: {found.left_out}" if found.left_out else ""
+            contents.broken[name.encode("utf-8", "replace").decode("utf-8")] = f"its caption {error}"
+    if not contents.items and not contents.broken:
+        left = f"; left out: {contents.left_out}" if contents.left_out else ""
         raise PictureError(
             f"{quoted(folder)} holds no product pictures (such as .png, .webp, .tif or .avif):"
             f" give a folder of cut-outs with transparency{left}."
         )
-    return found
+    return contents
 
 
 def endings() -> list:

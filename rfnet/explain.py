@@ -11,8 +11,6 @@ benchmarks/explanation.py repeats the test for this way. Attention weights were 
 read from, not what they argue for.
 """
 
-import functools
-import operator
 from dataclasses import dataclass
 
 import torch
@@ -113,38 +111,27 @@ def overlay(images: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
 def _explain(reviewer, images, canvas, targets, review) -> list:
     """One Explanation per target; a target is a label id, or None for each image's most probable defect."""
     check(images, canvas)
-    size, found = images.shape[-2:], [[] for _ in targets]
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):  # backward can't use what inference mode makes: the fusion's weights are cloned
+    size = images.shape[-2:]
+    chunks: list[list] = [[] for _ in targets]  # of each target
+    # backward can't use what inference mode makes: the fusion's weights are cloned
+    with torch.inference_mode(False), torch.enable_grad():
         judge, unknown = _Judge(reviewer.rfnet, reviewer.temperature), _unknown_product(reviewer)
         for start in range(0, len(images), CHUNK // STEPS):
             rows = slice(start, start + CHUNK // STEPS)
-            maps, neutral, defects = _maps(
-                reviewer,
-                judge,
-                images[rows],
-                canvas,
-                unknown,
-                None if review is None else (review.depth[rows], review.saliency[rows]),
-            )
-            for target, parts in zip(targets, found):
+            given = None if review is None else (review.depth[rows], review.saliency[rows])
+            maps, neutral, defects = _maps(reviewer, judge, images[rows], canvas, unknown, given)
+            for target, parts in zip(targets, chunks):
                 labels = defects if target is None else torch.full_like(defects, target)
                 parts.append((labels, *_heat(_attribute(judge, maps, neutral, labels), size)))
-    explanations = []
-    for parts in found:
-        labels, heat, inputs = zip(*parts)
-        heat = torch.cat(heat)
-        explanations.append(
-            Explanation(
-                torch.cat(labels).cpu(),
-                heat,
-                functools.reduce(operator.iadd, inputs, []),
-                [hottest_box(one) for one in heat],
-            )
-        )
-    return explanations
+    return [_joined(parts) for parts in chunks]
+
+
+def _joined(parts: list) -> Explanation:
+    """(label ids, heat, shares of the inputs) of each chunk as one Explanation."""
+    labels, heats, inputs = zip(*parts)
+    heat = torch.cat(heats)
+    shares = [share for part in inputs for share in part]
+    return Explanation(torch.cat(labels).cpu(), heat, shares, [hottest_box(one) for one in heat])
 
 
 class _Judge(nn.Module):

@@ -53,7 +53,7 @@ def quoted(value, most: int = 100) -> str:
 
 def refusal(path, error: OSError) -> str:
     """One sentence about a file that could not be opened or read: which, why, and what to do."""
-    what = REASONS.get(error.errno)
+    what = REASONS.get(error.errno) if error.errno is not None else None
     if isinstance(error, NotAFile):
         what = "is a pipe or a device: give the path of a file"
     what = what or f"can't be read ({error.strerror or error}): check the file and its disk"
@@ -72,10 +72,10 @@ def on_disk(path) -> Path:
         return path
     parent, wanted = on_disk(path.parent), same_name(path.name)
     try:
-        found = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
+        stored = next((name for name in os.listdir(parent) if same_name(name) == wanted), path.name)
     except (OSError, ValueError):
-        found = path.name
-    return parent / found
+        stored = path.name
+    return parent / stored
 
 
 def open_file(path):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .map_names import BUILTIN
 from .resize import resize
 from .towers import timm_pyramid
 
@@ -27,7 +28,9 @@ class MapNet(nn.Module):
     doesn't.
     """
 
-    name = "builtin"  # as a map_sources.MapSource
+    name = BUILTIN  # as a map_sources.MapSource
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, width: int = 48):
         super().__init__()
@@ -42,7 +45,7 @@ class MapNet(nn.Module):
     def forward(self, images: torch.Tensor):
         x = (resize(images, WORKING, WORKING) - self.mean) / self.std
         features = self.backbone(x.contiguous(memory_format=torch.channels_last))
-        x = 0
+        x = torch.zeros((), dtype=features[-1].dtype, device=images.device)
         for narrow, up, finer in zip(reversed(self.narrow), reversed(self.up), reversed(features)):
             x = up(narrow(finer) + x)
             if finer is not features[0]:

@@ -7,7 +7,7 @@ from .architectures import ARCHITECTURES, IMAGES, MAPS, RFNetConfig, architectur
 from .captions import Tokenizer
 from .labels import LABELS
 from .resize import resize
-from .towers import ImageEncoder, MapStem, text_encoder
+from .towers import ClipText, ImageEncoder, MapStem, RobertaEncoder, text_encoder
 
 
 class FeatureFilter(nn.Module):
@@ -33,27 +33,24 @@ class RFNet(nn.Module):
     of a sample share one shape, so their tokens still lie over each other.
     """
 
+    config: RFNetConfig
+    text: ClipText | RobertaEncoder
+
     def __init__(self, config: RFNetConfig = ARCHITECTURES["compact"]):
         super().__init__()
-        self.config, self.tokenize = config, Tokenizer(config)
+        self.config = config
+        self.tokenize = Tokenizer(config)
         width = config.width
         self.images = ImageEncoder(config)
-        self.stems = nn.ModuleDict(
-            {name: MapStem(config) for name in MAPS if name in config.inputs and config.map_encoder == "stem"}
-        )
+        with_stem = [name for name in MAPS if name in config.inputs and config.map_encoder == "stem"]
+        self.stems = nn.ModuleDict({name: MapStem(config) for name in with_stem})
         self.filters = nn.ModuleList()
         if config.reads_captions:
             self.text = text_encoder(config)
-            self.filters.extend(
-                FeatureFilter(width, config.heads, self.text.width) for _ in range(config.filter_layers)
-            )
-        self.kinds = nn.ParameterDict(
-            {
-                name: nn.Parameter(torch.randn(width, 1, 1) * 0.02)
-                for name in IMAGES
-                if name in config.inputs and name not in self.stems
-            }
-        )
+            for _ in range(config.filter_layers):
+                self.filters.append(FeatureFilter(width, config.heads, self.text.width))
+        shared = [name for name in IMAGES if name in config.inputs and name not in self.stems]
+        self.kinds = nn.ParameterDict({name: nn.Parameter(torch.randn(width, 1, 1) * 0.02) for name in shared})
         self.verdict = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         layer = nn.TransformerEncoderLayer(
             width, config.heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -104,10 +101,10 @@ class RFNet(nn.Module):
 
     def judge(self, maps: dict, states: list | None = None) -> torch.Tensor:
         """Logits (B, 5) from token_maps; one map may stand for the whole batch. states: as in forward."""
-        found = self.verdicts(maps)
+        verdicts = self.verdicts(maps)
         if states is not None:
-            states += found
-        return self.head(found[-1])
+            states += verdicts
+        return self.head(verdicts[-1])
 
     def verdicts(self, maps: dict) -> list:
         """The verdict token (B, width) before the fusion's first layer and after each."""
@@ -119,7 +116,9 @@ class RFNet(nn.Module):
         states = [torch.cat([self.verdict.expand(batch, -1, -1), *tokens], 1)]
         for layer in self.fusion.layers:
             states.append(layer(states[-1]))
-        return [self.fusion.norm(state[:, 0]) for state in states]
+        norm = self.fusion.norm
+        assert norm is not None  # given in __init__
+        return [norm(state[:, 0]) for state in states]
 
     def _encode_map(self, name: str, image: torch.Tensor) -> torch.Tensor:
         size = self.config.map_size

@@ -13,51 +13,50 @@ def default_dilation(width: int, height: int) -> int:
     return round(20 * min(width, height) / 512)
 
 
-def inpaint_mask(kept: np.ndarray, box: int) -> np.ndarray:
-    """Where to paint, (H, W) bool, around what is `kept` (H, W) bool: the rest, grown by a square of `box` pixels, but
+def inpaint_mask(product: np.ndarray, box: int) -> np.ndarray:
+    """Where to paint, (H, W) bool, around the `product` (H, W) bool: the rest, grown by a square of `box` pixels, but
     into no part further than a quarter of its thickness, so that wires, rings and handles keep themselves.
     """
     import cv2
 
-    grown = cv2.dilate((~kept).astype(np.uint8), np.ones((max(box, 1), max(box, 1)), np.uint8)) > 0
-    reached = grown & kept
+    grown = cv2.dilate((~product).astype(np.uint8), np.ones((max(box, 1), max(box, 1)), np.uint8)) > 0
+    reached = grown & product
     if not reached.any():
         return grown
-    depth = cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 5) - 0.5  # of a pixel's middle under the edge
+    depth = cv2.distanceTransform(product.astype(np.uint8), cv2.DIST_L2, 5) - 0.5  # of a pixel's middle under the edge
     enough = 2**0.5 * (box // 2 + 1) / (2 * LEFT)
-    coarse = max(
-        1, min(kept.shape) // FINE
-    )  # thickness needs no more pixels than this, and would take seconds with them
-    small = (
-        kept
-        if coarse == 1
-        else cv2.resize(kept.astype(np.float32), None, fx=1 / coarse, fy=1 / coarse, interpolation=cv2.INTER_AREA)
-        >= 0.5
-    )
+    # thickness needs no more pixels than FINE, and would take seconds with them
+    coarse = max(1, min(product.shape) // FINE)
+    small = product
+    if coarse > 1:
+        scale = 1 / coarse
+        small = cv2.resize(product.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) >= 0.5
     thickness = coarse * half_thickness(small, enough / coarse)
     if coarse > 1:
-        thickness = cv2.resize(thickness, kept.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        thickness = cv2.resize(thickness, product.shape[::-1], interpolation=cv2.INTER_NEAREST)
     return grown & ~(reached & (depth > 2 * LEFT * thickness))
 
 
-def half_thickness(kept: np.ndarray, enough: float) -> np.ndarray:
-    """(H, W) the radius of about the largest disc inside `kept` that holds a pixel, up to `enough`; infinite beyond, 0
-    outside.
+def half_thickness(shape: np.ndarray, enough: float) -> np.ndarray:
+    """(H, W) the radius of about the largest disc inside a `shape` (H, W) bool that holds a pixel.
+
+    It is infinite from `enough` on, and 0 outside.
     """
     import cv2
 
-    depth = cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 5) - 0.5
-    found, radius = np.where(kept, 0.5, 0).astype(np.float32), 1.0  # half a pixel: what one pixel is wide
+    depth = cv2.distanceTransform(shape.astype(np.uint8), cv2.DIST_L2, 5) - 0.5
+    radii = np.where(shape, 0.5, 0).astype(np.float32)  # half a pixel: what one pixel is wide
+    radius = 1.0
     while True:
         radius = min(radius, enough)
         middles = depth >= radius
         if not middles.any():
-            return found
-        inside = kept & (cv2.distanceTransform((~middles).astype(np.uint8), cv2.DIST_L2, 5) <= radius)
+            return radii
+        inside = shape & (cv2.distanceTransform((~middles).astype(np.uint8), cv2.DIST_L2, 5) <= radius)
         if radius >= enough:
-            found[inside] = np.inf
-            return found
-        found[inside] = radius
+            radii[inside] = np.inf
+            return radii
+        radii[inside] = radius
         radius = max(radius + 0.5, radius * 1.2)
 
 

@@ -145,10 +145,11 @@ def shadows(rgba: np.ndarray, edge: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    alpha, found = rgba[..., 3], np.zeros(rgba.shape[:2], bool)
+    alpha = rgba[..., 3]
+    soft = np.zeros(alpha.shape, bool)
     rest = (alpha > VISIBLE) & (alpha < PURE) & ~edge
     if not rest.any():
-        return found
+        return soft
     solid, size = alpha >= PURE, max(_extent(alpha > VISIBLE))
     dark = rgba[..., :3].max(2) <= DARK
     nothing = (
@@ -171,8 +172,8 @@ def shadows(rgba: np.ndarray, edge: np.ndarray) -> np.ndarray:
             if fades(alpha[window], part, nothing[window], size) or (
                 is_dark and hard_shadow(rgba, window, part, solid)
             ):
-                found[window] |= part
-    return found
+                soft[window] |= part
+    return soft
 
 
 def fades(alpha: np.ndarray, part: np.ndarray, nothing: np.ndarray, size: int) -> bool:
@@ -207,13 +208,11 @@ def multiplied(rgba: np.ndarray, edge: np.ndarray) -> bool:
     if not partly.any() or (rgba[partly][:, :3].max(1) > alpha[partly] + 0.012).mean() > 0.01:
         return False
     where = edge & partly
-    inner, found = inner_colours(rgba, where, alpha >= PURE)
-    if found.any():
-        colours, alphas = rgba[where][found, :3], alpha[where][found, None]
-        as_straight, as_multiplied = (
-            np.abs(colours - inner[found]).mean(),
-            np.abs(colours - inner[found] * alphas).mean(),
-        )
+    inner, known = inner_colours(rgba, where, alpha >= PURE)
+    if known.any():
+        colours, alphas = rgba[where][known, :3], alpha[where][known, None]
+        as_straight = np.abs(colours - inner[known]).mean()
+        as_multiplied = np.abs(colours - inner[known] * alphas).mean()
         if as_straight >= 0.03:
             return bool(as_multiplied <= 0.6 * as_straight)
     brightest = rgba[partly][:, :3].max(1)
@@ -231,12 +230,12 @@ def divided(rgba: np.ndarray) -> np.ndarray:
 
 def with_inner_colours(rgba: np.ndarray, edge: np.ndarray, pure: np.ndarray) -> np.ndarray:
     """The edges in the colours of the opaque product beside them, so that no rim of an old background stays."""
-    inner, found = inner_colours(rgba, edge, pure)
-    if not found.any():
+    inner, known = inner_colours(rgba, edge, pure)
+    if not known.any():
         return rgba
     rgba = rgba.copy()
     colours = rgba[edge]
-    colours[found, :3] = inner[found]
+    colours[known, :3] = inner[known]
     rgba[edge] = colours
     return rgba
 

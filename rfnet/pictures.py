@@ -90,7 +90,7 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
     try:
         with Image.open(file, formats=formats()) as image:
             size = image.size
-            check_size(*size, name, smallest, largest)
+            check_size(size[0], size[1], name, smallest, largest)
             _check_work(image, file, name)
             if getattr(image, "is_animated", False) and image.format != "MPO":  # n_frames would go through all of them
                 warnings.warn(f"{name} is animated: only its first frame is used.", stacklevel=3)
@@ -106,9 +106,7 @@ def decode(file, name: str, smallest: int = SMALLEST, largest: int = LARGEST, fi
         raise PictureError(f"{name} has too many pixels: scale it down to at most {LARGEST} on each side.") from None
     except UnidentifiedImageError:
         raise PictureError(f"{name} is not a picture that can be read{_guess(file)}: save it as PNG or WebP.") from None
-    except (
-        Exception
-    ) as error:  # on damaged bytes Pillow raises anything: OSError, TypeError, KeyError, struct.error, ...
+    except Exception as error:  # on damaged bytes Pillow raises anything: OSError, TypeError, KeyError, struct.error
         if "MAX_TEXT" in str(error) or "too large" in str(error).lower():
             raise PictureError(
                 f"{name} carries texts or a profile that unpack to more than Pillow allows: save it again without them."
@@ -134,23 +132,28 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _positive(image: Image.Image) -> Image.Image:
     """A picture in which more is brighter: Pillow turns TIFFs whose 0 is white, but for deep greys."""
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(262) == 0 and image.mode.startswith("I;16")
+    white_is_zero = _tag(image, 262) == 0 and image.mode.startswith("I;16")
     return Image.fromarray(65535 - np.asarray(image)) if white_is_zero else image
+
+
+def _tag(image: Image.Image, number: int):
+    """The value of a TIFF's tag, None where there is none."""
+    return getattr(image, "tag_v2", {}).get(number) if image.format == "TIFF" else None
 
 
 def _stored(image: Image.Image) -> str:
     """Pillow's raw mode of the file, "" where it has none."""
-    arguments = image.tile[0][3] if image.tile else ""
+    tiles = getattr(image, "tile", [])
+    arguments = tiles[0][3] if tiles else ""
     arguments = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return arguments if isinstance(arguments, str) else ""
 
 
 def _check_work(image: Image.Image, file, name: str) -> None:
     """Refuse files that are made to keep a machine busy: TIFFs of huge tiles, progressive JPEGs of many scans."""
-    if image.format == "TIFF":
-        width, height = (image.tag_v2.get(tag, 0) for tag in (322, 323))  # of a tile
-        if width * height > LARGEST**2:
-            raise PictureError(f"{name} is stored in tiles of {width}x{height} pixels: save it again as PNG or WebP.")
+    width, height = (_tag(image, number) or 0 for number in (322, 323))  # of a tile
+    if width * height > LARGEST**2:
+        raise PictureError(f"{name} is stored in tiles of {width}x{height} pixels: save it again as PNG or WebP.")
     if not image.info.get("progressive"):
         return
     place = file.tell()

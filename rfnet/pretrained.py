@@ -13,6 +13,7 @@ from torch import nn
 from .architectures import OPEN_CLIP, ArchitectureError, need
 from .captions import RobertaVocabulary
 from .files import quoted
+from .model import RFNet
 from .resize import resize
 from .structured import shortened
 from .tensors import check_finite, open_tensors, read_header
@@ -43,7 +44,7 @@ def load_imagenet(backbone: nn.Module, name: str) -> None:
     backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()})
 
 
-def load_pretrained(rfnet: nn.Module, path) -> list:
+def load_pretrained(rfnet: RFNet, path) -> list:
     """Fill the towers that these weights belong to, in place -> what was filled, out of "images" and "text".
 
     path: a .safetensors file, or a folder with one: a whole timm model, an open_clip checkpoint (both of its towers,
@@ -114,7 +115,7 @@ def _check(module: nn.Module, tensors: dict, file: Path, what: str) -> dict:
     return {key: tensors[key] for key in expected}
 
 
-def _load_timm(rfnet: nn.Module, file: Path, keys: list) -> list:
+def _load_timm(rfnet: RFNet, file: Path, keys: list) -> list:
     import timm
 
     name = rfnet.config.backbone
@@ -132,9 +133,10 @@ def _load_timm(rfnet: nn.Module, file: Path, keys: list) -> list:
     return ["images"]
 
 
-def _load_open_clip(rfnet: nn.Module, file: Path) -> list:
+def _load_open_clip(rfnet: RFNet, file: Path) -> list:
     """open_clip keeps a standard CLIP's text tower without a prefix, a custom one's under text."""
-    tensors, parts = _read(file), {}
+    tensors = _read(file)
+    parts: dict[str, tuple] = {}
     if rfnet.config.backbone.startswith(OPEN_CLIP):
         visual = rfnet.images.backbone.visual
         part = {key.removeprefix("visual."): value for key, value in tensors.items() if key.startswith("visual.")}
@@ -142,10 +144,8 @@ def _load_open_clip(rfnet: nn.Module, file: Path) -> list:
         parts["images"] = visual, _check(visual, part, file, rfnet.config.backbone)
     if rfnet.config.reads_captions and rfnet.config.text.startswith(OPEN_CLIP):
         text = rfnet.text.transformer
-        parts["text"] = (
-            text,
-            _check(text, {key.removeprefix("text."): value for key, value in tensors.items()}, file, rfnet.config.text),
-        )
+        part = {key.removeprefix("text."): value for key, value in tensors.items()}
+        parts["text"] = text, _check(text, part, file, rfnet.config.text)
     if not parts:
         raise ArchitectureError(
             f'"{file.name}" is an open_clip checkpoint, but this architecture has no open_clip tower: use "clip".'
@@ -155,7 +155,7 @@ def _load_open_clip(rfnet: nn.Module, file: Path) -> list:
     return list(parts)
 
 
-def _resize_positions(positions, visual: nn.Module):
+def _resize_positions(positions, visual):
     """Positions (1 + n*n, C) of a square grid, the class token first, interpolated to the grid of this tower."""
     if positions is None or positions.shape == visual.positional_embedding.shape:
         return positions
@@ -164,11 +164,11 @@ def _resize_positions(positions, visual: nn.Module):
     return torch.cat([positions[:1], resize(grid, *visual.grid_size)[0].flatten(1).T])
 
 
-def _load_roberta(rfnet: nn.Module, file: Path) -> list:
+def _load_roberta(rfnet: RFNet, file: Path) -> list:
     if not rfnet.tokenize.needs_vocabulary:
         raise ArchitectureError(
             f'"{file.name}" is a text encoder of transformers, but this architecture reads captions with'
-            f' "{rfnet.training.config.text}": use "paper".'
+            f' "{rfnet.config.text}": use "paper".'
         )
     vocabulary = RobertaVocabulary.from_folder(file.parent)
     tensors = {key.removeprefix("roberta."): value for key, value in _read(file).items()}

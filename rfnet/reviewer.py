@@ -10,7 +10,8 @@ from torch import nn
 
 from .labels import LABELS
 from .lettering import letters, write
-from .map_sources import BUILTIN, OUTSIDE, MapSource, map_notes, parse_maps
+from .map_names import BUILTIN, OUTSIDE, map_notes, parse_maps
+from .map_sources import MapSource
 from .model import RFNet
 from .presence import missing
 from .product import Canvas, over_grey
@@ -79,11 +80,11 @@ class Reviewer(nn.Module):
         super().__init__()
         self.rfnet, self.maps, self.metadata = rfnet, maps, dict(metadata or {})
         self.trained_maps = parse_maps(self.metadata.get("maps", BUILTIN))
-        self._warned = set()
+        self._warned: set[str] = set()
         self.temperature = float(self.metadata.get("temperature", 1.0))
         self.threshold = float(self.metadata.get("threshold", 0.5))
         self.risks = parse_risks(self.metadata.get("risks", "{}"))
-        self._products = OrderedDict()
+        self._products: OrderedDict = OrderedDict()
         self.eval()
 
     @torch.no_grad()
@@ -105,11 +106,10 @@ class Reviewer(nn.Module):
         features = self.product_features(canvas)
         logits, depths, saliencies = [], [], []
         for start in range(0, len(images), CHUNK):
-            chunk, *given = (
-                values if values is None else values[start : start + CHUNK].to(self._weight).clamp(0, 1)
-                for values in (images, *outside)
-            )
-            depth, saliency = self._look(chunk, *given)
+            rows = slice(start, start + CHUNK)
+            chunk = images[rows].to(self._weight).clamp(0, 1)
+            given = [maps if maps is None else maps[rows].to(self._weight).clamp(0, 1) for maps in outside]
+            depth, saliency = self._maps_of(chunk, *given)
             logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features))
             depths.append(depth.float().cpu())
             saliencies.append(saliency.float().cpu())
@@ -158,10 +158,10 @@ class Reviewer(nn.Module):
         shown = over_grey(product_rgb.to(images), alpha.to(images))
         return self.rfnet(shown, images, *self.maps(images), tokens) / self.temperature
 
-    def _look(self, images: torch.Tensor, depth, saliency):
+    def _maps_of(self, images: torch.Tensor, depth, saliency):
         """The maps of these images: those given, and where one is None the source's."""
-        found = self.maps(images) if depth is None or saliency is None else (depth, saliency)
-        return found[0] if depth is None else depth, found[1] if saliency is None else saliency
+        estimated = self.maps(images) if depth is None or saliency is None else (depth, saliency)
+        return estimated[0] if depth is None else depth, estimated[1] if saliency is None else saliency
 
     def _notes(self, depth, saliency) -> list:
         """map_notes on the maps that RFNet looks at; a sentence that is new is also a warning."""

@@ -111,8 +111,11 @@ def certify(fit, held, risk: float, unit: str = "product", confidence: float = 0
     if not 0 < risk < 1:
         raise ValueError(f"the risk is {risk:g}: it is a share between 0 and 1, such as 0.05.")
     about = {"confidence": confidence, "unit": unit, "products": len(set(held[2])), "images": len(held[0])}
-    start = likeliest(*count(*fit, unit, seed), risk, confidence)
-    accepted, bad = (numbers[start:] for numbers in count(*held, unit, seed))
+    scores, defects, products = fit
+    drawn, defective = count(scores, defects, products, unit, seed)
+    start = likeliest(drawn, defective, risk, confidence)
+    scores, defects, products = held
+    accepted, bad = (numbers[start:] for numbers in count(scores, defects, products, unit, seed))
     bounds = upper_bound(bad, accepted, confidence)
     passed = int((bounds > risk).argmax()) if (bounds > risk).any() else len(bounds)
     if not passed:

@@ -17,7 +17,7 @@ import json
 import math
 import re
 from functools import cache, lru_cache
-from typing import TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints, overload
 
 import msgspec
 
@@ -32,7 +32,15 @@ class StructureError(ValueError):
     """
 
 
-def convert(value, kind: type[T], what: str) -> T:
+@overload
+def convert(value, kind: type[T], what: str) -> T: ...
+
+
+@overload
+def convert(value, kind: Any, what: str) -> Any: ...  # an annotation, such as Annotated[int, Meta(ge=0)]
+
+
+def convert(value, kind, what: str):
     """`value`, made of dicts, lists, texts and numbers, as a `kind`: a dataclass, a msgspec.Struct or any annotation.
 
     Raises StructureError.
@@ -89,7 +97,15 @@ def nearest(word: str, known) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} others" if len(names) > 12 else "")
 
 
-def from_json(text: str | bytes, kind: type[T], what: str) -> T:
+@overload
+def from_json(text: str | bytes, kind: type[T], what: str) -> T: ...
+
+
+@overload
+def from_json(text: str | bytes, kind: Any, what: str) -> Any: ...
+
+
+def from_json(text: str | bytes, kind, what: str):
     """A JSON text as a `kind`, as convert does it.
 
     Raises StructureError on text that is no JSON, nests too deep or says a key twice.

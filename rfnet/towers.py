@@ -23,6 +23,9 @@ class ImageEncoder(nn.Module):
     another S.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, config: RFNetConfig):
         super().__init__()
         if config.backbone.startswith(OPEN_CLIP):
@@ -55,12 +58,15 @@ class MapStem(nn.Sequential):
                 f"map_encoder \"stem\" halves a map to the picture's tokens and can't meet stride {config.stride}:"
                 ' choose 4, 8, 16 or 32, or map_encoder "shared".'
             )
-        layers, channels = [nn.Conv2d(1, 32, 7, 4, 3)], 32
+        layers: list[nn.Module] = [nn.Conv2d(1, 32, 7, 4, 3)]
+        channels = 32
         for _ in range(halvings):
             layers += [nn.GELU(), nn.Conv2d(channels, 2 * channels, 3, 2, 1)]
             channels *= 2
-        super().__init__(*layers, nn.GELU(), nn.Conv2d(channels, config.width, 1))
-        nn.init.zeros_(self[-1].weight), nn.init.zeros_(self[-1].bias)
+        last = nn.Conv2d(channels, config.width, 1)
+        super().__init__(*layers, nn.GELU(), last)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
 
 def timm_backbone(config: RFNetConfig, file=None):
@@ -71,10 +77,9 @@ def timm_backbone(config: RFNetConfig, file=None):
     ArchitectureError.
     """
     settings = _timm(config.backbone).get_pretrained_cfg(config.backbone, allow_unregistered=True)
-    options = {}
-    if (
-        settings is not None and settings.fixed_input_size
-    ):  # transformers: positions for our size, interpolated for the maps'
+    options: dict = {}
+    if settings is not None and settings.fixed_input_size:
+        # a transformer: positions for our size, interpolated for the maps'
         options |= {"img_size": config.image_size, "dynamic_img_size": True}
     if file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
@@ -117,18 +122,13 @@ def _timm_features(name: str, strides, options: dict):
             f'timm {timm.__version__} can\'t build the backbone "{name}" ({said}): take another, or a newer timm'
             " (vision transformers need 1.0.3)."
         ) from error
-    if (
-        hasattr(backbone, "blocks") and "stage" in info[levels[-1]]
-    ):  # timm keeps the stages behind the last map that it returns
-        backbone.blocks = backbone.blocks[: info[levels[-1]]["stage"]]
+    if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:
+        backbone.blocks = backbone.blocks[: info[levels[-1]]["stage"]]  # timm keeps the stages behind the last map
     fold_batch_norm(backbone)
     backbone.to(memory_format=torch.channels_last)  # the faster layout on CPUs too
     settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return (
-        backbone,
-        [info[level]["num_chs"] for level in levels],
-        IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std},
-    )
+    statistics = IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std}
+    return backbone, [info[level]["num_chs"] for level in levels], statistics
 
 
 def fold_batch_norm(module: nn.Module) -> None:
@@ -140,13 +140,12 @@ def fold_batch_norm(module: nn.Module) -> None:
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     names = list(module._modules)
-    for name, following in zip(names, [*names[1:], None]):
+    for name, following in zip(names, [*names[1:], ""]):
         child = module._modules[name]
         norm = module._modules.get(following)
         if isinstance(child, nn.Conv2d) and isinstance(norm, nn.modules.batchnorm._BatchNorm):
-            module._modules[name] = fuse_conv_bn_eval(
-                child.eval(), norm.eval()
-            ).requires_grad_()  # PyTorch leaves a new bias frozen
+            fused = fuse_conv_bn_eval(child.eval(), norm.eval())
+            module._modules[name] = fused.requires_grad_()  # PyTorch leaves a new bias frozen
             module._modules[following] = getattr(norm, "act", nn.Identity())
         elif child is not None:
             fold_batch_norm(child)
@@ -238,7 +237,7 @@ def clip_config(name: str):
     return open_clip, described
 
 
-def text_encoder(config: RFNetConfig) -> nn.Module:
+def text_encoder(config: RFNetConfig) -> "ClipText | RobertaEncoder":
     """The text encoder of this config: tokens (B, L) -> (features (B, L, .width), mask (B, L) that is True on
     padding).
     """
@@ -255,7 +254,7 @@ class ClipText(nn.Module):
     def __init__(self, config: RFNetConfig):
         super().__init__()
         self.transformer = SmallTransformer(config) if config.text == "small" else clip_text_tower(config)
-        self.width = self.transformer.width
+        self.width: int = self.transformer.width  # type: ignore[assignment]  # torch: "Tensor | Module"
 
     def forward(self, tokens: torch.Tensor):
         end = tokens.argmax(1, keepdim=True)  # the end mark has the highest id
@@ -276,30 +275,40 @@ class SmallTransformer(nn.Module):
         self.width = config.text_width
         self.token_embedding = nn.Embedding(config.vocabulary, self.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context, self.width))
-        self.transformer = nn.Module()
-        self.transformer.resblocks = nn.ModuleList(
-            TextBlock(self.width, config.text_heads) for _ in range(config.text_layers)
-        )
+        self.transformer = TextBlocks(self.width, config.text_heads, config.text_layers)
         self.ln_final = nn.LayerNorm(self.width)
         self._start()
 
     def _start(self) -> None:
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
-        blocks = self.transformer.resblocks
-        for block in blocks:
+        for block in self.transformer:
             nn.init.normal_(block.attn.in_proj_weight, std=self.width**-0.5)
-            nn.init.normal_(block.attn.out_proj.weight, std=(2 * len(blocks) * self.width) ** -0.5)
+            nn.init.normal_(block.attn.out_proj.weight, std=(2 * len(self.transformer) * self.width) ** -0.5)
             nn.init.normal_(block.mlp.c_fc.weight, std=(2 * self.width) ** -0.5)
-            nn.init.normal_(block.mlp.c_proj.weight, std=(2 * len(blocks) * self.width) ** -0.5)
+            nn.init.normal_(block.mlp.c_proj.weight, std=(2 * len(self.transformer) * self.width) ** -0.5)
 
     def forward(self, tokens: torch.Tensor) -> tuple:
         states = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
         # as numbers, not as bool: PyTorch takes a short cut for bool masks, whose verdicts differ in the seventh digit
         padding = torch.zeros_like(states[..., 0]).masked_fill(tokens == 0, -math.inf)
-        for block in self.transformer.resblocks:
+        for block in self.transformer:
             states = block(states, padding)
         return None, self.ln_final(states)
+
+
+class TextBlocks(nn.Module):
+    """Nothing but a name in front of the blocks' own, as weights files have it."""
+
+    def __init__(self, width: int, heads: int, layers: int):
+        super().__init__()
+        self.resblocks = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
+
+    def __iter__(self):
+        return iter(self.resblocks)
+
+    def __len__(self) -> int:
+        return len(self.resblocks)
 
 
 class TextBlock(nn.Module):

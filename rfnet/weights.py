@@ -12,7 +12,8 @@ from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import quoted, write_safetensors
 from .labels import LABELS
-from .map_sources import open_maps, parse_maps
+from .map_names import parse_maps
+from .map_sources import open_maps
 from .maps import MapNet
 from .model import RFNet
 from .risks import parse_risks
@@ -198,11 +199,14 @@ def _built(header: Header, name: str) -> RFNet:
 
 
 def _check_shapes(header: Header, expected: dict, name: str) -> None:
-    found = {key: tuple(entry.shape) for key, entry in header.tensors.items()}
+    shapes = {key: tuple(entry.shape) for key, entry in header.tensors.items()}
     for fault, keys in (
-        ("lacks", expected.keys() - found.keys()),
-        ("has the unknown", found.keys() - expected.keys()),
-        ("has another shape of", {key for key in expected.keys() & found.keys() if tuple(expected[key]) != found[key]}),
+        ("lacks", expected.keys() - shapes.keys()),
+        ("has the unknown", shapes.keys() - expected.keys()),
+        (
+            "has another shape of",
+            {key for key in expected.keys() & shapes.keys() if tuple(expected[key]) != shapes[key]},
+        ),
     ):
         if keys:
             raise WeightsError(

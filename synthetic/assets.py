@@ -29,12 +29,13 @@ class Assets:
             if not (self.root / part).is_dir():
                 raise AssetError(
                     f"{self.root / part} is missing: run `npm install @pmndrs/assets @lobehub/fluent-emoji-3d` "
-                    "in some folder and pass its node_modules folder as --assets"
+                    "in some folder and pass its node_modules folder as --assets."
                 )
         self.cache.mkdir(parents=True, exist_ok=True)
+        self.panorama = functools.lru_cache(maxsize=32)(self._panorama)
+        self.cutout = functools.lru_cache(maxsize=256)(self._cutout)
 
-    @functools.lru_cache(maxsize=32)
-    def panorama(self, name: str) -> np.ndarray:
+    def _panorama(self, name: str) -> np.ndarray:
         """(256, 512, 3) linear radiance, median 0.35, the sun clipped so that few samples suffice."""
         import OpenEXR
 
@@ -49,8 +50,7 @@ class Assets:
         pixels = pixels * 0.35 / middle
         return np.minimum(pixels, 6.0)
 
-    @functools.lru_cache(maxsize=256)
-    def cutout(self, code: str) -> np.ndarray:
+    def _cutout(self, code: str) -> np.ndarray:
         """(256, 256, 4) uint8 RGBA, cropped to its alpha."""
         from PIL import Image
 

@@ -35,7 +35,7 @@ class Mesh:
         return self.high - self.low
 
     def moved(self, x=0.0, y=0.0, z=0.0) -> Mesh:
-        return Mesh((*self.vertices, x, y, z), self.faces, self.materials)
+        return Mesh(self.vertices + np.array((x, y, z)), self.faces, self.materials)
 
     def scaled(self, x: float, y: float | None = None, z: float | None = None) -> Mesh:
         return Mesh(self.vertices * (x, x if y is None else y, x if z is None else z), self.faces, self.materials)

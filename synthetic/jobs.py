@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..rfnet.data.shards import read_scenes
+from ..rfnet.data.sources import read_shards
 from ..rfnet.product import Product
 from .products import seed_of
 from .scenes import LIGHTS, PANORAMAS, SURFACES, WALL_COLOURS, WALLS, wall_words
 
 TEST_SPLIT = Path(__file__).parent / "test_split"
+SIZE = 128  # of its pictures, pixels
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,16 @@ def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
 
 def briefs_of(folder: Path) -> list[Brief]:
     """One brief per distinct product of a split, in a fixed order."""
-    scenes = read_scenes(folder)
+    samples = read_shards(folder, SIZE)
     briefs, seen = [], set()
-    for row in range(len(scenes)):
+    for row in range(len(samples)):
         # only available scenes show the whole product: elsewhere clutter may stand before it; and no product of another
         # size or with other parts than usual
-        name = scenes.product_ids[row]
-        if name in seen or scenes.labels[row] != 0 or scenes.causes[row]:
+        name = samples.product_id(row)
+        if name in seen or samples.labels[row] != 0 or samples.texts["cause"][row]:
             continue
         seen.add(name)
-        rgba = scenes.products[row].astype(np.float32) / 255
-        briefs.append(Brief(name, Product(rgba, scenes.captions[row]), prompt_for(name), seed_of("seed", name) % 2**31))
+        sample = samples.read(row)
+        product = Product(sample["product"].astype(np.float32) / 255, sample["caption"])
+        briefs.append(Brief(name, product, prompt_for(name), seed_of("seed", name) % 2**31))
     return briefs

@@ -5,14 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Mesh, arc, ball, box, join, lathe, rod
-from .products import COLOURS, FAMILIES, Material
+from .product_meshes import FAMILIES
+from .products import COLOURS, Material
 
 HALF_FRAME = 0.64  # half of what a camera sees beside the middle of a product at the largest image_scale, product units
-GREEN, WOOD, TERRACOTTA = (
-    Material((0.05, 0.22, 0.04), 0.6),
-    Material((0.25, 0.12, 0.05), 0.5),
-    Material((0.45, 0.15, 0.07), 0.7),
-)
+LEAF = Material((0.05, 0.22, 0.04), 0.6)
+WOOD = Material((0.25, 0.12, 0.05), 0.5)
+TERRACOTTA = Material((0.45, 0.15, 0.07), 0.7)
+
+# name -> true height in metres
+PROPS = {
+    "apple": 0.08,
+    "mug": 0.1,
+    "books": 0.14,
+    "football": 0.22,
+    "plant": 0.4,
+    "stool": 0.5,
+    "chair": 0.95,
+    "armchair": 0.9,
+    "floor lamp": 1.6,
+    "fridge": 1.8,
+}
 
 
 def _colour(rng) -> Material:
@@ -52,7 +65,7 @@ def make_prop(kind: str, seed: int) -> tuple[Mesh, tuple[Material, ...]]:
             *leaves,
             ball(0.2, 10).moved(0, 0, 0.6).painted(1),
         )
-        materials = (TERRACOTTA, GREEN)
+        materials = (TERRACOTTA, LEAF)
     elif kind == "stool":
         mesh = join(
             lathe([(0.4, 0.88), (0.42, 0.95), (0.4, 1.0)], bands=[0, 0]),
@@ -92,61 +105,51 @@ def put_beside(prop: Mesh, product: Mesh, side: int, gap: float) -> Mesh:
     return prop.moved(side * 0.45, product.size[1] / 2 + depth / 2 + 0.15 + 2 * gap, 0)
 
 
-def grow(cause: str, product: Mesh, rng) -> tuple[Mesh, float]:
-    """Parts that a hallucinating background adds to a product, touching it and in its colour, and how far they lift it.
+def pedestal(product: Mesh, rng) -> tuple[Mesh, float]:
+    """A plinth under a product, and how far it lifts it.
 
-    Returns the mesh in the lifted product's coordinates (surface at z = 0) and the lift in product units.
+    This and the next three grow a part that touches the product, in its lifted coordinates (surface at z = 0).
     """
+    lift, r = rng.uniform(0.14, 0.22), max(product.size[0], 0.25) * rng.uniform(0.45, 0.75)
+    if rng.random() < 0.6:
+        return lathe([(r, 0), (r, lift * 0.35), (r * 0.75, lift * 0.45), (r * 0.75, lift)], bands=[0, 0, 0]), lift
+    return box(2 * r, 1.4 * r, lift), lift
+
+
+def legs(product: Mesh, rng) -> tuple[Mesh, float]:
+    lift, x, y = rng.uniform(0.16, 0.24), product.size[0] * 0.38, max(product.size[1], 0.1) * 0.35
+    splay = rng.uniform(1.0, 1.35)
+    four = [
+        rod((sx * x * splay, sy * y * splay, 0), (sx * x, sy * y, lift + 0.03), 0.028)
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    ]
+    return join(*four), lift
+
+
+def handle(product: Mesh, rng) -> tuple[Mesh, float]:
+    right = rng.random() < 0.5
+    r = rng.uniform(0.13, 0.2)
+    ring = arc(r, rng.uniform(0.025, 0.045), -np.pi / 2, np.pi / 2)
+    ring = ring.moved(product.size[0] / 2 - 0.02, 0, rng.uniform(0.35, 0.6) * product.size[2])
+    return (ring if right else ring.turned(np.pi)), 0.0
+
+
+def growth(product: Mesh, rng) -> tuple[Mesh, float]:
+    """A spout or arm, a knob or tower, or a lobe."""
     size = product.size
-    if cause == "pedestal":
-        lift, r = rng.uniform(0.14, 0.22), max(size[0], 0.25) * rng.uniform(0.45, 0.75)
-        body = (
-            lathe([(r, 0), (r, lift * 0.35), (r * 0.75, lift * 0.45), (r * 0.75, lift)], bands=[0, 0, 0])
-            if rng.random() < 0.6
-            else box(2 * r, 1.4 * r, lift)
-        )
-        return body, lift
-    if cause == "legs":
-        lift, x, y = rng.uniform(0.16, 0.24), size[0] * 0.38, max(size[1], 0.1) * 0.35
-        splay = rng.uniform(1.0, 1.35)
-        return (
-            join(
-                *[
-                    rod((sx * x * splay, sy * y * splay, 0), (sx * x, sy * y, lift + 0.03), 0.028)
-                    for sx in (-1, 1)
-                    for sy in (-1, 1)
-                ]
-            ),
-            lift,
-        )
     side = 1 if rng.random() < 0.5 else -1
-    if cause == "handle":
-        r = rng.uniform(0.13, 0.2)
-        handle = arc(r, rng.uniform(0.025, 0.045), -np.pi / 2, np.pi / 2).moved(
-            size[0] / 2 - 0.02, 0, rng.uniform(0.35, 0.6) * size[2]
-        )
-        return (handle if side > 0 else handle.turned(np.pi)), 0.0
     shape = rng.integers(3)
     reach = rng.uniform(0.15, 0.28)
-    if shape == 0:  # a spout or arm
+    if shape == 0:
         z = rng.uniform(0.3, 0.6) * size[2]
-        part = rod(
-            (side * (size[0] / 2 - 0.06), 0, z),
-            (side * (size[0] / 2 + reach), 0, z + rng.uniform(-0.05, 0.25)),
-            0.06,
-            0.035,
-        )
-    elif shape == 1:  # a knob or tower on top
-        part = join(
-            rod((0, 0, size[2] - 0.04), (0, 0, size[2] + 0.08), 0.06), ball(0.09, 12).moved(0, 0, size[2] + 0.05)
-        )
-    else:  # a lobe fused to the side
-        part = (
-            ball(0.5, 14)
-            .scaled(reach * 1.3, reach, size[2] * rng.uniform(0.4, 0.8))
-            .moved(side * (size[0] / 2 + reach * 0.35), 0, 0)
-        )
-    return part, 0.0
+        tip = (side * (size[0] / 2 + reach), 0, z + rng.uniform(-0.05, 0.25))
+        return rod((side * (size[0] / 2 - 0.06), 0, z), tip, 0.06, 0.035), 0.0
+    if shape == 1:
+        stem = rod((0, 0, size[2] - 0.04), (0, 0, size[2] + 0.08), 0.06)
+        return join(stem, ball(0.09, 12).moved(0, 0, size[2] + 0.05)), 0.0
+    lobe = ball(0.5, 14).scaled(reach * 1.3, reach, size[2] * rng.uniform(0.4, 0.8))
+    return lobe.moved(side * (size[0] / 2 + reach * 0.35), 0, 0), 0.0
 
 
 def clutter(rng, colours, half_width: float) -> list[tuple[Mesh, Material]]:

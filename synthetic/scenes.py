@@ -6,22 +6,22 @@ A Scene is plain data; `synthetic.render` turns it into pixels. Half of the scen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..rfnet.labels import LABELS
-from .products import COLOURS, ProductModel, make_product, seed_of
+from .causes import names_to_choose
+from .products import ProductModel, make_product, seed_of
+from .rendered_causes import CAUSES, RenderedCause
 
 OTHER_SIZE_SHARE = 0.2  # of available and size_mismatch scenes: only the caption tells how large the product is
-OWN_PART_SHARE = (
-    0.22  # of available scenes: only the product's own picture tells that its legs, pedestal or handle belong to it
-)
+OWN_PART_SHARE = 0.22  # of available scenes: only the product's picture tells that its legs or handle belong to it
 PRODUCTS = {"train": 2400, "val": 150, "test": 250}  # distinct product numbers a split draws from
-TEST_SCENES = (
-    1000  # that ship; each further thousand shows products of its own, so that a benchmark can have as many as it needs
-)
+TEST_SCENES = 1000  # that ship; each further thousand shows products of its own, as many as a benchmark needs
 AVAILABLE_SHARE = 0.5
+OWN_PART = "own_"  # a twist that begins so is followed by a cause: its part is the product's own
 
 # panorama -> words; a room belongs to exactly one split
 PANORAMAS = {
@@ -86,23 +86,6 @@ LIGHTS = {
 }
 STYLES = ("photo", "photo", "photo", "pastel photo", "moody photo", "vivid photo", "black and white photo")
 
-# name -> true height in metres; drawn by synthetic.props
-PROPS = {
-    "apple": 0.08,
-    "mug": 0.1,
-    "books": 0.14,
-    "football": 0.22,
-    "plant": 0.4,
-    "stool": 0.5,
-    "chair": 0.95,
-    "armchair": 0.9,
-    "floor lamp": 1.6,
-    "fridge": 1.8,
-}
-
-WIDE = 0.85  # a product wider than this leaves room for narrow things only
-NARROW = ("plant", "stool", "chair", "floor lamp", "fridge")
-
 
 @dataclass(frozen=True)
 class Prop:
@@ -137,21 +120,26 @@ class Scene:
     distance: float  # camera, product units
     image_scale: float  # share of the frame that the product fills
     props: tuple[Prop, ...] = field(default=())
-    # what makes one input decisive: "other_size" (the caption), or "own_legs" ... (the product's picture), parts as
+    # what makes one input decisive: "other_size" (the caption), or "own_legs" ... (the product's picture)
     twist: str = ""
-    # shape_hallucination grows them, but the product's own
 
     @property
     def prompt(self) -> str:
         return f"{self.style}, on {self.surface}, {self.room}, {self.light}"
 
+    @property
+    def own_part(self) -> bool:
+        """Whether a part that a cause would grow belongs to the product."""
+        return self.twist.startswith(OWN_PART)
 
-CAUSES = {
-    "space_mismatch": ("float", "sink", "over_edge", "no_surface"),
-    "size_mismatch": ("tiny_surroundings", "giant_surroundings"),
-    "indistinctiveness": ("own_colours", "clutter"),
-    "shape_hallucination": ("pedestal", "legs", "handle", "growth"),
-}
+    @property
+    def made_by(self) -> RenderedCause:
+        return CAUSES[self.cause]
+
+    @property
+    def part(self) -> Callable | None:
+        """What makes the part that has grown on the product or is its own: `RenderedCause.part`."""
+        return CAUSES[self.twist.removeprefix(OWN_PART)].part if self.own_part else self.made_by.part
 
 
 # What a caption may say of a picture beyond its prompt: of one with this defect, and of any other
@@ -201,51 +189,24 @@ def other_size(product: ProductModel, rng) -> ProductModel:
     )
 
 
-def draw_props(rng, product: ProductModel, cause: str, least: int = 0) -> tuple[Prop, ...]:
-    """The things around a product that tell its size: rightly, or wrongly where `cause` is one of size_mismatch's.
+def draw_props(rng, product: ProductModel, cause: RenderedCause, least: int = 0) -> tuple[Prop, ...]:
+    """The things around a product that tell its size: rightly, or wrongly where that is how the cause makes its defect.
 
     least: how many there must be.
     """
-    true = {name: metres / product.metres for name, metres in PROPS.items()}
-    if cause == "tiny_surroundings":  # things larger than the product, drawn smaller than it
-        wide = product.mesh.size[0] > WIDE
-        kinds = [k for k, ratio in true.items() if ratio > 2.2]
-        kinds = [k for k in kinds if not wide or k in NARROW] or kinds
-
-        def drawn(kind):
-            return rng.uniform(0.22, 0.3 if wide else 0.5)
-
-        count = int(rng.integers(1, 4))
-    elif cause == "giant_surroundings":  # things much smaller than the product, drawn about as tall as it
-        kinds = [k for k, ratio in true.items() if ratio < 0.4]
-
-        def drawn(kind):
-            return rng.uniform(0.8, 1.5)
-
-        count = int(rng.integers(1, 3))
-    else:
-        kinds = [k for k, ratio in true.items() if 0.25 <= ratio <= 2.0]
-
-        def drawn(kind):
-            return float(np.clip(true[kind] * rng.uniform(0.85, 1.15), 0.15, 2.2))
-
-        count = max(least, int(rng.choice([0, 1, 2], p=[0.55, 0.3, 0.15])))
-    props = []
-    for _ in range(count if kinds else 0):
-        kind = _choose(rng, kinds)
-        height = drawn(kind)
+    rule = cause.props(rng, product, least)
+    props: list[Prop] = []
+    for _ in range(rule.count if rule.kinds else 0):
+        kind = _choose(rng, rule.kinds)
+        height = float(rule.height(kind))
         side = -props[-1].side if props else int(rng.choice([-1, 1]))
-        props.append(
-            Prop(
-                kind,
-                float(height),
-                side,
-                float(rng.uniform(0.03, 0.2) + 0.3 * (len(props) // 2)),
-                float(rng.uniform(0, 6.28)),
-                int(rng.integers(1 << 30)),
-            )
-        )
+        gap = float(rng.uniform(0.03, 0.2) + 0.3 * (len(props) // 2))
+        props.append(Prop(kind, height, side, gap, float(rng.uniform(0, 6.28)), int(rng.integers(1 << 30))))
     return tuple(props)
+
+
+def _part_makers() -> list[str]:
+    return names_to_choose(cause for cause in CAUSES.of("shape_hallucination") if cause.part)
 
 
 def _label(rng) -> str:
@@ -259,17 +220,15 @@ def make_scene(split: str, number: int) -> Scene:
     first = number // TEST_SCENES * PRODUCTS[split] if split == "test" else 0
     product = make_product(split, first + int(rng.integers(PRODUCTS[split])))
     label = _label(rng)
-    cause = _choose(rng, CAUSES[label]) if label in CAUSES else ""
+    causes = names_to_choose(CAUSES.of(label))
+    cause = _choose(rng, causes) if causes else ""
     twist = np.random.default_rng([seed, 1])
     other = label in ("available", "size_mismatch") and twist.random() < OTHER_SIZE_SHARE
     own = label == "available" and not other and twist.random() < OWN_PART_SHARE
     if other:
         product = other_size(product, twist)
-    true = [metres / product.metres for metres in PROPS.values()]
-    if cause == "tiny_surroundings" and not any(r > 2.2 for r in true):
-        cause = "giant_surroundings"
-    elif cause == "giant_surroundings" and not any(r < 0.4 for r in true):
-        cause = "tiny_surroundings"
+    if not CAUSES[cause].possible(product):
+        cause = CAUSES[cause].instead
     size = "small" if product.metres < 0.55 else "large"
     if label == "size_mismatch" and rng.random() < 0.4:
         size = "large" if size == "small" else "small"
@@ -308,14 +267,16 @@ def make_scene(split: str, number: int) -> Scene:
         elevation=float(np.radians(rng.uniform(5, 13) if product.family == "cutout" else rng.uniform(6, 22))),
         distance=float(rng.uniform(2.6, 4.5)),
         image_scale=float(rng.uniform(0.66, 0.78)),
-        props=draw_props(rng, product, cause, int(other)),
-        twist="other_size" if other else f"own_{_choose(twist, CAUSES['shape_hallucination'])}" if own else "",
+        props=draw_props(rng, product, CAUSES[cause], int(other)),
+        twist="other_size" if other else OWN_PART + _choose(twist, _part_makers()) if own else "",
     )
 
 
 def with_other_props(scene: Scene, attempt: int) -> Scene:
     """The same scene with other things around it, for one whose things the product hides."""
-    return replace(scene, props=draw_props(np.random.default_rng([scene.seed, attempt]), scene.product, scene.cause))
+    return replace(
+        scene, props=draw_props(np.random.default_rng([scene.seed, attempt]), scene.product, CAUSES[scene.cause])
+    )
 
 
 def dominant_colour(product: ProductModel, cutout: np.ndarray | None) -> tuple[float, float, float]:
@@ -324,6 +285,3 @@ def dominant_colour(product: ProductModel, cutout: np.ndarray | None) -> tuple[f
         return product.colour
     solid = cutout[cutout[..., 3] > 128][:, :3].astype(np.float64) / 255
     return tuple(float(c) for c in np.median(solid, 0) ** 2.2)
-
-
-assert set(CAUSES) == set(LABELS[1:]) and set(WALL_COLOURS) <= set(COLOURS)

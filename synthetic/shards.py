@@ -68,38 +68,17 @@ def render_split(data: Path, split: str, count: int, assets: Path, workers: int,
         for n in range(start // PER_SHARD, (count + PER_SHARD - 1) // PER_SHARD)
         if not shard_path(data, split, n).exists()
     ]
-    base = __package__.rsplit(".", 1)[0]
-    root = Path(sys.modules[base].__path__[0]).parent
     running: list[tuple[subprocess.Popen, int]] = []
     try:
         while wanted or running:
             while wanted and len(running) < workers:
                 number = wanted.pop(0)
-                first = number * PER_SHARD
-                command = [
-                    sys.executable,
-                    "-m",
-                    f"{__package__}.shards",
-                    str(data),
-                    split,
-                    str(number),
-                    str(first),
-                    str(min(first + PER_SHARD, count)),
-                    str(assets),
-                ]
-                running.append(
-                    (
-                        subprocess.Popen(
-                            command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(root)}
-                        ),
-                        number,
-                    )
-                )
+                running.append((_start(data, split, number, count, assets), number))
             process, number = running.pop(0)
             if process.wait() != 0:
                 raise RuntimeError(
                     f"rendering shard {number} of {split} failed (exit code {process.returncode}); the finished shards"
-                    " are kept, run the command again"
+                    " are kept, run the command again."
                 )
             progress(number)
     finally:
@@ -107,7 +86,17 @@ def render_split(data: Path, split: str, count: int, assets: Path, workers: int,
             process.terminate()
 
 
-if __name__ == "__main__":  # one shard in a process of its own: Blender's memory goes back when it ends
+def _start(data: Path, split: str, number: int, count: int, assets: Path) -> subprocess.Popen:
+    """A process that renders one shard and ends: Blender's memory goes back then."""
+    root = Path(sys.modules[__package__.rsplit(".", 1)[0]].__path__[0]).parent
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    first = number * PER_SHARD
+    numbers = [str(first), str(min(first + PER_SHARD, count))]
+    command = [sys.executable, "-m", f"{__package__}.shards", str(data), split, str(number), *numbers, str(assets)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
+
+
+if __name__ == "__main__":
     from .assets import Assets
     from .render import Renderer
 

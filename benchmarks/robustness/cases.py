@@ -166,7 +166,7 @@ def one_broken_picture() -> None:
 
 def text_files_from_windows() -> None:
     """Byte order marks are read, UTF-16 by its mark; what can't be read is refused in a sentence with a remedy."""
-    from reliable_ads.rfnet.data.shards import DataError
+    from reliable_ads.rfnet.data.errors import DataError
     from reliable_ads.rfnet.data.sources import open_samples
 
     for name in ("index_bom.jsonl", "index_utf16.jsonl"):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reliable_ads.cyclic.gallery import Album, entries
+from reliable_ads.cyclic.gallery import Gallery, jobs
 from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_checkpoint, save_controlnet
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
@@ -124,7 +124,7 @@ def family(folder: Path) -> None:
 
 def album(folder: Path, product: Path) -> None:
     """An album of one product and two prompts, both done."""
-    found, made = entries([(product, "a box")], ["on a table", "on grass"])[0], Album(folder)
+    found, made = jobs([(product, "a box")], ["on a table", "on grass"])[0], Gallery(folder)
     made.begin(found, {})
     picture = Image.new("RGB", (64, 64), (120, 130, 90))
     chances = {name: 0.9 if name == "available" else 0.025 for name in LABELS}

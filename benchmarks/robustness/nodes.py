@@ -126,13 +126,13 @@ def a_bad_reviewer_in_a_graph(bench: Bench) -> Bad:
 @maker("nodes")
 def a_bad_pocket_file_in_a_graph(bench: Bench) -> Bad:
     bad, name = weights_of(bench, "pocket")
-    slot = "controlnet" if name in bad.arguments["controlnet"] else "checkpoint"
+    slot = "control_net_name" if name in bad.arguments["controlnet"] else "ckpt_name"
 
     def drawn(**files):
         return {
             "models": node(
                 "RFPocketModels",
-                **{"checkpoint": "pocket_sd.safetensors", "controlnet": "pocket_canny.safetensors", **files},
+                **{"ckpt_name": "pocket_sd.safetensors", "control_net_name": "pocket_canny.safetensors", **files},
             ),
             "prompt": node("CLIPTextEncode", text="a box", clip=["models", 1]),
             "shown": node("PreviewAny", source=["prompt", 0]),
@@ -261,7 +261,7 @@ def folders_that_are_none(bench: Bench) -> Bad:
     name, value = bench.pick(
         (
             ("folder", bench.pick((*NAMES, "gone", "product.png"))),
-            ("album", bench.pick(NAMES)),
+            ("gallery", bench.pick(NAMES)),
             ("prompts", ""),
             ("prompts", "\n \n"),
             ("seed", -1),
@@ -272,7 +272,7 @@ def folders_that_are_none(bench: Bench) -> Bad:
     )
     made = {
         "list": node(
-            "RFProductFolder", **{"folder": "shop", "prompts": "on a table", "album": "fuzz", "seed": 1, name: value}
+            "RFProductFolder", **{"folder": "shop", "prompts": "on a table", "gallery": "fuzz", "seed": 1, name: value}
         ),
         "shown": node("PreviewAny", source=["list", 6]),
     }
@@ -376,7 +376,7 @@ def training_that_cannot_begin(bench: Bench) -> Bad:
             ("folder", bench.pick((*NAMES, "gone"))),
             ("prompts", "# none"),
             ("result_name", bench.pick(NAMES)),
-            ("checkpoint", "gone.safetensors"),
+            ("ckpt_name", "gone.safetensors"),
             ("control_net_name", "../x"),
             ("reviewer_name", "gone"),
             ("loss", "none at all"),
@@ -386,7 +386,7 @@ def training_that_cannot_begin(bench: Bench) -> Bad:
         )
     )
     values = {
-        "checkpoint": "pocket_sd.safetensors",
+        "ckpt_name": "pocket_sd.safetensors",
         "control_net_name": "pocket_canny.safetensors",
         "reviewer_name": "reviewer.safetensors",
         "folder": "shop",

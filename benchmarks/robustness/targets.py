@@ -56,7 +56,7 @@ def products(folder: str) -> Said | str:
 
 def sample(table: str) -> Said | str:
     """A table of labelled pictures, all of them read, as training reads them."""
-    from reliable_ads.rfnet.data.samples import BrokenSample
+    from reliable_ads.rfnet.data.errors import BrokenSample
     from reliable_ads.rfnet.data.sources import open_samples
 
     samples, broken, read = open_samples(table, 64), [], []
@@ -166,9 +166,9 @@ def profile(path: str) -> str:
     return json.dumps(
         [
             found.why_not(found.model, found.reviewer, settings),
-            [gate.at(20) for gate in found.gates],
-            found.look,
-            found.review,
+            [threshold.at(20) for threshold in found.thresholds],
+            found.check_cost,
+            found.review_cost,
             found.preview,
         ]
     )
@@ -176,9 +176,9 @@ def profile(path: str) -> str:
 
 def album(folder: str) -> str:
     """An album that a run would go on with: what is done, and its page."""
-    from reliable_ads.cyclic.gallery import Album
+    from reliable_ads.cyclic.gallery import Gallery
 
-    found = Album(folder)
+    found = Gallery(folder)
     return json.dumps(
         [
             sorted(found.rows),

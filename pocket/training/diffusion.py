@@ -124,11 +124,11 @@ def cached_latents(scenes, vae, cache: Path) -> torch.Tensor:
             if file.metadata().get("vae") == key:
                 known = dict(zip(json.loads(file.metadata()["ids"]), file.get_tensor("latents")))
     names = [
-        f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(scenes.ids, scenes.images)
+        f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(scenes.column("id"), scenes.arrays["image"])
     ]  # a scene may be rendered anew
     missing = [row for row, name in enumerate(names) if name not in known]
     if missing:
-        known |= dict(zip([names[row] for row in missing], encode_scenes(vae, scenes.images[missing])))
+        known |= dict(zip([names[row] for row in missing], encode_scenes(vae, scenes.arrays["image"][missing])))
         write_safetensors(
             cache, {"latents": torch.stack(list(known.values()))}, {"vae": key, "ids": json.dumps(list(known))}
         )
@@ -165,22 +165,22 @@ def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.T
 
 
 def make_table(scenes, vae, cache: Path, shares: dict | None = None) -> Table:
-    latents = cached_latents(scenes, vae, cache)
-    alphas = torch.from_numpy(scenes.products[..., 3].astype(np.float32) / 255)
+    latents, prompts = cached_latents(scenes, vae, cache), scenes.column("prompt")
+    alphas = torch.from_numpy(scenes.arrays["product"][..., 3].astype(np.float32) / 255)
     hints = np.stack(
-        [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.products]
+        [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.arrays["product"]]
     )
     print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
     words = [
         described(prompt, LABELS[label], np.random.default_rng(row))
-        for row, (prompt, label) in enumerate(zip(scenes.prompts, scenes.labels))
+        for row, (prompt, label) in enumerate(zip(prompts, scenes.labels))
     ]
     return Table(
         latents,
         F.avg_pool2d(alphas[:, None], 8),
         torch.from_numpy(hints),
-        tokenize([*scenes.prompts, *words, ""]),
-        mix(scenes.labels, scenes.causes, shares),
+        tokenize([*prompts, *words, ""]),
+        mix(scenes.labels, scenes.column("cause"), shares),
     )
 
 
@@ -208,7 +208,7 @@ def start_controlnet(run: Training, pocket: Pocket) -> None:
     pocket.controlnet.load_state_dict({k: v for k, v in pocket.unet.state_dict().items() if k in own}, strict=False)
     for key, p in run.parameters.items():
         if key.startswith("controlnet."):
-            run.ema[key].copy_(p)
+            run.average.shadow[key].copy_(p)
     run.extra["control"] = True
 
 
@@ -277,7 +277,7 @@ def train_diffusion(
     only_unet: bool = False,
     config: dict = POCKET,
 ) -> Path:
-    """Trains on rfnet.data.shards.Scenes with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors
+    """Trains on Samples in memory with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors
     is the result for `export`.
 
     start: the state file of an earlier training, or an exported checkpoint, that this one begins from; its autoencoder
@@ -366,7 +366,7 @@ def sheet_canvases(scenes, count: int) -> list:
         place(
             Product.from_arrays(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255), c), 128, 128, position="keep"
         )
-        for p, c in zip(scenes.products[:count], scenes.captions)
+        for p, c in zip(scenes.arrays["product"][:count], scenes.column("caption"))
     ]
 
 
@@ -385,9 +385,11 @@ def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: to
             )
         )
         seeds = list(range(columns))
-        drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.prompts[:columns], seeds)
+        drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.column("prompt")[:columns], seeds)
     print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)
     run.extra["loss"] = loss
-    write_sheet(run.work / "sheets" / f"diffusion-{run.step:06d}.png", [to_unit(held_out.images[:columns]), drawn])
-    write_text(run.work / "sheets" / "prompts.txt", "\n".join(held_out.prompts[:columns]) + "\n")
+    write_sheet(
+        run.work / "sheets" / f"diffusion-{run.step:06d}.png", [to_unit(held_out.arrays["image"][:columns]), drawn]
+    )
+    write_text(run.work / "sheets" / "prompts.txt", "\n".join(held_out.column("prompt")[:columns]) + "\n")
     run.off_the_clock()

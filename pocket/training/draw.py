@@ -16,7 +16,9 @@ import torch
 from msgspec import Meta
 from PIL import Image, ImageDraw
 
-from ...rfnet.data.shards import DataError, read_scenes, write_shard
+from ...rfnet.data.errors import DataError
+from ...rfnet.data.shards import write_shard
+from ...rfnet.data.sources import read_shards
 from ...rfnet.files import quoted, write_picture, write_text
 from ...rfnet.labels import LABELS
 from ...rfnet.product import Product, place
@@ -40,9 +42,9 @@ def draw(
     """
     from ..pipeline import sample
 
-    scenes = read_scenes(split)
+    samples = read_shards(split, PICTURE_SIZE)
     rows = [
-        row for row in range(len(scenes)) if scenes.labels[row] == 0 and not scenes.causes[row]
+        row for row in range(len(samples)) if samples.labels[row] == 0 and not samples.texts["cause"][row]
     ]  # no product of another size or with other parts than usual
     rows = [
         rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first : first + count]
@@ -54,16 +56,16 @@ def draw(
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     lines = []
     for number, row in enumerate(rows, first):
-        name = f"{scenes.ids[row]}-{number:04d}"
+        name = f"{samples.texts['id'][row]}-{number:04d}"
         lines.append(
             {
                 "number": number,
                 "id": f"drawn-{name}",
                 "image": f"pictures/{name}.png",
                 "product": f"pictures/{name}-product.png",
-                "caption": scenes.captions[row],
-                "prompt": prompt_for(f"{scenes.product_ids[row]}/{number}"),
-                "product_id": scenes.product_ids[row],
+                "caption": samples.texts["caption"][row],
+                "prompt": prompt_for(f"{samples.product_id(row)}/{number}"),
+                "product_id": samples.product_id(row),
                 "seed": seed_of("drawn", name) % 2**31,
             }
         )
@@ -76,7 +78,11 @@ def draw(
         if not part:
             continue
         canvases = [
-            place(Product(scenes.products[row].astype(np.float32) / 255, line["caption"]), PICTURE_SIZE, PICTURE_SIZE)
+            place(
+                Product(samples.read(row)["product"].astype(np.float32) / 255, line["caption"]),
+                PICTURE_SIZE,
+                PICTURE_SIZE,
+            )
             for row, line in part
         ]
         pictures = sample(

@@ -81,7 +81,7 @@ def roundtrip(
     noise=(150, 350),
     size: int = 160,
 ) -> Path:
-    """Writes scenes.images as the family would draw them: uint8 (N, size, size, 3) .npy in the scenes' order, ids
+    """Writes the images of Samples in memory as the family would draw them: uint8 (N, size, size, 3) .npy in the scenes' order, ids
     beside it in a .txt; returns its path.
 
     variant: "vae", through the autoencoder; "denoised", noised to a timestep between those of `noise` and denoised in
@@ -91,22 +91,27 @@ def roundtrip(
     from tqdm import tqdm
 
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
-    random, count = torch.Generator().manual_seed(seed), len(scenes.images)
+    random, count = torch.Generator().manual_seed(seed), len(scenes)
     copies, cached = (
         np.empty((count, size, size, 3), np.uint8),
         cached_latents(scenes, pocket.vae, Path(cache)) if cache else None,
     )
     for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
         rows = slice(i, i + batch)
-        latents = pocket.encode(to_unit(scenes.images[rows])) if cached is None else cached[rows]
+        latents = pocket.encode(to_unit(scenes.arrays["image"][rows])) if cached is None else cached[rows]
         if variant == "denoised":
             hints = np.stack(
-                [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255)) for p in scenes.products[rows]]
+                [
+                    canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))
+                    for p in scenes.arrays["product"][rows]
+                ]
             )
-            latents = denoise_once(pocket, latents, torch.from_numpy(hints), scenes.prompts[rows], random, *noise)
+            latents = denoise_once(
+                pocket, latents, torch.from_numpy(hints), scenes.column("prompt")[rows], random, *noise
+            )
         copies[rows] = (resize(pocket.decode(latents), size, size) * 255).round().byte().movedim(1, -1).numpy()
     out = Path(out)
     with whole(out) as partial, open(partial, "wb") as file:
         np.save(file, copies)
-    write_text(out.with_suffix(".txt"), "\n".join(scenes.ids) + "\n")
+    write_text(out.with_suffix(".txt"), "\n".join(scenes.column("id")) + "\n")
     return out

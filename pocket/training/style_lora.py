@@ -90,7 +90,7 @@ def train_lora(
     seed: int = 0,
     checkpoint=None,
 ) -> Path:
-    """Trains on rfnet.data.shards.Scenes that are in the style already (styles.restyled) and writes the moving average
+    """Trains on Samples in memory whose images are in the style already (styles.restyled) and writes the moving average
     to `out`, a .safetensors; returns its path.
 
     Its state lies beside it (STEM.state.safetensors): a stopped training goes on from there, and one that is done is
@@ -119,7 +119,7 @@ def train_lora(
     if run.extra.setdefault("about", about) != about:
         raise ValueError(
             f"{run.path} is the state of a training in the style {run.extra['about']['style']} on"
-            f" {run.extra['about']['trained_on']}: delete it to start anew, or choose another --out"
+            f" {run.extra['about']['trained_on']}: delete it to start over, or choose another --out"
         )
     table = make_table(scenes, pocket.vae, out.parent / f"latents-{style}{SUFFIX}")
     table.contexts = table.encode_prompts(pocket)

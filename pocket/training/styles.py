@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...rfnet.data.samples import Samples
+
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 
@@ -66,11 +68,8 @@ def restyle(image: np.ndarray, alpha: np.ndarray, name: str) -> np.ndarray:
     return np.round(255 * np.clip(product * x + (1 - product) * STYLES[name](x), 0, 1)).astype(np.uint8)
 
 
-def restyled(scenes, name: str):
-    """rfnet.data.shards.Scenes with the pictures of all of them in a style."""
-    return replace(
-        scenes,
-        images=np.stack(
-            [restyle(image, product[..., 3], name) for image, product in zip(scenes.images, scenes.products)]
-        ),
-    )
+def restyled(samples: Samples, name: str) -> Samples:
+    """Samples in memory, all their images in a style."""
+    pairs = zip(samples.arrays["image"], samples.arrays["product"])
+    images = np.stack([restyle(image, product[..., 3], name) for image, product in pairs])
+    return replace(samples, arrays={**samples.arrays, "image": images})

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, Parser, decimal, one_line, path, whole
 from ...rfnet.commands import guarded
+from ..family import PICTURE_SIZE
 
 BATCH, RANK, SIDE, LEVEL = whole(1, 4096), whole(1, 1024), whole(16, 1024), whole(0, 999)
 RATE = decimal(0, 10, above=True)
@@ -33,11 +34,12 @@ def _prepare(args) -> None:
 
 
 def _scenes(folder: Path, limit: int | None, style: str | None = None):
-    from ...rfnet.data.shards import read_scenes
+    from ...rfnet.data.sources import read_shards
     from .styles import restyled
 
-    scenes = read_scenes(folder, limit)
-    print(f"{len(scenes.images)} scenes from {folder}{f' in the style {style}' if style else ''}", flush=True)
+    samples = read_shards(folder, PICTURE_SIZE)
+    scenes = samples.select(range(min(limit or len(samples), len(samples)))).in_memory()
+    print(f"{len(scenes)} scenes from {folder}{f' in the style {style}' if style else ''}", flush=True)
     return restyled(scenes, style) if style else scenes
 
 
@@ -46,8 +48,8 @@ def _vae(args) -> None:
 
     scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
     train_vae(
-        scenes.images,
-        held_out.images,
+        scenes.arrays["image"],
+        held_out.arrays["image"],
         args.work,
         args.minutes,
         args.steps,

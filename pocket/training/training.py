@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,19 @@ import numpy as np
 import torch
 from msgspec import Meta
 
-from ...rfnet.files import quoted, write_picture, write_safetensors
+from ...rfnet.files import quoted, write_picture
 from ...rfnet.structured import StructureError, from_json
-from ...rfnet.tensors import STATE, open_tensors
+from ...rfnet.training.checkpoint import (
+    add_prefix,
+    copied,
+    load_optimizer_state,
+    not_a_checkpoint,
+    optimizer_state,
+    read_checkpoint,
+    select_prefix,
+    write_checkpoint,
+)
+from ...rfnet.training.moving_average import MovingAverage
 from ..ldm import PocketFileError
 from .muon import Muon
 
@@ -45,21 +56,12 @@ class State:
 def read_state(path) -> tuple[dict, dict[str, torch.Tensor]]:
     """({name, step, seconds, extra}, tensors) of a state file; PocketFileError when it can't be read."""
     name = quoted(path)[1:-1]
+    missing = f"{name} does not exist; run the training that makes it first"
+    tensors, metadata = read_checkpoint(path, PocketFileError, missing, name)
     try:
-        with open_tensors(
-            path,
-            PocketFileError,
-            f"{name} does not exist; run the training that makes it first",
-            name=name,
-            remedy=STATE,
-        ) as file:
-            state = from_json((file.metadata() or {}).get("state", ""), State, "its state")
-            return vars(state), {k: file.get_tensor(k) for k in file.keys()}
+        return vars(from_json(metadata.get("state", ""), State, "its state")), tensors
     except StructureError as error:
-        raise PocketFileError(
-            f"{name} is no state of a training ({str(error).rstrip('.')[:200]}); delete it to start anew, or choose"
-            " another --work folder"
-        ) from error
+        raise PocketFileError(not_a_checkpoint(name, str(error)[:200])) from error
 
 
 def read_averages(path, modules: dict[str, torch.nn.Module]) -> dict:
@@ -102,7 +104,7 @@ class Training:
     ):
         self.path = Path(work) / f"{name}.state.safetensors"
         self.work, self.name, self.modules, self.lr = Path(work), name, modules, lr
-        self.minutes, self.steps, self.ema_decay = minutes, steps, ema_decay
+        self.minutes, self.steps = minutes, steps
         self.parameters = {
             f"{part}.{key}": p
             for part, module in modules.items()
@@ -116,7 +118,7 @@ class Training:
         self.optimisers["adamw"] = torch.optim.AdamW(
             rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
         )
-        self.ema = {key: p.detach().clone() for key, p in self.parameters.items()}
+        self.average = MovingAverage(self.parameters, ema_decay)
         self.random = torch.Generator().manual_seed(seed)
         self.step, self.seconds, self.extra = 0, 0.0, {}
         self._clock = self._saved_at = self._logged_at = time.monotonic()
@@ -146,8 +148,7 @@ class Training:
                 group["lr"] = learning_rate(self.lr, self.step, self.progress)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+        self.average.update(self.step)
         self.step += 1
         self._losses.append(float(loss.detach()))
         now = time.monotonic()
@@ -173,44 +174,28 @@ class Training:
         self._losses, self._logged_at, self._logged_step = [], now, self.step
 
     def save(self) -> None:
-        tensors = {
-            f"weights.{part}.{key}": v
-            for part, module in self.modules.items()
-            for key, v in module.state_dict().items()
-        }
-        tensors |= {f"ema.{key}": v for key, v in self.ema.items()}
+        tensors = add_prefix("ema.", self.average.shadow) | {"random": self.random.get_state()}
+        for part, module in self.modules.items():
+            tensors |= add_prefix(f"weights.{part}.", module.state_dict())
         for name, optimiser in self.optimisers.items():
-            tensors |= {
-                f"{name}.{i}.{key}": v
-                for i, state in optimiser.state_dict()["state"].items()
-                for key, v in state.items()
-            }
-        tensors["random"] = self.random.get_state()
-        write_safetensors(
-            self.path,
-            {k: v.clone() for k, v in tensors.items()},
-            {"state": json.dumps({"name": self.name, "step": self.step, "seconds": self.seconds, "extra": self.extra})},
-        )
+            tensors |= add_prefix(f"{name}.", optimizer_state(optimiser))
+        state = {"name": self.name, "step": self.step, "seconds": self.seconds, "extra": self.extra}
+        write_checkpoint(self.path, copied(tensors), {"state": json.dumps(state)})
         self._saved_at = time.monotonic()
 
     def _resume(self) -> None:
         state, tensors = read_state(self.path)
         try:
             for part, module in self.modules.items():
-                module.load_state_dict({k: tensors[f"weights.{part}.{k}"] for k in module.state_dict()})
-            self.ema = {key: tensors[f"ema.{key}"] for key in self.ema}
-        except (KeyError, RuntimeError) as error:
+                module.load_state_dict(select_prefix(f"weights.{part}.", tensors))
+            self.average.load_state_dict(select_prefix("ema.", tensors))
+        except (KeyError, RuntimeError, ValueError) as error:
             raise PocketFileError(
-                f"{self.path} is the state of another training ({error}); delete it to start anew, or choose another"
-                " --work folder"
+                f"{self.path} belongs to another training ({error}): delete it to start over, or choose another --work"
+                " folder."
             ) from error
         for name, optimiser in self.optimisers.items():
-            moments: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in tensors.items():
-                if key.startswith(f"{name}."):
-                    _, index, field = key.split(".")
-                    moments.setdefault(int(index), {})[field] = value
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+            load_optimizer_state(optimiser, select_prefix(f"{name}.", tensors))
         self.random.set_state(tensors["random"])
         self.step, self.seconds, self.extra = state["step"], state["seconds"], state["extra"]
         self._logged_step = self.step
@@ -218,30 +203,17 @@ class Training:
             f"{self.name} goes on from step {self.step} after {self.seconds / 60:.1f} minutes of training", flush=True
         )
 
-    def averaged(self) -> Averaged:
+    @contextmanager
+    def averaged(self):
         """`with training.averaged():` the modules hold the moving average; afterwards the live weights again."""
-        return Averaged(self)
-
-
-class Averaged:
-    def __init__(self, training: Training):
-        self.training = training
-
-    def __enter__(self):
-        self.live = {key: p.detach().clone() for key, p in self.training.parameters.items()}
-        self._put(self.training.ema)
-        for module in self.training.modules.values():
-            module.eval()
-
-    def __exit__(self, *exception):
-        self._put(self.live)
-        for module in self.training.modules.values():
-            module.train()
-
-    @torch.no_grad()
-    def _put(self, values: dict[str, torch.Tensor]) -> None:
-        for key, p in self.training.parameters.items():
-            p.copy_(values[key])
+        with self.average.applied():
+            for module in self.modules.values():
+                module.eval()
+            try:
+                yield
+            finally:
+                for module in self.modules.values():
+                    module.train()
 
 
 def to_unit(pictures: np.ndarray) -> torch.Tensor:

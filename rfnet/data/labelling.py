@@ -25,7 +25,7 @@ from pathlib import Path
 from ..files import open_file, quoted, refusal, write_picture, write_text
 from ..labels import LABELS
 from ..structured import parse_json
-from .shards import DataError
+from .errors import DataError
 
 ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
 KEY = re.compile(r"[0-9a-f]{16}")

@@ -33,8 +33,8 @@ from ..files import quoted, refusal
 from ..labels import LABELS, UNSUITABLE
 from ..textfiles import TextError
 from .archives import ArchiveError, Files, list_names, list_tar, list_zip
+from .errors import DataError
 from .samples import SHOWN, Findings, Samples, index
-from .shards import DataError
 from .spans import PICTURES, PLAIN, Lines, Texts, hash_spans, hash_text, in_one_form, mix, read_lines, stems
 
 ROLES = {  # in the order in which they are looked for: "transparent_images" are products

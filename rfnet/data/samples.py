@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from ..files import quoted, refusal
-from ..labels import UNSUITABLE
+from ..labels import LABELS, UNSUITABLE
 from ..pictures import PictureError, decode
 from ..product import Product, place
 from .archives import ArchiveError
-from .shards import DataError, count_labels
+from .errors import BrokenSample, DataError
+from .map_files import MapFiles
 from .spans import Texts, hash_text, mix
 
 SHOWN = 5  # sentences kept per kind of finding
@@ -28,10 +29,6 @@ SAME, MOST = (
 )
 LONGEST = 65535  # pixels on a side of a picture, LARGEST squared in all
 PLACED = 512  # a product that has to be placed first is placed on a canvas of at most this many pixels a side
-
-
-class BrokenSample(DataError):
-    """One sample can't be read; the message says which file and why."""
 
 
 @dataclass
@@ -79,13 +76,13 @@ class Findings:
 
 @dataclass
 class Samples:
-    """N labelled samples, their pictures still on disk.
+    """N labelled samples, their pictures still on disk, or in memory (`in_memory`).
 
     labels (N,) uint8 positions in LABELS; products (N,) int32 positions in product_keys (P,) uint64, which name the
     products for good; ids (N,) uint64 name the samples; files: {"image", "product", perhaps "depth", "saliency": Files
     of N rows}; texts: {"caption", "prompt", ...: Texts of N rows}; size: pictures are read as size x size; maps:
-    bulk_maps.MapFiles that stand in for depth and saliency. Holds no open file, so that any number of DataLoader
-    workers can share or copy it.
+    computed depth and saliency that stand in for those of the files; arrays: what is in memory. Holds no open file, so
+    that any number of DataLoader workers can share or copy it.
     """
 
     labels: np.ndarray
@@ -97,7 +94,8 @@ class Samples:
     size: int
     findings: Findings
     product_names: Texts | None = None  # of P rows; where products have names of their own
-    maps: object = None
+    maps: MapFiles | None = None
+    arrays: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -119,9 +117,13 @@ class Samples:
         product = self.products[row]
         return self.product_names[product] if self.product_names else f"{self.product_keys[product]:016x}"
 
+    def column(self, name: str) -> list[str]:
+        """N texts of one kind: "caption", "prompt", ..."""
+        return list(self.texts[name])
+
     def count_labels(self) -> dict:
         """{label: number of samples}, every label named."""
-        return count_labels(self)
+        return count_labels(self.labels)
 
     def select(self, rows) -> "Samples":
         """The samples at these positions, or where a mask (N,) is true."""
@@ -134,11 +136,12 @@ class Samples:
             ids=self.ids[rows],
             files={role: files.select(rows) for role, files in self.files.items()},
             texts={name: texts.select(rows) for name, texts in self.texts.items()},
+            arrays={name: array[rows] for name, array in self.arrays.items()},
         )
 
     def resized(self, size: int) -> "Samples":
-        """The same samples, read as size x size."""
-        return replace(self, size=size)
+        """The same samples, on disk, read as size x size."""
+        return replace(self, size=size, arrays={})
 
     @property
     def map_name(self) -> str | None:
@@ -150,8 +153,6 @@ class Samples:
 
         Raises DataError where some lack them.
         """
-        from .bulk_maps import MapFiles
-
         return replace(self, maps=MapFiles.open(folder, self.ids))
 
     def read(self, row: int) -> dict:
@@ -163,19 +164,13 @@ class Samples:
         own canvas where it has the image's size, or its proportions and the image shows the same colours there; any
         other is placed on the canvas as `rfnet review` places it, and "aligned" is False. Raises BrokenSample.
         """
-        image, image_size = self._open("image", row)
-        product, product_size = self._open("product", row)
-        if product.getchannel("A").getextrema()[1] == 0:
-            raise BrokenSample(f'"{self.files["product"].name(row)}" is transparent everywhere: it shows no product.')
-        sample = {"image": _square(image.convert("RGB"), self.size), "product": _square(product, self.size)}
-        aligned = image_size == product_size or _same_canvas(image, product, sample)
-        if not aligned:
-            sample["product"] = _square(self._placed(product, image.size, row), self.size)
+        if self.arrays:
+            sample = {name: array[row] for name, array in self.arrays.items()}
+        else:
+            sample = self._read_pictures(row)
         for role in ("depth", "saliency"):
-            there = role in self.files and row in self.files[role]
-            sample[role] = (
-                _square(self._open(role, row)[0].convert("L"), self.size) if there and self.maps is None else None
-            )
+            on_disk = self.maps is None and role in self.files and row in self.files[role]
+            sample[role] = _square(self._open(role, row)[0].convert("L"), self.size) if on_disk else None
         if self.maps is not None:
             sample |= {
                 role: _square(Image.fromarray(values), self.size)
@@ -184,11 +179,22 @@ class Samples:
         texts = {name: texts[row] for name, texts in self.texts.items()}
         return {
             **sample,
-            "aligned": aligned,
             **texts,
             "label": int(self.labels[row]),
             "product_id": self.product_id(row),
         }
+
+    def _read_pictures(self, row: int) -> dict:
+        """ "image", "product" and "aligned" of `read`."""
+        image, image_size = self._open("image", row)
+        product, product_size = self._open("product", row)
+        if product.getchannel("A").getextrema()[1] == 0:
+            raise BrokenSample(f'"{self.files["product"].name(row)}" is transparent everywhere: it shows no product.')
+        sample = {"image": _square(image.convert("RGB"), self.size), "product": _square(product, self.size)}
+        aligned = image_size == product_size or _same_canvas(image, product, sample)
+        if not aligned:
+            sample["product"] = _square(self._placed(product, image.size, row), self.size)
+        return {**sample, "aligned": aligned}
 
     def read_image(self, row: int) -> np.ndarray:
         """The generated image alone, (S, S, 3) uint8. Raises BrokenSample."""
@@ -209,19 +215,42 @@ class Samples:
 
         Opens every picture; progress wraps the rows, as tqdm does. Raises DataError where none can be read.
         """
+        return self._readable(progress)[0]
+
+    def in_memory(self, progress=iter) -> "Samples":
+        """The samples that can be read, with all images and products in memory, for a training that draws them often:
+        `arrays` is {"image": (N, S, S, 3), "product": (N, S, S, 4) uint8, "aligned": (N,) bool}. Depth and saliency
+        stay on disk. Otherwise as without_broken.
+        """
+        shapes = {"image": (self.size, self.size, 3), "product": (self.size, self.size, 4)}
+        arrays = {name: np.empty((len(self), *shape), np.uint8) for name, shape in shapes.items()}
+        arrays["aligned"] = np.empty(len(self), bool)
+
+        def keep(row: int, sample: dict) -> None:
+            for name, array in arrays.items():
+                array[row] = sample[name]
+
+        samples, readable = self._readable(progress, keep)
+        arrays = arrays if readable.all() else {name: array[readable] for name, array in arrays.items()}
+        return replace(samples, arrays=arrays)
+
+    def _readable(self, progress, keep=lambda row, sample: None) -> tuple["Samples", np.ndarray]:
+        """(the samples that can be read, which those are (N,) bool); keep(row, sample) gets each of them."""
         findings = Findings(
             dict(self.findings.counts),
-            {kind: list(kept) for kind, kept in self.findings.sentences.items()},
+            {kind: list(sentences) for kind, sentences in self.findings.sentences.items()},
             list(self.findings.notes),
         )
-        kept = np.ones(len(self), bool)
+        readable = np.ones(len(self), bool)
         for row in progress(range(len(self))):
-            for _, sentence in self.read_many([row])[1]:
-                kept[row] = False
-                findings.add("broken_files", sentence)
-        if len(self) and not kept.any():
+            try:
+                keep(row, self.read(row))
+            except BrokenSample as error:
+                readable[row] = False
+                findings.add("broken_files", str(error))
+        if len(self) and not readable.any():
             raise DataError(f"none of {len(self)} samples can be read, first: {findings.sentences['broken_files'][0]}")
-        return replace(self.select(kept), findings=findings)
+        return replace(self.select(readable), findings=findings), readable
 
     def _open(self, role: str, row: int) -> tuple:
         """A picture as RGBA, at least `size` large where it is stored larger, and the (width, height) that it is stored
@@ -283,6 +312,11 @@ def split(samples: Samples, shares: dict, salt: str = "") -> dict:
     edges[-1] = 1.0 if edges[-1] > 1 - 1e-9 else edges[-1]
     part = np.searchsorted(edges, draws, side="right")[samples.products]
     return {name: samples.select(part == number) for number, name in enumerate(shares)}
+
+
+def count_labels(labels: np.ndarray) -> dict[str, int]:
+    """{label: how many of these positions in LABELS are it}, every label named."""
+    return {name: int((labels == position).sum()) for position, name in enumerate(LABELS)}
 
 
 def plain_label(name: str) -> str:

@@ -16,9 +16,10 @@ from ..labels import LABELS, UNSUITABLE
 from ..structured import StructureError, convert, parse_json, shortened
 from ..textfiles import TextError, decoded, open_text
 from .archives import LOOSE, ArchiveError, Files, list_zip
+from .errors import DataError
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
-from .shards import INDEX, SIZES, DataError
+from .shards import INDEX, SIZES
 from .spans import PICTURES, Texts, hash_spans
 
 COLUMNS = (
@@ -119,7 +120,7 @@ def read_table(path, size: int = 384) -> Samples:
 
 
 def read_shards(folder, size: int = 384) -> Samples:
-    """Index the shards of one split, as rfnet.data.shards.read_scenes reads them, without loading the pictures.
+    """Index the shards of one split (shards.write_shard) in the order of their names, without reading the pictures.
 
     Raises DataError.
     """

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..architectures import ARCHITECTURES
+from ..data.errors import DataError
 from ..data.labelling import ENOUGH, LabelFolder
-from ..data.shards import DataError
 from ..data.sources import open_samples
 from ..files import write_text
 from ..labels import LABELS

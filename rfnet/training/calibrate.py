@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.shards import DataError
+from ..data.errors import DataError
 from ..risks import RISKS, certify
 from .evaluate import fit_temperature
 from .metrics import calibration_error

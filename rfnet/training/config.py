@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ..architectures import ArchitectureError, RFNetConfig, architecture
-from ..data.shards import DataError
-from ..files import quoted
-from ..structured import StructureError, check_fields, convert, nearest, refuse_unknown, shortened
-from ..textfiles import TextError, read_toml, toml_reader
+from ..data.errors import DataError
+from ..structured import StructureError, check_fields, convert, shortened
+from .toml_config import read_toml_config
 
 PATHS = ("train", "val", "train_maps", "val_maps", "weights", "roundtrip")
 Path_ = Annotated[str, Meta(min_length=1)]
@@ -105,7 +104,10 @@ class TrainConfig:
             raise DataError(str(error)) from error
         if not isinstance(self.architecture, (str, RFNetConfig)):
             raise DataError(f"architecture is {shortened(self.architecture)}: give a name or a table.")
-        self.architecture = architecture(self.architecture)
+        try:
+            self.architecture = architecture(self.architecture)
+        except ArchitectureError as error:
+            raise DataError(str(error)) from error
         for data, maps in ((self.train, self.train_maps), (self.val, self.val_maps)):
             if (self.train_maps or self.val_maps) and len(data) != len(maps):
                 raise DataError(
@@ -129,59 +131,9 @@ class TrainConfig:
         }
 
 
-def changes(pairs: list) -> dict:
-    """{key: value} out of "key=value" texts, the values as TOML has them; a word without quotes is a text.
-
-    Raises DataError.
-    """
-    try:
-        toml, found = toml_reader(), {}
-    except TextError as error:
-        raise DataError(str(error)) from None
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key.strip():
-            raise DataError(f"{quoted(pair, 60)} is no change of the config: write key=value, such as epochs=2.")
-        try:
-            found |= toml.loads(f"{key} = {value}")
-        except (ValueError, RecursionError):
-            found[key.strip()] = value
-    return found
-
-
 def read_config(path, /, **changes) -> TrainConfig:
     """A TrainConfig from a TOML file; changes: fields that stand above the file's.
 
     Raises DataError, which names what is wrong.
     """
-    path = Path(path)
-    name = f"the config {quoted(path)}"
-    try:
-        values = read_toml(path)
-        refuse_unknown(values, TrainConfig, name)
-    except (TextError, StructureError) as error:
-        raise DataError(f"the config {error}" if isinstance(error, TextError) else str(error)) from error
-    for key in (*PATHS, "out", "estimator"):
-        if key in values:
-            values[key] = _beside(path, values[key])
-    if unknown := sorted(set(changes) - set(TrainConfig.__dataclass_fields__)):
-        raise DataError(
-            f"there is no key {shortened(unknown[0], 40)[1:-1]} to set. Known are"
-            f" {nearest(unknown[0], TrainConfig.__dataclass_fields__)}: use these."
-        )
-    values |= {key: value for key, value in changes.items() if value is not None}
-    if missing := [key for key in ("train", "val", "out") if key not in values]:
-        raise DataError(
-            f"{name} lacks {', '.join(missing)}: name the data and the weights file there or on the command line."
-        )
-    try:
-        return TrainConfig(**values)
-    except (ValueError, ArchitectureError) as error:
-        raise DataError(f"{name} can't be used: {error}") from error
-
-
-def _beside(path: Path, value):
-    """A path in a config, or a list of them, from the config's folder on; what is none stays, to be refused."""
-    if isinstance(value, list):
-        return [_beside(path, each) for each in value]
-    return str(path.parent / value) if isinstance(value, str) and value else value
+    return read_toml_config(path, TrainConfig, DataError, (*PATHS, "out", "estimator"), changes)

@@ -7,16 +7,17 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from ..data.shards import Scenes
+from ..data.samples import Samples
 from ..files import write_bytes
 from .augment import make_batch
 from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
+from .mixed import Pool as MixedDataset
 from .mixed import plainly
 
 
 @torch.no_grad()
 def predict(
-    rfnet, mapnet, scenes: Scenes, batch: int = 32, progress=lambda steps: steps, workers: int = 0
+    rfnet, mapnet, scenes: Samples | MixedDataset, batch: int = 32, progress=lambda steps: steps, workers: int = 0
 ) -> torch.Tensor:
     """Logits (N, 5) of every scene, seen as in use: maps by mapnet, or those that were computed beforehand
     (Samples.with_maps), product over grey. progress wraps the iterator of batches; workers: processes that read
@@ -29,7 +30,7 @@ def predict(
         progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers))
     ):
         image = part.image.to(device)
-        maps = (found.to(device) for found in part.maps) if getattr(scenes, "map_name", None) else mapnet(image)
+        maps = (found.to(device) for found in part.maps) if scenes.map_name else mapnet(image)
         logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())
     return torch.cat(logits)
 
@@ -49,7 +50,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 def score(
     logits: torch.Tensor,
-    scenes: Scenes,
+    scenes: Samples | MixedDataset,
     temperature: float = 1.0,
     threshold: float = 0.5,
     resamples: int = 300,
@@ -75,7 +76,9 @@ def score(
     return report
 
 
-def curves(logits: torch.Tensor, scenes: Scenes, temperature: float = 1.0, resamples: int = 300) -> dict:
+def curves(
+    logits: torch.Tensor, scenes: Samples | MixedDataset, temperature: float = 1.0, resamples: int = 300
+) -> dict:
     """{"reliability", "precision_recall"}: what metrics says of the same logits, point by point."""
     probabilities = (logits / temperature).softmax(1).numpy()
     about = scenes.labels, scenes.product_ids, resamples

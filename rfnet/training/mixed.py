@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.samples import BrokenSample
-from ..data.shards import DataError, count_labels
+from ..data.errors import BrokenSample, DataError
+from ..data.samples import count_labels
 from ..data.sources import open_samples
 from ..files import open_file, quoted
 from ..structured import shortened
@@ -48,7 +48,7 @@ class Pool:
         pool.parts = [part.without_broken() for part in pool.parts] if readable else pool.parts
         if not pool.parts:
             raise DataError(f"{name} names no data: give at least one folder or table.")
-        counts = count_labels(pool)
+        counts = count_labels(pool.labels)
         empty = [label for label, count in counts.items() if not count]
         if empty and (every or counts["available"] in (0, len(pool))):
             raise DataError(
@@ -100,7 +100,9 @@ class Pool:
         return sum(part.findings.damaged for part in self.parts)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {len(self)} samples, {len(set(self.product_ids))} products, {count_labels(self)}"]
+        lines = [
+            f"{self.name}: {len(self)} samples, {len(set(self.product_ids))} products, {count_labels(self.labels)}"
+        ]
         for part in self.parts:
             lines += [
                 f"  {line}" for line in str(part.findings).splitlines() if part.findings.counts or part.findings.notes

@@ -15,18 +15,17 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..architectures import VIEW
-from ..data.shards import DataError
-from ..files import quoted, write_bytes, write_safetensors
+from ..data.errors import DataError
+from ..files import write_bytes
 from ..labels import LABELS
-from ..map_sources import BUILTIN
+from ..map_names import BUILTIN
 from ..maps import BACKBONE, MapNet
 from ..model import build_rfnet
 from ..pretrained import load_imagenet, load_pretrained
 from ..resize import resize
-from ..structured import shortened
-from ..tensors import STATE, open_tensors
 from ..weights import WeightsError, load_networks, read_metadata, save_reviewer
 from .augment import Batch
+from .checkpoint import add_prefix, load_optimizer_state, optimizer_state, resume, save_state, select_prefix
 from .config import TrainConfig
 from .evaluate import fit_temperature, predict, score
 from .losses import label_weights, map_loss, verdict_loss
@@ -151,7 +150,7 @@ class Run:
             if not same or lacks or any(value.shape != mine[name].shape for name, value in kept.items()):
                 raise DataError(
                     f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config'
-                    f" {rfnet.training.config.to_json()}."
+                    f" {rfnet.config.to_json()}."
                 )
             self.rfnet.load_state_dict(mine | kept)
             self.mapnet.load_state_dict(mapnet.state_dict())
@@ -378,57 +377,31 @@ class Run:
     def _save_state(self) -> None:
         if not self.first:
             return
-        tensors = {f"rfnet.{key}": value for key, value in self.rfnet.state_dict().items()}
-        tensors |= {f"maps.{key}": value for key, value in self.mapnet.state_dict().items()}
-        tensors |= {f"sizes.{key}": value for key, value in self.reader.sizes.state_dict().items()}
-        for index, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
-        place = {key: getattr(self, key) for key in PLACE}
-        write_safetensors(self.state_file, tensors, {"identity": self.identity, "place": json.dumps(place)})
+        tensors = add_prefix("rfnet.", self.rfnet.state_dict())
+        tensors |= add_prefix("maps.", self.mapnet.state_dict())
+        tensors |= add_prefix("sizes.", self.reader.sizes.state_dict())
+        tensors |= add_prefix("optimizer.", optimizer_state(self.optimizer))
+        save_state(self.state_file, self.identity, tensors, {key: getattr(self, key) for key in PLACE})
 
     def _resume(self) -> None:
-        if not self.state_file.exists():
-            return
-        with open_tensors(self.state_file, DataError, remedy=STATE) as file:
-            metadata, tensors = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
-        if metadata.get("identity") != self.identity:
-            raise DataError(
-                f'"{self.state_file}" belongs to a run with other settings or data: delete it to start anew, or give'
-                " another --out."
-            )
-        try:
-            self._restore(tensors, metadata["place"])
-        except torch.cuda.OutOfMemoryError:
-            raise  # the file is not to blame
-        except Exception as error:  # a damaged state trips whatever meets it first
-            reason = shortened(str(error), 150)[1:-1] or type(error).__name__
-            raise DataError(
-                f"{quoted(self.state_file)} is a damaged state of a training ({reason}): delete it to start anew."
-            ) from error
+        mismatch = "belongs to a run with other settings or data: delete it to start over, or give another --out."
+        resume(self.state_file, self.identity, self._restore, DataError, mismatch)
 
-    def _restore(self, tensors: dict, place: str) -> None:
-        def part(prefix):
-            return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-
-        values = json.loads(place)
+    def _restore(self, tensors: dict, place: dict) -> None:
         if (
-            values.keys() != set(PLACE)
-            or values["stage"] not in (*STAGES, "done")
-            or not all(isinstance(values[key], type(getattr(self, key))) for key in PLACE)
+            place.keys() != set(PLACE)
+            or place["stage"] not in (*STAGES, "done")
+            or not all(isinstance(place[key], type(getattr(self, key))) for key in PLACE)
         ):
             raise ValueError("its place is none")
-        self.rfnet.load_state_dict(part("rfnet."))
-        self.mapnet.load_state_dict(part("maps."))
-        self.reader.sizes.load_state_dict(part("sizes."))
-        for key, value in values.items():
+        self.rfnet.load_state_dict(select_prefix("rfnet.", tensors))
+        self.mapnet.load_state_dict(select_prefix("maps.", tensors))
+        self.reader.sizes.load_state_dict(select_prefix("sizes.", tensors))
+        for key, value in place.items():
             setattr(self, key, value)
         if self.stage not in STAGES:
             return
         self._prepare()
-        state = {}
-        for key, value in part("optimizer.").items():
-            index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        load_optimizer_state(self.optimizer, select_prefix("optimizer.", tensors))
         if self.first:
             print(f"resumed at step {self.step} of {self.stage}")

@@ -39,14 +39,6 @@ SURFACES = {
     "snow": ("speckle", ((0.85, 0.87, 0.92), (0.62, 0.68, 0.78)), (14, 2), 0.4, 1.0, "any", "out"),
 }
 ALBEDO = {"wood": pictures.wood, "marble": pictures.marble, "speckle": pictures.speckle, "checks": pictures.checks}
-WALL_RELIEF = {
-    "plain": (0,),
-    "window": (0, 6),
-    "shelf": (0,),
-    "frames": (0, 14),
-    "curtain": (19, 12),
-    "bricks": (26, 9, 25),
-}
 TABLE_HIGH = 0.75
 
 
@@ -219,114 +211,6 @@ def outdoors(view: View, assets, name: str, rng, tile: np.ndarray, metres: float
     reach = max(view.height - view.horizon, 1) * rng.uniform(0.05, 0.3)
     blend = np.clip((rows - view.horizon) / reach, 0, 1) * mask
     return Stage(over(far, near, blend), inverse, mask)
-
-
-def wall(
-    view: View, rng, finishes: Finishes, lamp: Lamp, kind: str, colour, away: float, drop: float, outside=None
-) -> tuple[np.ndarray, float, set]:
-    """A wall `away` metres off that stands on a floor `drop` metres below the eye: picture, the floor's row there, what
-    hangs on it.
-
-    outside: a picture seen through its windows.
-    """
-    import cv2
-
-    scale, floor = view.scale(away), view.horizon + view.focal * drop / away
-    rows, columns = view.grid
-    size = max(rng.uniform(1.0, 2.0) * scale, 24.0)
-    relief = finishes.relief(WALL_RELIEF[kind], rng)
-    small = cv2.resize(relief, None, fx=min(1.0, size / TILE), fy=min(1.0, size / TILE), interpolation=cv2.INTER_AREA)
-    side = small.shape[0]
-    shift = rng.uniform(0, side, 2)
-    bumps = cv2.remap(
-        small,
-        (((columns + shift[0]) * side / size) % (side - 1)).astype(np.float32),
-        (((rows + shift[1]) * side / size) % (side - 1)).astype(np.float32),
-        cv2.INTER_LINEAR,
-    )
-    strength = 0.9 if kind in ("bricks", "curtain") else 0.35
-    light = 1 + strength * (0.8 * lamp.side * bumps[..., 0] + 0.5 * bumps[..., 1])
-    picture = (
-        np.asarray(colour, np.float32)
-        * (np.clip(light, 0.4, 1.5) * (0.94 + 0.12 * noise(rng, view.height, view.width, 5)))[..., None]
-    )
-    picture = np.clip(picture, 0, 1)
-    shown = furnish(picture, rng, kind, scale, floor, outside)
-    skirting = slice(max(0, int(floor - 0.1 * scale)), max(0, int(floor)))
-    if (
-        kind != "curtain" and 0.1 * scale < 0.06 * view.height and rng.random() < 0.6
-    ):  # from near by it would look like a ledge to stand on
-        picture[skirting] = np.clip(np.asarray(colour) * 0.5 + 0.45, 0, 1)
-    return picture, floor, shown
-
-
-def furnish(picture: np.ndarray, rng, kind: str, scale: float, floor: float, outside) -> set:
-    """Draws what hangs or is set in a wall, in true size, into the picture; returns the names of what shows at least in
-    half.
-    """
-    height, width = picture.shape[:2]
-    shown = set()
-    wood = tone(np.array((0.25, 0.13, 0.06)) * rng.uniform(0.6, 3.0))
-    white = np.array([0.93, 0.92, 0.9]) * rng.uniform(0.8, 1.0)
-
-    def rectangle(name, x, low, wide, tall, colour, share=0.5):
-        """Metres: x and width across, low and height above the floor. Returns its pixel box."""
-        left, right = int(width / 2 + x * scale), int(width / 2 + (x + wide) * scale)
-        top, bottom = int(floor - (low + tall) * scale), int(floor - low * scale)
-        box = (slice(max(top, 0), max(min(bottom, height), 0)), slice(max(left, 0), max(min(right, width), 0)))
-        seen = max(0, box[0].stop - box[0].start) * max(0, box[1].stop - box[1].start)
-        if seen:
-            picture[box] = colour if np.ndim(colour) < 3 else colour[box]
-            if name and seen > share * max(1, (right - left) * (bottom - top)):
-                shown.add(name)
-        return box
-
-    reach = width / scale / 2
-    if kind in ("plain", "frames") and rng.random() < 0.5:
-        x = rng.uniform(-reach, max(reach - 0.9, -reach + 0.1))
-        tint = white if rng.random() < 0.5 else wood
-        rectangle("", x - 0.08, 0, 1.06, 2.12, tint * 0.9)
-        rectangle("door", x, 0, 0.9, 2.04, tint, 0.35)
-        for low in (0.2, 1.1):
-            for column in (0.12, 0.5):
-                rectangle("", x + column, low, 0.28, 0.75, tint * 0.86)
-        rectangle("", x + 0.8, 0.98, 0.07, 0.09, np.array([0.6, 0.58, 0.5]))
-    if kind == "window":
-        x, tall = rng.uniform(-reach, max(reach - 1.2, -reach + 0.1)), rng.uniform(1.0, 1.5)
-        view_out = outside if outside is not None else np.broadcast_to(np.array([0.78, 0.88, 0.97]), picture.shape)
-        rectangle("window", x - 0.06, 0.84, 1.32, tall + 0.12, white, 0.35)
-        rectangle("", x, 0.9, 1.2, tall, view_out)
-        rectangle("", x + 0.57, 0.9, 0.06, tall, white)
-        rectangle("", x, 0.9 + tall * 0.6, 1.2, 0.05, white)
-    if kind == "shelf":
-        for low in np.arange(0.35, 2.4, rng.uniform(0.36, 0.5)):
-            rectangle("", -reach, low, 2 * reach, 0.035, wood)
-            place = -reach
-            while place < reach:
-                wide, tall = rng.uniform(0.02, 0.06), rng.uniform(0.19, 0.29)
-                if rng.random() < 0.8:
-                    rectangle("books", place, low + 0.035, wide, tall, tone(rng.random(3) * 0.6), 0.8)
-                place += wide + (rng.uniform(0, 0.4) if rng.random() < 0.12 else 0.002)
-    if kind == "frames":
-        for _ in range(int(rng.integers(1, 4))):
-            x, low, wide, tall = (
-                rng.uniform(-reach, reach),
-                rng.uniform(1.2, 1.7),
-                rng.uniform(0.3, 0.7),
-                rng.uniform(0.3, 0.7),
-            )
-            rectangle("", x, low, wide, tall, wood * 0.6)
-            rectangle(
-                "",
-                x + 0.03,
-                low + 0.03,
-                wide - 0.06,
-                tall - 0.06,
-                outside if outside is not None and rng.random() < 0.5 else rng.random(3),
-            )
-    if rng.random() < 0.5 and kind != "shelf":
-        rectangle("switch", rng.uniform(-reach, reach), rng.choice([0.28, 1.08]), 0.08, 0.08, white * 0.97, 0.9)
-    return shown
 
 
 def sweep(view: View, rng, colour, lamp: Lamp, near: float) -> Stage:

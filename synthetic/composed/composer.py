@@ -12,17 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..render import style, to_bytes
+from ..develop import style, to_bytes
 from ..scenes import PANORAMAS
-from . import backdrops
+from . import backdrops, walls
 from .backdrops import SURFACES, Stage
 from .cutouts import HELD_FAMILIES, Cutout, crop, draw_cutout
-from .defects import camouflage_tile, close_kin, dyed, fog, own_colours, pattern_tile, sunk, tilt
-from .extra_parts import KINDS, RAISED, grow
+from .defects import pattern_tile
 from .relief import TILE, Finishes, over
-from .scene_objects import THING_PIXELS, Canvas, Supply, crowd, put
-from .scene_plans import CAUSES, HELD_CAUSES, Plan, Setting, choose, make_plan, make_setting
-from .shadows import cast, contact
+from .scene_objects import Canvas, Supply, crowd, put
+from .scene_plans import Plan, Setting, choose, make_plan, make_setting
+from .shadows import on_surface
 
 ATTEMPTS = 8
 
@@ -40,7 +39,7 @@ class Composite:
     plan: Plan
     cutout: Cutout
     # (name, its height / the product's largest side as drawn, 0 for parts of a wall) of what has a known size and shows
-    things: tuple
+    objects: tuple
 
     def row(self) -> dict:
         """What `rfnet.data.shards.write_shard` takes: texts, and pictures as Pillow images."""
@@ -63,7 +62,7 @@ class Composite:
             "shown_metres": round(self.plan.believed, 3),
             "family": self.cutout.family,
             "held_family": self.cutout.family in HELD_FAMILIES,
-            "held_cause": self.plan.cause in HELD_CAUSES,
+            "held_cause": self.plan.made_by.held,
         }
 
 
@@ -86,14 +85,12 @@ class Composer:
             placed = self._placed(plan, product, rng)
             canvas, shown = self._place(plan, product, rng)
             canvas.soften()
-            things = self._things(plan, product, canvas, placed, rng) + tuple((name, 0.0) for name in shown)
-            if (
-                things or plan.cause not in CAUSES["size_mismatch"]
-            ):  # nobody sees a wrong size without a thing to compare with
+            objects = self._objects(plan, product, canvas, placed, rng) + tuple((name, 0.0) for name in shown)
+            if objects or plan.made_by.sizes is None:  # nobody sees a wrong size without a thing to compare with
                 break
         image, visible, salient = self._finish(plan, product, canvas, placed, rng)
         depth = canvas.inverse / canvas.inverse.max()
-        return Composite(*map(to_bytes, (image, visible, depth, salient)), plan, product, things)
+        return Composite(*map(to_bytes, (image, visible, depth, salient)), plan, product, objects)
 
     # ---- product ---------------------------------------------------------------------------------------------------
 
@@ -112,8 +109,8 @@ class Composer:
     def _placed(self, plan: Plan, product: Cutout, rng) -> np.ndarray:
         left, _top, w, h = plan.box
         rgba = product.rgba
-        if plan.cause == "tilted":
-            rgba = crop(tilt(rgba, rng))
+        if plan.made_by.turn is not None:
+            rgba = crop(plan.made_by.turn(rgba, rng))
             scale = min(w / rgba.shape[1], h / rgba.shape[0])
             left, w, h = left + (w - rgba.shape[1] * scale) / 2, rgba.shape[1] * scale, rgba.shape[0] * scale
         return put(rgba, plan.view.height, plan.view.width, left, plan.box[1] + plan.box[3], h, w)
@@ -121,61 +118,48 @@ class Composer:
     # ---- place -----------------------------------------------------------------------------------------------------
 
     def _place(self, plan: Plan, product: Cutout, rng) -> tuple[Canvas, set]:
-        view, lamp, setting = plan.view, plan.setting.lamp, plan.setting
+        view, lamp, cause = plan.view, plan.setting.lamp, plan.made_by
         frame = view.width / view.scale(plan.away)
         metres = float(np.clip(SURFACES[plan.surface][4] * rng.uniform(0.8, 1.3), 0.35 * frame, 3 * frame))
-        colours = own_colours(product, rng) if plan.cause == "own_colours" else None
+        colours = cause.colours(product, rng) if cause.colours else None
         tile = backdrops.surface_tile(plan.surface, rng, self.finishes, lamp, colours)
         special = self._pattern(plan, product, rng)
         if special is not None:
             tile, metres = special, frame * rng.uniform(0.5, 0.9)
         stage = self._stage(plan, product, rng, tile, metres, special, colours)
-        if plan.cause == "fog":
-            stage.picture = fog(stage.picture, product, rng)
+        if cause.haze is not None:
+            stage.picture = cause.haze(stage.picture, product, rng)
         stage.picture = np.clip(
             stage.picture * np.asarray(lamp.tint, np.float32) * backdrops.pool(view, rng, lamp, rng.uniform(0, 0.5)),
             0,
             1,
         )
-        aperture = (
-            setting.aperture
-            * self.size
-            / 256
-            * (0.25 if plan.cause in ("camouflage", "busy_pattern", "clutter", "same_kind", "swarm") else 1)
-        )
+        aperture = plan.setting.aperture * self.size / 256 * (0.25 if cause.detailed else 1)
         return Canvas(stage, plan.away, aperture), stage.shown
 
     def _pattern(self, plan: Plan, product: Cutout, rng):
         """A strong pattern for everything around: hiding where that is the defect, plainly other than the product in a
         tenth of the rest.
         """
-        if plan.cause == "camouflage":
-            return camouflage_tile(product, rng)
-        if plan.cause == "busy_pattern":
-            return pattern_tile(product, rng, busy=True)
-        return (
-            pattern_tile(product, rng, busy=False)
-            if rng.random() < 0.1 and plan.cause not in ("own_colours", "fog")
-            else None
-        )
+        cause = plan.made_by
+        if cause.pattern is not None:
+            return cause.pattern(product, rng)
+        by_chance = rng.random() < 0.1 and cause.colours is None and cause.haze is None
+        return pattern_tile(product, rng, busy=False) if by_chance else None
 
     def _stage(self, plan: Plan, product: Cutout, rng, tile, metres: float, pattern, colours) -> Stage:
         view, lamp = plan.view, plan.setting.lamp
         if plan.stage == "outdoors":
             stage = backdrops.outdoors(view, self.assets, plan.panorama, rng, tile, metres)
-            return self._papered(
-                stage, pattern if plan.cause in ("camouflage", "busy_pattern") else None, colours, plan, rng
-            )
+            return self._papered(stage, pattern if plan.made_by.pattern else None, colours, plan, rng)
         if plan.stage == "sweep":
             colour = colours[0] if colours is not None else backdrops.named(plan.wall[1], rng)
             stage = backdrops.sweep(view, rng, colour, lamp, 1 / plan.away)
             return self._papered(stage, pattern, None, plan, rng)
         if plan.stage == "room":
-            back = plan.away if plan.cause == "on_wall" else plan.away + rng.uniform(0.2, 1.4) * max(plan.believed, 0.5)
+            back = plan.away if plan.made_by.at_wall else plan.away + rng.uniform(0.2, 1.4) * max(plan.believed, 0.5)
             stage = self._room(plan, rng, back, view.eye, tile, metres, colours)
-            return self._papered(
-                stage, pattern if plan.cause in ("camouflage", "busy_pattern") else None, None, plan, rng
-            )
+            return self._papered(stage, pattern if plan.made_by.pattern else None, None, plan, rng)
         return self._table(plan, product, rng, tile, metres, pattern, colours)
 
     def _room(self, plan: Plan, rng, back: float, drop: float, tile, metres, colours) -> Stage:
@@ -186,7 +170,7 @@ class Composer:
         if kind in ("window", "frames"):
             split = plan.setting.composite_id.split("-")[0]
             outside = backdrops.panorama(view, self.assets, choose(rng, PANORAMAS[split]), rng.uniform(0, 6.28), 0.8)
-        picture, floor, shown = backdrops.wall(view, rng, self.finishes, lamp, kind, colour, back, drop, outside)
+        picture, floor, shown = walls.wall(view, rng, self.finishes, lamp, kind, colour, back, drop, outside)
         rows, _ = view.grid
         inverse = np.full(rows.shape, 1 / back, np.float32)
         if drop != view.eye:  # a room behind a table: its floor is far below, and hardly ever in sight
@@ -199,7 +183,6 @@ class Composer:
 
     def _table(self, plan: Plan, product: Cutout, rng, tile, metres, pattern, colours) -> Stage:
         view, lamp = plan.view, plan.setting.lamp
-        _left, _top, _w, _h = plan.box
         back = plan.away + plan.believed * rng.uniform(0.5, 3.0)
         if plan.panorama:
             behind = Stage(
@@ -224,16 +207,13 @@ class Composer:
         width, height = plan.view.width, plan.view.height
         far = (-9.0 * width, 10.0 * width)
         foot = plan.ground
-        if plan.cause == "over_edge":
-            if rng.random() < 0.6:
-                return max(foot - rng.uniform(0.14, 0.4) * h, plan.view.horizon + 6), far
-            cut = left + w * rng.uniform(0.25, 0.5)
-            front = min(height * 2.0, foot + 0.06 * h) if rng.random() < 0.5 else 2.0 * height
-            return front, ((far[0], cut) if rng.random() < 0.5 else (left + w - (cut - left), far[1]))
+        if plan.made_by.table_end is not None:
+            front, (first, last) = plan.made_by.table_end(plan, rng)
+            return front, (far[0] if first is None else first, far[1] if last is None else last)
         front = min(foot + rng.uniform(0.05, 0.2) * h, 0.97 * height) if rng.random() < 0.45 else 2.0 * height
         if front < foot + 3:
             front = 2.0 * height
-        if rng.random() < 0.25 and plan.cause not in CAUSES["size_mismatch"]:
+        if rng.random() < 0.25 and plan.made_by.sizes is None:
             gap = rng.uniform(0.06, 0.2) * width
             return front, ((far[0], left + w + gap) if rng.random() < 0.5 else (left - gap, far[1]))
         return front, far
@@ -264,38 +244,16 @@ class Composer:
         stage.picture = over(stage.picture, paper, share * (1 - stage.surface))
         return stage
 
-    # ---- things ----------------------------------------------------------------------------------------------------
+    # ---- scene objects ---------------------------------------------------------------------------------------------
 
-    def _things(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple:
+    def _objects(self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng) -> tuple:
         """Everything else that stands there, far things first. Returns what shows and how large it is drawn."""
         wanted = []
-        known = plan.cause in CAUSES["size_mismatch"]
         count = int(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.25, 0.15]))
-        wanted += self.supply.beside(plan, canvas, placed, max(count, 1) if known else count, rng)
-        if plan.cause == "clutter":
-            things = [self.supply.any(rng, plan.setting.lamp.side) for _ in range(14)]
-            wanted += crowd(
-                plan,
-                canvas,
-                things[:8] + [dyed(thing, product, rng) for thing in things[8:]],
-                int(rng.integers(26, 41)),
-                (0.3, 0.8),
-                rng,
-            )
-        elif plan.cause == "swarm":
-            one = self.supply.any(rng, plan.setting.lamp.side)
-            wanted += crowd(
-                plan, canvas, [dyed(one, product, rng) for _ in range(3)], int(rng.integers(10, 18)), (0.55, 1.0), rng
-            )
-        elif plan.cause == "same_kind":
-            wanted += crowd(
-                plan,
-                canvas,
-                close_kin(product, rng, self.assets, self.finishes, plan.setting.lamp.side, THING_PIXELS),
-                int(rng.integers(9, 15)),
-                (0.7, 1.05),
-                rng,
-            )
+        wanted += self.supply.beside(plan, canvas, placed, max(count, 1) if plan.made_by.sizes else count, rng)
+        if plan.made_by.crowd is not None:
+            things, many, sizes = plan.made_by.crowd(product, self.supply, plan.setting.lamp.side, rng)
+            wanted += crowd(plan, canvas, things, many, sizes, rng)
         elif plan.stage != "sweep" and rng.random() < 0.15:
             wanted += self.supply.far(plan, canvas, rng)
         shown = []
@@ -304,20 +262,14 @@ class Composer:
             layer = put(made.rgba, plan.view.height, plan.view.width, left, foot, high, wide)
             if layer[..., 3].max() < 0.5:
                 continue
-            canvas.darken(self._shadow(plan, layer, foot, 0.0, canvas.surface, rng))
+            canvas.darken(on_surface(layer, foot, 0.0, canvas.surface, plan.setting.lamp))
             canvas.lay(layer, 1 / away)
             hidden = (layer[..., 3] * placed[..., 3]).sum() / max(layer[..., 3].sum(), 1)
             if name and hidden < 0.5:
                 shown.append((name, high / max(plan.box[2:])))
         return tuple(shown)
 
-    # ---- shadows, defects, the last touches
-    # ---------------------------------------------------------------------------
-
-    def _shadow(self, plan: Plan, layer: np.ndarray, foot: float, lift: float, surface, rng) -> np.ndarray:
-        lamp = plan.setting.lamp
-        dark = cast(layer[..., 3], foot, lift, lamp) if lamp.strength else 0.0
-        return (1 - (1 - dark) * (1 - contact(layer[..., 3], foot, lift, lamp))) * surface
+    # ---- shadows, defects, the last touches -----------------------------------------------------------------------
 
     def _finish(
         self, plan: Plan, product: Cutout, canvas: Canvas, placed: np.ndarray, rng
@@ -325,29 +277,21 @@ class Composer:
         """Shadow, grown parts, the look of the background, the product's own pixels, and things in the foreground:
         (image, the product's visible part, what stands out).
         """
-        lamp, inverse = plan.setting.lamp, 1 / plan.away
-        lift = max(0.0, plan.ground - plan.box[1] - plan.box[3])
+        cause, inverse = plan.made_by, 1 / plan.away
         grown = None
-        if plan.cause in KINDS:
-            grown = grow(plan.cause, placed, plan.ground, rng, lamp.side)
-        if plan.cause == "sink":
-            placed, _ = sunk(placed, plan.ground, rng)
+        if cause.part is not None:
+            grown = cause.part(placed, plan.ground, rng, plan.setting.lamp.side)
+        if cause.hide is not None:
+            placed = cause.hide(placed, plan.ground, rng)
         whole = placed if grown is None else np.dstack([grown[..., :3], np.maximum(placed[..., 3], grown[..., 3])])
-        raised = plan.cause in RAISED
-        if plan.cause == "on_wall":
-            if rng.random() < 0.6 and lamp.strength:
-                canvas.darken(0.8 * cast(placed[..., 3], plan.ground, 0.0, lamp, wall=True))
-        elif plan.cause != "sky":
-            surface = canvas.surface
-            if (
-                plan.cause != "float" or plan.stage == "sweep" or rng.random() < 0.7
-            ):  # else light comes from everywhere: nothing on the surface tells of it
-                canvas.darken(self._shadow(plan, whole, plan.ground, 0.0 if raised else lift, surface, rng))
+        carried = grown is not None and cause.above is not None  # the part reaches down to the surface
+        lift = 0.0 if carried else max(0.0, plan.ground - plan.box[1] - plan.box[3])
+        dark = cause.shadow(plan, whole, lift, canvas.surface, rng)
+        if dark is not None:
+            canvas.darken(dark)
         if grown is not None:
             canvas.lay(grown, inverse * 0.995)
-        # grey surroundings would undo what these defects are: the product's own colours around it
-        coloured = grown is not None or plan.cause in ("own_colours", "fog", "camouflage", "busy_pattern")
-        look = "photo" if coloured and plan.setting.style.startswith("black") else plan.setting.style
+        look = "photo" if cause.coloured and plan.setting.style.startswith("black") else plan.setting.style
         background = style(canvas.picture, look)
         image = over(background, placed[..., :3], placed[..., 3])
         canvas.inverse = np.where(placed[..., 3] > 0.5, np.float32(inverse), canvas.inverse)

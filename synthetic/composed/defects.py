@@ -10,6 +10,7 @@ import numpy as np
 
 from ..products import COLOURS
 from .cutouts import Cutout, draw_family, recolour, resize
+from .product_painters import FAMILIES
 from .relief import TILE, noise, over
 
 
@@ -134,19 +135,17 @@ def tilt(rgba: np.ndarray, rng) -> np.ndarray:
     return np.dstack([np.clip(flat[..., :3] / np.maximum(flat[..., 3:], 1e-4), 0, 1), flat[..., 3]]).astype(np.float32)
 
 
-def sunk(placed: np.ndarray, ground: float, rng) -> tuple[np.ndarray, bool]:
-    """The product as far as the surface lets it be seen, and whether anything was hidden: a fifth are pasted whole over
-    the surface.
-    """
+def sunk(placed: np.ndarray, ground: float, rng) -> np.ndarray:
+    """The product as far as the surface lets it be seen; a fifth are pasted whole over the surface."""
     if rng.random() < 0.2:
-        return placed, False
+        return placed
     rows, columns = np.mgrid[: placed.shape[0], : placed.shape[1]].astype(np.float32)
     solid = np.flatnonzero((placed[..., 3] > 0.5).any(0))
     middle, half = solid.mean(), max(np.ptp(solid) / 2, 1)
     bulge = rng.uniform(0.02, 0.1) * half * np.sqrt(np.clip(1 - ((columns - middle) / half) ** 2, 0, 1))
     ripple = rng.uniform(0, 1.5) * (noise(rng, 4, placed.shape[1], 24)[0] - 0.5)[None]
     keep = np.clip(ground + bulge + ripple - rows, 0, 1)
-    return np.dstack([placed[..., :3], placed[..., 3] * keep]), True
+    return np.dstack([placed[..., :3], placed[..., 3] * keep])
 
 
 def dyed(thing: Cutout, product: Cutout, rng) -> Cutout:
@@ -159,8 +158,6 @@ def dyed(thing: Cutout, product: Cutout, rng) -> Cutout:
 
 def close_kin(product: Cutout, rng, assets, finishes, side: float, pixels: int) -> list[Cutout]:
     """Others of the product's own kind: the same family in other makes, or the same picture in other colours."""
-    from .product_painters import FAMILIES
-
     if product.family in FAMILIES:
         return [draw_family(product.family, rng, finishes, pixels, side) for _ in range(3)]
     scale = pixels / max(product.rgba.shape[:2])

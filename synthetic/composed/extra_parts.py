@@ -10,22 +10,19 @@ import numpy as np
 
 from .relief import inflate, noise, over
 
-KINDS = ("legs", "pedestal", "handle", "spout", "lid", "second_body", "strap", "ghost", "stretch", "limb")
-RAISED = ("legs", "pedestal")  # these stand between the product and the surface
 SMALLEST = 0.035  # of the product's area; a thinner growth nobody would see
 
 
-def grow(kind: str, placed: np.ndarray, ground: float, rng, lamp: float) -> np.ndarray:
+def grow(make, placed: np.ndarray, ground: float, rng, lamp: float, least: float = 1.0) -> np.ndarray:
     """A layer (H, W, 4) to lay under the placed product (H, W, 4): the grown part.
 
-    ground: row on which legs and pedestals end.
+    make: (solid, ground, rng, size) -> its mask; ground: row on which legs and pedestals end; least: its area, times
+    the smallest that is seen.
     """
-    if kind in COPIES:
-        return COPIES[kind](placed, rng)
     solid = placed[..., 3] > 0.5
     for attempt in range(6):
-        mask = MAKERS[kind](solid, ground, rng, 1 + 0.25 * attempt)
-        if (mask * ~solid).sum() > SMALLEST * solid.sum() * (0.5 if kind == "strap" else 1):
+        mask = make(solid, ground, rng, 1 + 0.25 * attempt)
+        if (mask * ~solid).sum() > SMALLEST * solid.sum() * least:
             break
     return dress(mask, placed, rng, lamp)
 
@@ -104,11 +101,11 @@ def _edge_point(solid, share, side) -> tuple[float, float]:
     return float(columns[-1] if side > 0 else columns[0]), float(row)
 
 
-def _legs(solid, ground, rng, more):
+def legs(solid, ground, rng, more):
     left, right = _foot(solid)
-    _top, _bottom, l, r = _box(solid)
-    if right - left < 0.35 * (r - l):
-        left, right = l + 0.25 * (r - l), r - 0.25 * (r - l)
+    _top, _bottom, first, last = _box(solid)
+    if right - left < 0.35 * (last - first):
+        left, right = first + 0.25 * (last - first), last - 0.25 * (last - first)
     count, splay = int(rng.integers(2, 5)), rng.uniform(0.9, 1.35)
     middle, thick = (left + right) / 2, rng.uniform(0.025, 0.05) * solid.shape[0] * more
     lines = []
@@ -120,7 +117,7 @@ def _legs(solid, ground, rng, more):
     return _draw(solid.shape, lines, thick)
 
 
-def _pedestal(solid, ground, rng, more):
+def pedestal(solid, ground, rng, more):
     left, right = _foot(solid)
     bottom = _box(solid)[1]
     middle, half = (left + right) / 2, (right - left) / 2 * rng.uniform(0.75, 1.15) + 3
@@ -139,7 +136,7 @@ def _pedestal(solid, ground, rng, more):
     return _fill(solid.shape, points, 1.5)
 
 
-def _handle(solid, ground, rng, more):
+def handle(solid, ground, rng, more):
     side = rng.choice([-1, 1])
     top, bottom, _, _ = _box(solid)
     high = bottom - top
@@ -151,11 +148,11 @@ def _handle(solid, ground, rng, more):
     return _draw(solid.shape, [np.stack([x, y], 1)], rng.uniform(0.045, 0.08) * min(high, 0.8 * solid.shape[0]) * more)
 
 
-def _spout(solid, ground, rng, more):
+def spout(solid, ground, rng, more):
     side = rng.choice([-1, 1])
-    top, bottom, l, r = _box(solid)
+    top, bottom, left, right = _box(solid)
     x, y = _edge_point(solid, rng.uniform(0.3, 0.65), side)
-    reach = rng.uniform(0.2, 0.34) * max(bottom - top, r - l) * more
+    reach = rng.uniform(0.2, 0.34) * max(bottom - top, right - left) * more
     rise = rng.uniform(-0.1, 0.7) * reach
     wide, tip = 0.26 * reach + 3, 0.12 * reach + 2
     points = [
@@ -169,11 +166,11 @@ def _spout(solid, ground, rng, more):
     return _fill(solid.shape, points, 2.0)
 
 
-def _lid(solid, ground, rng, more):
-    top, bottom, l, r = _box(solid)
+def lid(solid, ground, rng, more):
+    top, bottom, left, right = _box(solid)
     columns = np.flatnonzero(solid[top : top + max(3, int(0.06 * (bottom - top)))].any(0))
-    middle, half = columns.mean(), max(np.ptp(columns) / 2, 0.12 * (r - l)) * rng.uniform(0.6, 1.1)
-    high = rng.uniform(0.14, 0.26) * max(bottom - top, 0.6 * (r - l)) * more
+    middle, half = columns.mean(), max(np.ptp(columns) / 2, 0.12 * (right - left)) * rng.uniform(0.6, 1.1)
+    high = rng.uniform(0.14, 0.26) * max(bottom - top, 0.6 * (right - left)) * more
     high = min(high, max(top - 2, 6))
     kind = rng.integers(3)
     shoulder = (1.0, 0.55, 0.25)[kind]
@@ -188,10 +185,10 @@ def _lid(solid, ground, rng, more):
     return _fill(solid.shape, points, 2.0)
 
 
-def _second_body(solid, ground, rng, more):
+def second_body(solid, ground, rng, more):
     side = rng.choice([-1, 1])
-    top, bottom, l, r = _box(solid)
-    high, wide = bottom - top, r - l
+    top, bottom, left, right = _box(solid)
+    high, wide = bottom - top, right - left
     x, y = _edge_point(solid, rng.uniform(0.45, 0.75), side)
     rx, ry = rng.uniform(0.2, 0.36) * wide * more, rng.uniform(0.22, 0.42) * high
     cx, cy = x + side * rx * rng.uniform(0.35, 0.7), min(y, bottom - ry * 0.95)
@@ -204,8 +201,8 @@ def _second_body(solid, ground, rng, more):
     return _fill(solid.shape, np.stack([cx + rx * shape(np.cos(t)), cy + ry * shape(np.sin(t))], 1), 1.5)
 
 
-def _strap(solid, ground, rng, more):
-    top, bottom, _l, _r = _box(solid)
+def strap(solid, ground, rng, more):
+    top, bottom, _left, _right = _box(solid)
     lines = []
     for _ in range(int(rng.integers(1, 3))):
         side = rng.choice([-1, 1])
@@ -224,41 +221,41 @@ def _strap(solid, ground, rng, more):
     return _draw(solid.shape, lines, rng.uniform(0.018, 0.035) * solid.shape[0] * more)
 
 
-def _ghost(placed, rng):
+def ghost(placed, ground, rng, lamp):
     """The product again, mirrored and grown together with itself."""
     solid = placed[..., 3] > 0.5
-    _top, bottom, l, r = _box(solid)
+    _top, bottom, left, right = _box(solid)
     scale, side = rng.uniform(0.65, 1.0), rng.choice([-1, 1])
-    shift = side * (r - l) * rng.uniform(0.45, 0.72)
-    middle = (l + r) / 2
+    shift = side * (right - left) * rng.uniform(0.45, 0.72)
+    middle = (left + right) / 2
     # the same base line: x' = middle + shift - scale (x - middle), y' = bottom + scale (y - bottom)
     return _copy(placed, [[-scale, 0, middle + shift + scale * middle], [0, scale, bottom * (1 - scale)]], rng)
 
 
-def _stretch(placed, rng):
+def stretch(placed, ground, rng, lamp):
     """The product drawn out to one side, or upwards, where there is more room: its outline goes on in its own
     surface.
     """
     height, width = placed.shape[:2]
-    top, bottom, l, r = _box(placed[..., 3] > 0.5)
-    scale, middle = rng.uniform(1.2, 1.55), (l + r) / 2
+    top, bottom, left, right = _box(placed[..., 3] > 0.5)
+    scale, middle = rng.uniform(1.2, 1.55), (left + right) / 2
     if rng.random() < min(0.6, top / height + 0.2):
         wider = rng.uniform(0.9, 1.15)
         return _copy(placed, [[wider, 0, middle * (1 - wider)], [0, scale, bottom * (1 - scale)]], rng)
-    fixed = l if rng.random() < (width - r) / max(l + width - r, 1) else r
+    fixed = left if rng.random() < (width - right) / max(left + width - right, 1) else right
     return _copy(placed, [[scale, 0, fixed * (1 - scale)], [0, 1, 0]], rng)
 
 
-def _limb(placed, rng):
+def limb(placed, ground, rng, lamp):
     """The product again, small and turned, growing out of its side or top."""
     solid = placed[..., 3] > 0.5
-    top, bottom, l, r = _box(solid)
+    top, bottom, left, right = _box(solid)
     side, scale = float(rng.choice([-1, 1])), rng.uniform(0.4, 0.65)
     x, y = _edge_point(solid, rng.uniform(0.05, 0.7), side)
     angle = -side * rng.uniform(0.9, 2.2)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    reach = 0.3 * scale * max(bottom - top, r - l)
-    shift = np.array([x + side * reach, y - 0.3 * reach]) - turn @ np.array([(l + r) / 2, (top + bottom) / 2])
+    reach = 0.3 * scale * max(bottom - top, right - left)
+    shift = np.array([x + side * reach, y - 0.3 * reach]) - turn @ np.array([(left + right) / 2, (top + bottom) / 2])
     return _copy(placed, np.column_stack([turn, shift]), rng)
 
 
@@ -273,15 +270,3 @@ def _copy(placed, matrix, rng) -> np.ndarray:
     return np.dstack([np.clip(flat[..., :3] / np.maximum(alpha, 1e-3)[..., None] * light, 0, 1), alpha]).astype(
         np.float32
     )
-
-
-COPIES = {"ghost": _ghost, "stretch": _stretch, "limb": _limb}
-MAKERS = {
-    "legs": _legs,
-    "pedestal": _pedestal,
-    "handle": _handle,
-    "spout": _spout,
-    "lid": _lid,
-    "second_body": _second_body,
-    "strap": _strap,
-}

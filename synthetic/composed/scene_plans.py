@@ -1,8 +1,8 @@
 """What a composite is to show: label, cause, product, place, light, camera. Drawn from (split, number) alone.
 
 Everything but the defect itself is drawn before and apart from the label: light, blur, style, formats, things near and
-far, things in the foreground, baked edges. Whole causes (`HELD_CAUSES`) and whole families of products occur in the
-test split only.
+far, things in the foreground, baked edges. Whole causes (those `held`) and whole families of products occur in the test
+split only.
 """
 
 from __future__ import annotations
@@ -12,29 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...rfnet.labels import LABELS
+from ..causes import names_to_choose
 from ..products import seed_of
 from ..scenes import AVAILABLE_SHARE, PANORAMAS, STYLES, WALL_COLOURS, WALLS, wall_words
 from .backdrops import SURFACES, Lamp, View
+from .causes import CAUSES, ComposedCause
 from .cutouts import Cutout
-from .extra_parts import KINDS, RAISED
 
-CAUSES = {
-    "space_mismatch": ("float", "sink", "over_edge", "tilted", "sky", "on_wall"),
-    "size_mismatch": ("big_beside", "small_beside", "big_in_room", "big_outdoors", "small_in_room", "small_outdoors"),
-    "indistinctiveness": ("clutter", "own_colours", "camouflage", "busy_pattern", "fog", "same_kind", "swarm"),
-    "shape_hallucination": KINDS,
-}
-HELD_CAUSES = ("on_wall", "big_outdoors", "same_kind", "ghost")
-TRAIN_CAUSES = (
-    "small_in_room",
-    "small_outdoors",
-    "swarm",
-    "stretch",
-    "limb",
-)  # younger than the validation and test splits, which stay as they were
 HELD_SHARE = 0.35  # of the test split's defects and products that were held out of training
 PRODUCTS = {"train": 6000, "val": 2000, "test": 600}
-WRONG_BY = 2.4  # a size is wrong by this factor at least; things that come in all sizes by half as much again
 OUTDOORS = ("dawn", "forest", "park", "sky", "sunrise", "venice", "city", "night", "sunset", "esplanade")
 LIGHTS = {
     "soft daylight": ((1.0, 1.0, 1.0), 0.25),
@@ -54,49 +40,6 @@ FORMATS = {
     1.5: 0.05,
     1.778: 0.04,
 }  # width / height -> share
-
-# name -> (emoji code or drawn family, true height in metres, where: "small" stands on tables, "large" on floors, "out"
-# outdoors)
-THINGS = {
-    "apple": ("1f34e", 0.085, "small"),
-    "green apple": ("1f34f", 0.085, "small"),
-    "orange": ("1f34a", 0.08, "small"),
-    "lemon": ("1f34b", 0.065, "small"),
-    "egg": ("1f95a", 0.06, "small"),
-    "strawberry": ("1f353", 0.04, "small"),
-    "cupcake": ("1f9c1", 0.09, "small"),
-    "doughnut": ("1f369", 0.09, "small"),
-    "banana": ("1f34c", 0.16, "small"),
-    "pineapple": ("1f34d", 0.3, "small"),
-    "coffee cup": ("2615", 0.1, "small"),
-    "wine glass": ("1f377", 0.21, "small"),
-    "tulip": ("1f337", 0.38, "small"),
-    "mug": ("mug", 0.1, "small"),
-    "can": ("can", 0.12, "small"),
-    "wine bottle": ("wine", 0.31, "small"),
-    "book": ("book", 0.24, "small"),
-    "phone": ("phone", 0.15, "small"),
-    "football": ("26bd", 0.22, "any"),
-    "basketball": ("1f3c0", 0.24, "any"),
-    "cat": ("1f408", 0.38, "any"),
-    "dog": ("1f415", 0.6, "large"),
-    "chair": ("chair", 0.92, "large"),
-    "sofa": ("sofa", 0.85, "large"),
-    "suitcase": ("1f9f3", 0.7, "large"),
-    "washing machine": ("appliance", 0.85, "large"),
-    "stool": ("1fa91", 0.9, "large"),
-    "bicycle": ("1f6b2", 1.05, "out"),
-    "scooter": ("1f6f5", 1.1, "out"),
-    "car": ("1f697", 1.5, "out"),
-    "van": ("1f690", 2.0, "out"),
-    "tree": ("1f333", 6.0, "out"),
-    "pine": ("1f332", 7.0, "out"),
-    "palm": ("1f334", 6.5, "out"),
-    "house": ("1f3e1", 7.0, "out"),
-    "horse": ("1f40e", 1.8, "out"),
-    "duck": ("1f986", 0.4, "out"),
-    "tent": ("26fa", 1.6, "out"),
-}
 
 
 @dataclass(frozen=True)
@@ -118,8 +61,8 @@ class Setting:
     centred: bool  # fitted and centred as the generating graph does, else anywhere
 
     @property
-    def held_cause(self) -> bool:
-        return self.cause in HELD_CAUSES
+    def made_by(self) -> ComposedCause:
+        return CAUSES[self.cause]
 
 
 def choose(rng, options):
@@ -127,19 +70,13 @@ def choose(rng, options):
     return options[int(rng.integers(len(options)))]
 
 
-def occurs(cause: str, split: str) -> bool:
-    """Whether a split knows this way of making a defect, held out or not."""
-    return split == "train" or cause not in TRAIN_CAUSES
-
-
-def causes_of(split: str, label: str, rng) -> tuple[str, ...]:
+def causes_of(split: str, label: str, rng) -> list[ComposedCause]:
     """The ways of making a defect that a split may use; in the test split a share is drawn from the held-out ones
     alone.
     """
-    held = [c for c in CAUSES[label] if c in HELD_CAUSES]
     if split == "test" and rng.random() < HELD_SHARE:
-        return tuple(held)
-    return tuple(c for c in CAUSES[label] if c not in HELD_CAUSES and occurs(c, split))
+        return [cause for cause in CAUSES.of(label) if cause.held]
+    return [cause for cause in CAUSES.of(label) if not cause.held and split in cause.splits]
 
 
 def make_setting(split: str, number: int, size: int) -> Setting:
@@ -149,7 +86,7 @@ def make_setting(split: str, number: int, size: int) -> Setting:
     seed = seed_of("composite", split, number)
     rng = np.random.default_rng(seed)
     label = LABELS[0] if rng.random() < AVAILABLE_SHARE else LABELS[1 + int(rng.integers(4))]
-    cause = choose(rng, causes_of(split, label, rng)) if label in CAUSES else ""
+    cause = choose(rng, names_to_choose(causes_of(split, label, rng))) if label != LABELS[0] else ""
     aspect = float(rng.choice(list(FORMATS), p=list(FORMATS.values())))
     width, height = (max(64, round(size * side / 8) * 8) for side in (aspect**0.5, aspect**-0.5))
     light = choose(rng, LIGHTS)
@@ -201,46 +138,26 @@ class Plan:
     away: float  # metres to the product
 
     @property
+    def made_by(self) -> ComposedCause:
+        return CAUSES[self.cause]
+
+    @property
     def prompt(self) -> str:
         return f"{self.setting.style}, on {self.surface}, {self.room}, {self.setting.light}"
 
 
-def believed_sizes(cause: str, product: Cutout) -> tuple[float, float] | None:
-    """Between which sizes a mismatched product may be shown; None where this cause can't be made with it."""
-    wrong = WRONG_BY * (1.5 if product.vague else 1.0)
-    low, high = {
-        "big_beside": (0.25, 1.6),
-        "small_beside": (0.05, 0.6),
-        "big_in_room": (0.9, 2.6),
-        "big_outdoors": (1.2, 8.0),
-        "small_in_room": (0.15, 0.8),
-        "small_outdoors": (0.1, 0.8),
-    }[cause]
-    if cause.startswith("small"):
-        low, high = max(low, product.metres / 12), min(high, product.metres / wrong)
-    else:
-        low, high = max(low, product.metres * wrong), min(high, product.metres * 16)
-    return (low, high) if low < high * 0.98 else None
-
-
-def fit_cause(setting: Setting, product: Cutout, split: str, rng) -> str:
-    """The setting's cause, or the nearest one that this product can show: no one sees an umbrella tilted, or a car too
-    big by a tree.
-    """
-    cause = setting.cause
-    if (cause in ("tilted", "sink") and not product.upright) or (cause == "over_edge" and product.metres > 0.7):
-        return "float"
-    if cause in CAUSES["size_mismatch"] and believed_sizes(cause, product) is None:
-        able = [
-            c
-            for c in CAUSES["size_mismatch"]
-            if (c in HELD_CAUSES) == setting.held_cause and occurs(c, split) and believed_sizes(c, product)
-        ]
-        return choose(rng, able) if able else "big_beside" if product.metres < 0.6 else "small_beside"
-    solid = product.rgba[product.rgba[..., 3] > 0.7][:, :3]
-    if cause == "fog" and solid.std(0).mean() > 0.2:
-        return "own_colours"
-    return cause
+def fit_cause(setting: Setting, product: Cutout, split: str, rng) -> ComposedCause:
+    """The setting's cause, or the nearest one that this product can show: no one sees a car too big by a tree."""
+    cause = setting.made_by
+    if cause.sizes is not None:
+        if cause.believed(product):
+            return cause
+        others = [other for other in CAUSES.of(cause.label) if other.held == cause.held and split in other.splits]
+        able = [other for other in others if other.believed(product)]
+        if able:
+            return CAUSES[choose(rng, names_to_choose(able))]
+    nearest = cause.instead(product) if cause.instead else None
+    return CAUSES[nearest] if nearest else cause
 
 
 def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -> Plan:
@@ -248,8 +165,8 @@ def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -
     rng = np.random.default_rng([setting.seed + 1, attempt])
     cause = fit_cause(setting, product, split, rng)
     believed = product.metres
-    if cause in CAUSES["size_mismatch"]:
-        low, high = believed_sizes(cause, product) or (product.metres * 2.5, product.metres * 4)
+    if cause.sizes is not None:
+        low, high = cause.believed(product) or (product.metres * 2.5, product.metres * 4)
         believed = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     stage = _stage(cause, believed, rng)
     surface = choose(rng, [s for s, (*_, carries, where) in SURFACES.items() if _fits(stage, carries, where, believed)])
@@ -268,7 +185,7 @@ def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -
     view, away = _camera(setting, cause, box, ground, believed, rng)
     return Plan(
         setting,
-        cause,
+        cause.name,
         believed,
         stage,
         surface,
@@ -283,18 +200,9 @@ def make_plan(setting: Setting, product: Cutout, split: str, attempt: int = 0) -
     )
 
 
-def _stage(cause: str, believed: float, rng) -> str:
-    forced = {
-        "over_edge": "table",
-        "sky": "outdoors",
-        "on_wall": "room",
-        "big_in_room": "room",
-        "big_outdoors": "outdoors",
-        "small_in_room": "room",
-        "small_outdoors": "outdoors",
-    }
-    if cause in forced:
-        return forced[cause]
+def _stage(cause: ComposedCause, believed: float, rng) -> str:
+    if cause.stage is not None:
+        return cause.stage
     shares = (
         {"table": 0.55, "outdoors": 0.2, "sweep": 0.15, "room": 0.1}
         if believed < 0.5
@@ -311,60 +219,50 @@ def _fits(stage: str, carries: str, where: str, believed: float) -> bool:
     return carries == "large" and where in ("in", "any") if stage == "room" else True
 
 
-def _box(setting: Setting, cause: str, product: Cutout, rng) -> tuple[int, int, int, int]:
+def _box(setting: Setting, cause: ComposedCause, product: Cutout, rng) -> tuple[int, int, int, int]:
     """Where the product lies.
 
     Causes that need room below or above it get it; half of the others lie as high by chance.
     """
     width, height = setting.width, setting.height
     high, wide = product.rgba.shape[:2]
-    compared = cause in CAUSES["size_mismatch"]
     share = rng.uniform(0.66, 0.78) if setting.centred else rng.uniform(0.34, 0.72)
     fit = min(share * width / wide, share * height / high)
     w, h = max(8, int(wide * fit)), max(8, int(high * fit))
-    if (compared or rng.random() < 0.4) and w > 0.56 * width:  # room beside it
+    if (cause.sizes is not None or rng.random() < 0.4) and w > 0.56 * width:  # room beside it
         w, h = int(0.56 * width), max(8, int(0.56 * width * h / w))
     left = (
         (width - w) // 2 if setting.centred else int(np.clip(rng.normal(0.5, 0.16) * width - w / 2, 2, width - w - 2))
     )
     top = (height - h) // 2 if setting.centred else int(np.clip(height * rng.uniform(0.6, 0.95) - h, 2, height - h - 2))
-    lifted = cause in RAISED or cause in ("float", "sky", "on_wall")
-    if lifted or rng.random() < 0.5:
+    if cause.room_below or rng.random() < 0.5:
         top = max(2, min(top, int(height * rng.uniform(0.7, 0.84)) - h))
         if top + h > 0.86 * height:
             shrink = 0.84 * height / (top + h)
             w, h = max(8, int(w * shrink)), max(8, int(h * shrink))
             left = min(left, width - w - 2)
-    if cause in ("lid", "strap"):
+    if cause.room_above:
         top = max(top, min(int(0.16 * height), height - h - 2))
     return left, top, w, h
 
 
-def _ground(setting: Setting, cause: str, box, rng) -> float:
+def _ground(setting: Setting, cause: ComposedCause, box, rng) -> float:
     _left, top, _w, h = box
     foot = top + h
-    if cause == "float":
-        return min(foot + max(rng.uniform(0.12, 0.35) * h, 0.07 * setting.height), setting.height * 0.975)
-    if cause in RAISED:
-        return min(foot + max(rng.uniform(0.14, 0.28) * h, 0.07 * setting.height), setting.height * 0.975)
-    if cause == "sink":
-        return foot - rng.uniform(0.22, 0.48) * h
+    if cause.above is not None:
+        return min(foot + max(rng.uniform(*cause.above) * h, 0.07 * setting.height), setting.height * 0.975)
+    if cause.below is not None:
+        return foot - rng.uniform(*cause.below) * h
     return float(foot)
 
 
-def _camera(setting: Setting, cause: str, box, ground: float, believed: float, rng) -> tuple[View, float]:
+def _camera(setting: Setting, cause: ComposedCause, box, ground: float, believed: float, rng) -> tuple[View, float]:
     """Focal length, horizon and height of the eye that show the product at its believed size."""
-    _left, top, w, h = box
+    _left, _top, w, h = box
     side = max(setting.width, setting.height)
     focal, scale = rng.uniform(1.2, 2.6) * side, max(w, h) / believed
     drop = rng.uniform(0.1, 0.55) * setting.height
     horizon = ground - drop
-    if cause == "sky":
-        horizon = min(top + h + rng.uniform(0.02, 0.25) * setting.height, 0.985 * setting.height)
-        drop = 0.2 * setting.height
-    elif cause == "on_wall":
-        horizon = ground - rng.uniform(0.05, 0.4) * h
-        drop = (
-            min(ground + max(rng.uniform(0.12, 0.3) * h, 0.06 * setting.height), 0.97 * setting.height) - horizon
-        )  # the floor meets the wall below its foot
+    if cause.camera is not None:
+        horizon, drop = cause.camera(box, ground, setting.height, rng)
     return View(setting.width, setting.height, float(horizon), float(focal), float(drop / scale)), float(focal / scale)

@@ -63,3 +63,14 @@ def contact(alpha: np.ndarray, foot: float, lift: float, lamp: Lamp) -> np.ndarr
     dark = cv2.GaussianBlur(dark.astype(np.float32), (0, 0), max(0.8, 0.015 * tall + 0.25 * lift))
     weight = 0.95 if lamp.strength else 0.75
     return weight * dark * (0.45 if lift > 0 else 1.0)
+
+
+def on_surface(layer: np.ndarray, foot: float, lift: float, surface: np.ndarray, lamp: Lamp) -> np.ndarray:
+    """Both shadows of a layer (H, W, 4) on the share of each pixel that is surface, (H, W)."""
+    dark = cast(layer[..., 3], foot, lift, lamp) if lamp.strength else 0.0
+    return (1 - (1 - dark) * (1 - contact(layer[..., 3], foot, lift, lamp))) * surface
+
+
+def below_product(plan, layer: np.ndarray, lift: float, surface: np.ndarray, rng) -> np.ndarray:
+    """The shadow of a plan's product, which stands `lift` pixels above its ground."""
+    return on_surface(layer, plan.ground, lift, surface, plan.setting.lamp)

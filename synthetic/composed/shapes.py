@@ -237,7 +237,7 @@ def label(rng, height: int, width: int, paper, ink, accent) -> np.ndarray:
     elif kind == 2:
         cv2.rectangle(picture, (3, 3), (width - 4, height - 4), accent, max(1, height // 40), cv2.LINE_AA)
     elif kind == 3:
-        for k in range(int(rng.integers(3, 8))):
+        for _ in range(int(rng.integers(3, 8))):
             left = int(width * rng.uniform(0, 0.9))
             cv2.line(
                 picture,
@@ -298,7 +298,7 @@ def box_faces(
         (np.array(front), np.array([s, 0.1, c])),
     ]
     drop = low * height - max(corners[:, 1].max() for corners, _ in faces)
-    return [([*corners, 0, drop], normal / np.linalg.norm(normal)) for corners, normal in faces]
+    return [(corners + np.array([0, drop]), normal / np.linalg.norm(normal)) for corners, normal in faces]
 
 
 def paste_face(

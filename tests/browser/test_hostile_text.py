@@ -30,7 +30,7 @@ def shown():
     return lambda text: " ".join(text.split())[:40]
 
 
-def test_the_albums_page(browser, tmp_path, shown):
+def test_the_galleries_page(browser, tmp_path, shown):
     tried = Tried("x.jpg", 1, RAISED, 0.5, False, False, RAISED, "")
     rows = [
         Row(f"k{number}{RAISED}", text, text, text, 1, (f"{text[:40]}.png",), (tried,), 0, 20, 1.0)
@@ -56,7 +56,10 @@ def test_the_strip_of_verdicts(desk, vue):
     send = """([product, label]) => {
       const node = app.graph._nodes.find(({ type }) => type === 'RFCyclicSampler').id
       const row = { number: 1, label, probability: 0.5, accepted: false, seed: '<b>1</b>' }
-      for (const rows of [[], [row]]) app.api.dispatchEvent(new CustomEvent('reliable_ads.verdicts', { detail: { node, most: 5, product, rows } }))
+      for (const rows of [[], [row]]) {
+        const detail = { node, most: 5, product, rows }
+        app.api.dispatchEvent(new CustomEvent('reliable_ads.verdicts', { detail }))
+      }
     }"""
     for text in HOSTILE:
         page.page.evaluate(send, [text, text])

@@ -14,8 +14,8 @@ WIRE = """(values) => {
   const add = (kind) => { const node = LiteGraph.createNode(kind); app.graph.add(node); return node }
   const [picture, models, show] = [add('LoadImage'), add('RFPocketModels'), add('PreviewImage')]
   picture.widgets.find(({ name }) => name === 'image').value = 'demo_product.png'
-  for (const [node, slot, name] of [[picture, 0, 'image'], [picture, 1, 'mask'], [models, 0, 'model'], [models, 1, 'clip'], [models, 2, 'vae'], [models, 3, 'control_net']])
-    node.connect(slot, ad, ad.findInputSlot(name))
+  for (const [node, ...names] of [[picture, 'image', 'mask'], [models, 'model', 'clip', 'vae', 'control_net']])
+    names.forEach((name, slot) => node.connect(slot, ad, ad.findInputSlot(name)))
   ad.connect(0, show, 0)
   for (const [name, value] of Object.entries(values)) ad.widgets.find((widget) => widget.name === name).value = value
 }"""

@@ -80,3 +80,35 @@ def test_strip_and_help_in_the_readers_language(desk):
     assert page.strip(SAMPLER)["line"] == "第 1 次（最多 5 次），通过，种子 5"
     page.help(SAMPLER)
     assert "RF 循环采样器" in page.page.locator(".node-help-content").inner_text()
+
+
+BATCH = """() => {
+  const sampler = app.graph._nodes.find(({ type }) => type === 'RFCyclicSampler')
+  const slot = sampler.findInputSlot('latent_image')
+  const link = sampler.inputs[slot].link
+  const { origin_id, origin_slot } = app.graph.links[link] ?? app.graph.links.get(link)
+  const batch = LiteGraph.createNode('RepeatLatentBatch')
+  app.graph.add(batch)
+  app.graph.getNodeById(origin_id).connect(origin_slot, batch, 0)
+  batch.connect(0, sampler, slot)
+  batch.widgets[0].value = 3
+}"""
+
+
+def test_a_batch_says_which_picture_is_drawn_and_what_came_of_each(desk):
+    page = desk()
+    page.open_template("First product ad")
+    page.page.evaluate(BATCH)
+    page.set(SAMPLER, threshold=NEVER, attempts=2, seed=7, steps=4)
+    page.queue()
+    page.wait(SAMPLER, "strip?.innerText.startsWith('picture 1 of 3: drawing attempt 1 of 2')")
+    page.wait(
+        SAMPLER,
+        "/^picture [23] of 3: drawing attempt [12] of 2/.test(strip?.innerText)"
+        " && strip.querySelectorAll('figure').length >= 2",
+    )
+    assert page.page.wait_for_function("window.ended").json_value()[0] == "execution_success"
+    shown = page.strip(SAMPLER)
+    assert shown["badges"] == ["✗ 1 · 1/3", "✗ 2 · 1/3", "✗ 3 · 2/3", "✗ 4 · 2/3", "✗ 5 · 3/3", "✗ 6 · 3/3"]
+    assert re.fullmatch("3 pictures, 6 attempts, 0 accepted; given back: [12], [34], [56]", shown["line"])
+    assert re.fullmatch(r"picture 1: .* \d+\s%, seed 7", page.tile(SAMPLER).get_attribute("title"))

@@ -36,7 +36,8 @@ BOXES = """(vue) => {
     const { left, top, width, height } = document.querySelector(`[data-node-id="${node.id}"]`).getBoundingClientRect()
     return [left / scale - offset[0], top / scale - offset[1], width / scale, height / scale]
   }
-  const drawn = ({ pos, size }) => [pos[0], pos[1] - LiteGraph.NODE_TITLE_HEIGHT, size[0], size[1] + LiteGraph.NODE_TITLE_HEIGHT]
+  const title = LiteGraph.NODE_TITLE_HEIGHT
+  const drawn = ({ pos, size }) => [pos[0], pos[1] - title, size[0], size[1] + title]
   return app.graph._nodes.map((node) => [node.title, ...(vue ? rendered(node) : drawn(node))])
 }"""
 GROUPS = "app.graph._groups.map(({ title, pos, size }) => [title, ...pos, ...size])"

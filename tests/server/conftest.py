@@ -50,3 +50,14 @@ def client(server) -> ComfyClient:
     client = ComfyClient(server.address, patience=120)
     client.upload("product.png", ads.png(ads.cut_out()))
     return client
+
+
+@pytest.fixture
+def folder(base) -> Path:
+    """Three products below the server's input folder, each of its own width."""
+    folder = base / "input" / f"products{len(list((base / 'input').glob('products*')))}"
+    folder.mkdir()
+    for number, name in enumerate(("red_box", "blue-box", "tin")):
+        ads.cut_out(200 + 10 * number).save(folder / f"{name}.png")
+    (folder / "tin.txt").write_text("a tin\nof tea")
+    return folder

@@ -1,6 +1,10 @@
-"""Nodes for the tests alone, put into the server's custom_nodes: models and reviewers that fail at a chosen moment."""
+"""Nodes for the tests alone, put into the server's custom_nodes: models and reviewers that fail at a chosen moment, and
+a remedy of another package.
+"""
 
 import copy
+import dataclasses
+import sys
 
 import comfy.patcher_extension
 import torch
@@ -65,4 +69,29 @@ class TestFaultyReviewer:
         return (spoilt,)
 
 
-NODE_CLASS_MAPPINGS = {"TestFaultyModel": TestFaultyModel, "TestFaultyReviewer": TestFaultyReviewer}
+def lower_cfg(draw, value):
+    draw.scale_guidance(value)
+
+
+class TestOwnRemedy:
+    """RF Remedies with a remedy of another package, which lowers cfg; `known` is whether that remedy then is listed."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"remedies": ("RF_REMEDIES",), "known": ("BOOLEAN", {"default": True})}}
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("RF_REMEDIES",), "add", "tests"
+
+    def add(self, remedies, known):
+        library = next(module for name, module in sys.modules.items() if name.endswith(".cyclic.remedies"))
+        library.REMEDIES[:] = [remedy for remedy in library.REMEDIES if remedy.name != "calm"]
+        if known:
+            library.register(library.Remedy("calm", library.EVERY, 1.0, -0.5, 0.5, lower_cfg, "Lowers cfg."))
+        return (dataclasses.replace(remedies, allowed=("calm",)),) if known else (remedies,)
+
+
+NODE_CLASS_MAPPINGS = {
+    "TestFaultyModel": TestFaultyModel,
+    "TestFaultyReviewer": TestFaultyReviewer,
+    "TestOwnRemedy": TestOwnRemedy,
+}

@@ -33,7 +33,7 @@ class TestOldOutputs:
         "SIGMAS",
         "RF_PRODUCT",
         "RF_REVIEWER",
-        "RF_ENTRY",
+        "RF_JOB",
         "RF_REMEDIES",
     )
     RETURN_TYPES = (

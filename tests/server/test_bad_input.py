@@ -9,13 +9,7 @@ from PIL import Image
 
 from reliable_ads.devtools.client import GraphRefused
 
-from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, node, png, report_of
-
-
-def fails(client, graph) -> str:
-    with pytest.raises(RuntimeError) as failure:
-        client.outputs(graph)
-    return str(failure.value)
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, fails, node, png, report_of
 
 
 @pytest.mark.parametrize(
@@ -81,17 +75,19 @@ def test_no_attempts(client):
         client.outputs(ad(sampler__attempts=0))
 
 
-def test_a_latent_of_another_size(client):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_latent_of_another_size(client, count):
     graph = ad(masked__samples=["empty", 0])
-    graph["empty"] = node("EmptyLatentImage", width=64, height=64, batch_size=1)
+    graph["empty"] = node("EmptyLatentImage", width=64, height=64, batch_size=count)
     message = fails(client, graph)
     assert "64x64" in message and "128x128" in message
 
 
-def test_a_batch_of_latents(client):
-    graph = ad(sampler__latent_image=["empty", 0])
+def test_a_batch_of_latents_is_drawn_picture_by_picture(client):
+    graph = ad(sampler__latent_image=["empty", 0], sampler__attempts=1)
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=2)
-    assert "batch size" in fails(client, graph)
+    outputs = client.outputs(graph)
+    assert [row["picture"] for row in report_of(outputs)["attempts"]] == [1, 2] and len(outputs["save"]["images"]) == 2
 
 
 def test_a_product_of_another_graph(client):
@@ -160,21 +156,21 @@ def test_a_vae_that_decodes_to_nan(client, base, tmp_path):
     write_pocket(
         base / "models" / "pocket" / "nan_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
     )
-    assert "3 attempts gave NaN" in fails(client, ad(models__checkpoint="nan_sd.safetensors"))
+    assert "3 attempts gave NaN" in fails(client, ad(models__ckpt_name="nan_sd.safetensors"))
 
-    graph = ad(models__checkpoint="nan_sd.safetensors", sampler__on_exhausted="stop")
+    graph = ad(models__ckpt_name="nan_sd.safetensors", sampler__on_exhausted="stop")
     attempts = report_of(client.outputs(graph))["attempts"]
     assert len(attempts) == 3 and all("NaN" in attempt["error"] for attempt in attempts)
 
 
 def test_pocket_files_in_each_others_place(client):
-    assert "is not a pocket checkpoint" in fails(client, ad(models__checkpoint=CONTROLNET))
-    assert "is not a pocket ControlNet" in fails(client, ad(models__controlnet=CHECKPOINT))
+    assert "is not a pocket checkpoint" in fails(client, ad(models__ckpt_name=CONTROLNET))
+    assert "is not a pocket ControlNet" in fails(client, ad(models__control_net_name=CHECKPOINT))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__checkpoint": "gone.safetensors"}],
+    [{"reviewer__reviewer_name": "gone.safetensors"}, {"models__ckpt_name": "gone.safetensors"}],
     ids=["reviewer", "checkpoint"],
 )
 def test_weights_that_are_gone(client, change):

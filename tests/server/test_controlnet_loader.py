@@ -16,68 +16,18 @@ from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.rfft.adapter import Adapter, read_adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
 
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, node
-from .test_bad_input import fails
-from .test_sampler import latent
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, drawn, fails, node, ours
 
 TUNED = "pocket_canny_reliable.safetensors"
 ATTENTION = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"
 
 
-@pytest.fixture(scope="module")
-def folder(base):
-    """models/controlnet with a base, two adapters, what `rfft merge` makes of them, and files that don't belong.
+def merge(*arguments, out) -> None:
+    assert main(["merge", *map(str, arguments), "--out", str(out)]) == 0
 
-    The stock loader reads this small ControlNet with other heads than the pocket family has; that both loaders do the
-    same with it is all that is asked here.
-    """
-    pocket, controlnets = base / "models" / "pocket", base / "models" / "controlnet"
-    controlnets.mkdir(exist_ok=True)
-    plain = load_file(pocket / CONTROLNET)
-    save_file(plain, controlnets / "rf_canny.safetensors")
-    module = load_pocket(pocket / CHECKPOINT, pocket / CONTROLNET).controlnet
-    for name, rank, seed, file in (
-        ("rf_one", 4, 1, controlnets / "rf_canny.safetensors"),
-        ("rf_two", 2, 2, controlnets / "rf_canny.safetensors"),
-        ("rf_pocket", 4, 1, pocket / CONTROLNET),
-    ):
-        adapter = Adapter(module, rank, seed=seed)
-        adapter.remove()
-        torch.manual_seed(seed)
-        for update in adapter.updates:
-            torch.nn.init.normal_(update.up, std=0.05)
-        save_adapter(controlnets / f"{name}.safetensors", adapter, sha256_of(file), file.name)
-    paths = {name: str(controlnets / f"{name}.safetensors") for name in ("rf_canny", "rf_one", "rf_two", "rf_pocket")}
-    assert main(["merge", paths["rf_canny"], paths["rf_one"], "--out", str(controlnets / "rf_merged.safetensors")]) == 0
-    assert (
-        main(
-            [
-                "merge",
-                paths["rf_canny"],
-                paths["rf_one"],
-                paths["rf_two"],
-                "--strength",
-                "0.5",
-                "1.5",
-                "--out",
-                str(controlnets / "rf_both.safetensors"),
-            ]
-        )
-        == 0
-    )
-    assert (
-        main(
-            [
-                "merge",
-                str(pocket / CONTROLNET),
-                paths["rf_pocket"],
-                "--out",
-                str(pocket / "rf_pocket_merged.safetensors"),
-            ]
-        )
-        == 0
-    )
 
+def write_strangers(controlnets, plain: dict) -> None:
+    """Files that are cut short, lack weights, or are of another kind than the loader takes."""
     whole = (controlnets / "rf_one.safetensors").read_bytes()
     (controlnets / "rf_cut.safetensors").write_bytes(whole[: len(whole) // 2])
     (controlnets / "rf_cut_base.safetensors").write_bytes((controlnets / "rf_canny.safetensors").read_bytes()[:90_000])
@@ -105,54 +55,42 @@ def folder(base):
     }
     save_adapter(controlnets / "rf_xl_adapter.safetensors", wide, "0" * 64, "canny_xl.safetensors")
     save_file({"x": torch.zeros(1)}, controlnets / "rf_odd.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(base):
+    """models/controlnet with a base, two adapters, what `rfft merge` makes of them, and files that don't belong.
+
+    The stock loader reads this small ControlNet with other heads than the pocket family has; that both loaders do the
+    same with it is all that is asked here.
+    """
+    pocket, controlnets = base / "models" / "pocket", base / "models" / "controlnet"
+    controlnets.mkdir(exist_ok=True)
+    plain = load_file(pocket / CONTROLNET)
+    save_file(plain, controlnets / "rf_canny.safetensors")
+    module = load_pocket(pocket / CHECKPOINT, pocket / CONTROLNET).controlnet
+    for name, rank, seed, file in (
+        ("rf_one", 4, 1, controlnets / "rf_canny.safetensors"),
+        ("rf_two", 2, 2, controlnets / "rf_canny.safetensors"),
+        ("rf_pocket", 4, 1, pocket / CONTROLNET),
+    ):
+        adapter = Adapter(module, rank, seed=seed)
+        adapter.remove()
+        torch.manual_seed(seed)
+        for update in adapter.updates:
+            torch.nn.init.normal_(update.up, std=0.05)
+        save_adapter(controlnets / f"{name}.safetensors", adapter, sha256_of(file), file.name)
+    one, two = (controlnets / f"{name}.safetensors" for name in ("rf_one", "rf_two"))
+    merge(controlnets / "rf_canny.safetensors", one, out=controlnets / "rf_merged.safetensors")
+    strengths = ("--strength", "0.5", "1.5")
+    merge(controlnets / "rf_canny.safetensors", one, two, *strengths, out=controlnets / "rf_both.safetensors")
+    merge(pocket / CONTROLNET, controlnets / "rf_pocket.safetensors", out=pocket / "rf_pocket_merged.safetensors")
+    write_strangers(controlnets, plain)
     return controlnets
-
-
-def ours(name: str = "rf_canny", adapter: str = "none", strength: float = 1.0, **more) -> dict:
-    def ending(value):
-        return value if value == "none" or not isinstance(value, str) or "." in value else f"{value}.safetensors"
-
-    values = {"control_net_name": name, "adapter": adapter, "strength": strength, **more}
-    return node("RFControlNetLoader", **{key: ending(value) for key, value in values.items()})
 
 
 def stock(name: str) -> dict:
     return node("ControlNetLoader", control_net_name=f"{name}.safetensors")
-
-
-def drawn(client, base, loaders: dict) -> dict:
-    """{name: the latent that stock nodes draw with this ControlNet}."""
-    graph = {key: value for key, value in ad().items() if key in ("picture", "product", "models", "prompt", "negative")}
-    graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    for name, loader in loaders.items():
-        graph[name] = loader
-        output = 3 if loader["class_type"] == "RFPocketModels" else 0
-        graph[f"apply_{name}"] = node(
-            "ControlNetApplyAdvanced",
-            positive=["prompt", 0],
-            negative=["negative", 0],
-            control_net=[name, output],
-            image=["product", 3],
-            strength=1.0,
-            start_percent=0.0,
-            end_percent=1.0,
-        )
-        graph[f"sample_{name}"] = node(
-            "KSampler",
-            model=["models", 0],
-            positive=[f"apply_{name}", 0],
-            negative=[f"apply_{name}", 1],
-            latent_image=["empty", 0],
-            seed=3,
-            steps=2,
-            cfg=3.0,
-            sampler_name="euler",
-            scheduler="normal",
-            denoise=1.0,
-        )
-        graph[f"keep_{name}"] = node("SaveLatent", samples=[f"sample_{name}", 0], filename_prefix=f"cn_{name}")
-    client.outputs(graph)
-    return {name: latent(base, f"cn_{name}") for name in loaders}
 
 
 def test_every_strength_is_what_stock_loads_to_the_last_bit(client, base, folder):
@@ -189,7 +127,7 @@ def test_a_pocket_controlnet_is_a_base_as_well(client, base, folder):
     merged = "rf_pocket_merged.safetensors"
 
     def pocket(controlnet):
-        return node("RFPocketModels", checkpoint=CHECKPOINT, controlnet=controlnet)
+        return node("RFPocketModels", ckpt_name=CHECKPOINT, control_net_name=controlnet)
 
     found = drawn(
         client,

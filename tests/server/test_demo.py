@@ -18,8 +18,8 @@ from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER, cut_out
 
 def with_tiny_models(graph: dict, threshold: float) -> dict:
     own = {
-        "checkpoint": CHECKPOINT,
-        "controlnet": CONTROLNET,
+        "ckpt_name": CHECKPOINT,
+        "control_net_name": CONTROLNET,
         "reviewer_name": REVIEWER,
         "threshold": threshold,
         "steps": 2,

@@ -15,8 +15,7 @@ from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, cut_out, node, pixels, pn
 WRITTEN = {
     "folder": "demo_products",
     "prompts": "on a table",
-    "checkpoint": CHECKPOINT,
-    "controlnet": CONTROLNET,
+    "ckpt_name": CHECKPOINT,
     "control_net_name": CONTROLNET,
     "reviewer_name": REVIEWER,
 }
@@ -41,7 +40,7 @@ STOCK = {  # type: the graph's node and output that give it
     "RF_PRODUCT": ("product", 0),
     "RF_REVIEWER": ("reviewer", 0),
     "RF_REMEDIES": ("remedies", 0),
-    "RF_ENTRY": ("old", 18),  # RF Product Folder would run by itself
+    "RF_JOB": ("old", 18),  # RF Product Folder would run by itself
 }
 
 
@@ -64,7 +63,7 @@ OLD = (
     "SIGMAS",
     "RF_PRODUCT",
     "RF_REVIEWER",
-    "RF_ENTRY",
+    "RF_JOB",
     "RF_REMEDIES",
     "LATE",
     "SAMPLERS",
@@ -314,7 +313,7 @@ def test_a_name_that_another_pack_adds_late_is_taken(client, plain_picture):
 def test_linked_names_of_files_and_sizes(client, plain_picture):
     graph = linked()
     for where, name, kind, text in (
-        ("models", "checkpoint", 2, CHECKPOINT),
+        ("models", "ckpt_name", 2, CHECKPOINT),
         ("reviewer", "reviewer_name", 0, REVIEWER),
         ("product", "width", 5, "128"),
         ("product", "position", 1, "centre"),

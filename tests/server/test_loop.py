@@ -9,8 +9,7 @@ from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfnet.product import default_dilation
 
-from .ads import ALWAYS, SIZE, ad, node, pixels, report_of
-from .test_sampler import latent
+from .ads import ALWAYS, SIZE, ad, latent, node, pixels, report_of
 
 
 def advanced(**changes) -> dict:
@@ -189,7 +188,7 @@ def test_what_a_graph_does_not_offer_is_left_out_with_a_reason(client):
 
 def shipped(graph: dict) -> dict:
     """The graph with the pocket family, whose ControlNet has an effect, and its tuned one at "tuned"."""
-    graph["models"]["inputs"] = {"checkpoint": "pocket_sd.safetensors", "controlnet": "pocket_canny.safetensors"}
+    graph["models"]["inputs"] = {"ckpt_name": "pocket_sd.safetensors", "control_net_name": "pocket_canny.safetensors"}
     graph["tuned"] = node(
         "RFControlNetLoader",
         control_net_name="pocket_canny.safetensors",
@@ -242,6 +241,27 @@ def test_the_tuned_controlnet_takes_over_after_a_rejection_and_draws_what_it_dra
         pictures["plain"][0], pictures["applied"][0]
     )
     assert np.array_equal(pictures["remedied"][1], pictures["applied"][1])
+
+
+def test_a_remedy_of_another_package_changes_the_draw_as_its_entry_says(client):
+    """The second attempt is drawn with half of cfg, as a graph with half of cfg draws it."""
+
+    def graph(known: bool) -> dict:
+        made = with_remedies(only=[])
+        made["own"] = node("TestOwnRemedy", remedies=["remedies", 0], known=known)
+        made["sampler"]["inputs"] |= {"remedies": ["own", 0], "attempts": 2}
+        return made
+
+    by_hand = client.outputs(ad(sampler__seed=8, sampler__attempts=1, sampler__cfg=2.5))
+    try:
+        found = client.outputs(graph(known=True))
+        switches = client.ask("/object_info/RFRemedies")["RFRemedies"]["input"]["optional"]
+    finally:
+        client.outputs(graph(known=False))
+    report = report_of(found)
+    assert report["remedies"]["allowed"] == ["calm"] and switches["calm"][1]["tooltip"] == "Lowers cfg."
+    assert report["attempts"][1]["remedies"] == [{"remedy": "calm", "before": 1.0, "after": 0.5}]
+    assert np.array_equal(pixels(client, found["sampler"], 1), pixels(client, by_hand["sampler"]))
 
 
 def test_a_remedy_of_the_mask_leaves_the_hint_of_another_controlnet_alone(client):

@@ -11,8 +11,7 @@ from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
 
-from .ads import CHECKPOINT, CONTROLNET, ad, node
-from .test_sampler import latent
+from .ads import CHECKPOINT, CONTROLNET, ad, latent, node
 
 LORA, FOLDED, STRENGTH = "lora_style.safetensors", "tiny_folded.safetensors", 0.7
 
@@ -37,7 +36,7 @@ def drawn(client, base, name: str, checkpoint: str = CHECKPOINT, lora: float | N
     """The latent that stock nodes draw with this checkpoint and the LoRA at a strength."""
     graph = {
         key: value
-        for key, value in ad(models__checkpoint=checkpoint).items()
+        for key, value in ad(models__ckpt_name=checkpoint).items()
         if key in ("picture", "product", "models", "prompt", "negative", "control")
     }
     model = ["models", 0]

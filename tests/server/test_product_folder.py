@@ -1,4 +1,4 @@
-"""A folder of products in one queue entry, up to the sampler: lists, what the album has already, files that can't be
+"""A folder of products in one queue entry, up to the sampler: lists, what the gallery has already, files that can't be
 used, and sentences for wrong input.
 """
 
@@ -8,35 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reliable_ads.cyclic.gallery import Album, entries
+from reliable_ads.cyclic.gallery import Gallery
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.rfnet.cut_outs import endings
-from reliable_ads.rfnet.pictures import cut_outs
 
-from .ads import ad, cut_out, node, pixels
-
-PROMPTS = "{caption} on a table\n\n  a beach  \n"
-
-
-@pytest.fixture
-def folder(base) -> Path:
-    """Three products below the server's input folder, each of its own width."""
-    folder = base / "input" / f"products{len(list((base / 'input').glob('products*')))}"
-    folder.mkdir()
-    for number, name in enumerate(("red_box", "blue-box", "tin")):
-        cut_out(200 + 10 * number).save(folder / f"{name}.png")
-    (folder / "tin.txt").write_text("a tin\nof tea")
-    return folder
+from .ads import PROMPTS, ad, cut_out, fails, jobs_of, node, pixels
 
 
 def listing(where: Path, /, **changes) -> dict:
     """The folder and what the stock mechanism of lists makes of it: a placed product, a prompt, a caption and a seed
-    per entry.
+    per job.
     """
     place = {**ad()["product"]["inputs"], "image": ["folder", 0], "mask": ["folder", 1], "caption": ["folder", 2]}
     return {
         "folder": node(
-            "RFProductFolder", **{"folder": where.name, "prompts": PROMPTS, "album": where.name, "seed": 3, **changes}
+            "RFProductFolder", **{"folder": where.name, "prompts": PROMPTS, "gallery": where.name, "seed": 3, **changes}
         ),
         "product": node("RFProduct", **place),
         "placed": node("PreviewImage", images=["product", 1]),
@@ -47,41 +33,31 @@ def listing(where: Path, /, **changes) -> dict:
     }
 
 
-def entries_of(folder: Path) -> list:
-    return entries(cut_outs(folder), [line.strip() for line in PROMPTS.splitlines() if line.strip()], seed=3)[0]
-
-
-def keep(album: Album, entry) -> None:
-    """What the sampler leaves of an entry."""
+def keep(gallery: Gallery, job) -> None:
+    """What the sampler leaves of a job."""
     attempt = {
         "attempt": 1,
-        "seed": entry.seed,
+        "seed": job.seed,
         "label": "available",
         "probabilities": {"available": 0.9},
         "accepted": True,
         "dropped": False,
         "steps": 2,
     }
-    album.keep(
-        entry,
+    gallery.keep(
+        job,
         [Image.new("RGB", (64, 64))],
         {"accepted": True, "attempts": [attempt], "returned": 1, "usable": [1], "steps": 2, "seconds": 1.0},
     )
 
 
-def album_of(base: Path, folder: Path) -> Album:
-    return Album(base / "output" / folder.name)
-
-
-def fails(client, graph) -> str:
-    with pytest.raises(RuntimeError) as failure:
-        client.outputs(graph)
-    return str(failure.value)
+def gallery_of(base: Path, folder: Path) -> Gallery:
+    return Gallery(base / "output" / folder.name)
 
 
 def test_every_product_comes_with_every_prompt(client, base, folder):
     outputs = client.outputs(listing(folder))
-    wanted = entries_of(folder)
+    wanted = jobs_of(folder)
     assert outputs["captions"]["text"] == ["blue box", "blue box", "red box", "red box", "a tin of tea", "a tin of tea"]
     assert outputs["prompts"]["text"] == [
         "blue box on a table",
@@ -91,18 +67,18 @@ def test_every_product_comes_with_every_prompt(client, base, folder):
         "a tin of tea on a table",
         "a beach",
     ]
-    assert outputs["seeds"]["text"] == [str(entry.seed) for entry in wanted]
+    assert outputs["seeds"]["text"] == [str(job.seed) for job in wanted]
     assert len(outputs["placed"]["images"]) == 6
     summary = outputs["summary"]["text"]
     assert (
         len(summary) == 1
-        and summary[0].startswith("0 of 6 are in the album, 6 to draw in this run.")
-        and summary[0].endswith(f"Page: {album_of(base, folder).folder / 'index.html'}")
+        and summary[0].startswith("0 of 6 are in the gallery, 6 to draw in this run.")
+        and summary[0].endswith(f"Page: {gallery_of(base, folder).folder / 'index.html'}")
     )
-    assert "connect the entry output" in summary[0]
+    assert "connect the job output" in summary[0]
     assert (
-        album_of(base, folder).keys == [entry.key for entry in wanted]
-        and "still to do" in (album_of(base, folder).folder / "index.html").read_text()
+        gallery_of(base, folder).keys == [job.key for job in wanted]
+        and "still to do" in (gallery_of(base, folder).folder / "index.html").read_text()
     )
 
 
@@ -122,22 +98,22 @@ def test_products_are_placed_as_load_image_would_have_them(client, folder):
         assert np.array_equal(pixels(client, alone[name]), pixels(client, listed[name], 1))  # blue-box, red_box, tin
 
 
-def test_what_the_album_has_is_left_out(client, base, folder):
+def test_what_the_gallery_has_is_left_out(client, base, folder):
     client.outputs(listing(folder))
-    album, wanted = album_of(base, folder), entries_of(folder)
-    for entry in (wanted[0], wanted[3]):
-        keep(album, entry)
+    gallery, wanted = gallery_of(base, folder), jobs_of(folder)
+    for job in (wanted[0], wanted[3]):
+        keep(gallery, job)
     outputs = client.outputs(listing(folder))  # the same graph: nothing of it may come from the server's cache
-    assert outputs["prompts"]["text"] == [entry.prompt for entry in wanted if entry not in (wanted[0], wanted[3])]
-    assert outputs["summary"]["text"][0].startswith("2 of 6 are in the album, 4 to draw in this run.")
-    (album.folder / "entries" / f"{wanted[0].key}.json").write_text("{torn")
+    assert outputs["prompts"]["text"] == [job.prompt for job in wanted if job not in (wanted[0], wanted[3])]
+    assert outputs["summary"]["text"][0].startswith("2 of 6 are in the gallery, 4 to draw in this run.")
+    (gallery.folder / "entries" / f"{wanted[0].key}.json").write_text("{torn")
     assert len(client.outputs(listing(folder))["placed"]["images"]) == 5
 
 
 def test_nothing_left_to_do_ends_with_words_and_draws_nothing(client, base, folder):
-    album = album_of(base, folder)
-    for entry in entries_of(folder):
-        keep(album, entry)
+    gallery = gallery_of(base, folder)
+    for job in jobs_of(folder):
+        keep(gallery, job)
     events = list(client.run(listing(folder)))
     outputs = client.history(client.prompt_id)["outputs"]
     assert events[-1].kind == "execution_success" and not [event for event in events if event.kind == "execution_error"]
@@ -147,7 +123,7 @@ def test_nothing_left_to_do_ends_with_words_and_draws_nothing(client, base, fold
         outputs["summary"]["text"][0],
         *(event.data["text"] for event in events if event.kind == "progress_text"),
     ):
-        assert told.startswith("All 6 are in the album, nothing is left to draw") and "index.html" in told
+        assert told.startswith("All 6 are in the gallery, nothing is left to draw") and "index.html" in told
 
 
 def test_no_more_than_asked_for_at_once(client, folder):
@@ -166,7 +142,7 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
     (folder / "words.tif").write_text("not a picture")
     outputs = client.outputs(listing(folder))
     assert len(outputs["placed"]["images"]) == 6
-    page = (album_of(base, folder).folder / "index.html").read_text()
+    page = (gallery_of(base, folder).folder / "index.html").read_text()
     for name, reason in (
         ("damaged.png", "damaged or cut short"),
         ("photo.png", "fills its whole picture"),
@@ -178,9 +154,9 @@ def test_files_that_can_not_be_used_are_named_and_left_out(client, base, folder)
             line for line in outputs["summary"]["text"][0].splitlines() if line.startswith(f"Left out: {name}: ")
         )
         assert reason in line and f"<li><bdi>{name}</bdi>: " in page
-    for entry in entries_of(folder):
-        if entry.file in ("blue-box.png", "red_box.png", "tin.png"):
-            keep(album_of(base, folder), entry)
+    for job in jobs_of(folder):
+        if job.file in ("blue-box.png", "red_box.png", "tin.png"):
+            keep(gallery_of(base, folder), job)
     assert (
         "Left out: damaged.png" in client.outputs(listing(folder))["summary"]["text"][0]
     )  # and not an error, where the rest is done
@@ -242,10 +218,10 @@ def test_pictures_of_any_size_make_lists_that_fit_into_memory(client, folder):
             ),
         ),
         ({"prompts": " \n\n"}, "has no prompt: write one per line"),
-        ({"album": ""}, "can't name an album"),
-        ({"album": "../elsewhere"}, "can't name an album"),
-        ({"album": "/elsewhere"}, "can't name an album"),
-        ({"album": ".."}, "can't name an album"),
+        ({"gallery": ""}, "can't name a gallery"),
+        ({"gallery": "../elsewhere"}, "can't name a gallery"),
+        ({"gallery": "/elsewhere"}, "can't name a gallery"),
+        ({"gallery": ".."}, "can't name a gallery"),
     ],
 )
 def test_wrong_input_is_told_before_anything_is_drawn(client, base, folder, changes, told):
@@ -267,7 +243,7 @@ def test_wrong_input_is_told_before_anything_is_drawn(client, base, folder, chan
     assert {path.name for path in (base / "output").iterdir()} == before
 
 
-def test_an_album_that_can_not_be_written(client, base, folder):
+def test_a_gallery_that_can_not_be_written(client, base, folder):
     (base / "output" / folder.name).write_text("a file where the folder should be, as good as a full disk")
     assert "can't be written" in fails(client, listing(folder))
 

@@ -1,4 +1,4 @@
-"""A list of products through the cyclic sampler: one bar, an album, and what a killed server, a cancel and a full disk
+"""A list of products through the cyclic sampler: one bar, a gallery, and what a killed server, a cancel and a full disk
 cost.
 """
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reliable_ads.cyclic.gallery import Album, file_name
+from reliable_ads.cyclic.gallery import Gallery, file_name
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
-from .ads import ALWAYS, ad, node
-from .test_product_folder import entries_of, folder  # noqa: F401
+from .ads import ALWAYS, ad, jobs_of, node
 
 
 def listed_ads(where: Path, /, **changes) -> dict:
@@ -24,29 +23,29 @@ def listed_ads(where: Path, /, **changes) -> dict:
         product__caption=["folder", 2],
         prompt__text=["folder", 3],
         sampler__seed=["folder", 4],
-        sampler__entry=["folder", 5],
+        sampler__job=["folder", 5],
         **{"sampler__attempts": 2, **changes},
     )
     del graph["picture"]
     graph["folder"] = node(
-        "RFProductFolder", folder=where.name, prompts="{caption} on a table\na beach", album=where.name, seed=3
+        "RFProductFolder", folder=where.name, prompts="{caption} on a table\na beach", gallery=where.name, seed=3
     )
     return graph
 
 
-def pictures(album: Path) -> dict:
-    return {path.name: path.read_bytes() for path in album.glob("*.png")}
+def pictures(gallery: Path) -> dict:
+    return {path.name: path.read_bytes() for path in gallery.glob("*.png")}
 
 
-def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
+def test_one_queue_entry_draws_them_all(client, base, folder):
     events = list(client.run(listed_ads(folder)))
     assert events[-1].kind == "execution_success"
-    wanted = entries_of(folder)
-    album = Album(base / "output" / folder.name)
-    assert album.to_do == [] and set(pictures(album.folder)) == {f"{file_name(entry)}.png" for entry in wanted}
-    rows = [json.loads((album.folder / "entries" / f"{entry.key}.json").read_text()) for entry in wanted]
+    wanted = jobs_of(folder)
+    gallery = Gallery(base / "output" / folder.name)
+    assert gallery.to_do == [] and set(pictures(gallery.folder)) == {f"{file_name(job)}.png" for job in wanted}
+    rows = [json.loads((gallery.folder / "entries" / f"{job.key}.json").read_text()) for job in wanted]
     assert [[attempt["seed"] for attempt in row["report"]["attempts"]] for row in rows] == [
-        [entry.seed, entry.seed + 1] for entry in wanted
+        [job.seed, job.seed + 1] for job in wanted
     ]
     assert rows[0]["report"]["settings"]["cfg"] == 5.0
 
@@ -66,57 +65,57 @@ def test_one_queue_entry_draws_them_all(client, base, folder):  # noqa: F811
 
 
 @pytest.mark.parametrize("ending", ["stop", "error"])
-def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, base, folder, ending):  # noqa: F811
+def test_a_product_without_an_accepted_picture_does_not_end_the_list(client, base, folder, ending):
     outputs = client.outputs(listed_ads(folder, sampler__on_exhausted=ending))
-    album = Album(base / "output" / folder.name)
+    gallery = Gallery(base / "output" / folder.name)
     assert (
-        len(album.rows) == 6
-        and album.to_do == []
-        and not pictures(album.folder)
-        and len(list((album.folder / "attempts").iterdir())) == 12
+        len(gallery.rows) == 6
+        and gallery.to_do == []
+        and not pictures(gallery.folder)
+        and len(list((gallery.folder / "attempts").iterdir())) == 12
     )
     assert "save" not in outputs and len(outputs["sampler"]["report"]) == 6
 
 
-def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_path):  # noqa: F811
+def test_nan_in_every_attempt_does_not_end_the_list(client, base, folder, tmp_path):
     from .tiny_models import write_pocket
 
     write_pocket(
         base / "models" / "pocket" / "nan_list_sd.safetensors", tmp_path / "unused.safetensors", broken_decoder=True
     )
-    client.outputs(listed_ads(folder, models__checkpoint="nan_list_sd.safetensors"))
-    album = Album(base / "output" / folder.name)
-    assert len(album.rows) == 6 and "NaN" in (album.folder / "index.html").read_text()
+    client.outputs(listed_ads(folder, models__ckpt_name="nan_list_sd.safetensors"))
+    gallery = Gallery(base / "output" / folder.name)
+    assert len(gallery.rows) == 6 and "NaN" in (gallery.folder / "index.html").read_text()
 
 
-def test_a_cancelled_list_goes_on(client, base, folder):  # noqa: F811
-    album = base / "output" / folder.name
+def test_a_cancelled_list_goes_on(client, base, folder):
+    gallery = base / "output" / folder.name
     for event in client.run(listed_ads(folder)):
         if event.kind == "progress_text" and event.data["text"].startswith("product 3/6 · attempt 2/2"):
             client.interrupt()
-    before = pictures(album)
+    before = pictures(gallery)
     assert event.kind == "execution_interrupted" and 2 <= len(before) < 6
     events = list(client.run(listed_ads(folder)))
     texts = [event.data["text"] for event in events if event.kind == "progress_text" and event.node == "sampler"]
     assert texts[0].startswith(f"product {len(before) + 1}/6 ") and texts[-1].startswith("product 6/6 ")
-    assert before.items() <= pictures(album).items() and len(pictures(album)) == 6
+    assert before.items() <= pictures(gallery).items() and len(pictures(gallery)) == 6
 
 
-def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, folder):  # noqa: F811
-    album = base / "output" / folder.name
-    album.mkdir()
-    (album / "attempts").write_text("a file where the folder should be, as good as a full disk")
+def test_a_full_disk_ends_with_a_sentence_and_the_list_goes_on(client, base, folder):
+    gallery = base / "output" / folder.name
+    gallery.mkdir()
+    (gallery / "attempts").write_text("a file where the folder should be, as good as a full disk")
     with pytest.raises(
         RuntimeError,
         match=r"the pictures of blue-box.png can't be kept .*: free some disk space and run the list again",
     ):
         client.outputs(listed_ads(folder))
-    (album / "attempts").unlink()
+    (gallery / "attempts").unlink()
     client.outputs(listed_ads(folder))
-    assert Album(album).to_do == [] and len(pictures(album)) == 6
+    assert Gallery(gallery).to_do == [] and len(pictures(gallery)) == 6
 
 
-def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base, folder):  # noqa: F811
+def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base, folder):
     first = listed_ads(folder)
     first["folder"]["inputs"]["at_most"] = 1  # makes the folder for previews
     client.outputs(first)
@@ -133,12 +132,12 @@ def test_a_disk_for_previews_that_fills_up_on_the_way_costs_nothing(client, base
         (base / "temp").unlink()
         (base / "temp_away").rename(base / "temp")
     assert event.kind == "execution_success" and len(client.history(client.prompt_id)["outputs"]["save"]["images"]) == 5
-    assert Album(base / "output" / folder.name).to_do == []
+    assert Gallery(base / "output" / folder.name).to_do == []
 
 
-def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):  # noqa: F811
+def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):
     """Killed while it draws the third of six, then while it draws the fifth; started again, the list goes on."""
-    album, drawn, before = base / "output" / folder.name, [], {}
+    gallery, drawn, before = base / "output" / folder.name, [], {}
     for kill_at in ("product 3/6 · attempt 1/2 · ", "product 5/6 · attempt 1/2 · ", None):
         with ComfyServer(base, base / "killed.log", ("--cpu",)) as server:
             client = ComfyClient(server.address, patience=120)
@@ -153,16 +152,16 @@ def test_a_killed_server_loses_no_picture_and_draws_none_twice(base, folder):  #
                         break
             except OSError:
                 pass  # the connection of a killed server
-        there = pictures(album)
+        there = pictures(gallery)
         assert before.items() <= there.items()  # byte for byte
         drawn.append(len(there) - len(before))
         before = there
-        assert not list(album.rglob("*.partial"))
+        assert not list(gallery.rglob("*.partial"))
     assert drawn == [2, 2, 2]
-    assert Album(album).to_do == [] and set(before) == {f"{file_name(entry)}.png" for entry in entries_of(folder)}
+    assert Gallery(gallery).to_do == [] and set(before) == {f"{file_name(job)}.png" for job in jobs_of(folder)}
 
 
-def test_the_first_accepted_picture_is_the_one_that_is_kept(client, base, folder):  # noqa: F811
+def test_the_first_accepted_picture_is_the_one_that_is_kept(client, base, folder):
     client.outputs(listed_ads(folder, sampler__threshold=ALWAYS))
-    rows = Album(base / "output" / folder.name).rows.values()
+    rows = Gallery(base / "output" / folder.name).rows.values()
     assert [len(row.tried) for row in rows] == [1] * 6 and all(row.tried[0].accepted for row in rows)

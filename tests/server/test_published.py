@@ -14,8 +14,8 @@ from reliable_ads.devtools.graph import load, titled, to_api, workflow
 from reliable_ads.devtools.graph import shipped as workflows
 
 from . import ads
+from .ads import NODES
 from .installed import installed, refused, requirements
-from .test_served import NODES
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_the_demo_runs_as_it_is_opened(clean):
 
 def test_the_product_list_runs_as_it_is_opened(clean):
     client, server = clean
-    graph = shipped(client, "A list of products", attempts=1)
+    graph = shipped(client, "A list of products", attempts=1, steps=4)
     shown = client.outputs(graph)
     assert len(shown[titled(graph, "Result")]["images"]) == 8  # four products, two prompts
     album = server.base / "output" / "product_list"
@@ -94,7 +94,7 @@ def test_without_optional_packages_the_pack_loads_and_draws(bare):
         "utf-8", errors="replace"
     )  # "Cannot import ... module for custom nodes"
     client.upload("product.png", ads.png(ads.cut_out()))
-    graph = ads.ad(models__checkpoint="pocket_sd.safetensors", models__controlnet="pocket_canny.safetensors")
+    graph = ads.ad(models__ckpt_name="pocket_sd.safetensors", models__control_net_name="pocket_canny.safetensors")
     settings = {
         key: graph["sampler"]["inputs"][key]
         for key in (
@@ -126,8 +126,8 @@ def test_without_optional_packages_a_node_says_what_to_install(bare):
         client.outputs(
             ads.ad(
                 reviewer__reviewer_name="rfnet_compact.safetensors",
-                models__checkpoint="pocket_sd.safetensors",
-                models__controlnet="pocket_canny.safetensors",
+                models__ckpt_name="pocket_sd.safetensors",
+                models__control_net_name="pocket_canny.safetensors",
             )
         )
 

@@ -28,9 +28,9 @@ def listing(base):
     (base / LIST).unlink(missing_ok=True)
 
 
-def folder_graph(folder, album: str) -> dict:
+def folder_graph(folder, gallery: str) -> dict:
     return {
-        "folder": node("RFProductFolder", folder=str(folder), prompts="a table", album=album, seed=1),
+        "folder": node("RFProductFolder", folder=str(folder), prompts="a table", gallery=gallery, seed=1),
         "show": node("PreviewAny", source=["folder", 6]),
     }
 
@@ -48,7 +48,7 @@ def train_graph(folder) -> dict:
     return {
         "train": node(
             "RFTrainer",
-            checkpoint=CHECKPOINT,
+            ckpt_name=CHECKPOINT,
             control_net_name=CONTROLNET,
             reviewer_name=REVIEWER,
             folder=str(folder),
@@ -111,7 +111,7 @@ def test_a_link_that_leads_out_is_not_followed(client, base, elsewhere):
 def test_a_folder_that_the_owner_lists_is_read_and_none_beside_it(client, elsewhere, listing):
     listing(f'\ufeff# my shops\n\n  "{elsewhere}"  \n')
     assert (
-        "0 of 1 are in the album, 1 to draw"
+        "0 of 1 are in the gallery, 1 to draw"
         in client.outputs(folder_graph(elsewhere, "roots_listed"))["show"]["text"][0]
     )
     assert "may not read" in says(client, folder_graph(elsewhere.parent, "roots_beside"))

@@ -4,15 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 
-from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, node, pixels, report_of
-
-
-def latent(base, name: str) -> np.ndarray:
-    """The newest latent saved under this name."""
-    with safe_open(max((base / "output").glob(f"{name}_*.latent")), "np") as file:
-        return file.get_tensor("latent_tensor")
+from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, latent, node, pixels, report_of
 
 
 @pytest.mark.parametrize(

@@ -10,22 +10,7 @@ from reliable_ads.devtools.comfy import PACK
 from reliable_ads.devtools.graph import load, shipped, to_api, workflow
 
 from . import ads
-
-NODES = {
-    "RFProduct",
-    "RFProductFolder",
-    "RFLoadReviewer",
-    "RFReview",
-    "RFCyclicSampler",
-    "RFCyclicSamplerAdvanced",
-    "RFRemedies",
-    "RFProfile",
-    "RFPocketModels",
-    "RFControlNetLoader",
-    "RFTrainer",
-    "RFLabel",
-    "RFAdaptReviewer",
-}
+from .ads import NODES
 
 WORKFLOWS = shipped()
 
@@ -152,9 +137,9 @@ def test_what_a_shipped_workflow_opens_lies_in_the_input_folder(base, server):
 
 def test_files_of_each_kind_are_told_apart_by_content(object_info):
     inputs = object_info["RFPocketModels"]["input"]["required"]
-    assert "tiny_sd.safetensors" in inputs["checkpoint"][1]["options"]
-    assert "tiny_canny.safetensors" not in inputs["checkpoint"][1]["options"]
-    assert "tiny_canny.safetensors" in inputs["controlnet"][1]["options"]
+    assert "tiny_sd.safetensors" in inputs["ckpt_name"][1]["options"]
+    assert "tiny_canny.safetensors" not in inputs["ckpt_name"][1]["options"]
+    assert "tiny_canny.safetensors" in inputs["control_net_name"][1]["options"]
 
 
 def test_a_depth_model_of_the_users_own_can_be_chosen(client, object_info):

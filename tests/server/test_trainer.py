@@ -14,9 +14,7 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.rfft.adapter import read_adapter
 
 from . import tiny_models
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, node, pixels
-from .test_bad_input import fails
-from .test_controlnet_loader import drawn, ours
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, drawn, fails, node, ours, pixels
 
 TEACHER = "tr_teacher.safetensors"
 QUICK = """
@@ -50,7 +48,7 @@ def folder(base):
 
 def train(name: str, advanced: str = QUICK, **changes) -> dict:
     values = {
-        "checkpoint": CHECKPOINT,
+        "ckpt_name": CHECKPOINT,
         "control_net_name": CONTROLNET,
         "reviewer_name": TEACHER,
         "folder": "tr_products",
@@ -84,10 +82,12 @@ def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, 
     shown = client.history(client.prompt_id)["outputs"]
     assert bars[-1] == 2 and pictures >= 2 and any("p(available)" in text for text in said)
     report = shown["said"]["text"][0]
-    assert (
-        re.search("2 steps done.*Accepted by the reviewer|No step was better than the start", report, re.DOTALL)
-        and str(base / "models" / "controlnet") in report
-    )
+    assert re.match(
+        r"2 steps done\.\nAccepted by the reviewer: .* before, .* at step 2, which is kept in tr_first\.safetensors\.",
+        report,
+    ), report
+    assert str(base / "models" / "controlnet") in report
+    assert (base / "models" / "controlnet" / "tr_first.safetensors").is_file()
     assert pixels(client, shown["train"]).shape == (
         128,
         64,
@@ -115,8 +115,21 @@ def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, 
 
 def test_what_was_trained_goes_on_to_the_nodes_behind(client, base, folder):
     found = drawn(client, base, {"before": ours(CONTROLNET), "after": train("tr_used")["train"]})
-    better = (base / "models" / "controlnet" / "tr_used.safetensors").is_file()
-    assert np.isfinite(found["after"]).all() and np.array_equal(found["before"], found["after"]) is not better
+    assert np.isfinite(found["after"]).all() and not np.array_equal(found["before"], found["after"])
+
+
+def test_where_nothing_gets_better_the_report_says_so_and_the_controlnet_goes_on_as_it_was(client, base, folder):
+    idle = train("tr_idle", learning_rate=1e-30)  # too small to change a weight
+    idle["named"] = node("PreviewAny", source=["train", 1])
+    shown = client.outputs(idle)
+    assert re.match(
+        r"2 steps done\.\nNo step was better than the start \(0%.*\), so there is no tr_idle\.safetensors: more steps",
+        shown["said"]["text"][0],
+    ), shown["said"]["text"][0]
+    assert shown["named"]["text"] == [""]
+    assert not (base / "models" / "controlnet" / "tr_idle.safetensors").exists() and last_of(base, "tr_idle").is_file()
+    found = drawn(client, base, {"before": ours(CONTROLNET), "after": idle["train"]})
+    assert np.array_equal(found["before"], found["after"])
 
 
 def test_a_cancel_within_a_step_saves_what_there_is_and_the_next_run_goes_on(client, base, folder):
@@ -208,19 +221,19 @@ def strangers(base, folder):
             "average precision of 0.60, below 0.75: .*train a better one, or set force = true",
         ),
         (
-            {"checkpoint": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_no_vae.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "holds no VAE .*choose a checkpoint with its VAE baked in",
         ),
         (
-            {"checkpoint": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_inpainting.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "is an inpainting checkpoint .*choose the normal checkpoint",
         ),
         (
-            {"checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"},
+            {"ckpt_name": "tr_sd15.safetensors", "control_net_name": "tr_cnxl.safetensors"},
             "is a ControlNet of SDXL .*the checkpoint is SD 1.5: choose one for SD 1.5",
         ),
         (
-            {"checkpoint": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {"ckpt_name": "tr_xl.safetensors", "control_net_name": "tr_cn15.safetensors"},
             "is a ControlNet of SD 1.5 .*the checkpoint is SDXL: choose one for SDXL",
         ),
         ({"control_net_name": "tr_cn15.safetensors"}, "tr_cn15.safetensors is not a pocket file"),
@@ -234,7 +247,7 @@ def strangers(base, folder):
 def test_what_can_not_be_trained_is_refused_in_one_sentence_before_the_work(client, base, strangers, changes, words):
     if words is None:
         changes, words = (
-            {**changes, "checkpoint": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"},
+            {**changes, "ckpt_name": "tr_sd15.safetensors", "control_net_name": "tr_cn15.safetensors"},
             'RF Train ControlNet has no folder: write into "folder"',
         )
     before = load_file(base / "models" / "controlnet" / "tr_taken.safetensors")

@@ -1,5 +1,5 @@
-"""The album: keys, what a stopped run goes on with, what damage and a full disk cost, and a page that shows it all and
-says nothing that it shouldn't.
+"""The gallery: keys, what a stopped run goes on with, what damage and a full disk cost, and a page that shows it all
+and says nothing that it shouldn't.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reliable_ads.cyclic.gallery import THUMBNAIL, Album, entries, file_name
-from reliable_ads.cyclic.loop import NoneAccepted, run
+from reliable_ads.cyclic.gallery import THUMBNAIL, Gallery, file_name, jobs
+from reliable_ads.cyclic.loop import NoneAccepted, RecurrentRun, run
 from reliable_ads.rfnet.cut_outs import read_folder
 from reliable_ads.rfnet.files import plain
 from reliable_ads.rfnet.labels import MEANING
@@ -38,11 +38,11 @@ def products(folder: Path, count=2) -> list:
     return cut_outs(folder)
 
 
-def drawn(entry, scores=(0.1, 0.8), label="size_mismatch", size=(300, 200), on_exhausted="best", **limits):
+def drawn(job, scores=(0.1, 0.8), label="size_mismatch", size=(300, 200), on_exhausted="best", **limits):
     """(pictures, report) of a real run of the loop, whose attempts get these probabilities of being available."""
 
-    def generate(index, seed, look):
-        look(1, 1, lambda: None)
+    def generate(index, seed, check):
+        check(1, 1, lambda: None)
         return torch.full((3, *size[::-1]), index / 10), None
 
     def review(image):
@@ -53,20 +53,20 @@ def drawn(entry, scores=(0.1, 0.8), label="size_mismatch", size=(300, 200), on_e
             "accepted": p >= 0.5,
         }
 
-    result = run(generate, review, entry.seed, len(scores), on_exhausted, **limits)
+    result = run(generate, review, job.seed, len(scores), on_exhausted, **limits)
     return [Image.new("RGB", size, (20 * attempt.index, 90, 90)) for attempt in result.attempts], result.report()
 
 
 @pytest.fixture
 def listed(tmp_path):
-    return entries(products(tmp_path / "products"), PROMPTS, seed=5)[0]
+    return jobs(products(tmp_path / "products"), PROMPTS, seed=5)[0]
 
 
 @pytest.fixture
-def album(tmp_path, listed):
-    album = Album(tmp_path / "album")
-    album.begin(listed, {})
-    return album
+def gallery(tmp_path, listed):
+    gallery = Gallery(tmp_path / "gallery")
+    gallery.begin(listed, {})
+    return gallery
 
 
 def files(folder: Path) -> dict:
@@ -103,33 +103,33 @@ def test_no_folder_and_no_products(tmp_path):
 
 
 def test_every_product_with_every_prompt(listed):
-    assert [(entry.file, entry.prompt) for entry in listed] == [
+    assert [(job.file, job.prompt) for job in listed] == [
         (f"red_mug-{number}.png", f"red mug {number} on a {place}")
         for number in range(2)
         for place in ("table", "beach")
     ]
-    assert len({entry.key for entry in listed}) == len({entry.seed for entry in listed}) == 4
+    assert len({job.key for job in listed}) == len({job.seed for job in listed}) == 4
 
 
 def test_keys_and_seeds_depend_on_nothing_else_in_the_list(tmp_path, listed):
     moved = tmp_path / "elsewhere"
     (tmp_path / "products").rename(moved)
     Image.fromarray(bottle_rgba(50), "RGBA").save(moved / "a_new_one.png")
-    again = {entry.key: entry for entry in entries(cut_outs(moved), [*reversed(PROMPTS), "another"], seed=5)[0]}
-    assert len(again) == 9 and all(again[entry.key].seed == entry.seed for entry in listed)
-    other = entries(cut_outs(moved), PROMPTS, seed=6)[0]
-    assert {entry.key for entry in listed} <= {entry.key for entry in other} and not {
-        entry.seed for entry in listed
-    } & {entry.seed for entry in other}
+    again = {job.key: job for job in jobs(cut_outs(moved), [*reversed(PROMPTS), "another"], seed=5)[0]}
+    assert len(again) == 9 and all(again[job.key].seed == job.seed for job in listed)
+    other = jobs(cut_outs(moved), PROMPTS, seed=6)[0]
+    assert {job.key for job in listed} <= {job.key for job in other} and not {job.seed for job in listed} & {
+        job.seed for job in other
+    }
 
 
-def test_the_same_twice_is_one_entry(tmp_path):
+def test_the_same_twice_is_one_job(tmp_path):
     path, caption = products(tmp_path, 1)[0]
-    assert len(entries([(path, caption)] * 2, ["a", "a", "{caption}", caption])[0]) == 2
+    assert len(jobs([(path, caption)] * 2, ["a", "a", "{caption}", caption])[0]) == 2
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):
-    found, unreadable = entries([*products(tmp_path, 1), (tmp_path / "gone.png", "gone")], ["a"])
+    found, unreadable = jobs([*products(tmp_path, 1), (tmp_path / "gone.png", "gone")], ["a"])
     assert len(found) == 1 and list(unreadable) == ["gone.png"] and "check the file" in unreadable["gone.png"]
 
 
@@ -137,11 +137,11 @@ def test_a_file_that_is_gone_is_named(tmp_path):
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_words_make_plain_names(tmp_path, file, caption, prompt, seed):
     path = next(tmp_path.glob("*.png"), None) or products(tmp_path, 1)[0][0]
-    entry = entries([(path, caption)], [prompt + "\ud800"], seed)[0][0]
-    entry = type(entry)(entry.key, path, file or "x", entry.caption, entry.prompt, entry.seed)
-    assert plain(file_name(entry)) and re.fullmatch("[0-9a-f]{16}", entry.key) and 0 <= entry.seed < 2**64
-    assert (tmp_path / f"{file_name(entry)}.png").resolve().parent == tmp_path.resolve()
-    (entry.caption + entry.prompt).encode("utf-8")
+    job = jobs([(path, caption)], [prompt + "\ud800"], seed)[0][0]
+    job = type(job)(job.key, path, file or "x", job.caption, job.prompt, job.seed)
+    assert plain(file_name(job)) and re.fullmatch("[0-9a-f]{16}", job.key) and 0 <= job.seed < 2**64
+    assert (tmp_path / f"{file_name(job)}.png").resolve().parent == tmp_path.resolve()
+    (job.caption + job.prompt).encode("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -154,79 +154,98 @@ def test_names_that_are_not_plain(name):
 # keeping
 
 
-def test_a_run_is_kept(album, listed):
-    entry = listed[0]
-    pictures, report = drawn(entry)
-    album.keep(entry, pictures, {**report, "settings": {"steps": 20}})
+def test_a_run_is_kept(gallery, listed):
+    job = listed[0]
+    pictures, report = drawn(job)
+    gallery.keep(job, pictures, {**report, "settings": {"steps": 20}})
 
-    assert album.done(entry) and [album.done(other) for other in listed[1:]] == [False] * 3 and len(album.to_do) == 3
-    kept = files(album.folder)
+    assert (
+        gallery.done(job) and [gallery.done(other) for other in listed[1:]] == [False] * 3 and len(gallery.to_do) == 3
+    )
+    kept = files(gallery.folder)
     assert set(kept) == {
-        f"red_mug-0-{entry.key}.png",
-        f"attempts/{entry.key}-1.jpeg",
-        f"attempts/{entry.key}-2.jpeg",
-        f"entries/{entry.key}.json",
+        f"red_mug-0-{job.key}.png",
+        f"attempts/{job.key}-1.jpeg",
+        f"attempts/{job.key}-2.jpeg",
+        f"entries/{job.key}.json",
         "index.html",
         "list.json",
     }
     with (
-        Image.open(album.folder / f"red_mug-0-{entry.key}.png") as picture,
-        Image.open(album.folder / f"attempts/{entry.key}-1.jpeg") as small,
+        Image.open(gallery.folder / f"red_mug-0-{job.key}.png") as picture,
+        Image.open(gallery.folder / f"attempts/{job.key}-1.jpeg") as small,
     ):
         assert picture.tobytes() == pictures[1].tobytes() and max(small.size) == THUMBNAIL
-    row = json.loads(kept[f"entries/{entry.key}.json"])
+    row = json.loads(kept[f"entries/{job.key}.json"])
     assert (
         row["report"]["settings"] == {"steps": 20}
         and row["prompt"] == "red mug 0 on a table"
-        and row["report"]["attempts"][1]["seed"] == entry.seed + 1
+        and row["report"]["attempts"][1]["seed"] == job.seed + 1
     )
 
 
-def test_several_accepted_pictures_and_none(album, listed):
-    album.keep(listed[0], *drawn(listed[0], (0.6, 0.1, 0.9), usable=2))
-    album.keep(listed[1], *drawn(listed[1], (0.1, 0.4, 0.2)))
-    album.keep(listed[2], *drawn(listed[2], (0.1, 0.4), on_exhausted="stop"))
+def test_several_accepted_pictures_and_none(gallery, listed):
+    gallery.keep(listed[0], *drawn(listed[0], (0.6, 0.1, 0.9), usable=2))
+    gallery.keep(listed[1], *drawn(listed[1], (0.1, 0.4, 0.2)))
+    gallery.keep(listed[2], *drawn(listed[2], (0.1, 0.4), on_exhausted="stop"))
     with pytest.raises(NoneAccepted) as failure:
         drawn(listed[3], (0.1,), on_exhausted="error")
-    album.keep(listed[3], [Image.new("RGB", (8, 8))], failure.value.run.report())
-    names = {name for name in files(album.folder) if name.endswith(".png")}
+    gallery.keep(listed[3], [Image.new("RGB", (8, 8))], failure.value.run.report())
+    names = {name for name in files(gallery.folder) if name.endswith(".png")}
     assert names == {f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png", f"{file_name(listed[1])}.png"}
-    again = Album(album.folder)
-    assert all(again.done(entry) for entry in listed) and again.rows == album.rows and again.to_do == []
+    again = Gallery(gallery.folder)
+    assert all(again.done(job) for job in listed) and again.rows == gallery.rows and again.to_do == []
 
 
-def test_pictures_and_attempts_must_agree(album, listed):
+def test_a_batch_is_kept_with_one_result_of_each_picture(gallery, listed):
+    def generate(index, seed, check):
+        return torch.zeros(3, 8, 8), None
+
+    def review(p):
+        label = "available" if p > 0.5 else "size_mismatch"
+        return lambda image: {"label": label, "probabilities": {label: 0.9}, "accepted": p > 0.5}
+
+    whole = RecurrentRun.joined([run(generate, review(p), 7, 2) for p in (0.1, 0.9)])
+    gallery.keep(listed[0], [Image.new("RGB", (8, 8), (80 * number, 9, 9)) for number in range(3)], whole.report())
+    names = [f"{file_name(listed[0])}.png", f"{file_name(listed[0])}-2.png"]
+    assert [Image.open(gallery.folder / name).getpixel((0, 0))[0] for name in names] == [0, 160]
+    assert gallery.rows[listed[0].key].returned == 0 and Gallery(gallery.folder).rows == gallery.rows
+    page = (gallery.folder / "index.html").read_text()
+    assert "✓ 1 of 2 pictures accepted" in page and 'class="bad" href' in page  # the first picture is the rejected one
+
+
+def test_pictures_and_attempts_must_agree(gallery, listed):
     pictures, report = drawn(listed[0])
     with pytest.raises(ValueError, match="1 pictures for 2 attempts"):
-        album.keep(listed[0], pictures[:1], report)
+        gallery.keep(listed[0], pictures[:1], report)
 
 
-def test_a_stopped_run_goes_on_where_it_was(album, listed):
-    """Every entry is drawn once over three runs that stop, and nothing that was kept is touched."""
+def test_a_stopped_run_goes_on_where_it_was(gallery, listed):
+    """Every job is drawn once over three runs that stop, and nothing that was kept is touched."""
     drawn_ones = []
     for stop_after in (1, 2, 9):
-        again = Album(album.folder)
+        again = Gallery(gallery.folder)
         again.begin(listed, {})
         before = {
-            name: content for name, content in files(album.folder).items() if name not in ("index.html", "list.json")
+            name: content for name, content in files(gallery.folder).items() if name not in ("index.html", "list.json")
         }
-        for entry in [entry for entry in listed if not again.done(entry)][:stop_after]:
-            drawn_ones.append(entry.key)
-            again.keep(entry, *drawn(entry))
-        assert before.items() <= files(album.folder).items()
-    assert drawn_ones == [entry.key for entry in listed]
+        for job in [job for job in listed if not again.done(job)][:stop_after]:
+            drawn_ones.append(job.key)
+            again.keep(job, *drawn(job))
+        assert before.items() <= files(gallery.folder).items()
+    assert drawn_ones == [job.key for job in listed]
 
 
 # damage
 
 
-def kept_writes(album, entry) -> list:
+def kept_writes(gallery, job) -> list:
     """What keep() leaves behind when the process is killed before its 1st, 2nd, ... write, by name."""
     return [
-        f"{file_name(entry)}.png",
-        f"attempts/{entry.key}-1.jpeg",
-        f"attempts/{entry.key}-2.jpeg",
-        f"entries/{entry.key}.json",
+        f"{file_name(job)}.png",
+        f"attempts/{job.key}-1.jpeg",
+        f"attempts/{job.key}-2.jpeg",
+        f"entries/{job.key}.json",
         "index.html",
     ]
 
@@ -236,9 +255,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("writes", range(6))
-def test_killed_between_any_two_writes(album, listed, monkeypatch, writes):
-    album.keep(listed[0], *drawn(listed[0]))
-    before, replace, left = files(album.folder), os.replace, [writes]
+def test_killed_between_any_two_writes(gallery, listed, monkeypatch, writes):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    before, replace, left = files(gallery.folder), os.replace, [writes]
 
     def dying(source, target):
         if not left[0]:
@@ -249,32 +268,32 @@ def test_killed_between_any_two_writes(album, listed, monkeypatch, writes):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", dying)
         with contextlib.suppress(Killed):
-            album.keep(listed[1], *drawn(listed[1]))
+            gallery.keep(listed[1], *drawn(listed[1]))
 
-    there = files(album.folder)
+    there = files(gallery.folder)
     assert {name: there[name] for name in before if name != "index.html"} == {
         name: before[name] for name in before if name != "index.html"
     }
-    assert set(there) - set(before) == set(kept_writes(album, listed[1])[:writes]) - {"index.html"}
-    again = Album(album.folder)
+    assert set(there) - set(before) == set(kept_writes(gallery, listed[1])[:writes]) - {"index.html"}
+    again = Gallery(gallery.folder)
     assert again.done(listed[0]) and again.done(listed[1]) == (writes >= 4)
     again.begin(listed, {})
     if not again.done(listed[1]):
         again.keep(listed[1], *drawn(listed[1]))
-    whole = files(album.folder)
+    whole = files(gallery.folder)
     assert (
-        set(whole) == set(before) | set(kept_writes(album, listed[1]))
+        set(whole) == set(before) | set(kept_writes(gallery, listed[1]))
         and whole[f"{file_name(listed[0])}.png"] == before[f"{file_name(listed[0])}.png"]
     )
 
 
-def test_what_a_killed_write_left_is_cleared_away(album, listed):
-    old, young = album.folder / "attempts" / "x.jpeg.77.partial", album.folder / "y.png.78.partial"
+def test_what_a_killed_write_left_is_cleared_away(gallery, listed):
+    old, young = gallery.folder / "attempts" / "x.jpeg.77.partial", gallery.folder / "y.png.78.partial"
     old.parent.mkdir()
     old.write_bytes(b"half")
     os.utime(old, (0, 0))
     young.write_bytes(b"another process is writing it")
-    album.begin(listed, {})
+    gallery.begin(listed, {})
     assert not old.exists() and young.exists()
 
 
@@ -283,33 +302,33 @@ def test_what_a_killed_write_left_is_cleared_away(album, listed):
     [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b'{"key": 3}'],
     ids=["empty", "torn", "no text", "list", "null", "deep", "other"],
 )
-def test_a_damaged_row_costs_its_entry_only(album, listed, damage):
-    for entry in listed[:2]:
-        album.keep(entry, *drawn(entry))
-    (album.folder / "entries" / f"{listed[0].key}.json").write_bytes(damage)
-    (album.folder / "list.json").write_bytes(damage)
-    again = Album(album.folder)
+def test_a_damaged_row_costs_its_job_only(gallery, listed, damage):
+    for job in listed[:2]:
+        gallery.keep(job, *drawn(job))
+    (gallery.folder / "entries" / f"{listed[0].key}.json").write_bytes(damage)
+    (gallery.folder / "list.json").write_bytes(damage)
+    again = Gallery(gallery.folder)
     assert not again.done(listed[0]) and again.done(listed[1]) and again.page().is_file()
     again.begin(listed, {})
     again.keep(listed[0], *drawn(listed[0]))
-    assert Album(album.folder).rows == again.rows and len(again.rows) == 2
+    assert Gallery(gallery.folder).rows == again.rows and len(again.rows) == 2
 
 
-def test_a_row_of_another_entry_is_no_row(album, listed):
-    album.keep(listed[0], *drawn(listed[0]))
-    row = album.folder / "entries" / f"{listed[0].key}.json"
+def test_a_row_of_another_job_is_no_row(gallery, listed):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    row = gallery.folder / "entries" / f"{listed[0].key}.json"
     row.rename(row.with_name(f"{listed[1].key}.json"))
-    assert Album(album.folder).rows == {}
+    assert Gallery(gallery.folder).rows == {}
 
 
-def test_a_picture_that_is_gone_or_cut_short_is_drawn_again(album, listed):
-    for entry in listed[:3]:
-        album.keep(entry, *drawn(entry))
-    (album.folder / f"{file_name(listed[0])}.png").unlink()
-    half = album.folder / f"{file_name(listed[1])}.png"
+def test_a_picture_that_is_gone_or_cut_short_is_drawn_again(gallery, listed):
+    for job in listed[:3]:
+        gallery.keep(job, *drawn(job))
+    (gallery.folder / f"{file_name(listed[0])}.png").unlink()
+    half = gallery.folder / f"{file_name(listed[1])}.png"
     half.write_bytes(half.read_bytes()[:-100])
-    again = Album(album.folder)
-    assert [again.done(entry) for entry in listed] == [False, False, True, False] and len(again.to_do) == 3
+    again = Gallery(gallery.folder)
+    assert [again.done(job) for job in listed] == [False, False, True, False] and len(again.to_do) == 3
 
 
 @given(
@@ -320,10 +339,10 @@ def test_a_picture_that_is_gone_or_cut_short_is_drawn_again(album, listed):
     st.data(),
 )
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_value_anywhere_in_a_row_is_survived(album, listed, value, data):
-    path = album.folder / "entries" / f"{listed[0].key}.json"
-    if not album.rows:
-        album.keep(listed[0], *drawn(listed[0]))
+def test_any_value_anywhere_in_a_row_is_survived(gallery, listed, value, data):
+    path = gallery.folder / "entries" / f"{listed[0].key}.json"
+    if not gallery.rows:
+        gallery.keep(listed[0], *drawn(listed[0]))
         path.rename(path.with_suffix(".good"))
     row = json.loads(path.with_suffix(".good").read_text())
     where = data.draw(
@@ -333,36 +352,36 @@ def test_any_value_anywhere_in_a_row_is_survived(album, listed, value, data):
     )
     where[data.draw(st.sampled_from(sorted(where)))] = value
     path.write_text(json.dumps(row))
-    again = Album(album.folder)
+    again = Gallery(gallery.folder)
     assert set(again.rows) <= {listed[0].key}
     check_page(again.page())
 
 
-def test_a_picture_that_somebody_retouched_stays(album, listed):
-    album.keep(listed[0], *drawn(listed[0]))
-    path = album.folder / f"{file_name(listed[0])}.png"
+def test_a_picture_that_somebody_retouched_stays(gallery, listed):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    path = gallery.folder / f"{file_name(listed[0])}.png"
     Image.new("RGB", (999, 20)).save(path)
-    assert Album(album.folder).done(listed[0]) and not Album(album.folder).done(listed[1])
+    assert Gallery(gallery.folder).done(listed[0]) and not Gallery(gallery.folder).done(listed[1])
 
 
-def test_a_row_can_not_lead_out_of_its_folder(album, listed):
-    album.keep(listed[0], *drawn(listed[0]))
-    path = album.folder / "entries" / f"{listed[0].key}.json"
+def test_a_row_can_not_lead_out_of_its_folder(gallery, listed):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    path = gallery.folder / "entries" / f"{listed[0].key}.json"
     for name, value in (("pictures", ["../../secret.png"]), ("thumbnails", ["/etc/passwd", "x.jpeg"])):
         path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
-        assert Album(album.folder).rows == {}
+        assert Gallery(gallery.folder).rows == {}
 
 
 # a full disk
 
 
-def test_a_full_disk_ends_it_with_a_sentence_and_the_list_goes_on(album, listed, monkeypatch):
-    album.keep(listed[0], *drawn(listed[0]))
-    before, fsync = files(album.folder), os.fsync
+def test_a_full_disk_ends_it_with_a_sentence_and_the_list_goes_on(gallery, listed, monkeypatch):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    before, fsync = files(gallery.folder), os.fsync
     for room in range(4):  # files that still fit
         left = [room]
 
-        def full(number):
+        def full(number, left=left):
             if not left[0]:
                 raise OSError(28, "No space left on device")
             left[0] -= 1
@@ -377,15 +396,15 @@ def test_a_full_disk_ends_it_with_a_sentence_and_the_list_goes_on(album, listed,
                     " again"
                 ),
             ):
-                album.keep(listed[1], *drawn(listed[1]))
-        there = files(album.folder)
+                gallery.keep(listed[1], *drawn(listed[1]))
+        there = files(gallery.folder)
         assert before.items() <= there.items() and not [name for name in there if name.endswith(".partial")]
-        assert not album.done(listed[1]) and not Album(album.folder).done(listed[1])
-    album.keep(listed[1], *drawn(listed[1]))
-    assert Album(album.folder).done(listed[1])
+        assert not gallery.done(listed[1]) and not Gallery(gallery.folder).done(listed[1])
+    gallery.keep(listed[1], *drawn(listed[1]))
+    assert Gallery(gallery.folder).done(listed[1])
 
 
-def test_a_disk_too_full_for_the_page_alone_costs_nothing(album, listed, monkeypatch, caplog):
+def test_a_disk_too_full_for_the_page_alone_costs_nothing(gallery, listed, monkeypatch, caplog):
     replace = os.replace
 
     def refuse(source, target):
@@ -394,14 +413,14 @@ def test_a_disk_too_full_for_the_page_alone_costs_nothing(album, listed, monkeyp
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)
-    album.keep(listed[0], *drawn(listed[0]))
-    assert Album(album.folder).done(listed[0]) and "the next run writes it" in caplog.text
+    gallery.keep(listed[0], *drawn(listed[0]))
+    assert Gallery(gallery.folder).done(listed[0]) and "the next run writes it" in caplog.text
 
 
-def test_an_album_that_can_not_be_written_is_refused_at_the_start(tmp_path, listed):
+def test_a_gallery_that_can_not_be_written_is_refused_at_the_start(tmp_path, listed):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(OSError, match=r"can't be written .*: free some disk space, or choose another album"):
-        Album(tmp_path / "taken").begin(listed, {})
+    with pytest.raises(OSError, match=r"can't be written .*: free some disk space, or choose another gallery"):
+        Gallery(tmp_path / "taken").begin(listed, {})
 
 
 # the page
@@ -441,14 +460,14 @@ def check_page(path: Path) -> Links:
     return page
 
 
-def test_the_page_shows_it_all(album, listed):
-    album.keep(listed[0], *drawn(listed[0]))
-    album.keep(listed[1], *drawn(listed[1], (0.1, 0.2, 0.3), "space_mismatch"))
-    album.begin(listed, {"broken <b>.png": "it is damaged & cut short."})
-    page = check_page(album.page())
+def test_the_page_shows_it_all(gallery, listed):
+    gallery.keep(listed[0], *drawn(listed[0]))
+    gallery.keep(listed[1], *drawn(listed[1], (0.1, 0.2, 0.3), "space_mismatch"))
+    gallery.begin(listed, {"broken <b>.png": "it is damaged & cut short."})
+    page = check_page(gallery.page())
     words = " ".join(page.words)
     for link in page.links:
-        assert (album.folder / unquote(link)).is_file()
+        assert (gallery.folder / unquote(link)).is_file()
     for expected in (
         "✓ Accepted",
         "✗ Not accepted in 3 attempts",
@@ -463,8 +482,8 @@ def test_the_page_shows_it_all(album, listed):
         assert expected in words, expected
     totals = dict(
         zip(
-            re.findall("<dt>(.*?)</dt>", album.page().read_text()),
-            re.findall("<dd>(.*?)</dd>", album.page().read_text()),
+            re.findall("<dt>(.*?)</dt>", gallery.page().read_text()),
+            re.findall("<dd>(.*?)</dd>", gallery.page().read_text()),
         )
     )
     assert (
@@ -475,16 +494,16 @@ def test_the_page_shows_it_all(album, listed):
     )
 
 
-def test_an_empty_album_has_a_page(album):
-    check_page(album.page())
+def test_an_empty_album_has_a_page(gallery):
+    check_page(gallery.page())
 
 
-def test_lines_are_in_the_order_of_the_list(album, listed):
-    for entry in reversed(listed):
-        album.keep(entry, *drawn(entry))
-    assert re.findall('id="([0-9a-f]{16})"', album.page().read_text()) == [entry.key for entry in listed]
-    album.begin(listed[2:], {})
-    assert re.findall('id="([0-9a-f]{16})"', album.page().read_text())[:2] == [entry.key for entry in listed[2:]]
+def test_lines_are_in_the_order_of_the_list(gallery, listed):
+    for job in reversed(listed):
+        gallery.keep(job, *drawn(job))
+    assert re.findall('id="([0-9a-f]{16})"', gallery.page().read_text()) == [job.key for job in listed]
+    gallery.begin(listed[2:], {})
+    assert re.findall('id="([0-9a-f]{16})"', gallery.page().read_text())[:2] == [job.key for job in listed[2:]]
 
 
 NASTY = "<script>alert(1)</script> \"' onload=x & %2e%2e/ \x00 javascript:"
@@ -495,12 +514,12 @@ NASTY = "<script>alert(1)</script> \"' onload=x & %2e%2e/ \x00 javascript:"
 def test_any_words_are_shown_as_words(tmp_path, file, caption, prompt):
     path = next(tmp_path.glob("*.png"), None) or products(tmp_path, 1)[0][0]
     for name, text, line in ((file or "x", caption, prompt), (NASTY, NASTY, NASTY)):
-        entry = entries([(path, text)], [line])[0][0]
-        entry = type(entry)(entry.key, path, name, entry.caption, entry.prompt, entry.seed)
-        album = Album(tmp_path / "album")
-        album.begin([entry], {name: text})
-        album.keep(entry, *drawn(entry, (0.1,), size=(32, 32)))
-        page = check_page(album.page())
+        job = jobs([(path, text)], [line])[0][0]
+        job = type(job)(job.key, path, name, job.caption, job.prompt, job.seed)
+        gallery = Gallery(tmp_path / "gallery")
+        gallery.begin([job], {name: text})
+        gallery.keep(job, *drawn(job, (0.1,), size=(32, 32)))
+        page = check_page(gallery.page())
         assert page.tags <= {
             "html",
             "head",
@@ -524,4 +543,4 @@ def test_any_words_are_shown_as_words(tmp_path, file, caption, prompt):
             "span",
             "bdi",
         }
-        assert (album.folder / f"{file_name(entry)}.png").is_file()
+        assert (gallery.folder / f"{file_name(job)}.png").is_file()

@@ -1,15 +1,17 @@
 """Remedies: which defect moves which number, how far, and how a report leads back there."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.cyclic.early_rejection import Gate
+from reliable_ads.cyclic.early_rejection import EarlyThreshold
 from reliable_ads.cyclic.loop import run
-from reliable_ads.cyclic.remedies import NAMES, REMEDIES, Policy
+from reliable_ads.cyclic.remedies import EVERY, NAMES, REMEDIES, Policy, Remedy, register, replaced
 from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.product import Product, place
 
-from .test_cyclic_loop import drawing
+from .loop_examples import drawing
 
 
 def test_a_defect_moves_its_own_remedies_one_step():
@@ -76,25 +78,25 @@ def test_the_loop_answers_each_rejection_and_reports_what_each_attempt_was_drawn
     policy, seen = Policy(("scale",)), []
     generate, review = drawing([0.1, 0.2, 0.9])
 
-    def watched(index, seed, look):
+    def watched(index, seed, check):
         seen.append(policy["scale"])
-        return generate(index, seed, look)
+        return generate(index, seed, check)
 
     report = run(watched, review, seed=0, attempts=5, remedies=policy).report()
     assert seen == [1.0, 0.9, 0.8]
     assert [[change["after"] for change in row["remedies"]] for row in report["attempts"]] == [[], [0.9], [0.8]]
 
 
-def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
-    """After a rejection the tuned ControlNet paints: its draws go to their end, while other remedies leave the gates as
-    they are.
+def test_no_threshold_stops_draws_of_another_network_than_it_was_measured_with():
+    """After a rejection the tuned ControlNet paints: its draws go to their end, while other remedies leave the
+    thresholds as they are.
     """
     for allowed, dropped in ((("tuned",), [True, False, False]), (("guidance",), [True, True, True])):
         generate, review = drawing([0.1, 0.1, 0.1])
 
-        def looked_at(index, seed, look):
-            image, payload = generate(index, seed, look)
-            look(1, 10, lambda: image)
+        def looked_at(index, seed, check, generate=generate):
+            image, payload = generate(index, seed, check)
+            check(1, 10, lambda: image)
             return image, payload
 
         report = run(
@@ -103,7 +105,49 @@ def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
             seed=0,
             attempts=3,
             on_exhausted="stop",
-            gates=(Gate(0.1, 0.5),),
+            thresholds=(EarlyThreshold(0.1, 0.5),),
             remedies=Policy(allowed),
         ).report()
         assert [row["dropped"] for row in report["attempts"]] == dropped
+
+
+@pytest.fixture
+def own():
+    """A remedy of another package, as long as the test runs: the product goes up when its size is wrong."""
+    remedy = Remedy(
+        "up", "size_mismatch", 0.0, -0.02, -0.04, lambda draw, value: draw.place(down=value), "Moves it up."
+    )
+    register(remedy)
+    yield remedy
+    REMEDIES.remove(remedy)
+
+
+def test_a_remedy_of_another_package_is_one_more_entry(own):
+    policy = Policy()
+    assert "up" in policy.allowed
+    for _ in range(3):
+        policy.answer("size_mismatch")
+    assert {"remedy": "up", "before": 0.0, "after": -0.04} in policy.changes
+    assert Policy().begin_at(policy.changes)["up"] == -0.04
+    with pytest.raises(ValueError, match="a remedy up already"):
+        register(own)
+
+
+def test_what_it_does_to_a_draw_stands_in_its_entry_alone(own):
+    rgba = np.zeros((60, 50, 4), np.float32)
+    rgba[10:50, 10:40] = (0.9, 0.5, 0.1, 1)
+    canvas = place(Product.from_arrays(rgba, None, "a box"), 128, 128)
+    moved = replaced(canvas, {"up": -0.04, "position": 0.03})
+    assert round(moved.placing["down"], 4) == -0.01
+    assert replaced(canvas, {}) is canvas
+
+
+def test_a_profile_says_nothing_of_a_network_that_another_package_puts_in_place():
+    remedy = Remedy("other", EVERY, 0.0, 1.0, 1.0, lambda draw, value: draw.use_tuned(), "Paints.", painter=True)
+    register(remedy)
+    try:
+        policy = Policy(("other",))
+        policy.answer("size_mismatch")
+        assert policy.other_painter
+    finally:
+        REMEDIES.remove(remedy)

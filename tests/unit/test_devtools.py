@@ -4,6 +4,7 @@ writing.
 
 import errno
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools import arguments, client, graph, sheet
+from reliable_ads.devtools import arguments, client, graph, lint, sheet
 from reliable_ads.devtools.comfy import ROOT, link
 
 INFO = {
@@ -134,7 +135,8 @@ def test_a_refused_graph_names_node_and_fault_and_a_missing_model_its_folder(fau
 def test_the_command_line():
     options, rest = arguments.parse(["demo", "--seed", "3", "--attempts", "2", "--json"])
     assert (options.seed, options.attempts, options.json, rest) == (3, 2, True, [])
-    assert arguments.parse(["test", "-k", "seeds", "--lf"])[1] == ["-k", "seeds", "--lf"]
+    options, rest = arguments.parse(["test", "-k", "seeds", "--fast", "--lf"])
+    assert options.fast and rest == ["-k", "seeds", "--lf"]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,42 @@ def test_a_failed_step_says_which_and_what_to_do(dev):
     with pytest.raises(dev.SetupFailed, match="step 'nonsense' failed: check the network"):
         dev.install(step, "installing nonsense")
     assert not step.is_done()
+
+
+def test_lint_says_in_one_line_what_each_tool_found(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(lint, "CACHE", tmp_path / "cache")
+    (tmp_path / "wide.py").write_text("import os\nwords = 'one'\n")
+    style, check = (tool._replace(folder=tmp_path) for tool in lint.QUICK)
+    assert not lint.run(style) and not lint.run(check)
+    said = capfd.readouterr().out.splitlines()
+    assert any(re.fullmatch(r"ruff format: 1 found \(ruff format \.\), [\d.]+ s", line) for line in said)
+    assert any(re.match(r"wide\.py:1:8: .*F401", line) for line in said) and re.match(r"ruff check: \d found", said[-1])
+    (tmp_path / "wide.py").write_text('words = "one"\n')
+    assert lint.run(style) and lint.run(check)
+    assert re.fullmatch(r"ruff format: clean, [\d.]+ s\nruff check: clean, [\d.]+ s\n", capfd.readouterr().out)
+
+
+def test_lint_types_the_rooms_whatever_the_clones_folder_is_called(tmp_path, monkeypatch):
+    monkeypatch.setattr(lint, "CACHE", tmp_path)
+    tool = lint.mypy()
+    assert tool.folder == tmp_path and (tmp_path / "reliable_ads" / "__init__.py").is_file()
+    assert {"rfnet", "rfft", "cyclic"} <= {path.name for path in (tmp_path / "reliable_ads").iterdir()}
+    assert (tmp_path / "reliable_ads" / "rfnet" / "data" / "samples.py").is_file()
+    assert [path for path in (tmp_path / "reliable_ads").rglob("*") if path.is_file() and path.suffix != ".py"] == []
+
+
+@pytest.mark.parametrize(
+    "fast, rest, told",
+    [
+        (False, [], ["-n", "2", "--dist", "loadfile"]),
+        (True, ["--durations=9"], ["tests/unit", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--durations=9"]),
+        (False, ["tests/unit/test_devtools.py::test_x", "-x"], ["tests/unit/test_devtools.py::test_x", "-x"]),
+        (True, ["tests/unit"], ["-m", "not slow", "tests/unit"]),
+    ],
+)
+def test_all_tests_are_spread_over_the_cores_and_named_ones_are_not(dev, monkeypatch, fast, rest, told):
+    monkeypatch.setattr(dev.os, "cpu_count", lambda: 2)
+    assert dev.tests(fast, rest) == told
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from reliable_ads.rfnet.cli import main as rfnet
 from reliable_ads.rfnet.commands import guarded, sentence
 from reliable_ads.rfnet.files import NotWritten, check_writable
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
+from reliable_ads.synthetic.cli import main as synthetic
 
-MAINS = {"rfnet": rfnet, "rfft": rfft, "pocket": pocket, "dev.py": parse}
+MAINS = {"rfnet": rfnet, "rfft": rfft, "pocket": pocket, "synthetic": synthetic, "dev.py": parse}
 LONG = "x" * 5000
 REVIEW = ("review", "x.png", "--product", "y.png")
 MAPS = ("maps", "--data", "t.csv", "--out", "m")
@@ -114,7 +115,7 @@ def said(program: str, arguments, capsys) -> str:
             ("train", "diffusion", "--data", "a", "--work", "w", "--shares", "x"),
             "x is no share: give NAME=SHARE",
         ),
-        ("pocket", ("compose", "--data", "d", "--assets", "dir", "--workers", "0"), "--workers: 0"),
+        ("synthetic", ("compose", "--data", "d", "--assets", "dir", "--workers", "0"), "--workers: 0"),
         ("pocket", ("draw", "--data", "gone", "--out", "o"), 'no folder "gone"'),
         ("pocket", ("label", "--drawn", "dir", "--labels", "fifo", "--shard", "s.zip"), '"fifo" is a pipe'),
         ("pocket", ("label", "--drawn", "dir", "--labels", "deep.toml", "--shard", "s"), "deep.toml"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from reliable_ads.rfft import config as rfft
-from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import read_table
 from reliable_ads.rfnet.training import config as rfnet
 

@@ -10,11 +10,11 @@ from PIL import Image
 from reliable_ads.pocket.family import build_pocket
 from reliable_ads.pocket.training.cli import main
 from reliable_ads.pocket.training.draw import draw, label
-from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import read_shards
 
+from .pocket_examples import SMALL
 from .rfnet_examples import write_split
-from .test_pocket_family import SMALL
 
 
 @pytest.fixture(scope="module")

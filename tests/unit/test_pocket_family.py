@@ -5,7 +5,6 @@ was.
 import copy
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,18 +20,7 @@ from reliable_ads.pocket.training.training import Training
 from reliable_ads.pocket.training.vae import load_vae, pass_through, psnr, reconstruct, train_vae
 from reliable_ads.rfnet.product import Product, place
 
-SMALL = {
-    **family.POCKET,
-    "unet": {**family.POCKET["unet"], "channels": [32, 32, 64], "context": 32},
-    "vae": {"latent_channels": 4, "channels": 8, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
-    "clip": {
-        **family.POCKET["clip"],
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "projection_dim": 32,
-    },
-}
+from .pocket_examples import SMALL, pictures, scenes
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +34,6 @@ def files(pocket, tmp_path_factory):
     ldm.save_checkpoint(folder / "sd.safetensors", pocket)
     ldm.save_controlnet(folder / "canny.safetensors", pocket)
     return folder
-
-
-def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures, uint8 (N, 128, 128, 3)."""
-    coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return (
-        (torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear") * 255).byte().movedim(1, -1).numpy()
-    )
-
-
-def scenes(count: int, seed: int = 0):
-    alpha = np.zeros((count, 128, 128, 1), np.uint8)
-    alpha[:, 30:100, 40:90] = 255
-    images = pictures(count, seed)
-    return SimpleNamespace(
-        images=images,
-        products=np.concatenate([images, alpha], -1),
-        prompts=["photo, on a wooden table"] * count,
-        captions=["a box"] * count,
-        causes=[""] * count,
-        ids=[str(i) for i in range(count)],
-        labels=np.arange(count) % 5,
-    )
 
 
 def test_files_give_back_the_same_modules(pocket, files):
@@ -216,9 +181,11 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path):
     resumed = train(tmp_path / "broken", 12)
     assert resumed.step == whole.step == 12
     for key, value in whole.parameters.items():
-        assert torch.equal(value, resumed.parameters[key]) and torch.equal(whole.ema[key], resumed.ema[key])
+        assert torch.equal(value, resumed.parameters[key]) and torch.equal(
+            whole.average.shadow[key], resumed.average.shadow[key]
+        )
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
-    with pytest.raises(ldm.PocketFileError, match="delete it to start anew"):
+    with pytest.raises(ldm.PocketFileError, match="delete it to start over"):
         train(tmp_path / "broken", 12)
 
 
@@ -259,7 +226,9 @@ def test_a_loss_that_is_not_a_number_stops_and_says_so(tmp_path):
 def test_all_stages_in_small(tmp_path):
     """VAE, diffusion and export on a dozen scenes: the files load and draw."""
     train, held_out = scenes(12), scenes(4, seed=1)
-    vae, config = load_vae(train_vae(train.images, held_out.images, tmp_path, steps=2, batch=2, config=SMALL))
+    vae, config = load_vae(
+        train_vae(train.arrays["image"], held_out.arrays["image"], tmp_path, steps=2, batch=2, config=SMALL)
+    )
     assert config == SMALL
     train_diffusion(train, held_out, tmp_path, steps=4, batch=2, sheet_columns=2, config=SMALL)
     ldm_files = export(tmp_path, tmp_path / "out")

@@ -2,8 +2,6 @@
 UNet can be trained on alone.
 """
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
@@ -18,20 +16,8 @@ from reliable_ads.pocket.training.style_lora import attached, low_rank_updates, 
 from reliable_ads.pocket.training.styles import STYLES, restyle, restyled
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
-from reliable_ads.rfnet.data.shards import Scenes
 
-from .test_pocket_family import SMALL
-from .test_pocket_family import scenes as some_scenes
-
-
-def scenes(count: int, seed: int = 0) -> Scenes:
-    values = {
-        **vars(some_scenes(count, seed)),
-        "depths": np.zeros((count, 128, 128), np.uint8),
-        "product_ids": ["p"] * count,
-        "room_ids": ["r"] * count,
-    }
-    return Scenes(**{field.name: values[field.name] for field in fields(Scenes) if field.name in values})
+from .pocket_examples import SMALL, scenes
 
 
 @pytest.fixture
@@ -61,9 +47,10 @@ def inputs():
 def test_a_style_changes_the_background_and_never_the_product(style):
     before = scenes(3)
     after = restyled(before, style)
-    product = before.products[..., 3] == 255
-    assert after.images.dtype == np.uint8 and np.array_equal(after.images[product], before.images[product])
-    change = np.abs(after.images.astype(int) - before.images)[~product]
+    product = before.arrays["product"][..., 3] == 255
+    images, changed = before.arrays["image"], after.arrays["image"]
+    assert changed.dtype == np.uint8 and np.array_equal(changed[product], images[product])
+    change = np.abs(changed.astype(int) - images)[~product]
     assert change.mean() > 12, "not to be seen"
     grey = np.tile(np.linspace(0, 255, 128).astype(np.uint8)[None, :, None], (128, 1, 3))
     light = restyle(grey, np.zeros((128, 128), np.uint8), style).astype(float).mean((0, 2))
@@ -140,7 +127,7 @@ def test_a_stopped_training_goes_on(folder, capsys):
     assert "goes on from step 2" in capsys.readouterr().out and resumed.keys() == whole.keys()
     with pytest.raises(
         ValueError,
-        match=r"in the style night on pocket_sd.safetensors: delete it to start anew, or choose another --out",
+        match=r"in the style night on pocket_sd.safetensors: delete it to start over, or choose another --out",
     ):
         train_lora(scenes(6), "sepia", folder / "broken.safetensors", steps=4, **options)
 
@@ -172,6 +159,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert "choose from" in capsys.readouterr().err
 
 
+@pytest.mark.slow(reason="three trainings and a sheet of samples")
 def test_only_the_unet_learns_and_the_controlnet_still_fits(folder):
     start = folder / ldm.CHECKPOINT.name
     options = {"steps": 3, "batch": 2, "sheet_columns": 2, "only_unet": True, "config": SMALL}

@@ -10,7 +10,7 @@ from PIL import Image
 from reliable_ads import __version__
 from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.devtools.published import copy_published, published
-from reliable_ads.rfnet.training.config import toml_reader
+from reliable_ads.rfnet.textfiles import toml_reader
 
 FILES = list(published())
 CODE = [name for name in FILES if name.endswith(".py")]

@@ -61,6 +61,7 @@ def run(folder, *arguments):
     )
 
 
+@pytest.mark.slow(reason="a process with a pipeline")
 def test_the_loop_around_a_diffusers_pipeline(family, tmp_path):
     product = ROOT / "pocket" / "demo_product.png"
     done = run(
@@ -80,6 +81,7 @@ def test_the_loop_around_a_diffusers_pipeline(family, tmp_path):
     assert picture.size == (128, 128) and len(picture.getcolors(128 * 128)) > 1000
 
 
+@pytest.mark.slow(reason="a process of its own")
 def test_without_arguments_it_says_how_it_is_called(tmp_path):
     done = run(tmp_path)
     assert done.returncode == 1 and "python recipes/diffusers_loop.py CHECKPOINT" in done.stderr

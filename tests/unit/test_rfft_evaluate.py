@@ -22,7 +22,7 @@ from reliable_ads.rfft.evaluate import (
 from reliable_ads.rfft.models import Passes
 from reliable_ads.rfft.rollout import Sampling, start_noise
 
-from .test_rfft_rollout import models_of, orders, small_reviewer, tiny_pocket
+from .rfft_examples import models_of, orders, small_reviewer, tiny_pocket
 
 SAMPLING = Sampling(4, 3.0)
 

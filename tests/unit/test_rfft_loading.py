@@ -3,7 +3,6 @@ header; and the commands.
 """
 
 import json
-import re
 
 import pytest
 import torch
@@ -29,32 +28,10 @@ from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfnet.weights import save_reviewer
 
+from .rfft_examples import TINY, models_of, orders, tiny_pocket, vae_ldm
 from .rfnet_examples import bottle_rgba, small_networks
-from .test_rfft_rollout import TINY, models_of, orders, tiny_pocket
 
 U, V, T = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
-
-
-def vae_ldm(name: str, levels: int) -> str:
-    """diffusers' AutoencoderKL name -> the name in a single file."""
-    name = re.sub(r"encoder\.down_blocks\.(\d)\.resnets\.", r"encoder.down.\1.block.", name)
-    name = re.sub(r"decoder\.up_blocks\.(\d)\.resnets\.", lambda m: f"decoder.up.{levels - 1 - int(m[1])}.block.", name)
-    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
-    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{levels - 1 - int(m[1])}.upsample", name)
-    name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name).replace(
-        "mid_block.attentions.0", "mid.attn_1"
-    )
-    for old, new in (
-        ("conv_norm_out", "norm_out"),
-        ("conv_shortcut", "nin_shortcut"),
-        ("group_norm", "norm"),
-        ("to_q", "q"),
-        ("to_k", "k"),
-        ("to_v", "v"),
-        ("to_out.0", "proj_out"),
-    ):
-        name = name.replace(old, new)
-    return name
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from reliable_ads.rfft.lora import fold_loras, names_of, updates
 from reliable_ads.rfft.models import ModelError
 
 from .comfy_process import in_comfyui
-from .test_rfft_rollout import tiny_pocket
+from .rfft_examples import tiny_pocket
 
 STOCK = """
 import comfy.model_management, comfy.sd, comfy.utils
@@ -74,6 +74,7 @@ def named(models, blocks: tuple) -> dict:
     }
 
 
+@pytest.mark.slow(reason="ComfyUI's loader in a process of its own")
 @pytest.mark.parametrize("blocks", [DIFFUSERS, LDM], ids=["diffusers names", "ldm names"])
 def test_weights_are_those_of_comfyuis_lora_loader(folder, blocks):
     pocket = pocket_of(folder)

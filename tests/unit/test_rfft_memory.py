@@ -23,9 +23,8 @@ from reliable_ads.rfft.models import Models
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer, save_reviewer
 
+from .rfft_examples import orders, state
 from .rfnet_examples import bottle_rgba, small_networks
-from .test_rfft_rollout import orders
-from .test_rfft_train import state, world  # noqa: F401
 
 
 def of(**changes) -> TrainConfig:
@@ -96,6 +95,7 @@ def briefs():
     return [(place(order.canvas.product, 128, 128), order.prompt) for order in orders(1)]
 
 
+@pytest.mark.slow(reason="steps of training in a process of their own")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's account of a process")
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_estimate_is_what_a_process_takes(checkpointing):
@@ -118,6 +118,7 @@ def test_the_estimate_is_what_a_process_takes(checkpointing):
     assert guessed.activations == pytest.approx(int(done.stdout), rel=0.15)
 
 
+@pytest.mark.slow(reason="steps through all networks")
 def test_estimates_as_a_command(tmp_path, capsys):
     (tmp_path / "products").mkdir()
     Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "bottle.png")
@@ -162,8 +163,9 @@ class Full:
         return self.predict(models, *arguments)
 
 
+@pytest.mark.slow(reason="two trainings")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_data(world, monkeypatch, seed):  # noqa: F811
+def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_data(world, monkeypatch, seed):
     settings = {"batch": 2, "steps": 2, "evaluate_every": 2, "lr": 1e-4, "seed": 5}
     plain = Full(set())
     monkeypatch.setattr(Models, "predict", lambda *arguments: plain(*arguments))
@@ -188,7 +190,7 @@ def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_d
     )  # a run that goes on begins where this one had got to
 
 
-def test_parts_of_a_batch_make_the_same_gradient(world):  # noqa: F811
+def test_parts_of_a_batch_make_the_same_gradient(world):
     gradients = []
     for pictures in (3, 2, 1):
         run = world(name=f"p{pictures}", batch=3, seed=3)
@@ -199,7 +201,8 @@ def test_parts_of_a_batch_make_the_same_gradient(world):  # noqa: F811
         assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-7) for a, b in zip(values, gradients[0][1]))
 
 
-def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):  # noqa: F811
+@pytest.mark.slow(reason="two trainings")
+def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):
     run = world(steps=3, batch=2, evaluate_every=10)
     full, step = Full(set(range(1, 10**6))), run._step
 
@@ -220,7 +223,7 @@ def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, mon
     assert world(steps=3, batch=2, evaluate_every=10).step == 1
 
 
-def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(world):  # noqa: F811
+def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(world):
     run = world(half_base=True, precision="bf16")
     answer = run()
     assert all(
@@ -234,7 +237,7 @@ def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(wo
         of(half_base=True)
 
 
-def test_eight_bit_moments_need_bitsandbytes(world):  # noqa: F811
+def test_eight_bit_moments_need_bitsandbytes(world):
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:

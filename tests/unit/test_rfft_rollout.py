@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from reliable_ads.pocket.family import POCKET, alphas_cumprod, build_pocket
 from reliable_ads.pocket.pipeline import sample
-from reliable_ads.rfft.models import Models, Passes
+from reliable_ads.rfft.models import Passes
 from reliable_ads.rfft.rollout import (
     Order,
     Sampling,
@@ -23,66 +22,10 @@ from reliable_ads.rfft.rollout import (
     review_logits,
     rollout,
 )
-from reliable_ads.rfft.schedule import Schedule
 from reliable_ads.rfnet.product import Product, place
-from reliable_ads.rfnet.reviewer import Reviewer
 
-from .rfnet_examples import bottle_rgba, small_networks
-
-TINY = {
-    **POCKET,
-    "unet": {"channels": [32, 32], "attention": [False, True], "layers": 1, "context": 32, "heads": 4},
-    "vae": {"latent_channels": 4, "channels": 16, "encoder_blocks": [0, 1, 1, 1], "decoder_blocks": [1, 1, 1, 0]},
-    "clip": {
-        **POCKET["clip"],
-        "hidden_size": 32,
-        "intermediate_size": 32,
-        "num_attention_heads": 2,
-        "num_hidden_layers": 1,
-    },
-}
-
-
-def tiny_pocket(seed=0):
-    """A pocket family with random weights whose ControlNet has something to say."""
-    pocket = build_pocket(TINY, seed)
-    torch.manual_seed(seed)
-    for block in (*pocket.controlnet.controlnet_down_blocks, pocket.controlnet.controlnet_mid_block):
-        torch.nn.init.normal_(block.weight, std=0.1)
-    return pocket.eval()
-
-
-def models_of(pocket) -> Models:
-    """The thin loader that a family of its own needs."""
-    return Models(
-        pocket.unet,
-        pocket.controlnet,
-        pocket.vae,
-        pocket.encode_prompts,
-        Schedule(alphas_cumprod(), "v_prediction"),
-        text_encoder=pocket.text_encoder,
-    ).freeze()
-
-
-def small_reviewer():
-    return Reviewer(*small_networks(), {"temperature": "1.5"}).requires_grad_(False)
-
-
-def orders(count=2, seed=0):
-    """Bottles in several colours on 64x64 canvases."""
-    found = []
-    for i in range(count):
-        rgba = bottle_rgba()
-        rgba[rgba[..., 3] > 0, :3] = np.roll((30, 60, 200), i)
-        found.append(
-            Order(
-                place(Product.from_arrays(rgba, caption=f"bottle {i}"), 64, 64),
-                ("on sand, a park", "on a table, a white wall")[i % 2],
-                seed + i,
-            )
-        )
-    return found
-
+from .rfft_examples import models_of, orders, small_reviewer, tiny_pocket
+from .rfnet_examples import bottle_rgba
 
 SAMPLING = Sampling(steps=4, guidance=3.0)
 

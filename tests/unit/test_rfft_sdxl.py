@@ -21,25 +21,35 @@ from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfft.train import Run
 
 from .comfy_process import in_comfyui
-from .test_rfft_loading import vae_ldm
-from .test_rfft_rollout import orders, small_reviewer
+from .rfft_examples import orders, small_reviewer, vae_ldm
 
 REAL = """
 import json, torch
 import comfy.cldm.cldm, comfy.ops, comfy.sdxl_clip, comfy.supported_models
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-unet = {"image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential", "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
-        "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10, "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64}
-vae = {"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0}
+unet = {
+    "image_size": 32, "use_spatial_transformer": True, "legacy": False, "num_classes": "sequential",
+    "adm_in_channels": 2816, "in_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
+    "transformer_depth": [0, 0, 2, 2, 10, 10], "channel_mult": [1, 2, 4], "transformer_depth_middle": 10,
+    "use_linear_in_transformer": True, "context_dim": 2048, "num_head_channels": 64,
+}
+vae = {
+    "double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 128,
+    "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [], "dropout": 0.0,
+}
 meta = {"device": "meta", "operations": comfy.ops.disable_weight_init}
 with torch.device("meta"):
-    parts = {"unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
-             "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta), "vae": AutoencoderKL(ddconfig=vae, embed_dim=4)}
+    parts = {
+        "unet": UNetModel(out_channels=4, transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], **unet, **meta),
+        "controlnet": comfy.cldm.cldm.ControlNet(hint_channels=3, **unet, **meta),
+        "vae": AutoencoderKL(ddconfig=vae, embed_dim=4),
+    }
     text = comfy.sdxl_clip.SDXLClipModel(device="meta", dtype=torch.float32)
     found = {name: part.state_dict() for name, part in parts.items()}
     found["text"] = comfy.supported_models.SDXL.process_clip_state_dict_for_saving(None, text.state_dict())
-print("LAYOUT" + json.dumps({name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}))
+shapes = {name: {key: list(value.shape) for key, value in part.items()} for name, part in found.items()}
+print("LAYOUT" + json.dumps(shapes))
 """
 
 
@@ -163,6 +173,36 @@ CLIP = {
 }
 
 
+def named(module, name):
+    return {
+        name(key): value.contiguous() for key, value in module.state_dict().items() if not key.endswith("position_ids")
+    }
+
+
+def leaf(rule):
+    return lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
+
+
+def single_file(unet, vae, first, second) -> dict:
+    """The weights of an SDXL checkpoint in one file."""
+    single = named(
+        unet,
+        leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))),
+    )
+    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
+    single |= {
+        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
+        for key, value in vae.state_dict().items()
+    }
+    single |= named(
+        first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
+    )
+    single |= {
+        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
+    }
+    return single
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A folder with a small SDXL as a diffusers folder, as single files in both ControlNet layouts, and the configs
@@ -196,31 +236,7 @@ def small(tmp_path_factory):
         (root / "configs" / name / "config.json").write_text((root / "folder" / name / "config.json").read_text())
     controlnet.save_config(root / "configs" / "controlnet")
 
-    def named(module, name):
-        return {
-            name(key): value.contiguous()
-            for key, value in module.state_dict().items()
-            if not key.endswith("position_ids")
-        }
-
-    def leaf(rule):
-        return lambda key: f"{rule(key.rsplit('.', 1)[0])}.{key.rsplit('.', 1)[1]}"
-
-    single = named(
-        unet,
-        leaf(lambda module: "model.diffusion_model." + unet_name(module, 1, attention_of(LEVELS["down_block_types"]))),
-    )
-    linear = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
-    single |= {
-        f"first_stage_model.{vae_ldm(key, 4)}": value[..., None, None].contiguous() if key.endswith(linear) else value
-        for key, value in vae.state_dict().items()
-    }
-    single |= named(
-        first, lambda key: "conditioner.embedders.0.transformer.text_model." + key.removeprefix("text_model.")
-    )
-    single |= {
-        f"conditioner.embedders.1.model.{key}": value for key, value in to_open_clip(second.state_dict()).items()
-    }
+    single = single_file(unet, vae, first, second)
     save_file(single, root / "xl.safetensors")
     save_file(controlnet.state_dict(), root / "diffusers.safetensors")
     save_file(named(controlnet, lambda key: ldm_key(key, 1)), root / "ldm.safetensors")
@@ -272,6 +288,7 @@ def test_what_sdxl_is_told_besides_matters(small):
     assert added["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 2
 
 
+@pytest.mark.slow(reason="a training")
 def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
     config = TrainConfig(
         checkpoint="xl",
@@ -311,19 +328,12 @@ def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
         before + 0.5 * up @ down,
         atol=1e-5,
     )
-    run = Run(
-        config,
-        models,
-        small_reviewer(),
-        [(order.canvas, order.prompt) for order in orders(2)],
-        watch=lambda event: None,
-    )
+    briefs = [(order.canvas, order.prompt) for order in orders(2)]
+    run = Run(config, models, small_reviewer(), briefs, watch=lambda event: None)
     assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.adapter.names)
     tensors, metadata = read_adapter(config.last, small / "ldm.safetensors")
-    assert (
-        any(value.abs().sum() > 0 for key, value in tensors.items() if key.endswith("lora_up.weight"))
-        and metadata["steps"] == "1"
-    )
+    learned = [value for key, value in tensors.items() if key.endswith("lora_up.weight")]
+    assert any(value.abs().sum() > 0 for value in learned) and metadata["steps"] == "1"
     guessed = estimate(
         config,
         skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"),
@@ -331,11 +341,9 @@ def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
         run.briefs,
         Rung(True, 1),
     )
-    assert (
-        guessed.weights
-        == sum(p.numel() * 4 for part in (*models.parts().values(), run.reviewer) for p in part.parameters())
-        and guessed.activations > 10**6
-    )
+    networks = (*models.parts().values(), run.reviewer)
+    assert guessed.weights == sum(p.numel() * 4 for part in networks for p in part.parameters())
+    assert guessed.activations > 10**6
 
 
 def test_files_of_other_sizes_are_refused(small, tmp_path):

@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfft import inputs, train
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.cli import _checked
-from reliable_ads.rfft.config import ConfigError, TrainConfig, config_of, read_config
+from reliable_ads.rfft.config import ConfigError, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.inputs import (
     briefs,
@@ -30,51 +29,8 @@ from reliable_ads.rfft.inputs import (
 from reliable_ads.rfft.loading import CONFIGS
 from reliable_ads.rfft.train import Run
 
+from .rfft_examples import state
 from .rfnet_examples import bottle_rgba
-from .test_rfft_rollout import models_of, orders, small_reviewer, tiny_pocket
-
-SCORES = {"scores": json.dumps({"ap": {"value": 0.9}}), "data_fingerprint": "abc"}
-
-
-@pytest.fixture
-def world(tmp_path):
-    """(config changes -> Run) on a tiny family; every Run gets networks of its own, as a new process would."""
-    save_controlnet(tmp_path / "base.safetensors", tiny_pocket())
-    settings = {
-        "checkpoint": "tiny",
-        "controlnet": str(tmp_path / "base.safetensors"),
-        "products": "",
-        "prompts": "",
-        "folder": str(tmp_path / "out"),
-        "name": "tuned",
-        "size": 64,
-        "steps": 2,
-        "batch": 1,
-        "gradient_steps": 2,
-        "last_steps": 2,
-        "sampling_steps": 2,
-        "checkpointing": False,
-        "guidance": 3.0,
-        "rank": 2,
-        "evaluate_every": 2,
-        "evaluation_products": 1,
-        "evaluation_seeds": 2,
-        "warm_up": 1,
-        "lr": 1e-3,
-        "diversity_loss": 1.0,
-    }
-
-    def make(watch=lambda event: None, **changes):
-        reviewer = small_reviewer()
-        reviewer.metadata |= SCORES
-        config = TrainConfig(**{**settings, **changes})
-        return Run(config, models_of(tiny_pocket()), reviewer, [(o.canvas, o.prompt) for o in orders(3)], watch=watch)
-
-    return make
-
-
-def state(run):
-    return load_file(run.config.state)
 
 
 def weights(run):
@@ -126,6 +82,7 @@ def test_passes_of_a_run_are_those_of_its_equations(world, monkeypatch):
     assert [row["passes"] for row in run.history] == [0, run.passes.total]  # what measuring cost is counted by itself
 
 
+@pytest.mark.slow(reason="trainings")
 def test_n_and_n_steps_are_2n(world):
     whole = world(name="whole", steps=2, evaluate_every=1)
     whole()
@@ -145,6 +102,7 @@ def test_n_and_n_steps_are_2n(world):
     assert equal(load_file(folder / last[0]), load_file(folder / last[1]))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_that_is_broken_off_goes_on_from_its_last_whole_step(world, monkeypatch):
     whole = world(name="whole", steps=2, save_every=1, evaluate_every=10)
     whole()
@@ -185,6 +143,7 @@ def test_what_a_run_is_told_to_change_where_it_fails_it_goes_on_with(world):
     assert "lr" in json.loads(read_adapter(world(steps=1).config.last)[1]["config"])
 
 
+@pytest.mark.slow(reason="trainings")
 @pytest.mark.parametrize("part", ("checkpoint", "reviewer", "lora"))
 def test_a_run_does_not_go_on_with_other_models_of_the_same_name(world, tmp_path, part):
     file = tmp_path / f"{part}.safetensors"
@@ -229,6 +188,7 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     assert not equal(load_file(run.config.result), load_file(run.config.result.with_name("tuned.last.safetensors")))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_that_stopped_goes_on_where_more_diversity_may_be_lost(world, monkeypatch):
     fake_evaluations(monkeypatch, [(5, 1.0), (9, 0.6), (10, 0.5)])
     stopped = world(steps=9, evaluate_every=1, diversity_loss=0.3)()

@@ -9,14 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import LabelFolder
-from reliable_ads.rfnet.data.shards import DataError
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.training.adapt import LEAST, adapt, divide
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
+
+pytestmark = pytest.mark.slow(reason="every test trains a reviewer")
 
 
 def rows(count: int, products: int, labels=LABELS) -> list:

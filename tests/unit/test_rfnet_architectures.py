@@ -2,8 +2,6 @@
 survives its file.
 """
 
-import importlib.util
-import json
 import sys
 from dataclasses import replace
 
@@ -13,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from reliable_ads.rfnet import model as model_module
 from reliable_ads.rfnet.architectures import ARCHITECTURES, INPUTS, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.captions import RobertaVocabulary
 from reliable_ads.rfnet.maps import MapNet
@@ -23,46 +20,12 @@ from reliable_ads.rfnet.training.config import TrainConfig
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, read_metadata, save_reviewer
 
+from .architecture_examples import CLIP, PAPER
 from .rfnet_examples import SMALL, write_split
 
-TINY_CLIP = {
-    "embed_dim": 24,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
-    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
-PAPER = replace(
-    ARCHITECTURES["paper"],
-    backbone="test_resnet",
-    image_size=64,
-    map_size=64,
-    width=32,
-    text_width=32,
-    text_layers=1,
-    text_heads=4,
-    vocabulary=300,
-    context=24,
-)
-CLIP = RFNetConfig(
-    backbone="open_clip/tiny-clip",
-    stride=16,
-    image_size=64,
-    map_size=64,
-    width=32,
-    heads=4,
-    text="open_clip/tiny-clip",
-    context=20,
-)
+pytestmark = pytest.mark.usefixtures("tiny_clip")
+
 SMALL_ONES = {"compact": SMALL, "paper": PAPER, "clip": CLIP}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_clip(tmp_path_factory):
-    """A CLIP of two layers, among open_clip's own."""
-    import open_clip
-
-    path = tmp_path_factory.mktemp("clip") / "tiny-clip.json"
-    path.write_text(json.dumps(TINY_CLIP))
-    open_clip.add_model_config(path)
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +200,7 @@ def test_a_saved_reviewer_needs_no_other_file(rfnet, tmp_path):
     assert ("vocabulary" in metadata) == (rfnet.config.text == "roberta")
 
 
+@pytest.mark.slow(reason="trains each architecture")
 def test_training_goes_on_from_a_reviewer_of_every_architecture(rfnet, tmp_path):
     save_reviewer(tmp_path / "before.safetensors", rfnet, MapNet())
     data = {name: str(write_split(tmp_path / name, 10)) for name in ("train", "val")}
@@ -401,43 +365,6 @@ def test_weights_that_do_not_belong_are_refused_and_nothing_changes(networks, ro
         build_rfnet(replace(PAPER, vocabulary=200)).tokenize.use(RobertaVocabulary.from_folder(roberta))
 
 
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"backbone": "no_such_net"}, 'timm .* can\'t build the backbone "no_such_net"'),
-        ({"stride": 5}, "no feature map at stride 5: choose one of"),
-        ({"backbone": "open_clip/no-such"}, 'open_clip knows no "no-such"'),
-        ({"backbone": "open_clip/tiny-clip"}, "patches of 16.*map_size=image_size"),
-        ({"text": "open_clip/tiny-clip"}, "reads 20 tokens: set context=20"),
-        ({"text": "open_clip/roberta-ViT-B-32"}, "from a model hub"),
-    ],
-)
-def test_what_can_not_be_built_is_one_sentence(changes, message):
-    with pytest.raises(ArchitectureError, match=message):
-        build_rfnet(replace(SMALL, **changes))
-
-
-def test_unknown_names_are_refused():
-    with pytest.raises(ArchitectureError, match='no architecture "papre": choose compact, paper, clip'):
-        build_rfnet("papre")
-    with pytest.raises(ValueError, match='text is "bert": choose small, roberta'):
-        RFNetConfig(text="bert")
-
-
-@pytest.mark.parametrize(
-    "package, config, message",
-    [
-        ("timm", SMALL, 'image encoder "tf_efficientnet_lite0" needs timm.*pip install timm'),
-        ("open_clip", CLIP, "pip install open_clip_torch"),
-        ("transformers", PAPER, "RoBERTa needs transformers.*pip install transformers"),
-    ],
-)
-def test_a_package_that_is_missing_costs_one_sentence(monkeypatch, package, config, message):
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ArchitectureError, match=message):
-        build_rfnet(config)
-
-
 def test_a_reviewer_whose_package_is_missing_says_which(networks, tmp_path, monkeypatch):
     save_reviewer(tmp_path / "w.safetensors", networks["paper"], MapNet())
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -445,24 +372,3 @@ def test_a_reviewer_whose_package_is_missing_says_which(networks, tmp_path, monk
         WeightsError, match=r'"w.safetensors" has a config that can\'t be built here: .*pip install transformers'
     ):
         load_networks(tmp_path / "w.safetensors")
-
-
-@pytest.mark.parametrize(
-    "name", ["architectures", "captions", "towers", "pretrained", "model", "map_sources", "weights"]
-)
-def test_the_library_is_imported_without_any_of_them(monkeypatch, name):
-    for package in (
-        "timm",
-        "open_clip",
-        "transformers",
-        "tokenizers",
-        "onnxruntime",
-        "open_clip.transformer",
-        "open_clip.tokenizer",
-    ):
-        monkeypatch.setitem(sys.modules, package, None)
-    source = model_module.__spec__.origin.replace("model.py", f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"{model_module.__package__}.fresh_{name}", source)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)

@@ -15,7 +15,7 @@ from scipy import stats
 
 from reliable_ads.rfft.inputs import check_reviewer
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.shards import DataError
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, likeliest, needed, parse_risks, upper_bound
@@ -287,6 +287,7 @@ def test_what_is_accepted_by_threshold_or_by_risk():
     assert next(iter(ACCEPT)) == "threshold"
 
 
+@pytest.mark.slow(reason="four commands over whole splits")
 def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, capsys):
     data = write_split(tmp_path / "test", 20)
     out = tmp_path / "calibrated.safetensors"
@@ -311,23 +312,8 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
 
     kept = tmp_path / "kept.safetensors"
     change_metadata(out, out, {"temperature": "2.5"})
-    assert (
-        main(
-            [
-                "calibrate",
-                str(out),
-                "--data",
-                str(data),
-                "--out",
-                str(kept),
-                "--keep-temperature",
-                "--about",
-                "mugs",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    again = ["calibrate", str(out), "--data", str(data), "--out", str(kept)]
+    assert main([*again, "--keep-temperature", "--about", "mugs", "--json"]) == 0
     assert read_metadata(kept)["scores"] == metadata["scores"]
     assert (
         float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"])
@@ -350,6 +336,7 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
         assert (tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow(reason="reviews a split")
 def test_calibrating_on_the_training_data_is_refused(weights, tmp_path, capsys):
     data = write_split(tmp_path / "train", 20)
     change_metadata(weights, weights, {"data_fingerprint": read_shards(data).fingerprint})

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from PIL import Image
 
-from reliable_ads.cyclic.gallery import entries
+from reliable_ads.cyclic.gallery import jobs
 from reliable_ads.rfnet.cut_outs import endings, read_folder
 from reliable_ads.rfnet.pictures import PictureError
 
@@ -88,7 +88,7 @@ def test_pipes_links_in_circles_and_gone_files_cost_only_themselves(tmp_path):
         and "not in UTF-8" in found.broken.pop("odd-?.png")
         and not found.broken
     )
-    listed, unreadable = entries(found.items, ["on a table"])
+    listed, unreadable = jobs(found.items, ["on a table"])
     assert len(listed) == 1 and sorted(unreadable) == ["gone.png", "loop.png", "pipe.png"]
 
 

@@ -10,7 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reliable_ads.rfnet.data import shards as data
-from reliable_ads.rfnet.data.shards import DataError, count_labels, read_scenes, write_shard
+from reliable_ads.rfnet.data.errors import DataError
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS, MEANING, UNSUITABLE, label_id
 
 from .rfnet_examples import scene, write_split
@@ -33,39 +35,38 @@ def test_labels_are_rf1ms_in_order():
 
 
 def test_what_is_written_is_read(tmp_path):
-    scenes = read_scenes(write_split(tmp_path / "train"))
-    assert len(scenes) == 20 and not scenes.skipped
-    assert (
-        scenes.images.shape == (20, 128, 128, 3)
-        and scenes.products.shape == (20, 128, 128, 4)
-        and scenes.depths.shape == (20, 128, 128)
-    )
-    assert scenes.images.dtype == np.uint8 and count_labels(scenes) == dict.fromkeys(LABELS, 4)
-    assert scenes.captions[0] == "a box" and scenes.product_ids[8] == "p1" and scenes.ids[3] == "s3"
-    assert np.array_equal(
-        scenes.products[0][..., 3] > 0, np.asarray(scene(0, "available", "p0")["product"])[..., 3] > 0
-    )
+    samples = read_shards(write_split(tmp_path / "train"), 128)
+    assert len(samples) == 20 and not samples.findings.counts and samples.count_labels() == dict.fromkeys(LABELS, 4)
+    for row in range(20):
+        written, sample = scene(row, LABELS[row % 5], f"p{row % 7}"), samples.read(row)
+        assert {key: sample[key] for key in ("image", "product", "depth")}.keys() == {"image", "product", "depth"}
+        assert np.array_equal(sample["product"][..., 3] > 0, np.asarray(written["product"])[..., 3] > 0)
+        assert np.array_equal(sample["depth"], np.asarray(written["depth"])) and sample["saliency"] is None
+        assert all(sample[key] == written[key] for key in ("id", "caption", "prompt", "cause", "product_id", "room_id"))
+        assert LABELS[sample["label"]] == written["label"] and sample["aligned"]
 
 
-def test_a_selection_keeps_rows_together(tmp_path):
-    scenes = read_scenes(write_split(tmp_path / "train"))
-    part = scenes.select([3, 7])
-    assert (
-        part.ids == ["s3", "s7"] and np.array_equal(part.images[1], scenes.images[7]) and part.labels.tolist() == [3, 2]
-    )
-
-
-def test_limit_and_size(tmp_path):
-    scenes = read_scenes(write_split(tmp_path / "train"), limit=6, size=64)
-    assert scenes.images.shape == (6, 64, 64, 3)
+def test_samples_in_memory_are_those_on_disk(tmp_path):
+    samples = read_shards(write_split(tmp_path / "train"), 64)
+    held = samples.in_memory()
+    assert held.arrays["image"].shape == (20, 64, 64, 3) and held.arrays["product"].shape == (20, 64, 64, 4)
+    assert held.fingerprint == samples.fingerprint and held.column("id") == samples.column("id")
+    for row in range(20):
+        one, other = samples.read(row), held.read(row)
+        assert one.keys() == other.keys() and all(
+            np.array_equal(one[key], other[key]) for key in one if key != "saliency"
+        )
+    part = held.select([3, 7])
+    assert part.column("id") == ["s3", "s7"] and np.array_equal(part.arrays["image"][1], held.arrays["image"][7])
+    assert not part.resized(32).arrays and part.resized(32).read(0)["image"].shape == (32, 32, 3)
 
 
 def test_unsuitable_scenes_are_left_out(tmp_path):
     write_shard(tmp_path / "a.zip", [scene(0, "available", "p"), scene(1, UNSUITABLE, "p")])
-    assert read_scenes(tmp_path).ids == ["s0"]
+    assert read_shards(tmp_path).column("id") == ["s0"]
 
 
-def test_broken_scenes_are_skipped_and_named(tmp_path):
+def test_broken_scenes_are_left_out_and_named(tmp_path):
     write_split(tmp_path)
 
     def change(members):
@@ -80,9 +81,11 @@ def test_broken_scenes_are_skipped_and_named(tmp_path):
         return members
 
     rewrite(tmp_path / "shard-0.zip", change)
-    scenes = read_scenes(tmp_path)
-    assert scenes.ids == [f"s{n}" for n in range(5, 20)] and len(scenes.skipped) == 6
-    assert scenes.skipped[0].startswith("shard-0.zip:1: ") and "wonderful" in scenes.skipped[2]
+    samples = read_shards(tmp_path).in_memory()
+    assert samples.column("id") == [f"s{n}" for n in range(5, 20)] and samples.findings.damaged == 6
+    sentences = [sentence for kind in samples.findings.sentences.values() for sentence in kind]
+    assert sentences[0].startswith("shard-0.zip:1 ") and any("wonderful" in sentence for sentence in sentences)
+    assert len(samples.arrays["image"]) == 15 and np.array_equal(samples.read(0)["image"], samples.arrays["image"][0])
 
 
 def test_a_broken_shard_does_not_hide_the_others(tmp_path):
@@ -90,16 +93,16 @@ def test_a_broken_shard_does_not_hide_the_others(tmp_path):
     (tmp_path / "cut.zip").write_bytes((tmp_path / "shard-0.zip").read_bytes()[:1000])
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
-    scenes = read_scenes(tmp_path)
-    assert len(scenes) == 20 and len(scenes.skipped) == 2
+    samples = read_shards(tmp_path)
+    assert len(samples) == 20 and samples.findings.counts == {"unreadable_archives": 2}
 
 
 def test_a_folder_without_shards_or_scenes_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"holds no .zip shards.*synthetic render"):
-        read_scenes(tmp_path)
+        read_shards(tmp_path)
     (tmp_path / "bad.zip").write_text("no zip")
-    with pytest.raises(DataError, match=r"no readable scene; the first fault was bad.zip: not a readable zip"):
-        read_scenes(tmp_path)
+    with pytest.raises(DataError, match=r'no usable sample .*first: "bad.zip": it is no zip'):
+        read_shards(tmp_path)
 
 
 def test_a_full_disk_leaves_no_shard(tmp_path, monkeypatch):
@@ -120,4 +123,4 @@ def test_any_caption_survives_the_index(tmp_path_factory, captions):
     write_shard(
         folder / "a.zip", [{**scene(n, "available", "p"), "caption": caption} for n, caption in enumerate(captions)]
     )
-    assert read_scenes(folder).captions == captions
+    assert read_shards(folder).column("caption") == captions

@@ -1,4 +1,4 @@
-"""Archives, arrays, journals, albums and states from outside: bombs, names that are there twice, sizes that lead back,
+"""Archives, arrays, journals, galleries and states from outside: bombs, names that are there twice, sizes that lead back,
 pipes.
 """
 
@@ -13,16 +13,15 @@ import zipfile
 import numpy as np
 import pytest
 
-from reliable_ads.cyclic.gallery import Album
+from reliable_ads.cyclic.gallery import Gallery
 from reliable_ads.pocket.ldm import PocketFileError
 from reliable_ads.pocket.training.training import read_state
-from reliable_ads.rfnet.data import archives as packed
-from reliable_ads.rfnet.data import shards as data
+from reliable_ads.rfnet.data import archives
 from reliable_ads.rfnet.data.archives import ArchiveError, list_tar, list_zip
-from reliable_ads.rfnet.data.bulk_maps import MapFiles
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
-from reliable_ads.rfnet.data.shards import DataError, read_scenes
-from reliable_ads.rfnet.data.sources import open_samples
+from reliable_ads.rfnet.data.map_files import MapFiles
+from reliable_ads.rfnet.data.sources import open_samples, read_shards
 from reliable_ads.rfnet.files import write_safetensors
 from reliable_ads.rfnet.training.mixed import load_roundtrips
 
@@ -49,23 +48,22 @@ def twice(tmp_path):
 
 def test_a_shard_with_a_name_twice_is_not_read(twice):
     with pytest.raises(DataError, match="in it 2 times") as error:
-        read_scenes(twice)
+        read_shards(twice)
     clear(error)
     with pytest.raises(DataError):
         open_samples(twice)
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    assert packed.LARGEST <= 1 << 28
-    for module in (packed, data):
-        monkeypatch.setattr(module, "LARGEST", 1 << 20)
+    assert archives.LARGEST <= 1 << 28
+    monkeypatch.setattr(archives, "LARGEST", 1 << 20)
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("index.jsonl", "w") as member:
         member.write(bytes(3 << 20))
     with pytest.raises(ArchiveError, match="more than 1 MiB"):
         list_zip(path).files.read(0)
     with pytest.raises(DataError, match="more than 1 MiB") as error:
-        read_scenes(tmp_path)
+        read_shards(tmp_path)
     clear(error)
 
 
@@ -162,9 +160,9 @@ def test_pipes_hang_nothing(tmp_path):
     with pytest.raises(PocketFileError, match="pipe or a device"):
         read_state(tmp_path / "state.safetensors")
     with pytest.raises(DataError):
-        read_scenes(tmp_path)
-    album = Album(tmp_path)
-    assert not album.rows and not album.keys
+        read_shards(tmp_path)
+    gallery = Gallery(tmp_path)
+    assert not gallery.rows and not gallery.keys
     with pytest.raises(OSError):
         LabelFolder(tmp_path).read()
 
@@ -181,10 +179,10 @@ def test_pipes_hang_nothing(tmp_path):
     ],
     ids=lambda text: text[:12],
 )
-def test_an_album_or_journal_that_is_odd_is_empty(tmp_path, text):
+def test_a_gallery_or_journal_that_is_odd_is_empty(tmp_path, text):
     (tmp_path / "list.json").write_text(text)
     (tmp_path / JOURNAL).write_text(text)
-    assert Album(tmp_path).keys == [] and not LabelFolder(tmp_path).read().items
+    assert Gallery(tmp_path).keys == [] and not LabelFolder(tmp_path).read().items
 
 
 @pytest.mark.parametrize(
@@ -202,6 +200,6 @@ def test_an_album_or_journal_that_is_odd_is_empty(tmp_path, text):
 )
 def test_a_state_that_is_none(tmp_path, state):
     write_safetensors(tmp_path / "odd.safetensors", {}, {"state": state})
-    with pytest.raises(PocketFileError, match="no state of a training") as error:
+    with pytest.raises(PocketFileError, match="is not a training checkpoint .*Delete it to start over") as error:
         read_state(tmp_path / "odd.safetensors")
     clear(error)

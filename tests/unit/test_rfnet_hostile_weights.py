@@ -5,17 +5,18 @@ headers, files that are none.
 import json
 import math
 import os
+from functools import partial
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.cyclic.early_rejection import GateError, Profile
+from reliable_ads.cyclic.early_rejection import Profile, ProfileError
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, read_file
 from reliable_ads.rfnet.architectures import ARCHITECTURES, ArchitectureError, RFNetConfig
 from reliable_ads.rfnet.backbones import check_timm
-from reliable_ads.rfnet.map_sources import check_depth_config
+from reliable_ads.rfnet.depth_model import check_depth_config
 from reliable_ads.rfnet.tensors import read_header
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, WeightsError, load_networks, save_reviewer
 
@@ -289,9 +290,9 @@ def test_only_regular_files_are_opened(tmp_path):
         (circle, "leads to itself"),
         (tmp_path / "a\0b", "does not exist"),
     ):
-        refused(lambda: load_networks(path), WeightsError, words)
-        refused(lambda: read_file(path), PocketFileError)
-        refused(lambda: Profile.read(path), GateError, words)
+        refused(partial(load_networks, path), WeightsError, words)
+        refused(partial(read_file, path), PocketFileError)
+        refused(partial(Profile.read, path), ProfileError, words)
 
 
 CONFIG = json.loads(read_header(CONTROLNET, PocketFileError).metadata["pocket"])
@@ -382,16 +383,15 @@ def test_spoilt_pocket_weights(tmp_path):
 )
 def test_profiles_have_bounds(change):
     values = {**json.loads(GATES.read_text()), **change}
-    refused(
-        lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), GateError, '"odd.gates.json"', "profile again"
-    )
+    text = json.dumps(values)
+    refused(lambda: Profile.from_json(text, "odd.gates.json"), ProfileError, '"odd.gates.json"', "profile again")
 
 
 @pytest.mark.parametrize("key", ["steps", "cfg", "denoise", "threshold", "sampler_name"])
 def test_settings_of_a_profile_have_types(key):
     values = json.loads(GATES.read_text())
     values["settings"][key] = {"sampler_name": 7}.get(key, "20")
-    refused(lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), GateError, key)
+    refused(lambda: Profile.from_json(json.dumps(values), "odd.gates.json"), ProfileError, key)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_settings_of_a_profile_have_types(key):
     ids=lambda text: repr(text[:16]),
 )
 def test_profiles_that_are_none(text):
-    refused(lambda: Profile.from_json(text, "odd.gates.json"), GateError, '"odd.gates.json"')
+    refused(lambda: Profile.from_json(text, "odd.gates.json"), ProfileError, '"odd.gates.json"')
 
 
 def test_what_ships_is_read_as_ever():

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import EACH, ENOUGH, JOURNAL, LabelFolder
-from reliable_ads.rfnet.data.shards import DataError
 from reliable_ads.rfnet.data.sources import read_table
 from reliable_ads.rfnet.labels import LABELS
 

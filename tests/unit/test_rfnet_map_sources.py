@@ -12,20 +12,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.rfnet.map_sources import (
-    DepthInput,
-    DepthModel,
-    MapError,
-    MapPair,
-    SaliencyModel,
-    map_name,
-    open_maps,
-    parse_maps,
-    saliency_input,
-    saliency_output,
-)
+from reliable_ads.rfnet import map_sources
+from reliable_ads.rfnet.depth_model import DepthInput, DepthModel
+from reliable_ads.rfnet.map_names import MapError, map_name, parse_maps
+from reliable_ads.rfnet.map_sources import MapPair, Opener, open_maps
 from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
+from reliable_ads.rfnet.saliency_model import SaliencyModel, saliency_input, saliency_output
 from reliable_ads.rfnet.weights import WeightsError, load_reviewer, save_reviewer
 
 from ..tiny_depth import PREPARED, write_dpt
@@ -284,3 +277,20 @@ def test_a_record_of_maps_that_can_not_be_read_is_refused(tmp_path):
     save_file(load_file(path), path, texts | {"maps": '{"depth": 1}'})
     with pytest.raises(WeightsError, match=r'"w.safetensors" has "maps" in its metadata'):
         load_reviewer(path)
+
+
+def test_a_source_of_ones_own_is_one_entry(tmp_path, monkeypatch):
+    class Brightness:
+        def __init__(self, path):
+            self.name = path.stem
+
+        def __call__(self, images):
+            return images.mean(1, keepdim=True)
+
+    mine = Opener("depth", lambda path: path.suffix == ".brightness", Brightness)
+    monkeypatch.setattr(map_sources, "OPENERS", [*map_sources.OPENERS, mine])
+    (tmp_path / "near_is_bright.brightness").touch()
+    source = open_maps(MapNet(), depth=tmp_path / "near_is_bright.brightness")
+    images = torch.rand(2, 3, 32, 32)
+    assert parse_maps(source.name) == {"depth": "near_is_bright", "saliency": "builtin"}
+    assert torch.equal(source(images)[0], images.mean(1, keepdim=True))

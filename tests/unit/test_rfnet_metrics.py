@@ -127,7 +127,11 @@ def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
         values = np.repeat(
             random.normal(size=60), 4
         )  # four copies of each product's value: 60 independent draws, not 240
-        (mean,) = intervals(lambda weights: [(weights * values).sum() / weights.sum()], np.arange(240) // 4, 200, seed)
+
+        def weighted_mean(weights, values=values):
+            return [(weights * values).sum() / weights.sum()]
+
+        (mean,) = intervals(weighted_mean, np.arange(240) // 4, 200, seed)
         covered += mean["low"] <= 0 <= mean["high"]
     assert 87 <= covered <= 99
 

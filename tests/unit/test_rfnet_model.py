@@ -10,14 +10,13 @@ from reliable_ads.rfnet.captions import clip_tokens
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.towers import fold_batch_norm
 
+from .rfnet_examples import SMALL, small_networks
+
 CONTEXT = RFNetConfig().context
 
 
 def tokenize(captions):
     return clip_tokens(captions, CONTEXT)
-
-
-from .rfnet_examples import SMALL, small_networks
 
 
 def example(batch=3, size=64):

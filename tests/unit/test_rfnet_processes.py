@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -26,6 +27,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow(reason="three trainings, two of them in processes of their own")
 def test_two_processes_train_what_one_trains(tmp_path):
     for name in ("train", "val"):
         write_split(tmp_path / name, 16)

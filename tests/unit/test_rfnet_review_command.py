@@ -7,7 +7,7 @@ from PIL import Image
 
 from reliable_ads.rfnet import cli
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.shards import read_scenes
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.pictures import open_picture
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
@@ -17,12 +17,12 @@ from reliable_ads.synthetic.jobs import TEST_SPLIT
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Three scenes of one product, and the product's cut-out."""
-    where, scenes = tmp_path_factory.mktemp("review"), read_scenes(TEST_SPLIT)
+    where, scenes = tmp_path_factory.mktemp("review"), read_shards(TEST_SPLIT, 128)
     first = scenes.labels.tolist().index(0)
-    Image.fromarray(scenes.products[first]).save(where / "product.png")
+    Image.fromarray(scenes[first]["product"]).save(where / "product.png")
     for number, row in enumerate((first, first + 1, first + 2)):
-        Image.fromarray(scenes.images[row]).save(where / f"ad{number}.png")
-    Image.fromarray(scenes.images[first]).save(where / "no_alpha.jpg")
+        Image.fromarray(scenes[row]["image"]).save(where / f"ad{number}.png")
+    Image.fromarray(scenes[first]["image"]).save(where / "no_alpha.jpg")
     (where / "text.png").write_text("no picture")
     (where / "broken.safetensors").write_bytes(b"x" * 100)
     return where

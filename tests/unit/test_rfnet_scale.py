@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.rfnet.data.shards import DataError, write_shard
+from reliable_ads.rfnet.data.errors import DataError
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.model import RFNet
@@ -90,6 +91,7 @@ def test_hooks_on_rfnet_see_its_training():
     assert seen == [1]
 
 
+@pytest.mark.slow(reason="a training")
 def test_training_learns_the_sizes_and_leaves_their_head_out_of_the_weights(tmp_path):
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 10)):

@@ -19,10 +19,12 @@ from PIL import Image
 
 from reliable_ads.rfnet.data import bulk_maps
 from reliable_ads.rfnet.data.archives import ArchiveError, list_tar, list_zip
-from reliable_ads.rfnet.data.bulk_maps import MapFiles, chunk_file, precompute_maps
+from reliable_ads.rfnet.data.bulk_maps import precompute_maps
+from reliable_ads.rfnet.data.errors import BrokenSample, DataError
+from reliable_ads.rfnet.data.map_files import MapFiles, chunk_file
 from reliable_ads.rfnet.data.rf1m import LISTED_NUMBERS, read_rf1m
-from reliable_ads.rfnet.data.samples import BrokenSample, split
-from reliable_ads.rfnet.data.shards import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.data.samples import split
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples, read_shards, read_table
 from reliable_ads.rfnet.data.spans import hash_text, mix, read_lines
 from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
@@ -578,27 +580,6 @@ def test_a_larger_cutout_is_aligned_only_where_the_image_shows_it(tmp_path):
 # Shards
 
 
-def test_shards_read_as_read_scenes_reads_them(tmp_path):
-    folder = write_split(tmp_path / "train")
-    scenes, samples = read_scenes(folder), open_samples(folder, 128)
-    assert (
-        len(samples) == 20
-        and samples.labels.tolist() == scenes.labels.tolist()
-        and samples.product_ids == scenes.product_ids
-    )
-    for row in (0, 13):
-        sample = samples.read(row)
-        assert np.array_equal(sample["image"], scenes.images[row]) and np.array_equal(
-            sample["product"], scenes.products[row]
-        )
-        assert (
-            np.array_equal(sample["depth"], scenes.depths[row])
-            and sample["caption"] == "a box"
-            and sample["id"] == f"s{row}"
-            and sample["saliency"] is None
-        )
-
-
 def test_faulty_scenes_are_counted(tmp_path):
     write_shard(tmp_path / "a.zip", [scene(0, "available", "p"), scene(1, UNSUITABLE, "p"), scene(2, "wonderful", "p")])
     (tmp_path / "b.zip").write_bytes(b"no zip")
@@ -702,9 +683,10 @@ def test_maps_are_computed_once_and_read_by_any_selection(shards, tmp_path, monk
 def test_an_interrupted_run_goes_on(shards, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk_maps, "CHUNK", 25)
 
-    def stops(images, calls=[]):
-        calls.append(1)
-        if len(calls) == 3:
+    calls = iter(range(1, 10))
+
+    def stops(images):
+        if next(calls) == 3:
             raise KeyboardInterrupt
         return brightness(images)
 

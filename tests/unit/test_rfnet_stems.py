@@ -106,6 +106,7 @@ def test_files_from_before_there_were_stems_keep_their_network():
     assert "map_encoder" not in old and RFNetConfig.from_json(old) == SMALL
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_goes_on_from_a_reviewer_without_stems_and_the_two_blend(tmp_path):
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_reviewer(first, *small_networks())

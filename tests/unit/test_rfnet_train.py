@@ -16,16 +16,17 @@ from torch.utils.data import DataLoader
 
 from reliable_ads.rfnet.architectures import ARCHITECTURES
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.samples import BrokenSample
-from reliable_ads.rfnet.data.shards import DataError, read_scenes, write_shard
+from reliable_ads.rfnet.data.errors import BrokenSample, DataError
+from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.training.augment import degrade, make_batch
-from reliable_ads.rfnet.training.config import TrainConfig, changes, read_config
+from reliable_ads.rfnet.training.config import TrainConfig, read_config
 from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.losses import edge_loss, label_weights, verdict_loss
 from reliable_ads.rfnet.training.mixed import Batches, Pool, load_roundtrips, plainly
+from reliable_ads.rfnet.training.toml_config import parse_overrides
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import load_networks, read_metadata, save_reviewer
 
@@ -57,6 +58,7 @@ def config(folder, out, **changes):
     )
 
 
+@pytest.mark.slow(reason="five trainings")
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch):
     whole = tmp_path / "whole.safetensors"
     Run(config(folder, whole))()
@@ -69,7 +71,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
     for dies_at in (2, 3, 2):  # in the maps, right at the start of RFNet, and in the middle of it
         count = iter(range(100))
 
-        def dying(self, *arguments):
+        def dying(self, *arguments, count=count, dies_at=dies_at):
             if next(count) == dies_at:
                 raise Killed
             return step(self, *arguments)
@@ -86,6 +88,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path, monkeypatch)
     }
 
 
+@pytest.mark.slow(reason="a training")
 def test_weights_say_how_they_were_trained(folder, tmp_path):
     out = tmp_path / "new" / "w.safetensors"
     report = Run(config(folder, out, epochs=1))()
@@ -116,17 +119,19 @@ def test_an_empty_class_is_refused_by_name(tmp_path):
 
 
 def test_augmented_batches_keep_product_and_alignment(folder):
-    scenes = read_scenes(folder / "train")
+    scenes = read_shards(folder / "train", 128).in_memory()
     torch.manual_seed(0)
     batch = make_batch(scenes, range(8), augment=True)
     for row in range(8):
         opaque = batch.alpha[row] == 1
         assert torch.equal(batch.image[row][:, opaque], batch.product_rgb[row][:, opaque])
-        assert batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.products[row][..., 3] / 255).sum()
+        assert (
+            batch.depth[row].sum() > 0 and batch.alpha[row].sum() == (scenes.arrays["product"][row][..., 3] / 255).sum()
+        )
     assert batch.image.min() >= 0 and batch.image.max() <= 1
     plain = make_batch(scenes, range(8))
     assert not torch.equal(plain.image, batch.image)
-    assert np.abs(plain.depth.numpy() * 255 - scenes.depths[:8]).max() < 1e-3
+    assert np.abs(plain.depth.numpy() * 255 - np.stack([scenes[row]["depth"] for row in range(8)])).max() < 1e-3
 
 
 def test_degraded_images_stay_images():
@@ -136,19 +141,19 @@ def test_degraded_images_stay_images():
 
 
 def test_roundtrips_are_used_and_checked(folder, tmp_path):
-    scenes = read_scenes(folder / "train")
-    np.save(tmp_path / "black.npy", np.zeros_like(scenes.images))
+    scenes = read_shards(folder / "train", 128).in_memory()
+    np.save(tmp_path / "black.npy", np.zeros_like(scenes.arrays["image"]))
     roundtrips = load_roundtrips([tmp_path], 24, 128)
     torch.manual_seed(0)
     batch = make_batch(scenes, range(24), roundtrips, augment=True)
     dark = ((batch.image * (batch.alpha == 0)[:, None]).mean((1, 2, 3)) < 0.2).sum()
     assert 4 <= dark <= 20
-    np.save(tmp_path / "first.npy", np.zeros_like(scenes.images[:3]))
+    np.save(tmp_path / "first.npy", np.zeros_like(scenes.arrays["image"][:3]))
     first = load_roundtrips([tmp_path / "first.npy"], 24, 128)
     assert (
         make_batch(scenes, range(24), first, augment=True).image[3:].mean((1, 2, 3)).min() > 0.1
     )  # only its own rows are replaced
-    np.save(tmp_path / "small.npy", scenes.images[:, :64])
+    np.save(tmp_path / "small.npy", scenes.arrays["image"][:, :64])
     with pytest.raises(DataError, match=r"small.npy.*make it again"):
         load_roundtrips([tmp_path / "small.npy"], 24, 128)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
@@ -251,7 +256,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         'train = "data/train"\nval = ["data/val", "more.csv"]\nout = "w.safetensors"\nepochs ='
         " 2\n[architecture]\nimage_size = 64\nwidth = 32\n"
     )
-    config = read_config(file, **changes(["seed=3", "init=random", "frozen=[]"]), out="elsewhere.safetensors")
+    config = read_config(
+        file, **parse_overrides(["seed=3", "init=random", "frozen=[]"], DataError), out="elsewhere.safetensors"
+    )
     assert (
         config.train == [str(tmp_path / "data/train")]
         and config.val[1] == str(tmp_path / "more.csv")
@@ -265,9 +272,9 @@ def test_a_config_is_read_and_its_faults_are_named(folder, tmp_path):
         32,
     )
     with pytest.raises(DataError, match="no key speed to set"):
-        read_config(file, **changes(["speed=3"]))
+        read_config(file, **parse_overrides(["speed=3"], DataError))
     with pytest.raises(DataError, match='precision is "fp16": use one of no, bf16'):
-        read_config(file, **changes(["precision=fp16"]))
+        read_config(file, **parse_overrides(["precision=fp16"], DataError))
     for text, message in (
         ("nonsense", "is no TOML"),
         ("lr = 1", "lacks train, val, out"),
@@ -297,6 +304,7 @@ def test_two_labels_ask_only_whether_a_picture_is_available():
     assert torch.isclose(verdict_loss(logits, torch.tensor([3]), ones, 0.0, 2), -(1 - p).log())
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_run_goes_on_from_a_reviewer_and_refuses_another_kind(folder, tmp_path):
     first = tmp_path / "first.safetensors"
     save_reviewer(first, *small_networks())
@@ -364,6 +372,7 @@ def test_pictures_that_break_are_left_out_of_a_step(folder, tmp_path):
         Batches(Damaged())[0, [3]]
 
 
+@pytest.mark.slow(reason="starts processes")
 @pytest.mark.parametrize("workers", (0, 1))
 def test_broken_pictures_are_told_in_one_sentence_by_workers_too(folder, tmp_path, workers):
     class Torn(Pool):
@@ -386,6 +395,7 @@ def test_a_worker_that_is_not_forked_opens_the_roundtrips_itself(folder, tmp_pat
     assert torch.equal(pickle.loads(sent)[5, range(8)].image, batches[5, range(8)].image)
 
 
+@pytest.mark.slow(reason="starts processes")
 def test_workers_read_and_augment_as_the_main_process_does(folder, tmp_path):
     for workers in (0, 2):
         Run(config(folder, tmp_path / f"{workers}.safetensors", epochs=1, workers=workers))()
@@ -403,6 +413,7 @@ def test_a_map_that_is_off_by_the_same_everywhere_keeps_its_edges():
     assert edge_loss(torn * known, known) == 0
 
 
+@pytest.mark.slow(reason="a training")
 def test_an_estimator_comes_from_a_reviewer_of_another_architecture(folder, tmp_path):
     save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
     _, eyes, _ = load_networks(tmp_path / "eyes.safetensors")
@@ -485,12 +496,12 @@ def test_damaged_pictures_are_left_out_named_and_said_by_the_exit_status(folder,
     table = tmp_path / "table"
     lines = {"train": [], "val": []}
     for part, rows in lines.items():
-        scenes = read_scenes(folder / part, size=64)
+        scenes = read_shards(folder / part, 64).in_memory()
         for number in range(len(scenes)):
             names = {kind: f"{part}-{kind}{number}.png" for kind in ("image", "product")}
             table.mkdir(exist_ok=True)
-            Image.fromarray(scenes.images[number]).save(table / names["image"])
-            Image.fromarray(scenes.products[number]).save(table / names["product"])
+            Image.fromarray(scenes.arrays["image"][number]).save(table / names["image"])
+            Image.fromarray(scenes.arrays["product"][number]).save(table / names["product"])
             rows.append(
                 json.dumps({**names, "label": LABELS[scenes.labels[number]], "product_id": scenes.product_ids[number]})
             )

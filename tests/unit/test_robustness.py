@@ -1,5 +1,7 @@
 """Bad inputs from the fuzzer, one in seventeen: each ends in a clear sentence, or does no harm."""
 
+from pathlib import Path
+
 import pytest
 
 from reliable_ads.benchmarks.robustness.inputs import SHARES, plan
@@ -7,6 +9,7 @@ from reliable_ads.benchmarks.robustness.run import BAD, outcomes
 from reliable_ads.benchmarks.robustness.sentences import unclear
 
 
+@pytest.mark.slow(reason="sixty bad inputs in processes of their own")
 def test_bad_inputs_end_in_clear_sentences():
     some = [one for one in plan() if one.kind != "nodes"][::17]
     found = list(outcomes(some))
@@ -17,7 +20,7 @@ def test_a_thousand_inputs_the_same_each_time(tmp_path):
     assert len(plan()) == sum(SHARES.values()) == 1000
     one = next(one for one in plan() if one.way == "cut short")
     made = [one.make(one.bench(tmp_path / name, tmp_path)).arguments["path"] for name in ("first", "second")]
-    first, second = (open(path, "rb").read() for path in made)
+    first, second = (Path(path).read_bytes() for path in made)
     assert first == second and made[0].endswith(made[1].rsplit("/", 1)[1])
 
 

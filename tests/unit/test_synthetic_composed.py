@@ -8,52 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reliable_ads.pocket.training import cli
-from reliable_ads.rfnet.data.shards import read_scenes, write_shard
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.synthetic.composed import backdrops, cutouts, relief, shadows, shards
-from reliable_ads.synthetic.composed import composer as composers
-from reliable_ads.synthetic.composed import extra_parts as growths
-from reliable_ads.synthetic.composed import scene_plans as plans
+from reliable_ads.synthetic import cli
+from reliable_ads.synthetic.composed import backdrops, cutouts, scene_plans, shadows, shards
+from reliable_ads.synthetic.composed.causes import CAUSES, WRONG_BY
+from reliable_ads.synthetic.composed.composer import Composer
 
+from .composed_examples import SmallAssets, composer, finishes
 
-class SmallAssets:
-    """Panoramas and cut-outs as the free packages give them, but computed: a sky over a plain, and round things."""
-
-    @functools.lru_cache(maxsize=32)
-    def panorama(self, name):
-        rows = np.linspace(0, 1, 32, dtype=np.float32)[:, None, None]
-        return np.broadcast_to(
-            np.where(rows < 0.5, [0.4, 0.5, 0.9], [0.3, 0.4, 0.1]) * (0.6 + rows), (32, 64, 3)
-        ).astype(np.float32)
-
-    @functools.lru_cache(maxsize=256)
-    def cutout(self, code):
-        rng = np.random.default_rng(sum(map(ord, code)))
-        y, x = np.mgrid[:96, :96] / 48 - 1
-        alpha = (np.hypot(x, y / rng.uniform(0.6, 1)) < 0.95)[..., None]
-        colour = rng.uniform(40, 220, 3) + 40 * np.sin(9 * x)[..., None]
-        return np.concatenate([np.clip(colour, 0, 255), 255 * alpha], -1).astype(np.uint8)
-
-
-@functools.lru_cache(maxsize=1)
-def finishes():
-    y, x = np.mgrid[: relief.SPHERE, : relief.SPHERE] / (relief.SPHERE / 2) - 1
-    ball = np.clip(0.4 + 0.5 * x - 0.3 * y, 0, 1).astype(np.float32)[..., None]
-    spheres = (np.repeat(ball, 3, -1),)
-    bumps = np.dstack(
-        [
-            0.2 * np.sin(np.mgrid[: relief.TILE, : relief.TILE][1] / 5),
-            np.zeros((relief.TILE,) * 2),
-            np.ones((relief.TILE,) * 2),
-        ]
-    ).astype(np.float32)
-    return relief.Finishes(spheres, spheres, spheres, spheres, (bumps,) * relief.RELIEFS)
-
-
-@functools.lru_cache(maxsize=1)
-def composer():
-    return composers.Composer(SmallAssets(), finishes(), 96)
+HELD = {name for name, cause in CAUSES.items() if cause.held}
+YOUNGER = {name for name, cause in CAUSES.items() if cause.splits == ("train",)}
 
 
 @functools.lru_cache(maxsize=256)
@@ -63,7 +29,7 @@ def composed(split, number):
 
 @functools.cache
 def setting_of(split, number):
-    return plans.make_setting(split, number, 96)
+    return scene_plans.make_setting(split, number, 96)
 
 
 def numbers_with(wanted, count, split="train", start=0):
@@ -77,7 +43,7 @@ def some():
 
 
 def test_same_number_is_same_composite_whatever_was_drawn_before():
-    fresh = composers.Composer(SmallAssets(), finishes(), 96).compose("train", 7)
+    fresh = Composer(SmallAssets(), finishes(), 96).compose("train", 7)
     before = composed("train", 7)
     assert all(np.array_equal(getattr(fresh, name), getattr(before, name)) for name in ("image", "product", "depth"))
     assert (
@@ -119,8 +85,8 @@ def test_sizes_are_wrong_exactly_where_the_label_says_so_and_something_tells():
     for number in numbers_with("size_mismatch", 6):
         composite = composed("train", number)
         error = composite.plan.believed / composite.cutout.metres
-        assert max(error, 1 / error) >= plans.WRONG_BY - 1e-6
-        assert composite.things
+        assert max(error, 1 / error) >= WRONG_BY - 1e-6
+        assert composite.objects
     for composite in some():
         if composite.plan.setting.label != "size_mismatch":
             assert composite.plan.believed == composite.cutout.metres
@@ -132,13 +98,13 @@ def test_floating_things_are_above_their_ground_and_sunk_ones_below_it():
         assert sign * (plan.ground - plan.box[1] - plan.box[3]) > 0.04 * plan.box[3]
 
 
-@pytest.mark.parametrize("kind", growths.KINDS)
-def test_grown_parts_touch_the_outline_and_lie_outside_of_it(kind):
+@pytest.mark.parametrize("cause", CAUSES.of("shape_hallucination"), ids=lambda cause: cause.name)
+def test_grown_parts_touch_the_outline_and_lie_outside_of_it(cause):
     placed = np.zeros((96, 96, 4), np.float32)
     placed[26:66, 34:62] = (0.2, 0.4, 0.8, 1)
     solid = placed[..., 3] > 0.5
     for seed in range(4):
-        part = growths.grow(kind, placed, 84.0, np.random.default_rng(seed), 0.5)
+        part = cause.part(placed, 84.0, np.random.default_rng(seed), 0.5)
         grown = part[..., 3] > 0.5
         assert (grown & ~solid).sum() > 0.01 * solid.sum()
         assert (grown & solid).any(), "the part must reach under the product"
@@ -147,22 +113,22 @@ def test_grown_parts_touch_the_outline_and_lie_outside_of_it(kind):
 
 def test_held_out_causes_and_families_are_in_the_test_split_only():
     for split in ("train", "val"):
-        assert not {setting_of(split, n).cause for n in range(800)} & set(plans.HELD_CAUSES)
+        assert not {setting_of(split, n).cause for n in range(800)} & HELD
         assert not set(cutouts.families_of(split)) & set(cutouts.HELD_FAMILIES)
     seen = {setting_of("test", n).cause for n in range(1500)}
-    assert set(plans.HELD_CAUSES) <= seen
-    assert {c for causes in plans.CAUSES.values() for c in causes} == seen - {""} | set(plans.TRAIN_CAUSES)
+    assert seen >= HELD
+    assert set(CAUSES) == seen | YOUNGER
 
 
 def test_younger_causes_are_in_training_scenes_only_so_that_the_splits_to_score_on_stay_as_they_were():
-    assert set(plans.TRAIN_CAUSES) <= {setting_of("train", n).cause for n in range(800)}
+    assert {setting_of("train", n).cause for n in range(800)} >= YOUNGER
     for split in ("val", "test"):
-        assert not {setting_of(split, n).cause for n in range(1500)} & set(plans.TRAIN_CAUSES)
+        assert not {setting_of(split, n).cause for n in range(1500)} & YOUNGER
 
 
 def test_every_label_has_a_cause_that_is_held_out():
-    for label, causes in plans.CAUSES.items():
-        assert set(causes) & set(plans.HELD_CAUSES), label
+    for label in LABELS[1:]:
+        assert any(cause.held for cause in CAUSES.of(label)), label
 
 
 def test_half_is_available_and_defects_are_even():
@@ -193,14 +159,14 @@ def test_formats_keep_the_area_and_go_through_a_shard(tmp_path):
     path = shards.composite_path(tmp_path, "train", 0)
     path.parent.mkdir()
     write_shard(path, [composite.row()])
-    scenes = read_scenes(path.parent, size=96)
+    scenes = read_shards(path.parent, 96).in_memory()
     assert (
-        scenes.images.shape == (1, 96, 96, 3)
+        scenes.arrays["image"].shape == (1, 96, 96, 3)
         and scenes.labels[0] == LABELS.index(composite.plan.setting.label)
-        and scenes.causes == [composite.plan.cause]
+        and scenes.column("cause") == [composite.plan.cause]
     )
-    solid = scenes.products[0][..., 3] == 255  # squeezed alike, so the product still lies on itself
-    assert np.abs(scenes.images[0][solid].astype(int) - scenes.products[0][solid][:, :3]).mean() < 12
+    solid = scenes.arrays["product"][0][..., 3] == 255  # squeezed alike, so the product still lies on itself
+    assert np.abs(scenes.arrays["image"][0][solid].astype(int) - scenes.arrays["product"][0][solid][:, :3]).mean() < 12
     assert shards._length(path) == 1 and shards._length(tmp_path / "none.zip") == 0
 
 
@@ -237,7 +203,34 @@ def test_shadows_lie_where_the_surface_is_under_the_thing(lift):
     assert shadows.contact(np.zeros((8, 8), np.float32), 4, 0, lamp).max() == 0
 
 
-def test_the_command_says_what_is_missing(tmp_path, capsys):
-    assert cli.main(["compose", "--data", str(tmp_path), "--assets", str(tmp_path)]) == 2
-    assert "npm install" in (said := capsys.readouterr().err) or "pip install" in said
-    assert not list(tmp_path.iterdir())
+def said(capsys, *arguments) -> str:
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("synthetic: ") and len(line) < 400 and "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize("command", ("render", "compose"))
+def test_the_command_says_what_is_missing_before_it_makes_a_folder(tmp_path, capsys, command):
+    data = tmp_path / "data"
+    line = said(capsys, command, "--data", data, "--assets", tmp_path)
+    assert "npm install" in line or "pip install" in line
+    assert not data.exists()
+
+
+def test_packages_that_are_missing_are_named_with_what_to_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for command, package in (("render", "bpy"), ("compose", "cv2")):
+        line = said(capsys, command, "--data", tmp_path, "--assets", tmp_path)
+        assert f"the package {package} is not installed" in line and "pip install" in line
+
+
+@pytest.mark.parametrize(
+    "option, value, words", (("--size", 100, "a multiple of 8"), ("--start", 50, "a multiple of 100"))
+)
+def test_numbers_that_can_not_be_are_refused_before_any_work(tmp_path, capsys, monkeypatch, option, value, words):
+    monkeypatch.setattr(cli, "need", lambda *packages, remedy: None)
+    data = tmp_path / "data"
+    line = said(capsys, "compose", "--data", data, "--assets", tmp_path, option, value)
+    assert f"{option} is {value}" in line and words in line
+    assert not data.exists()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.synthetic import geometry, products, props, scenes
+from reliable_ads.synthetic.rendered_causes import CAUSES, WIDE
 
 SPLITS = ("train", "val", "test")
 
@@ -48,7 +49,7 @@ def test_size_mismatch_always_shows_a_thing_of_known_size_and_it_is_wrong_by_hal
             found += 1
             assert scene.props
             for prop in scene.props:
-                true = scenes.PROPS[prop.kind] / scene.product.metres
+                true = props.PROPS[prop.kind] / scene.product.metres
                 assert max(prop.height / true, true / prop.height) > 1.9
     assert found > 30
 
@@ -58,7 +59,7 @@ def test_props_of_other_scenes_have_their_true_size():
         scene = scenes.make_scene("train", n)
         if scene.label != "size_mismatch":
             for prop in scene.props:
-                true = scenes.PROPS[prop.kind] / scene.product.metres
+                true = props.PROPS[prop.kind] / scene.product.metres
                 assert max(prop.height / true, true / prop.height) < 1.25
 
 
@@ -71,7 +72,7 @@ def test_products_stand_on_the_floor_with_largest_side_one(number):
     assert max(max(face) for face in mesh.faces) < len(mesh.vertices) and len(mesh.materials) == len(mesh.faces)
 
 
-@pytest.mark.parametrize("kind", list(scenes.PROPS))
+@pytest.mark.parametrize("kind", list(props.PROPS))
 def test_every_prop_stands_with_height_one(kind):
     mesh, materials = props.make_prop(kind, 5)
     assert mesh.size[2] == pytest.approx(1.0) and mesh.low[2] == pytest.approx(0.0, abs=1e-9)
@@ -83,7 +84,7 @@ def test_every_prop_stands_with_height_one(kind):
     side=st.sampled_from([-1, 1]),
     gap=st.floats(0.0, 0.6),
     height=st.floats(0.15, 2.2),
-    kind=st.sampled_from(list(scenes.PROPS)),
+    kind=st.sampled_from(list(props.PROPS)),
     number=st.integers(0, 500),
 )
 def test_props_never_stand_inside_the_product(side, gap, height, kind, number):
@@ -102,7 +103,7 @@ def test_small_things_beside_a_wide_product_stay_in_the_frame():
     for scene in (
         s
         for s in (scenes.make_scene("train", n) for n in range(600))
-        if s.cause == "tiny_surroundings" and s.product.mesh.size[0] > scenes.WIDE
+        if s.cause == "tiny_surroundings" and s.product.mesh.size[0] > WIDE
     ):
         prop = scene.props[0]
         mesh = props.make_prop(prop.kind, prop.seed)[0].scaled(prop.height)
@@ -120,10 +121,10 @@ def test_other_props_keep_the_scene():
     assert plain(replace(other, props=scene.props)) == plain(scene)
 
 
-@pytest.mark.parametrize("cause", scenes.CAUSES["shape_hallucination"])
+@pytest.mark.parametrize("cause", CAUSES.of("shape_hallucination"), ids=lambda cause: cause.name)
 def test_grown_parts_touch_the_product(cause):
     product = products.make_product("train", 0).mesh
-    part, lift = props.grow(cause, product, np.random.default_rng(3))
+    part, lift = cause.part(product, np.random.default_rng(3))
     placed = product.moved(z=lift)
     assert (part.low <= placed.high + 1e-6).all() and (part.high >= placed.low - 1e-6).all()
 

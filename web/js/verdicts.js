@@ -24,7 +24,11 @@ speak({
   several: '$count of $most, $accepted accepted, seeds $seeds',
   none: '$count of $most, none accepted',
   fallback: '$count of $most, none accepted; given back: $result, seed $seed',
-  sorted: '$accepted of $count accepted'
+  sorted: '$accepted of $count accepted',
+  batch: '$pictures pictures, $count attempts, $accepted accepted',
+  batch_given: '$pictures pictures, $count attempts, $accepted accepted; given back: $results',
+  batch_drawing: 'picture $picture of $pictures: drawing attempt $number of $most',
+  batch_tile: 'picture $picture: $verdict'
 })
 
 // As verdicts.css has them: the canvas has to be told how high a widget is.
@@ -40,7 +44,18 @@ function verdict({ label, probability, accepted, dropped }) {
   return dropped ? say('dropped', { verdict: said }) : said
 }
 
-function headline({ rows, most, results, running }) {
+/** Of a latent batch, whose pictures have a loop each. */
+function batchHeadline({ rows, most, pictures, drawing, results, running }) {
+  const number = rows.filter((row) => row.of === drawing).length + 1
+  if (running) return say('batch_drawing', { picture: drawing, pictures, number: Math.min(number, most), most })
+  const accepted = rows.filter((row) => row.accepted).length
+  const values = { pictures, count: rows.length, accepted, results: results?.join(', ') }
+  return say(results?.length ? 'batch_given' : 'batch', values)
+}
+
+function headline(strip) {
+  const { rows, most, results, running, pictures } = strip
+  if (pictures > 1) return batchHeadline(strip)
   const accepted = rows.filter((row) => row.accepted)
   const seeds = accepted.map((row) => row.seed)
   const values = { count: rows.length, most: Math.max(most ?? 0, rows.length), accepted: accepted.length, seed: seeds[0], seeds: seeds.join(', ') }
@@ -56,18 +71,19 @@ function address(picture) {
   return typeof picture === 'string' ? picture : api.apiURL(`/view?${new URLSearchParams(picture)}`)
 }
 
-function tile(row, parent) {
+function tile(row, parent, pictures) {
   const made = element('figure', `rf-tile ${row.accepted ? 'rf-good' : 'rf-bad'}`, parent)
   const image = element('img', '', made)
-  element('b', '', made, `${row.accepted ? '✓' : '✗'} ${row.number}`)
+  element('b', '', made, `${row.accepted ? '✓' : '✗'} ${row.number}${pictures > 1 ? ` · ${row.of}/${pictures}` : ''}`)
   const caption = element('figcaption', '', made)
   const words = verdict(row)
+  const told = pictures > 1 ? say('batch_tile', { picture: row.of, verdict: words }) : words
   const show = (picture, text) => {
     if (picture) image.src = address(picture)
     caption.textContent = text
   }
   image.alt = `${row.number}: ${words}`
-  made.title = row.seed ? `${words}, seed ${row.seed}` : words
+  made.title = row.seed ? `${told}, seed ${row.seed}` : told
   show(row.picture, words)
   if (!row.heat) return
   made.title += `\n${say('click')}`
@@ -98,7 +114,7 @@ function paint(node, strip) {
   const line = element('div', 'rf-line rf-result', widget.element, headline(strip))
   line.title = line.textContent
   const tiles = element('div', 'rf-tiles', widget.element)
-  for (const row of strip.rows) tile(row, tiles)
+  for (const row of strip.rows) tile(row, tiles, strip.pictures)
   tiles.scrollTop = tiles.scrollHeight
   node.graph?.setDirtyCanvas(true, true)
 }
@@ -149,7 +165,8 @@ app.registerExtension({
     api.addEventListener(EVENT, ({ detail: { node: id, rows, ...about } }) => {
       const node = nodeOf(id)
       if (!node) return
-      const before = (rows.length && widgetOf(node).strip?.rows) || [] // an event without rows begins a run
+      const begins = !rows.length && !(about.drawing > 1) // later pictures of a batch go on
+      const before = (!begins && widgetOf(node).strip?.rows) || []
       running.add(node)
       paint(node, { ...about, rows: [...before, ...rows], running: true })
     })
