@@ -47,17 +47,19 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
     """
     drawn, studio = both(options)
     rows = []
-    for first in range(0, len(studio.briefs), BLOCK):
+    for first in range(0, len(studio.products), BLOCK):
         block = [
             {"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])}
             for way, found in drawn.items()
-            for product in range(first, min(first + BLOCK, len(studio.briefs)))
+            for product in range(first, min(first + BLOCK, len(studio.products)))
         ]
         rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
     for first in range(0, len(rows), PER_SHEET):
         part = rows[first : first + PER_SHEET]
         pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
-        texts = [f"{first + place}: {studio.briefs[row['product']].product.caption}" for place, row in enumerate(part)]
+        texts = [
+            f"{first + place}: {studio.products[row['product']].product.caption}" for place, row in enumerate(part)
+        ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
     return {}, {"eye_rows": rows}
@@ -70,7 +72,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
     drawn, studio = both(options)
     rows = [
         {"product": product, "after": "right" if right else "left"}
-        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))
+        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
     ]
     for first in range(0, len(rows), PER_SHEET // 2):
         pictures, texts = [], []
@@ -78,7 +80,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
             texts += [
-                f"{row['product']} left: {studio.briefs[row['product']].product.caption}",
+                f"{row['product']} left: {studio.products[row['product']].product.caption}",
                 f"{row['product']} right",
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
@@ -168,7 +170,7 @@ def grid(drawn: dict, studio) -> Image.Image:
     font, half = ImageFont.load_default(22), 2 * (CELL + 4) + 40
     board = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * half), "white")
     pen = ImageDraw.Draw(board)
-    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.briefs)]
+    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
     for place, (way, found) in enumerate(drawn.items()):
         rows = [product * studio.seeds for product in chosen]
         pen.text(
@@ -192,7 +194,7 @@ def grid(drawn: dict, studio) -> Image.Image:
 def collapse(drawn: dict, studio) -> Image.Image:
     """A row for each way: every twentieth product, once."""
     chosen = [
-        studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))
+        studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
     board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
     pen, font = ImageDraw.Draw(board), ImageFont.load_default(18)

@@ -33,7 +33,7 @@ EXPECTED = (PictureError, DataError, ProfileError, ServerFailed, GraphRefused, G
 def main(arguments: list[str]) -> int:
     options, _ = parse(["profile", *arguments])
     try:
-        orders = list(briefs(options.split) if options.split else pictures(options.products))
+        chosen = list(jobs(options.split) if options.split else pictures(options.products))
         with (
             tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
             ComfyServer(Path(base), options.out.with_suffix(".log"), lent(options.models, Path(base))) as server,
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
             done = begin(options.out, kept)
             client = ComfyClient(server.address, patience=3600)
             graph = profiling(client, options)
-            for number, (picture, caption, prompt) in enumerate(tqdm(orders, desc="profile", unit="product")):
+            for number, (picture, caption, prompt) in enumerate(tqdm(chosen, desc="profile", unit="product")):
                 if number * options.draws >= done:
                     draw(client, graph, picture, caption, prompt, options.seed + number * options.draws)
                     write_bytes(options.out, kept.read_bytes())
@@ -61,12 +61,12 @@ def summary(profile: Profile) -> str:
     return f"{found['draws']} draws, no thresholds yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
 
 
-def briefs(split: Path):
+def jobs(split: Path):
     """(PNG, caption, prompt) of a rendered split's products."""
-    from ..synthetic.jobs import briefs_of
+    from ..synthetic.jobs import jobs_of
 
-    for brief in briefs_of(split):
-        yield png_of(brief.product.rgba), brief.product.caption, brief.prompt
+    for job in jobs_of(split):
+        yield png_of(job.product.rgba), job.product.caption, job.prompt
 
 
 def pictures(folder: Path):

@@ -215,11 +215,11 @@ def rfnet_config(path: str) -> str:
 def rfft_config(path: str) -> str:
     """A config, and all of what it names that is quick to check."""
     from reliable_ads.rfft.config import read_config
-    from reliable_ads.rfft.inputs import briefs
+    from reliable_ads.rfft.inputs import read_pairs
 
     config = read_config(path)
     return str(config.settings()) + digest(
-        *(part for canvas, prompt in briefs(config) for part in (canvas.rgb, prompt))
+        *(part for canvas, prompt in read_pairs(config) for part in (canvas.rgb, prompt))
     )
 
 
