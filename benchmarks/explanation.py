@@ -110,14 +110,16 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
             "elsewhere": shown[number - each][2].heat[0],  # a scene of another defect
         }
 
-        def odds(image):
-            return float(torch.logit(reviewer.review(image, canvas).probabilities[0, label].double(), 1e-9))
-
-        before = odds(picture)
+        before = odds(reviewer, picture, canvas, label)
         for name, order in orders.items():
-            drops[name].append(before - odds(cover(picture, canvas, order.numpy())))
+            drops[name].append(before - odds(reviewer, cover(picture, canvas, order.numpy()), canvas, label))
     figures, details = figures_of({name: np.array(values) for name, values in drops.items()}, scenes, chosen, shown)
     return {**figures, **cost_of(reviewer, pictures[0], chosen[0][1])}, details, shown
+
+
+def odds(reviewer, picture: torch.Tensor, canvas: Canvas, label: int) -> float:
+    """The log-odds of a label."""
+    return float(torch.logit(reviewer.review(picture, canvas).probabilities[0, label].double(), 1e-9))
 
 
 def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rounds: int = 3) -> dict[str, Figure]:
@@ -133,8 +135,8 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
         times.append((time.process_time() - reviewed, reviewed - started))
     explaining, reviewing = np.median(times, 0) / batch
     return {
-        "seconds": Figure(explaining, n=rounds, unit="s"),
-        "cost": Figure(explaining / reviewing, n=rounds, unit="reviews"),
+        "seconds": Figure(explaining, n=rounds),
+        "cost": Figure(explaining / reviewing, n=rounds),
     }
 
 
@@ -144,10 +146,9 @@ def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple
         [scenes.product_id(row) for row in rows],
         np.array([int(why.label_ids[0]) for _, _, why in shown]),
     )
-    figures = {f"drop_{name}": Figure(*by_product(values, products), n, "log-odds") for name, values in drops.items()}
+    figures = {f"drop_{name}": Figure(*by_product(values, products), n) for name, values in drops.items()}
     for name in ("random", "elsewhere"):
-        value, low, high = by_product(drops["hottest"] - drops[name], products)
-        figures[f"hottest_over_{name}"] = Figure(value, low, high, n, "log-odds", "> 0, all of the interval", low > 0)
+        figures[f"hottest_over_{name}"] = Figure(*by_product(drops["hottest"] - drops[name], products), n)
     per_label = {
         LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()}
         for label in np.unique(labels)

@@ -3,7 +3,7 @@ never saw, on drawn pictures.
 
 The composites are made by `synthetic compose`; a third of their test split shows product families, and a fifth of its
 defects ways of making them, that no training scene had. Drawn pictures (pocket/training/drawn_split/held) were labelled
-by eye.
+by language models.
 """
 
 from __future__ import annotations
@@ -46,13 +46,8 @@ def held_marks(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in marks.items()}
 
 
-def figures_of(
-    prefix: str, logits: torch.Tensor, samples, metadata: dict, target: float | None, defects: float | None = None
-) -> dict[str, Figure]:
-    """The four scores, AP per defect, calibration error, and what accepting at each certified risk does.
-
-    target, defects: for AP, of each defect too.
-    """
+def figures_of(prefix: str, logits: torch.Tensor, samples, metadata: dict) -> dict[str, Figure]:
+    """The four scores, AP per defect, calibration error, and what accepting at each certified risk does."""
     report = score(
         logits,
         samples,
@@ -60,28 +55,13 @@ def figures_of(
         float(metadata["threshold"]),
         risks=parse_risks(metadata.get("risks", "{}")),
     )
-
-    def figure(value: dict, least: float | None = None, most: float | None = None) -> Figure:
-        bound = f">= {least}" if least else f"<= {most}" if most else ""
-        holds = value["value"] >= least if least else value["value"] <= most if most else None
-        return Figure(**value, n=len(samples), target=bound, holds=holds)
-
-    found = {
-        f"{prefix}{kind}": figure(report[kind], target if kind == "ap" else None)
-        for kind in ("ap", "precision", "recall", "f1")
-    }
-    found |= {
-        f"{prefix}ap_{name}": figure(value, defects)
-        for name, value in report["defects"].items()
-        if np.isfinite(value["value"])
-    }
-    found[f"{prefix}ece"] = figure(report["ece"], most=0.05 if target else None)
-    for risk, entry in report.get("risks", {}).items():
-        if "refused" not in entry and entry["accepted"]:
-            value, low, high = share(round(entry["bad"]["value"] * entry["accepted"]), entry["accepted"])
-            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(
-                value, low, high, entry["accepted"], "share", f"<= {risk}", value <= float(risk)
-            )
+    scores = {kind: report[kind] for kind in ("ap", "precision", "recall", "f1", "ece")}
+    scores |= {f"ap_{name}": value for name, value in report["defects"].items() if np.isfinite(value["value"])}
+    found = {f"{prefix}{kind}": Figure(**value, n=len(samples)) for kind, value in scores.items()}
+    for risk, row in report.get("risks", {}).items():
+        if "refused" not in row and row["accepted"]:
+            bad = round(row["bad"]["value"] * row["accepted"])
+            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(*share(bad, row["accepted"]), row["accepted"])
     return found
 
 
@@ -126,33 +106,33 @@ def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = No
     rfnet, mapnet, metadata = load_networks(weights)
     figures = {}
 
-    def look(prefix: str, folder: Path, target: float | None, defects: float | None = None):
+    def look(prefix: str, folder: Path):
         samples = open_samples(folder, rfnet.config.image_size)
         samples = samples.select(np.arange(min(100, len(samples)))) if quick else samples
         logits = predict(rfnet, mapnet, samples)
-        figures.update(figures_of(prefix, logits, samples, metadata, target, defects))
+        figures.update(figures_of(prefix, logits, samples, metadata))
         if sheets:
             most_wrong(logits, samples, sheets / f"most-wrong-{prefix or 'test'}.png")
         return samples, logits
 
-    samples, _ = look("", TEST_SPLIT, 0.92)
+    samples, _ = look("", TEST_SPLIT)
     figures |= map_figures("", mapnet, samples)
-    look("drawn_", HELD, None)
+    look("drawn_", HELD)
     if not composites.is_dir():
         print(f"no composites in {composites}: make them with `synthetic compose`")
         return figures
-    samples, logits = look("composites_", composites, 0.80, 0.60)
+    samples, logits = look("composites_", composites)
     figures |= map_figures("composites_", mapnet, samples)
     held = {name: values[: len(samples)] for name, values in held_marks(composites).items()}
     rows = np.flatnonzero(held["family"])
-    figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata, None)["ap"]
+    figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata)["ap"]
     rejected = ((logits / float(metadata["temperature"])).softmax(1)[:, 0] < float(metadata["threshold"])).numpy()
     for name, chosen in (
         ("seen", ~held["cause"]),
         ("held", held["cause"]),
     ):  # one kind of defect has no AP of its own: how many of them are caught
         bad = rejected[chosen & (samples.labels > 0)]
-        figures[f"{name}_causes_rejected"] = Figure(*share(int(bad.sum()), len(bad)), len(bad), "share")
+        figures[f"{name}_causes_rejected"] = Figure(*share(int(bad.sum()), len(bad)), len(bad))
     good = rejected[samples.labels == 0]
-    figures["composites_available_rejected"] = Figure(*share(int(good.sum()), len(good)), len(good), "share")
+    figures["composites_available_rejected"] = Figure(*share(int(good.sum()), len(good)), len(good))
     return figures

@@ -33,7 +33,8 @@ def peak():
 before, began, worked = peak(), time.perf_counter(), time.process_time()
 samples = read_rf1m(sys.argv[1])
 seconds, worked = time.perf_counter() - began, time.process_time() - worked
-print(json.dumps({"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before, "samples": len(samples), "findings": samples.findings.counts}))
+found = {"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before}
+print(json.dumps({**found, "samples": len(samples), "findings": samples.findings.counts}))
 """
 
 

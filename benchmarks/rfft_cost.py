@@ -31,33 +31,21 @@ SAVED_512 = {
 def costs(size: int) -> tuple[dict[str, Figure], dict]:
     """Figures of a step at `size` pixels, and of two processes."""
     kept, recomputed = (run_alone("step", "--size", str(size), *flags)["bytes"] for flags in ((), ("--checkpointing",)))
-    ratio = recomputed / kept
     figures = {
-        "memory_ratio": Figure(ratio, n=1, target="<= 0.45", holds=ratio <= 0.45),
-        "memory_kept_mib": Figure(kept / 2**20, n=1, unit="MiB"),
-        "memory_recomputed_mib": Figure(recomputed / 2**20, n=1, unit="MiB"),
+        "memory_ratio": Figure(recomputed / kept, n=1),
+        "memory_kept_mib": Figure(kept / 2**20, n=1),
+        "memory_recomputed_mib": Figure(recomputed / 2**20, n=1),
     }
-    for dtype, portion, key, target in (
-        ("float64", 2, "_fp64", 1e-5),
-        ("float32", 1, "", 1e-5),
-        ("float32", 2, "_at_once", None),
-    ):
+    for dtype, portion, key in (("float64", 2, "_fp64"), ("float32", 1, ""), ("float32", 2, "_at_once")):
         error = largest_difference(
             run_alone("gradient", "--dtype", dtype, "--portion", str(portion))["gradient"],
             run_together("gradient", "--dtype", dtype)["gradient"],
         )
-        figures[f"two_process_gradient_error{key}"] = Figure(
-            error, n=1, target=f"<= {target:g}" if target else "", holds=error <= target if target else None
-        )
+        figures[f"two_process_gradient_error{key}"] = Figure(error, n=1)
     if size == 256:
         estimated = estimate_512()
-        figures |= {f"estimate_512_{name}_gib": Figure(value, n=1, unit="GiB") for name, value in estimated.items()}
-        figures["estimate_512_ratio"] = Figure(
-            estimated["recomputed"] / estimated["kept"],
-            n=1,
-            target="<= 0.45",
-            holds=estimated["recomputed"] <= 0.45 * estimated["kept"],
-        )
+        figures |= {f"estimate_512_{name}_gib": Figure(value, n=1) for name, value in estimated.items()}
+        figures["estimate_512_ratio"] = Figure(estimated["recomputed"] / estimated["kept"], n=1)
         for name, saved in (("kept", SAVED_512[False]), ("recomputed", SAVED_512[True])):
             print(
                 f"512 px, {name}: a peak of {estimated[name]:.2f} GiB; of it, kept for the way back, by another count:"

@@ -1,4 +1,4 @@
-"""The pictures of benchmarks/rfft.py: sheets to label by eye, what their labels say, the README's grid of before and
+"""The pictures of benchmarks/rfft.py: sheets to label blind, what their labels say, the README's grid of before and
 after, and the front of rate against diversity.
 """
 
@@ -14,17 +14,17 @@ from PIL import Image, ImageDraw, ImageFont
 from reliable_ads.pocket.training.draw import sheet, to_image
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
 
-from . import table, tuning
+from . import tuning
 from .common import RESULTS, ROOT, Figure, mean, share
+from .figures.rfft import RUNS
 
-EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, BLOCK, EACH, PAIRED = (
-    20,
-    100,
-    3,
-    100,
-)  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
-GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
+LABELS = ROOT / "benchmarks" / "labels" / "rfft.json"
+PER_SHEET = 20  # pictures
+BLOCK = 100  # products that are labelled together
+EACH = 3  # labellers of a picture
+PAIRED = 100  # products shown in pairs
+GRID = ROOT / "docs" / "pictures" / "rfft_before_after.jpg"
+FRONT = ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
@@ -62,7 +62,7 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
         ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
-    return {}, {"eye_rows": rows}
+    return {}, {"labelled_rows": rows}
 
 
 def pairs(options) -> tuple[dict[str, Figure], dict]:
@@ -85,7 +85,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
     write_text(options.out / "pairs.json", json.dumps(rows))
-    return {}, {"eye_pairs": rows}
+    return {}, {"labelled_pairs": rows}
 
 
 def preferred(found: dict, rows: list) -> np.ndarray:
@@ -97,53 +97,42 @@ def preferred(found: dict, rows: list) -> np.ndarray:
     )
 
 
-def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what
+def labels(options) -> tuple[dict[str, Figure], dict]:
+    """Labels given blind, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what
     most labellers of a picture say, and the difference of the same products, over all of them and by hundreds. "pairs",
     {labeller: {product: side}}: how often the picture of after is preferred.
     """
-    given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (EYE, RESULTS / "rfft.json"))
-    labels, details = given["labels"], details["details"]
-    rows = details["eye_rows"]
+    given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
+    labelled, details = given["labels"], details["details"]
+    rows = details["labelled_rows"]
 
     def given_to(row):
-        return [found[row["hash"]] == "available" for found in labels.values() if row["hash"] in found]
+        return [found[row["hash"]] == "available" for found in labelled.values() if row["hash"] in found]
 
     if missing := [row["hash"] for row in rows if len(given_to(row)) != EACH]:
         raise SystemExit(
-            f"{EYE} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
+            f"{LABELS} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
         )
     usable = {(row["way"], row["product"]): sum(given_to(row)) > EACH / 2 for row in rows}
     products = sorted({row["product"] for row in rows})
     figures = {}
 
-    def compared(name: str, usable: dict, products: list, target: str = "") -> None:
+    def compared(name: str, usable: dict, products: list) -> None:
         before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
-        value, low, high = mean(after - before)
-        figures[f"eye_gain{name}"] = Figure(
-            value, low, high, len(products), "points", target, low > 0 if target else None
-        )
-        figures.update(
-            {
-                f"eye_{way}{name}": Figure(*share(int(found.sum()), len(found)), len(found), "share")
-                for way, found in (("before", before), ("after", after))
-            }
-        )
+        figures[f"labels_gain{name}"] = Figure(*mean(after - before), n=len(products))
+        for way, found in (("before", before), ("after", after)):
+            figures[f"labels_{way}{name}"] = Figure(*share(int(found.sum()), len(found)), len(found))
 
-    for number in range(
-        0, len(products), BLOCK
-    ):  # the target is each hundred's own: the second was labelled because the first had missed it
-        compared(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK], "> 0, interval too")
+    # the target is each hundred's own: the second was labelled because the first had missed it
+    for number in range(0, len(products), BLOCK):
+        compared(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK])
     compared("", usable, products)
-    for name, found in labels.items():
+    for name, found in labelled.items():
         own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
         compared(f"_{name}", own, sorted({product for _, product in own}))
-    votes = {name: preferred(found, details["eye_pairs"]) for name, found in given["pairs"].items()}
-    value, low, high = mean(sum(votes.values()) / len(votes))
-    figures["eye_prefers"] = Figure(
-        value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5
-    )
-    figures |= {f"eye_prefers_{name}": Figure(*mean(found), len(found), "share") for name, found in votes.items()}
+    votes = {name: preferred(found, details["labelled_pairs"]) for name, found in given["pairs"].items()}
+    figures["labels_prefers"] = Figure(*mean(sum(votes.values()) / len(votes)), n=len(details["labelled_pairs"]))
+    figures |= {f"labels_prefers_{name}": Figure(*mean(found), len(found)) for name, found in votes.items()}
     return figures, {}
 
 
@@ -225,7 +214,7 @@ def front(histories: dict) -> bytes:
             risen,
             styles[variety],
             color=COLOURS[kind],
-            label=table.RUNS[name],
+            label=RUNS[name],
             marker="o",
             markersize=3,
             linewidth=1.2,

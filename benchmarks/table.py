@@ -17,7 +17,7 @@ from . import figures
 from .common import RESULTS, ROOT, reviewer_print
 from .figures.entry import Entry
 
-MARKED = re.compile(r"<!-- (\w+) -->\n.*?\n<!-- /\1 -->", re.DOTALL)
+MARKED = re.compile(r"<!-- (\w+) -->\n(?:.*?\n)?<!-- /\1 -->", re.DOTALL)
 EARLIER = "Measured with the previous reviewer; not yet repeated."
 ABOUT = (
     "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: those that fall"
@@ -56,10 +56,6 @@ def number(figure: dict, entry: Entry) -> str:
     return text if figure["low"] is None else f"{text} ({write(figure['low'])} to {write(figure['high'])})"
 
 
-def interval(figure: dict) -> tuple:
-    return figure["value"], figure["low"], figure["high"]
-
-
 def earlier(figure: dict) -> bool:
     """Whether a figure was measured with a reviewer that has been replaced since."""
     return figure["reviewer"] not in (None, reviewer_print())
@@ -69,11 +65,9 @@ def rows(titled: list[tuple[str, dict, Entry]]) -> list[str]:
     """(title, figure, entry) → the lines of a Markdown table."""
     lines = ["| what | measured | n | target | holds | on |", "|---|---|---|---|---|---|"]
     for title, figure, entry in titled:
-        mark = " ¹" if earlier(figure) else ""
-        lines.append(
-            f"| {title} | {number(figure, entry)} | {figure['n'] or ''} | {entry.target} | {entry.verdict(*interval(figure))} |"
-            f" {figure['date']}{mark} |"
-        )
+        holds = entry.verdict(figure["value"], figure["low"], figure["high"])
+        day = f"{figure['date']} ¹" if earlier(figure) else figure["date"]
+        lines.append(f"| {title} | {number(figure, entry)} | {figure['n'] or ''} | {entry.target} | {holds} | {day} |")
     return [*lines, "", f"¹ {EARLIER}"] if any(earlier(figure) for _, figure, _ in titled) else lines
 
 
