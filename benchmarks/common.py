@@ -40,7 +40,8 @@ def share(successes: int, n: int) -> tuple[float, float, float]:
     """A share with its Wilson 95 % interval."""
     if n == 0:
         return float("nan"), 0.0, 1.0
-    z, p = 1.959964, successes / n
+    z = 1.959964
+    p = successes / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return p, float(max(middle - half, 0)), float(min(middle + half, 1))
@@ -132,7 +133,9 @@ def keep_memory() -> None:
     MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step on a CPU frees and takes the same hundreds
     of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`).
     """
-    trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
+    # glibc's malloc.h
+    trim_threshold = -1
+    mmap_max = -4
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -42,7 +42,8 @@ class Session:
     """The shipped workflow on a running server, asked for one product at a time."""
 
     def __init__(self, server: ComfyServer):
-        self.server, self.client = server, ComfyClient(server.address)
+        self.server = server
+        self.client = ComfyClient(server.address)
         self.graph = to_api(load(WORKFLOW), self.client.ask("/object_info"))
 
     def draw(self, job, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
@@ -55,7 +56,8 @@ class Session:
             return self.graph[titled(self.graph, title)]["inputs"]
 
         inputs(PICTURE)["image"] = self.client.upload(f"{job.product_id}.png", png_of(job.product.rgba))
-        inputs(PLACED)["caption"], inputs(PROMPT)["text"] = job.product.caption, job.prompt
+        inputs(PLACED)["caption"] = job.product.caption
+        inputs(PROMPT)["text"] = job.prompt
         inputs(SAMPLER).update(
             {"seed": job.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler}
         )
@@ -71,7 +73,8 @@ def picture_hash(picture: Image.Image) -> str:
 
 def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
     """One sample per test product: the share that RFNet calls available."""
-    rows, pictures = [], []
+    rows = []
+    pictures = []
     jobs = test_jobs(count)
     for number, job in enumerate(jobs):
         report, (picture, *_) = session.draw(job, 1)
@@ -101,7 +104,8 @@ def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], d
 
 def cyclic(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
     """Five attempts per product: how many are accepted, after how many draws."""
-    runs, rows = [], []
+    runs = []
+    rows = []
     for number, job in enumerate(test_jobs(count)):
         report, pictures = session.draw(job, 5)
         runs.append(report)
@@ -203,7 +207,8 @@ def setup(out: Path) -> tuple[dict[str, Figure], dict]:
     }, {}
 
 
-ON_A_SERVER, ALONE = {"rates": rates, "cyclic": cyclic, "memory": memory}, {"ap": ap, "labels": labels, "setup": setup}
+ON_A_SERVER = {"rates": rates, "cyclic": cyclic, "memory": memory}
+ALONE = {"ap": ap, "labels": labels, "setup": setup}
 
 
 def main() -> None:

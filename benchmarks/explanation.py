@@ -74,7 +74,8 @@ def cover(picture: torch.Tensor, canvas: Canvas, order: np.ndarray) -> torch.Ten
     def blur(values):
         return cv2.GaussianBlur(values.astype(np.float32), (0, 0), free.shape[0] / 8)
 
-    pixels, known = picture[0].permute(1, 2, 0).numpy(), (free & ~chosen)[..., None].astype(np.float32)
+    pixels = picture[0].permute(1, 2, 0).numpy()
+    known = (free & ~chosen)[..., None].astype(np.float32)
     around = blur(pixels * known) / np.maximum(blur(known)[..., None], 1e-6)
     return torch.from_numpy(np.where(chosen[..., None], around, pixels)).float().permute(2, 0, 1)[None]
 
@@ -89,11 +90,9 @@ def by_product(values, products, draws: int = 2000) -> tuple:
 
 def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
     """Figures, details, and [(picture, review, explanation)] for a look."""
-    reviewer, scenes, random = (
-        load_reviewer(DEFAULT_WEIGHTS),
-        read_shards(ROOT / "synthetic" / "test_split", 128),
-        np.random.default_rng(SEED),
-    )
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    scenes = read_shards(ROOT / "synthetic" / "test_split", 128)
+    random = np.random.default_rng(SEED)
     chosen = rejected(reviewer, scenes, each)
     pictures = [picture_of(scenes, row) for row, _, _ in chosen]
     shown = [
@@ -102,7 +101,8 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
     ]
     drops = {"hottest": [], "random": [], "elsewhere": []}
     for number, ((_row, canvas, _), (picture, _review, why)) in enumerate(zip(chosen, shown)):
-        label, size = int(why.label_ids[0]), picture.shape[-2:]
+        label = int(why.label_ids[0])
+        size = picture.shape[-2:]
         field = torch.from_numpy(random.random((1, 1, GRAIN, GRAIN), np.float32))
         orders = {
             "hottest": why.heat[0],
@@ -126,7 +126,8 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
     """CPU time of explaining a picture of a batch that was reviewed, in seconds and over that of reviewing it; medians
     of some rounds.
     """
-    images, times = picture.expand(batch, -1, -1, -1), []
+    images = picture.expand(batch, -1, -1, -1)
+    times = []
     for _ in range(rounds):
         started = time.process_time()
         review = reviewer.review(images, canvas)
@@ -141,11 +142,10 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
 
 
 def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
-    n, rows = len(chosen), [row for row, _, _ in chosen]
-    products, labels = (
-        [scenes.product_id(row) for row in rows],
-        np.array([int(why.label_ids[0]) for _, _, why in shown]),
-    )
+    n = len(chosen)
+    rows = [row for row, _, _ in chosen]
+    products = [scenes.product_id(row) for row in rows]
+    labels = np.array([int(why.label_ids[0]) for _, _, why in shown])
     figures = {f"drop_{name}": Figure(*by_product(values, products), n) for name, values in drops.items()}
     for name in ("random", "elsewhere"):
         figures[f"hottest_over_{name}"] = Figure(*by_product(drops["hottest"] - drops[name], products), n)

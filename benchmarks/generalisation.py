@@ -70,7 +70,8 @@ def map_figures(prefix: str, mapnet, samples) -> dict[str, Figure]:
     """How near the built-in estimator's maps come to the true ones: mean error of inverse depth, and intersection over
     union of what stands out.
     """
-    errors, overlaps = [], []
+    errors = []
+    overlaps = []
     for start in range(0, len(samples), 50):
         rows = range(start, min(start + 50, len(samples)))
         batch = collate([samples[row] for row in rows])

@@ -135,8 +135,10 @@ class Judged:
     def of(cls, weights: Path, data: Path, scenes) -> Judged:
         rfnet, mapnet, _metadata = load_networks(weights)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        rfnet.to(device), mapnet.to(device)
-        val, train = open_samples(data / "val", rfnet.config.image_size), open_samples(data / "train")
+        rfnet.to(device)
+        mapnet.to(device)
+        val = open_samples(data / "val", rfnet.config.image_size)
+        train = open_samples(data / "train")
         about = {
             "scenes": str(len(train)),
             "data": train.fingerprint,

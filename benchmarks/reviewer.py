@@ -38,7 +38,8 @@ from . import indexing, networks
 from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
-SIDE, BATCH = 512, 4  # pixels of a picture as SD 1.5 draws it; pictures per call
+SIDE = 512  # pixels of a picture as SD 1.5 draws it
+BATCH = 4  # pictures per call
 TOKENS = 35  # of ImageReward's prompts
 
 
@@ -87,7 +88,8 @@ def reward_model():
 def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     """Pictures per second of both, in turns; and a second attempt's review beside the first's of the same product."""
     rounds = 2 if quick else 8
-    samples, reviewer = read_shards(TEST_SPLIT, 128), load_reviewer(DEFAULT_WEIGHTS)
+    samples = read_shards(TEST_SPLIT, 128)
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
     (score, parameters), random = reward_model(), torch.Generator().manual_seed(0)
     spans = []
     for row in range(rounds):
@@ -154,7 +156,9 @@ def step(quick: bool) -> tuple[dict[str, Figure], dict]:
     """Pictures per second of a training, and what it owes to spare_bf16 and to keep_memory: in turns, each in a process
     of its own.
     """
-    rounds, batch, spawn = 2 if quick else 8, TrainConfig.batch, get_context("spawn")
+    rounds = 2 if quick else 8
+    batch = TrainConfig.batch
+    spawn = get_context("spawn")
     seconds = {name: [] for name in STEPS}
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"CUDA_VISIBLE_DEVICES": ""}):
         for _ in range(rounds):

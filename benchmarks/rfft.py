@@ -32,7 +32,8 @@ from .sampler_pictures import SECOND_REVIEWER
 
 COMMAND = "python -m benchmarks.rfft"
 VARIANTS = ROOT / "data" / "variants"  # where docs/pocket.md's commands leave these
-CHECKPOINTS, LORAS = ("seed", "poster"), ("lora_sepia", "lora_night", "lora_pastel")
+CHECKPOINTS = ("seed", "poster")
+LORAS = ("lora_sepia", "lora_night", "lora_pastel")
 ATTEMPTS = 5
 THRESHOLD = 0.5
 GAIN = 0.15  # points at which schedules are compared
@@ -72,7 +73,9 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         name: studio.draw(name, None if name == "before" else tuning.adapter(name))
         for name in ("before", *options.runs)
     }
-    before, figures, details = drawn["before"], {}, {}
+    before = drawn["before"]
+    figures = {}
+    details = {}
     figures["rate_before"] = rate(accepted(before.reviewer))
     if studio.judge:
         figures["second_before"] = rate(accepted(before.judge))
@@ -127,7 +130,8 @@ def passes_to(passes: np.ndarray, rates: np.ndarray, points: float) -> float:
 
     passes, rates (E,): of one evaluation after another. Infinite where it is never reached.
     """
-    rising, goal = isotonic_regression(rates[1:]).x, rates[0] + points
+    rising = isotonic_regression(rates[1:]).x
+    goal = rates[0] + points
     line = np.concatenate([rates[:1], np.maximum(rising, rates[0])])
     if line[-1] < goal - 1e-12:
         return float("inf")
@@ -153,8 +157,10 @@ def passes(options) -> tuple[dict[str, Figure], dict]:
     and drawings without guidance, against one update per guided drawing, which is the paper's schedule. Intervals over
     products and trainings; a draw in which a curve does not get there counts as infinite.
     """
-    ways, random = {"ours": schedule("fast"), "paper": schedule("paper")}, np.random.default_rng(0)
-    runs, products = ways["ours"][1].shape[0], ways["ours"][1].shape[2]
+    ways = {"ours": schedule("fast"), "paper": schedule("paper")}
+    random = np.random.default_rng(0)
+    runs = ways["ours"][1].shape[0]
+    products = ways["ours"][1].shape[2]
 
     def costs(chosen: np.ndarray, seeds: dict) -> list:
         return [
@@ -205,8 +211,16 @@ def variants() -> dict[str, dict]:
 
 def transfer(options) -> tuple[dict[str, Figure], dict]:
     """Table 4 in small: the same adapter beside other checkpoints and LoRAs, one picture per product."""
-    studio, figures, gains = tuning.Studio(options.products, 1, options.judge), {}, {}
-    accepted, judged = lambda drawn: 1.0 * (drawn.reviewer >= THRESHOLD), lambda drawn: 1.0 * (drawn.judge >= THRESHOLD)
+    studio = tuning.Studio(options.products, 1, options.judge)
+    figures = {}
+    gains = {}
+
+    def accepted(drawn):
+        return 1.0 * (drawn.reviewer >= THRESHOLD)
+
+    def judged(drawn):
+        return 1.0 * (drawn.judge >= THRESHOLD)
+
     for name, models in variants().items():
         before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
         after = studio.draw(
@@ -231,13 +245,17 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
     from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits
     from reliable_ads.rfnet.weights import load_reviewer
 
-    reviewer, products, found = load_reviewer(DEFAULT_WEIGHTS), tuning.test_products(options.products), {}
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    products = tuning.test_products(options.products)
+    found = {}
     for name, adapter in (("before", None), ("after", tuning.adapter(tuning.TUNED))):
         models = tuning.models_with(adapter)
         jobs = [
             Job(canvas, prompt, product.seed) for product, (canvas, prompt) in zip(products, tuning.placed(products))
         ]
-        drawn, usable, left = np.zeros(len(jobs)), np.zeros(len(jobs)), list(range(len(jobs)))
+        drawn = np.zeros(len(jobs))
+        usable = np.zeros(len(jobs))
+        left = list(range(len(jobs)))
         for attempt in range(ATTEMPTS):
             passed = []
             for rows in (left[i : i + 16] for i in range(0, len(left), 16)):
@@ -329,7 +347,8 @@ def main() -> int:
     options = parser.parse_args()
     options.changes = {}
     if options.quick:
-        options.products, options.changes = 6, {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
+        options.products = 6
+        options.changes = {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
         tuning.WORK = tuning.WORK / "quick"
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:

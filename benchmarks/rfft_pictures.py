@@ -26,7 +26,8 @@ PAIRED = 100  # products shown in pairs
 GRID = ROOT / "docs" / "pictures" / "rfft_before_after.jpg"
 FRONT = ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
-COLUMNS, CELL = 10, 128
+COLUMNS = 10
+CELL = 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
 
 
@@ -75,7 +76,8 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
         for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
     ]
     for first in range(0, len(rows), PER_SHEET // 2):
-        pictures, texts = [], []
+        pictures = []
+        texts = []
         for row in rows[first : first + PER_SHEET // 2]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
@@ -103,7 +105,8 @@ def labels(options) -> tuple[dict[str, Figure], dict]:
     {labeller: {product: side}}: how often the picture of after is preferred.
     """
     given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
-    labelled, details = given["labels"], details["details"]
+    labelled = given["labels"]
+    details = details["details"]
     rows = details["labelled_rows"]
 
     def given_to(row):
@@ -156,7 +159,8 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
 
 def grid(drawn: dict, studio) -> Image.Image:
     """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
-    font, half = ImageFont.load_default(22), 2 * (CELL + 4) + 40
+    font = ImageFont.load_default(22)
+    half = 2 * (CELL + 4) + 40
     board = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * half), "white")
     pen = ImageDraw.Draw(board)
     chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
@@ -169,7 +173,8 @@ def grid(drawn: dict, studio) -> Image.Image:
             font,
         )
         for number, row in enumerate(rows):
-            x, y = 4 + number % COLUMNS * (CELL + 4), place * half + 36 + number // COLUMNS * (CELL + 4)
+            x = 4 + number % COLUMNS * (CELL + 4)
+            y = place * half + 36 + number // COLUMNS * (CELL + 4)
             pen.rectangle(
                 (x - 2, y - 2, x + CELL + 1, y + CELL + 1),
                 fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38),
@@ -186,7 +191,8 @@ def collapse(drawn: dict, studio) -> Image.Image:
         studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
     board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
-    pen, font = ImageDraw.Draw(board), ImageFont.load_default(18)
+    pen = ImageDraw.Draw(board)
+    font = ImageFont.load_default(18)
     for line, (way, found) in enumerate(drawn.items()):
         pen.text((4, line * (CELL + 28) + 4), way, "black", font)
         for column, row in enumerate(chosen):
@@ -205,10 +211,8 @@ def front(histories: dict) -> bytes:
     styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
-        kept, risen = (
-            [row["diversity"] / rows[0]["diversity"] for row in rows],
-            [100 * row["rate"]["value"] for row in rows],
-        )
+        kept = [row["diversity"] / rows[0]["diversity"] for row in rows]
+        risen = [100 * row["rate"]["value"] for row in rows]
         axes.plot(
             kept,
             risen,

@@ -94,7 +94,8 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         }
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
-        rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
+        rows = {way: [] for way in (*WAYS, EQUAL, "pilot")}
+        accepted = []
         for number, job in enumerate(jobs):
             turns = [*WAYS[number % len(WAYS) :], *WAYS[: number % len(WAYS)], EQUAL, "pilot"]
             for way in turns:
@@ -135,12 +136,15 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
 
     from . import tuning
 
-    products, faults = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57], ", ".join(BLAME.values())
-    reviewer, placed = load_reviewer(DEFAULT_WEIGHTS), tuning.placed(products)
+    products = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57]
+    faults = ", ".join(BLAME.values())
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    placed = tuning.placed(products)
 
     def passed(adapter, sampling) -> np.ndarray:
         """(products, FOLLOWED + 1) bool."""
-        models, found = tuning.models_with(adapter), []
+        models = tuning.models_with(adapter)
+        found = []
         jobs = [
             Job(canvas, prompt, product.seed + OTHER_SEEDS + seed)
             for product, (canvas, prompt) in zip(products, placed)
@@ -156,7 +160,8 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
             )
         return torch.cat(found).view(len(products), -1).numpy()
 
-    plain, adapter = tuning.SAMPLING, tuning.adapter(tuning.TUNED)
+    plain = tuning.SAMPLING
+    adapter = tuning.adapter(tuning.TUNED)
     strong = replace(plain, guidance=1.5 * plain.guidance)
     firsts = passed(None, plain)
     ways = {
@@ -201,7 +206,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()
     if options.quick:
-        options.products, options.pairs, options.long = 6, 1, 15
+        options.products = 6
+        options.pairs = 1
+        options.long = 15
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)

@@ -56,19 +56,29 @@ def number(figure: dict, entry: Entry) -> str:
     return text if figure["low"] is None else f"{text} ({write(figure['low'])} to {write(figure['high'])})"
 
 
-def earlier(figure: dict) -> bool:
-    """Whether a figure was measured with a reviewer that has been replaced since."""
-    return figure["reviewer"] not in (None, reviewer_print())
+def earlier(figures: list[dict]) -> list[bool]:
+    """Which figures were measured with a reviewer that has been replaced since."""
+    shipped = reviewer_print()
+    return [figure["reviewer"] not in (None, shipped) for figure in figures]
 
 
-def rows(titled: list[tuple[str, dict, Entry]]) -> list[str]:
-    """(title, figure, entry) → the lines of a Markdown table."""
-    lines = ["| what | measured | n | target | holds | on |", "|---|---|---|---|---|---|"]
-    for title, figure, entry in titled:
-        holds = entry.verdict(figure["value"], figure["low"], figure["high"])
-        day = f"{figure['date']} ¹" if earlier(figure) else figure["date"]
-        lines.append(f"| {title} | {number(figure, entry)} | {figure['n'] or ''} | {entry.target} | {holds} | {day} |")
-    return [*lines, "", f"¹ {EARLIER}"] if any(earlier(figure) for _, figure, _ in titled) else lines
+def rows(titled: list[tuple[str, dict, Entry]], days: bool = False) -> list[str]:
+    """(title, figure, entry) → the lines of a Markdown table; days: with the day of each figure."""
+    columns = ("what", "measured", "n", "target", "holds", *(("on",) if days else ()))
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    old = earlier([figure for _, figure, _ in titled])
+    for (title, figure, entry), marked in zip(titled, old, strict=True):
+        mark = " ¹" if marked else ""
+        cells = (
+            title,
+            number(figure, entry) + mark,
+            str(figure["n"] or ""),
+            entry.target,
+            entry.verdict(figure["value"], figure["low"], figure["high"]),
+            *((figure["date"],) if days else ()),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, "", f"¹ {EARLIER}"] if any(old) else lines
 
 
 def grid(placed: list[tuple[tuple[str, str], dict, Entry]]) -> list[str]:
@@ -78,7 +88,7 @@ def grid(placed: list[tuple[tuple[str, str], dict, Entry]]) -> list[str]:
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in dict.fromkeys(row for row, _ in cells):
         lines.append(f"| {row} | " + " | ".join(cells.get((row, column), "") for column in columns) + " |")
-    return [*lines, "", EARLIER] if any(earlier(figure) for _, figure, _ in placed) else lines
+    return [*lines, "", EARLIER] if any(earlier([figure for _, figure, _ in placed])) else lines
 
 
 def reports() -> dict[str, dict]:
@@ -104,7 +114,7 @@ def everything() -> str:
             f"`{report['command']}`, last run on {report['date']} on {report['machine']}; 95 % intervals in brackets.",
             *conditions(report.get("details", {})),
             "",
-            *rows([(entry.title, figure, entry) for figure, entry in measured(name, report)]),
+            *rows([(entry.title, figure, entry) for figure, entry in measured(name, report)], days=True),
             "",
         ]
     return "\n".join(lines)

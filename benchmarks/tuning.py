@@ -42,7 +42,9 @@ LEARNED = ROOT / "pocket" / "training" / "drawn_split" / "train"
 MORE = ROOT / "benchmarks" / "products"  # test products beyond those of the shipped test split
 VALIDATION = ROOT / "data" / "pocket" / "val"
 WORK = ROOT / "data" / "rfft"
-SIZE, PROMPTS, SEEDS = 128, 2, 2  # pixels; per product to learn on; pictures per product that is measured
+SIZE = 128  # pixels
+PROMPTS = 2  # per product to learn on
+SEEDS = 2  # pictures per product that is measured
 SAMPLING = Sampling(tuning.SAMPLING["sampling_steps"], tuning.SAMPLING["guidance"])
 
 COMMON = dict(
@@ -169,7 +171,8 @@ def keep_products(rendered: Path) -> int:
     there are.
     """
     known = {job.product_id for job in jobs_of(TEST_SPLIT)}
-    samples, scenes = read_shards(rendered, 128), []
+    samples = read_shards(rendered, 128)
+    scenes = []
     for row in range(len(samples)):
         name = samples.product_id(row)
         if samples.labels[row] == 0 and not samples.texts["cause"][row] and name not in known:
@@ -186,7 +189,8 @@ def keep_products(rendered: Path) -> int:
 def train(name: str, watch=None, **changes) -> dict:
     """The answer of a training; one that is there already, or was stopped, goes on."""
     c = config(name, **changes)
-    models, reviewer = tuning.load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
+    models = tuning.load(c.checkpoint, c.controlnet)
+    reviewer = load_reviewer(c.reviewer)
     return Run(c, models, reviewer, learned_pairs(), placed(jobs_of(VALIDATION)), watch, cpu=True)()
 
 
@@ -213,7 +217,9 @@ class Studio:
     """
 
     def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
-        self.folder, self.seeds, self.products = WORK / "drawn", seeds, test_products(products)
+        self.folder = WORK / "drawn"
+        self.seeds = seeds
+        self.products = test_products(products)
         self.jobs = [
             job
             for number, job in enumerate(evaluation_jobs(placed(self.products), max(2, seeds)))
@@ -259,10 +265,8 @@ class Studio:
         """(P,): the mean of length(difference) over all pairs of a product's rows of values (N, D); NaN where there is
         but one.
         """
-        values, pairs = (
-            values.view(len(self.products), self.seeds, -1),
-            list(itertools.combinations(range(self.seeds), 2)),
-        )
+        values = values.view(len(self.products), self.seeds, -1)
+        pairs = list(itertools.combinations(range(self.seeds), 2))
         return (
             sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs)
             if pairs

@@ -36,7 +36,7 @@ TARGETS = {
     "diversity_colour_none_long": "<= 0.5",
 }
 README = {
-    "gain_cc": "A ControlNet tuned on the reviewer's feedback: more attempts that the reviewer accepts, points",
+    "gain_cc": "Tuned ControlNet: more accepted by the reviewer, points",
 }
 UNTUNED = "none: the ControlNet as it was"
 
@@ -70,10 +70,13 @@ def beside(variant: str) -> list[Entry]:
 def labelled() -> list[Entry]:
     """What language models said of the pictures, blind: all of them, by hundreds of products, by labeller."""
     usable = "RFFT, consistent condition: usable pictures, labelled blind by language models"
-    readme = "... more that are usable, say language models, blind, points: {}"
+    readme = "... more usable, say language models, blind: {}"
     hundreds = {
-        "1": ("first hundred products", readme.format("first hundred products")),
-        "2": ("second hundred, stricter labellers, added because the first missed", readme.format("second hundred")),
+        "1": ("first hundred products", readme.format("first hundred, points")),
+        "2": (
+            "second hundred, stricter labellers, added because the first missed",
+            readme.format("second hundred, points"),
+        ),
     }
     entries = [
         Entry("labels_gain", f"{usable}, points", "points"),

@@ -76,7 +76,7 @@ IN_TABLE = [
     ),
     *ratios(
         "early_remedies",
-        readme="Early rejection and remedies: sampling steps per usable picture, against simply drawing again",
+        readme="Sampling steps with early rejection and remedies, against just drawing again",
     ),
     served("early_remedies"),
     in_table(
@@ -121,7 +121,7 @@ FIGURES = [
         "RF Cyclic Sampler, against stock KSampler and VAE Decode: more time",
         "share",
         "<= 0.03",
-        {"figures": "Time that the sampler adds to stock KSampler and VAE Decode"},
+        {"figures": "Time that the sampler adds to KSampler"},
     ),
     Entry("extra_mib", "... more resident memory, reviewer included, MiB", "MiB"),
     Entry("preview_overhead", "Previews: more time", "share", "<= 0.05"),

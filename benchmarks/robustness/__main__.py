@@ -65,7 +65,8 @@ def main() -> int:
 
 def figures(found: list[Outcome], wrong: dict) -> dict[str, Figure]:
     """wrong: {case: what is wrong with it, empty where it is right}; none where they were not tried."""
-    counts, n = Counter(outcome.verdict for outcome in found), len(found)
+    counts = Counter(outcome.verdict for outcome in found)
+    n = len(found)
     verdicts = {"unclear": UNCLEAR, "tracebacks": TRACEBACK, "hangs": HANG, "over_memory": MEMORY}
     made = {"bad_inputs": Figure(n)}
     for key, verdict in {**verdicts, "accepted_that_matter": MATTERS}.items():

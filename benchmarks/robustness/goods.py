@@ -124,7 +124,8 @@ def family(folder: Path) -> None:
 
 def album(folder: Path, product: Path) -> None:
     """An album of one product and two prompts, both done."""
-    found, made = jobs([(product, "a box")], ["on a table", "on grass"])[0], Gallery(folder)
+    found = jobs([(product, "a box")], ["on a table", "on grass"])[0]
+    made = Gallery(folder)
     made.begin(found, {})
     picture = Image.new("RGB", (64, 64), (120, 130, 90))
     chances = {name: 0.9 if name == "available" else 0.025 for name in LABELS}

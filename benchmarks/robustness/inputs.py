@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 SHARES = {  # of 1,000
@@ -80,6 +81,20 @@ class Planned:
 
 
 MAKERS: dict[str, list] = {}
+# in this order: a kind's makers take turns as they come
+MODULES = (
+    "commands",
+    "configs",
+    "models",
+    "nodes",
+    "teaching",
+    "requests",
+    "pictures",
+    "picture_files",
+    "states",
+    "tables",
+    "weights",
+)
 
 
 def maker(kind: str):
@@ -95,7 +110,8 @@ def maker(kind: str):
 def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
     """The 1,000 inputs, or those of the kinds whose name holds `only`; of them every so many. A kind's makers take
     turns."""
-    from . import commands, configs, models, nodes, pictures, states, tables, weights  # noqa: F401  their makers
+    for module in MODULES:
+        import_module(f".{module}", __package__)
 
     found = []
     for kind, share in SHARES.items():

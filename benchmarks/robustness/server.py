@@ -37,7 +37,9 @@ class Server:
     watch.Worker does; a server that hung or grew is started anew."""
 
     def __init__(self, base: Path, goods: Path):
-        self.base, self.goods, self.server = base, goods, None
+        self.base = base
+        self.goods = goods
+        self.server = None
         for kind, names in {
             "reviewer": ("reviewer.safetensors",),
             "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"),
@@ -74,7 +76,9 @@ class Server:
     def ask(self, target: str, arguments: dict) -> dict:
         self.start()
         process = psutil.Process(self.server.process.pid)
-        before, began, computed = process.memory_info().rss, time.monotonic(), sum(process.cpu_times()[:2])
+        before = process.memory_info().rss
+        began = time.monotonic()
+        computed = sum(process.cpu_times()[:2])
         files = [
             (self.goods.parent / "input" / source, self.base / FOLDERS[kind] / Path(source).name)
             for kind, source in arguments.pop("files", ())
@@ -107,7 +111,8 @@ class Server:
     def _graph(self, graph: dict) -> dict:
         client = ComfyClient(self.server.address, patience=BUSY * PATIENCE)
         try:
-            last, shown = None, []
+            last = None
+            shown = []
             for event in client.run(graph):
                 last = event
                 if event.kind == "executed":
@@ -151,7 +156,8 @@ class Server:
                 connection.putheader(name, value.replace("{address}", self.server.address))
             connection.endheaders(content)
             answer = connection.getresponse()
-            status, text = answer.status, answer.read(100_000).decode("utf-8", "replace")
+            status = answer.status
+            text = answer.read(100_000).decode("utf-8", "replace")
         except http.client.HTTPException as error:
             return {"outcome": "refused", "message": f"the connection ends: {error!r}", "said": True}
         finally:

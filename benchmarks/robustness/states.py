@@ -124,7 +124,8 @@ def no_regular_file(bench: Bench) -> Bad:
 def album(bench: Bench, damage) -> Bad:
     """damage(path of an entry's row, its values) -> bytes or text of the bad row, or None where it has dealt with
     it."""
-    folder, without = bench.folder / "album", bench.folder / "without"
+    folder = bench.folder / "album"
+    without = bench.folder / "without"
     shutil.copytree(bench.goods / "album", folder)
     row = sorted((folder / "entries").glob("*.json"))[0]
     shutil.copytree(folder, without)
@@ -194,7 +195,8 @@ def no_regular_row(bench: Bench) -> Bad:
 
 @maker("albums")
 def a_damaged_list(bench: Bench) -> Bad:
-    folder, without = bench.folder / "album", bench.folder / "without"
+    folder = bench.folder / "album"
+    without = bench.folder / "without"
     shutil.copytree(bench.goods / "album", folder)
     shutil.copytree(folder, without)
     (without / "list.json").unlink()
@@ -216,7 +218,8 @@ def a_damaged_list(bench: Bench) -> Bad:
 
 def journal(bench: Bench, more: bytes) -> Bad:
     """A folder of labels whose journal has some more lines, which must not change what it says."""
-    folder, like = bench.folder / "labels", bench.folder / "like"
+    folder = bench.folder / "labels"
+    like = bench.folder / "like"
     for copy in (folder, like):
         shutil.copytree(bench.goods / "labels", copy)
     with open(folder / "journal.jsonl", "ab") as file:

@@ -59,7 +59,9 @@ def sample(table: str) -> Said | str:
     from reliable_ads.rfnet.data.errors import BrokenSample
     from reliable_ads.rfnet.data.sources import open_samples
 
-    samples, broken, read = open_samples(table, 64), [], []
+    samples = open_samples(table, 64)
+    broken = []
+    read = []
     for row in range(len(samples)):
         try:
             found = samples.read(row)
@@ -225,7 +227,8 @@ def rfft_config(path: str) -> str:
 
 def command(program: str, arguments: list, folder: str) -> Said | str:
     """A command line; what it prints to stderr is what it says."""
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    err = io.StringIO()
     os.chdir(folder)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
