@@ -1,6 +1,7 @@
 """What the documents name exists: files, modules, links and anchors; and the tables are those of the results."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ ROOMS = tuple(path.name for path in ROOT.iterdir() if path.is_dir() and not path
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCES = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+IMPORT = re.compile(r"^from (reliable_ads[\w.]*) import ([\w, ]+)$", re.MULTILINE)
 COMMAND = re.compile(r"python -m ([\w.]+)")
 MADE = ("data/", "out/", "tests/requirements/")  # what commands make, or what is not always there
 EXAMPLE = re.compile(r"[<>{}*$ …]|NAME|NUMBER|KIND|DIR")
@@ -57,6 +59,15 @@ def test_modules_that_a_page_runs_exist(page):
     ]
     files = {module: ROOT.joinpath(*module.split(".")) for module in modules}
     assert [name for name, file in files.items() if not (file.with_suffix(".py").exists() or file.is_dir())] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_names_that_a_page_imports_exist(page):
+    missing = []
+    for module, names in IMPORT.findall(page.read_text(encoding="utf-8")):
+        loaded = import_module(module)
+        missing += [f"{module}.{name}" for name in re.findall(r"\w+", names) if not hasattr(loaded, name)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
