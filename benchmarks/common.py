@@ -16,9 +16,10 @@ import torch
 from safetensors import safe_open
 
 from reliable_ads.rfnet.files import write_text
+from reliable_ads.rfnet.intervals import wilson
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
-from . import figures
+from .figures import find
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -26,25 +27,21 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number with its 95 % interval and the sample behind it. What it is called, in which unit, and its
-    target stand in benchmarks/figures/.
+    """One number with its 95 % interval and the sample behind it.
+
+    unit, target, holds: only for one without a definition in benchmarks/figures/, which says them otherwise.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    unit: str = ""
+    target: str = ""
+    holds: bool | None = None
 
 
-def share(successes: int, n: int) -> tuple[float, float, float]:
-    """A share with its Wilson 95 % interval."""
-    if n == 0:
-        return float("nan"), 0.0, 1.0
-    z = 1.959964
-    p = successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, float(max(middle - half, 0)), float(min(middle + half, 1))
+share = wilson  # a share with its 95 % interval: value, low, high
 
 
 def mean(values, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
@@ -75,57 +72,61 @@ def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
     return found.hexdigest()[:16]
 
 
+def described(name: str, figures: dict[str, Figure], known: dict[str, dict]) -> dict[str, dict]:
+    """Figures as the JSON files have them, with what their definitions say; known: those of the same file."""
+    numbers = {key: asdict(figure) for key, figure in figures.items()}
+    for key, figure in numbers.items():
+        definition = find(name, key)
+        figure["title"] = definition.title
+        if definition.unit or definition.target:
+            figure |= {"unit": definition.unit, "target": definition.target}
+            verdict = definition.verdict(figure, {**known, **numbers})
+            figure["holds"] = verdict == "yes" if verdict else None
+        numbers[key] = figure
+    return numbers
+
+
+def print_table(name: str, figures: dict[str, dict]) -> None:
+    print(f"\n{name} on {machine()}")
+    for key, f in figures.items():
+        interval = f" [{f['low']:.3f}, {f['high']:.3f}]" if f["low"] is not None else ""
+        verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[f["holds"]]
+        n = "-" if f["n"] is None else f["n"]
+        target = f["target"] or "-"
+        print(f"  {key:24s} {f['value']:9.3f}{interval} {f['unit']:10s} n={n}  target {target}{verdict}")
+
+
 def publish(
     name: str,
     command: str,
     seeds: list[int] | str,
-    found: dict[str, Figure],
+    figures: dict[str, Figure],
     quick: bool,
     details: dict | None = None,
     reviews: bool = True,
 ) -> None:
     """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day,
-    its machine and, where the reviewer has a part in it (reviews), the reviewer that ships then.
-
-    KeyError: a figure that benchmarks/figures/NAME.py doesn't have.
+    its machine, its seeds and, where the reviewer has a part in it (reviews), the reviewer that ships then.
     """
-    print(f"\n{name} on {machine()}")
-    described = {key: describe(figure, figures.find(name, key)) for key, figure in found.items()}
-    for key, row in described.items():
-        interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-        verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[row["holds"]]
-        print(
-            f"  {key:24s} {row['value']:9.3f}{interval} {row['unit']:10s} n={row['n'] or '-'}  target"
-            f" {row['target'] or '-'}{verdict}"
-        )
+    file = RESULTS / f"{name}.json"
+    old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"figures": {}, "details": {}}
+    new = described(name, figures, old["figures"])
+    print_table(name, new)
     if quick:
         print("  (--quick: nothing written)")
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
-    file = RESULTS / f"{name}.json"
-    old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
     stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
-    reviewer = {"reviewer": reviewer_print() if reviews else None}
+    own = {**stamp, "seeds": seeds, "reviewer": reviewer_print() if reviews else None}
     report = {
         "command": command,
         **stamp,
         "seeds": seeds,
-        "figures": {**old["figures"], **{key: row | stamp | reviewer for key, row in described.items()}},
+        "figures": {**old["figures"], **{key: {**figure, **own} for key, figure in new.items()}},
         "details": {**old.get("details", {}), **(details or {})},
     }
     write_text(file, json.dumps(report, indent=1) + "\n")
     print(f"  written to {file.relative_to(ROOT)}")
-
-
-def describe(figure: Figure, entry: figures.Entry) -> dict:
-    """A figure as a results file holds it; it holds where the whole interval meets the target."""
-    return {
-        "title": entry.title,
-        **asdict(figure),
-        "unit": entry.unit,
-        "target": entry.target,
-        "holds": entry.holds(figure.value, figure.low, figure.high),
-    }
 
 
 def keep_memory() -> None:
@@ -133,9 +134,8 @@ def keep_memory() -> None:
     MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step on a CPU frees and takes the same hundreds
     of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`).
     """
-    # glibc's malloc.h
     trim_threshold = -1
-    mmap_max = -4
+    mmap_max = -4  # glibc's malloc.h
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -24,6 +24,7 @@ from reliable_ads.rfnet.explain import annotate_heat, explain
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import Canvas, Product, place
 from reliable_ads.rfnet.reviewer import annotate
+from reliable_ads.rfnet.sheets import contact_sheet
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .common import ROOT, Figure, publish
@@ -89,7 +90,7 @@ def by_product(values, products, draws: int = 2000) -> tuple:
 
 
 def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
-    """Figures, details, and [(picture, review, explanation)] for a look."""
+    """Figures, details, and [(picture, review, explanation)] for a sheet."""
     reviewer = load_reviewer(DEFAULT_WEIGHTS)
     scenes = read_shards(ROOT / "synthetic" / "test_split", 128)
     random = np.random.default_rng(SEED)
@@ -109,7 +110,6 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
             "random": torch.nn.functional.interpolate(field, size, mode="bicubic", align_corners=False)[0, 0],
             "elsewhere": shown[number - each][2].heat[0],  # a scene of another defect
         }
-
         before = odds(reviewer, picture, canvas, label)
         for name, order in orders.items():
             drops[name].append(before - odds(reviewer, cover(picture, canvas, order.numpy()), canvas, label))
@@ -118,7 +118,7 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
 
 
 def odds(reviewer, picture: torch.Tensor, canvas: Canvas, label: int) -> float:
-    """The log-odds of a label."""
+    """A picture's log-odds of one label."""
     return float(torch.logit(reviewer.review(picture, canvas).probabilities[0, label].double(), 1e-9))
 
 
@@ -142,13 +142,13 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
 
 
 def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
-    n = len(chosen)
     rows = [row for row, _, _ in chosen]
     products = [scenes.product_id(row) for row in rows]
     labels = np.array([int(why.label_ids[0]) for _, _, why in shown])
-    figures = {f"drop_{name}": Figure(*by_product(values, products), n) for name, values in drops.items()}
+    figures = {f"drop_{name}": Figure(*by_product(values, products), len(rows)) for name, values in drops.items()}
     for name in ("random", "elsewhere"):
-        figures[f"hottest_over_{name}"] = Figure(*by_product(drops["hottest"] - drops[name], products), n)
+        more = by_product(drops["hottest"] - drops[name], products)
+        figures[f"hottest_over_{name}"] = Figure(*more, len(rows))
     per_label = {
         LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()}
         for label in np.unique(labels)
@@ -167,14 +167,7 @@ def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple
 def sheet(shown: list, columns: int = 6) -> Image.Image:
     """Each verdict above its heat."""
     pairs = [(annotate(picture, review)[0], annotate_heat(picture, review, why)[0]) for picture, review, why in shown]
-    width, height = pairs[0][0].size
-    board = Image.new("RGB", (columns * (width + 6), -(-len(pairs) // columns) * (2 * height + 10)), "white")
-    for number, pair in enumerate(pairs):
-        for below, picture in enumerate(pair):
-            board.paste(
-                picture, (number % columns * (width + 6), number // columns * (2 * height + 10) + below * height)
-            )
-    return board
+    return contact_sheet([contact_sheet(pair, columns=1) for pair in pairs], columns, gap=8)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How far the shipped reviewer can be trusted: on the shipped test split, on composites with families and defects it
+"""How the shipped reviewer generalises: on the shipped test split, on composites with families and defects it
 never saw, on drawn pictures.
 
 The composites are made by `synthetic compose`; a third of their test split shows product families, and a fifth of its
@@ -55,13 +55,13 @@ def figures_of(prefix: str, logits: torch.Tensor, samples, metadata: dict) -> di
         float(metadata["threshold"]),
         risks=parse_risks(metadata.get("risks", "{}")),
     )
-    scores = {kind: report[kind] for kind in ("ap", "precision", "recall", "f1", "ece")}
-    scores |= {f"ap_{name}": value for name, value in report["defects"].items() if np.isfinite(value["value"])}
-    found = {f"{prefix}{kind}": Figure(**value, n=len(samples)) for kind, value in scores.items()}
-    for risk, row in report.get("risks", {}).items():
-        if "refused" not in row and row["accepted"]:
-            bad = round(row["bad"]["value"] * row["accepted"])
-            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(*share(bad, row["accepted"]), row["accepted"])
+    defects = {f"ap_{name}": value for name, value in report["defects"].items() if np.isfinite(value["value"])}
+    kinds = {kind: report[kind] for kind in ("ap", "precision", "recall", "f1", "ece")}
+    found = {f"{prefix}{key}": Figure(**value, n=len(samples)) for key, value in {**kinds, **defects}.items()}
+    for risk, certified in report.get("risks", {}).items():
+        if "refused" not in certified and (count := certified["accepted"]):
+            bad = share(round(certified["bad"]["value"] * count), count)
+            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(*bad, count)
     return found
 
 
@@ -102,12 +102,12 @@ def most_wrong(logits: torch.Tensor, samples, path: Path) -> None:
     sheet([Image.fromarray(samples[row]["image"]) for row in rows], texts).save(path)
 
 
-def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
+def measure(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
     """The figures of all three kinds of pictures. sheets: a folder for the pictures that it gets most wrong."""
     rfnet, mapnet, metadata = load_networks(weights)
     figures = {}
 
-    def look(prefix: str, folder: Path):
+    def scored(prefix: str, folder: Path):
         samples = open_samples(folder, rfnet.config.image_size)
         samples = samples.select(np.arange(min(100, len(samples)))) if quick else samples
         logits = predict(rfnet, mapnet, samples)
@@ -116,24 +116,28 @@ def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = No
             most_wrong(logits, samples, sheets / f"most-wrong-{prefix or 'test'}.png")
         return samples, logits
 
-    samples, _ = look("", TEST_SPLIT)
+    samples, _ = scored("", TEST_SPLIT)
     figures |= map_figures("", mapnet, samples)
-    look("drawn_", HELD)
+    scored("drawn_", HELD)
     if not composites.is_dir():
         print(f"no composites in {composites}: make them with `synthetic compose`")
         return figures
-    samples, logits = look("composites_", composites)
+    samples, logits = scored("composites_", composites)
     figures |= map_figures("composites_", mapnet, samples)
+    return figures | held_out(composites, samples, logits, metadata)
+
+
+def held_out(composites: Path, samples, logits: torch.Tensor, metadata: dict) -> dict[str, Figure]:
+    """Composites of families and of ways to make defects that no training scene had."""
     held = {name: values[: len(samples)] for name, values in held_marks(composites).items()}
     rows = np.flatnonzero(held["family"])
-    figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata)["ap"]
+    figures = {"ap_hard_split": figures_of("", logits[rows], samples.select(rows), metadata)["ap"]}
     rejected = ((logits / float(metadata["temperature"])).softmax(1)[:, 0] < float(metadata["threshold"])).numpy()
-    for name, chosen in (
-        ("seen", ~held["cause"]),
-        ("held", held["cause"]),
-    ):  # one kind of defect has no AP of its own: how many of them are caught
-        bad = rejected[chosen & (samples.labels > 0)]
-        figures[f"{name}_causes_rejected"] = Figure(*share(int(bad.sum()), len(bad)), len(bad))
-    good = rejected[samples.labels == 0]
-    figures["composites_available_rejected"] = Figure(*share(int(good.sum()), len(good)), len(good))
+    bad = samples.labels > 0
+    for name, chosen in (  # one kind of defect has no AP of its own: how many of them are caught
+        ("seen_causes_rejected", bad & ~held["cause"]),
+        ("held_causes_rejected", bad & held["cause"]),
+        ("composites_available_rejected", ~bad),
+    ):
+        figures[name] = Figure(*share(int(rejected[chosen].sum()), int(chosen.sum())), int(chosen.sum()))
     return figures

@@ -23,7 +23,7 @@ from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
 
 ROWS = 1_000_000
 ARCHIVES = 30
-DRAWS = 5  # pictures of one product
+DRAWS = 5  # DRAWS: pictures of one product
 CHILD = """
 import json, resource, sys, time
 from reliable_ads.rfnet.data.rf1m import read_rf1m
@@ -35,8 +35,8 @@ def peak():
 before, began, worked = peak(), time.perf_counter(), time.process_time()
 samples = read_rf1m(sys.argv[1])
 seconds, worked = time.perf_counter() - began, time.process_time() - worked
-found = {"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before}
-print(json.dumps({**found, "samples": len(samples), "findings": samples.findings.counts}))
+found = {"samples": len(samples), "findings": samples.findings.counts}
+print(json.dumps({"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before, **found}))
 """
 
 

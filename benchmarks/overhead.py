@@ -1,6 +1,6 @@
 """What the cyclic sampler costs beside the stock nodes: time, previews, memory.
 
-    python -m benchmarks.sampler --only node preview memory [--quick] [--pairs 3] [--long 500]
+    python -m benchmarks.overhead [--quick] [--only node preview memory] [--pairs 3] [--attempts 500]
 
 `node` draws with a random-weight SD 1.5 at 512 px, 4 steps, and a threshold that every picture passes, in turns with
 stock KSampler + VAE Decode on the same server. `preview` draws with the pocket family, whose quick steps make previews
@@ -11,9 +11,11 @@ however many steps it has.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +27,13 @@ from reliable_ads.devtools.demo import PRODUCT, SAMPLER, as_png
 from reliable_ads.devtools.graph import titled
 from reliable_ads.synthetic.jobs import test_jobs
 
-from .common import Figure
+from .common import Figure, publish
 from .end_to_end import Session, memory
 from .random_sd15 import CHECKPOINT, VAE, write_sd15
 
+COMMAND = "python -m benchmarks.overhead"
 EVERY = 1e-6  # a threshold that every picture passes
-NONE = 1.0  # one that no picture passes
+NONE = 1.0  # and one that none does
 STEPS = 4
 
 
@@ -113,16 +116,14 @@ def overhead(options) -> tuple[dict[str, Figure], dict]:
                     seconds[way].append(time.monotonic() - began)
                 print(f"\rpair {pair + 1}/{options.pairs}", end="", file=sys.stderr, flush=True)
     ratios = np.array(seconds["ours"]) / np.array(seconds["stock"]) - 1
-    value = float(np.median(ratios))
-    extra = memory_of["ours"] - memory_of["stock"]
     return {
-        "overhead": Figure(value, float(ratios.min()), float(ratios.max()), len(ratios)),
-        "extra_mib": Figure(extra, n=1),
+        "overhead": Figure(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), len(ratios)),
+        "extra_mib": Figure(memory_of["ours"] - memory_of["stock"], n=1),
     }, {"seconds": seconds}
 
 
 def preview(options) -> tuple[dict[str, Figure], dict]:
-    """Seconds of five full attempts with previews against without, in pairs; the interval is the range over pairs."""
+    """Seconds of five full attempts with previews against without, in pairs; the interval is their middle half."""
     seconds = {"auto": [], "none": []}
     (job,) = test_jobs(1)
     with (
@@ -133,20 +134,15 @@ def preview(options) -> tuple[dict[str, Figure], dict]:
     ):
         sessions = {"auto": Session(with_), "none": Session(without)}
         for pair in range(-1, 3 * options.pairs):
+            asked = replace(job, seed=job.seed + 10 * pair + 50)
             for way in ("auto", "none") if pair % 2 else ("none", "auto"):
-                report, _ = sessions[way].draw(
-                    type(job)(job.product_id, job.product, job.prompt, job.seed + 10 * pair + 50),
-                    5,
-                    threshold=NONE,
-                )
+                report, _ = sessions[way].draw(asked, 5, threshold=NONE)
                 if pair >= 0:  # the first draw loads the models
                     seconds[way].append(report["seconds"])
             print(f"\rpair {pair + 1}/{3 * options.pairs}", end="", file=sys.stderr, flush=True)
     ratios = np.array(seconds["auto"]) / np.array(seconds["none"]) - 1
-    value = float(np.median(ratios))
-    return {"preview_overhead": Figure(value, *np.percentile(ratios, [25, 75]).tolist(), len(ratios))}, {
-        "preview_seconds": seconds
-    }
+    middle, low, high = (float(np.percentile(ratios, part)) for part in (50, 25, 75))
+    return {"preview_overhead": Figure(middle, low, high, len(ratios))}, {"preview_seconds": seconds}
 
 
 def long_run(options) -> tuple[dict[str, Figure], dict]:
@@ -156,7 +152,28 @@ def long_run(options) -> tuple[dict[str, Figure], dict]:
     ):
         session = Session(server)
         session.graph[titled(session.graph, SAMPLER)]["inputs"]["steps"] = STEPS
-        return memory(session, options.long, options.out)
+        return memory(session, options.attempts, options.out)
 
 
 PARTS = {"node": overhead, "preview": preview, "memory": long_run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one pair, 15 attempts; nothing written")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--attempts", type=int, default=500)
+    parser.add_argument("--out", type=Path, default=Path("out/overhead"))
+    options = parser.parse_args()
+    if options.quick:
+        options.pairs = 1
+        options.attempts = 15
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        figures, details = PARTS[name](options)
+        publish("overhead", COMMAND, "fixed, one per pair", figures, options.quick, details)
+
+
+if __name__ == "__main__":
+    main()

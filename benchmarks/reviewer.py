@@ -1,10 +1,10 @@
 """The reviewer in figures: how right it is, against which other networks, thanks to which inputs, and what it costs.
 
-    python -m benchmarks.reviewer [--quick] [--only index speed step trust baselines ablations]
+    python -m benchmarks.reviewer [--quick] [--only index speed step generalisation baselines ablations]
 
-`trust` (benchmarks/generalisation.py) asks the shipped weights; `baselines` and `ablations` (benchmarks/networks.py)
-train, on the GPU where there is one: --minutes on the scenes of --data each, and --passes over those of --few. `speed`
-compares the shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward
+`generalisation` (generalisation.py) asks the shipped weights; `baselines` and `ablations` (networks.py) train, on the
+GPU where there is one: --minutes on the scenes of --data each, and --passes over those of --few. `speed` compares the
+shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward
 (arXiv:2304.05977) uses, on the same pictures, threads and machine, in turns; the reward model has random weights, which
 cost what trained ones cost. `step` times training steps in bf16 on a CPU, with and without the fp32 that
 processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
@@ -28,13 +28,12 @@ import torch
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.training import train as training
+from reliable_ads.rfnet.training.batches import BatchDataset
 from reliable_ads.rfnet.training.config import TrainConfig
-from reliable_ads.rfnet.training.mixed import Batches
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import TEST_SPLIT
 
-from . import generalisation as trust
-from . import indexing, networks
+from . import generalisation, indexing, networks
 from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
@@ -84,14 +83,25 @@ def reward_model():
     return score, sum(p.numel() for p in model.parameters())
 
 
+def took(work, *arguments) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - began
+
+
 @torch.no_grad()
 def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
     """Pictures per second of both, in turns; and a second attempt's review beside the first's of the same product."""
     rounds = 2 if quick else 8
     samples = read_shards(TEST_SPLIT, 128)
     reviewer = load_reviewer(DEFAULT_WEIGHTS)
-    (score, parameters), random = reward_model(), torch.Generator().manual_seed(0)
-    spans = []
+    (score, parameters) = reward_model()
+    random = torch.Generator().manual_seed(0)
+    ratios = []
+    costs = []
+    ours = []
+    theirs = []
     for row in range(rounds):
         sample = samples.read(row)
         canvas = place(Product.from_arrays(sample["product"], caption=sample["caption"]), SIDE, SIDE)
@@ -100,34 +110,29 @@ def speed(quick: bool) -> tuple[dict[str, Figure], dict]:
             other = place(Product.from_arrays(sample["product"], caption="another"), SIDE, SIDE)
             reviewer.review(pictures, other)
             score(pictures)
-        spans.append(
-            (
-                seconds(reviewer.review, pictures[:1], canvas),
-                seconds(reviewer.review, pictures[1:2], canvas),
-                seconds(reviewer.review, pictures, canvas),
-                seconds(score, pictures),
-            )
-        )
-    first, second, many, reward = np.array(spans).T
+        first, second = (took(reviewer.review, pictures[one : one + 1], canvas) for one in range(2))
+        many = took(reviewer.review, pictures, canvas)
+        reward = took(score, pictures)
+        costs.append(second / first)
+        ours.append(BATCH / many)
+        theirs.append(BATCH / reward)
+        ratios.append(reward / many)
+    figures = {
+        "speed_ratio_reward_model": Figure(*mean(ratios), n=rounds),
+        "second_attempt_cost": Figure(*mean(costs), n=rounds),
+    }
     details = {
-        "pictures_per_second": float(np.mean(BATCH / many)),
-        "reward_model_pictures_per_second": float(np.mean(BATCH / reward)),
+        "pictures_per_second": float(np.mean(ours)),
+        "reward_model_pictures_per_second": float(np.mean(theirs)),
         "reward_model_parameters": parameters,
         "threads": torch.get_num_threads(),
         "side": SIDE,
         "batch": BATCH,
     }
-    figures = {"speed_ratio_reward_model": reward / many, "second_attempt_cost": second / first}
-    return {key: Figure(*mean(values), n=rounds) for key, values in figures.items()}, {"speed": details}
+    return figures, {"speed": details}
 
 
-def seconds(work, *arguments) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - began
-
-
+SPARE = "reliable_ads.rfnet.training.networks.spare_bf16"
 STEPS = {"step": {}, "bf16": {"spare": False}, "fresh": {"keep": False}}
 
 
@@ -139,11 +144,11 @@ def step_seconds(folder: str, spare: bool = True, keep: bool = True) -> float:
     settings = TrainConfig(
         train=[TEST_SPLIT], val=[TEST_SPLIT], out=f"{folder}/w.safetensors", weights=[DEFAULT_WEIGHTS], precision="bf16"
     )
-    with nullcontext() if spare else mock.patch.object(training, "spare_bf16", lambda module: None):
+    with nullcontext() if spare else mock.patch(SPARE, lambda module: None):
         run = training.Run(settings)
-    run.stage = "rfnet"
-    run._prepare()
-    batches = Batches([run.train[row] for row in range(settings.batch)], augment=True)
+    run.place.stage = "rfnet"
+    run._begin_stage()
+    batches = BatchDataset([run.train[row] for row in range(settings.batch)], augment=True)
     seconds = []
     for _ in range(4):
         begin = time.perf_counter()
@@ -187,7 +192,10 @@ PARTS = {
     "index": lambda options: index(options.quick),
     "speed": lambda options: speed(options.quick),
     "step": lambda options: step(options.quick),
-    "trust": lambda options: (trust.trust(options.weights, options.composites, options.quick, options.sheets), {}),
+    "generalisation": lambda options: (
+        generalisation.measure(options.weights, options.composites, options.quick, options.sheets),
+        {},
+    ),
     "baselines": lambda options: train(
         networks.baselines,
         networks.Training(options.data, options.work, minutes=0.2 if options.quick else options.minutes),
@@ -212,10 +220,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
     parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
     parser.add_argument(
-        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for trust: other weights, nothing is written"
+        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for generalisation: other weights, nothing is written"
     )
-    parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for trust")
-    parser.add_argument("--sheets", type=Path, help="for trust: a folder for the pictures that it gets most wrong")
+    parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for generalisation")
+    parser.add_argument(
+        "--sheets", type=Path, help="for generalisation: a folder for the pictures that it gets most wrong"
+    )
     parser.add_argument(
         "--data",
         type=Path,

@@ -7,11 +7,11 @@ whether the gain moves along.
 `train` runs benchmarks/tuning.py's trainings (six to ten minutes of one core each, the long one three quarters of an
 hour; a stopped one goes on). `rates` draws test products by each of them and by the ControlNet as it was, with the same
 seeds. `transfer` moves one adapter to other checkpoints and LoRAs (docs/pocket.md says how they are made). `passes`
-compares the schedule with the paper's on validation products. The second reviewer has another architecture and was
-trained on other scenes (benchmarks/judge.toml); no training looks at it. `sheets` mixes 100 pictures of before with 100
-of after for blind labelling, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft.json,
-and `labels` counts them. `products` is only needed to make benchmarks/products anew, from `synthetic render --test
-1400`. `cost` is benchmarks/rfft_cost.py.
+compares the schedule with the paper's on validation products. The judge is a reviewer of another architecture, trained
+on other scenes (benchmarks/judge.toml), that no training looks at. `sheets` mixes 100 pictures of before with 100 of
+after for labelling, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft_labels.json, and
+`labels` counts them. `products` is only needed to make benchmarks/products anew, from `synthetic render --test 1400`.
+`cost` is benchmarks/rfft_cost.py.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
 from . import rfft_pictures, tuning
 from .common import ROOT, Figure, mean, publish, share
-from .sampler_pictures import SECOND_REVIEWER
+from .sampler import JUDGE
 
 COMMAND = "python -m benchmarks.rfft"
 VARIANTS = ROOT / "data" / "variants"  # where docs/pocket.md's commands leave these
-CHECKPOINTS = ("seed", "poster")
-LORAS = ("lora_sepia", "lora_night", "lora_pastel")
+CHECKPOINTS, LORAS = ("seed", "poster"), ("lora_sepia", "lora_night", "lora_pastel")
 ATTEMPTS = 5
 THRESHOLD = 0.5
 GAIN = 0.15  # points at which schedules are compared
@@ -44,9 +43,12 @@ def of_products(values: np.ndarray, seeds: int) -> np.ndarray:
     return values.reshape(-1, seeds).mean(1)
 
 
-def gain(after: np.ndarray, before: np.ndarray) -> Figure:
+def gain(after: np.ndarray, before: np.ndarray, target: float | None = None) -> Figure:
     """mean(after) - mean(before) of the same products, with a paired bootstrap 95 % interval over products."""
-    return Figure(*mean(after - before), n=len(before))
+    value, low, high = mean(after - before)
+    return Figure(
+        value, low, high, len(before), "points", f">= {target}" if target else "", value >= target if target else None
+    )
 
 
 def ratio(after: np.ndarray, before: np.ndarray, draws: int = 2000) -> tuple[float, float, float]:
@@ -57,11 +59,11 @@ def ratio(after: np.ndarray, before: np.ndarray, draws: int = 2000) -> tuple[flo
 
 
 def rate(values: np.ndarray) -> Figure:
-    return Figure(*mean(values), n=len(values))
+    return Figure(*mean(values), n=len(values), unit="share")
 
 
 def rates(options) -> tuple[dict[str, Figure], dict]:
-    """Table 3 in small: every training on the same test products and seeds, by its own reviewer and by the second, and
+    """Table 3 in small: every training on the same test products and seeds, by its own reviewer and by the judge, and
     how varied its pictures are.
     """
     studio = tuning.Studio(options.products, judge=options.judge)
@@ -74,20 +76,27 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         for name in ("before", *options.runs)
     }
     before = drawn["before"]
-    figures = {}
-    details = {}
+    figures: dict[str, Figure] = {}
+    details: dict[str, dict] = {}
     figures["rate_before"] = rate(accepted(before.reviewer))
     if studio.judge:
-        figures["second_before"] = rate(accepted(before.judge))
+        figures["judge_before"] = rate(accepted(before.judge))
     for name in options.runs:
         now = drawn[name]
         figures[f"rate_{name}"] = rate(accepted(now.reviewer))
-        figures[f"gain_{name}"] = gain(accepted(now.reviewer), accepted(before.reviewer))
+        figures[f"gain_{name}"] = gain(
+            accepted(now.reviewer), accepted(before.reviewer), 0.20 if name == tuning.TUNED else None
+        )
         if studio.judge:
-            figures[f"second_gain_{name}"] = gain(accepted(now.judge), accepted(before.judge))
+            figures[f"judge_gain_{name}"] = gain(
+                accepted(now.judge), accepted(before.judge), 0.15 if name == tuning.TUNED else None
+            )
         for key, kind in (("diversity", "diversity"), ("diversity_colour", "colour")):
-            found = ratio(getattr(now, kind), getattr(before, kind))
-            figures[f"{key}_{name}"] = Figure(*found, n=len(before.diversity))
+            value, low, high = ratio(getattr(now, kind), getattr(before, kind))
+            bound, holds = {"none_long": ("<= 0.5", value <= 0.5), tuning.TUNED: (">= 0.9", value >= 0.9)}.get(
+                name, ("", None)
+            )
+            figures[f"{key}_{name}"] = Figure(value, low, high, len(before.diversity), "of before", bound, holds)
         details[name] = {
             **now.evaluation.drift(before.evaluation),
             "probabilities": now.evaluation.probabilities,
@@ -96,7 +105,10 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
     if tuning.TUNED in drawn:
         figures["rate_after"] = figures[f"rate_{tuning.TUNED}"]
     if {"cc", "kl"} <= drawn.keys():
-        figures["cc_above_kl"] = gain(accepted(drawn["cc"].reviewer), accepted(drawn["kl"].reviewer))
+        found = gain(accepted(drawn["cc"].reviewer), accepted(drawn["kl"].reviewer))
+        figures["cc_above_kl"] = Figure(
+            found.value, found.low, found.high, found.n, "points", "> 0, interval too", found.low > 0
+        )
     return figures, {"rates": details, "history": {name: trimmed(tuning.history(name)) for name in options.runs}}
 
 
@@ -130,8 +142,7 @@ def passes_to(passes: np.ndarray, rates: np.ndarray, points: float) -> float:
 
     passes, rates (E,): of one evaluation after another. Infinite where it is never reached.
     """
-    rising = isotonic_regression(rates[1:]).x
-    goal = rates[0] + points
+    rising, goal = isotonic_regression(rates[1:]).x, rates[0] + points
     line = np.concatenate([rates[:1], np.maximum(rising, rates[0])])
     if line[-1] < goal - 1e-12:
         return float("inf")
@@ -157,10 +168,8 @@ def passes(options) -> tuple[dict[str, Figure], dict]:
     and drawings without guidance, against one update per guided drawing, which is the paper's schedule. Intervals over
     products and trainings; a draw in which a curve does not get there counts as infinite.
     """
-    ways = {"ours": schedule("fast"), "paper": schedule("paper")}
-    random = np.random.default_rng(0)
-    runs = ways["ours"][1].shape[0]
-    products = ways["ours"][1].shape[2]
+    ways, random = {"ours": schedule("fast"), "paper": schedule("paper")}, np.random.default_rng(0)
+    runs, products = ways["ours"][1].shape[0], ways["ours"][1].shape[2]
 
     def costs(chosen: np.ndarray, seeds: dict) -> list:
         return [
@@ -182,14 +191,17 @@ def passes(options) -> tuple[dict[str, Figure], dict]:
     def between(values):
         return tuple(float(np.sort(values)[int(part * (len(values) - 1))]) for part in (0.025, 0.975))
 
+    value = found[0] / found[1]
     spent_in_all = [
         spent.mean(0)[-1] for spent, _ in ways.values()
     ]  # what a curve that never gets there has taken at least
     figures = {
-        f"passes_{way}": Figure(found[i], *between(np.minimum(drawn[:, i], spent_in_all[i])), n=products)
+        f"passes_{way}": Figure(found[i], *between(np.minimum(drawn[:, i], spent_in_all[i])), n=products, unit="passes")
         for i, way in enumerate(ways)
     }
-    figures["passes_ratio"] = Figure(found[0] / found[1], *between(ratios), n=products)
+    figures["passes_ratio"] = Figure(
+        value, *between(ratios), n=products, unit="of the paper's", target="<= 0.333", holds=value <= 1 / 3
+    )
     curves = {
         way: {"passes": spent.mean(0).tolist(), "rate": accepted.mean((0, 2, 3)).tolist()}
         for way, (spent, accepted) in ways.items()
@@ -212,28 +224,32 @@ def variants() -> dict[str, dict]:
 def transfer(options) -> tuple[dict[str, Figure], dict]:
     """Table 4 in small: the same adapter beside other checkpoints and LoRAs, one picture per product."""
     studio = tuning.Studio(options.products, 1, options.judge)
-    figures = {}
-    gains = {}
-
-    def accepted(drawn):
-        return 1.0 * (drawn.reviewer >= THRESHOLD)
-
-    def judged(drawn):
-        return 1.0 * (drawn.judge >= THRESHOLD)
-
+    figures: dict[str, Figure] = {}
+    gains: dict[str, Figure] = {}
+    accepted, judged = lambda drawn: 1.0 * (drawn.reviewer >= THRESHOLD), lambda drawn: 1.0 * (drawn.judge >= THRESHOLD)
     for name, models in variants().items():
         before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
         after = studio.draw(
             tuning.TUNED if name == "pocket" else f"{name}_after", tuning.adapter(tuning.TUNED), **models
         )
-        figures[f"transfer_{name}_before"] = rate(accepted(before))
-        figures[f"transfer_{name}_after"] = rate(accepted(after))
-        figures[f"transfer_{name}_gain"] = gains[name] = gain(accepted(after), accepted(before))
+        figures[f"transfer_{name}_before"], figures[f"transfer_{name}_after"] = (
+            rate(accepted(before)),
+            rate(accepted(after)),
+        )
+        gains[name] = found = gain(accepted(after), accepted(before))
+        part = found.value / gains["pocket"].value
+        figures[f"transfer_{name}_gain"] = (
+            found
+            if name == "pocket"
+            else Figure(found.value, found.low, found.high, found.n, "points", "half of its own", part >= 0.5)
+        )
         if studio.judge:
-            figures[f"transfer_{name}_second_gain"] = gain(judged(after), judged(before))
+            figures[f"transfer_{name}_judge_gain"] = gain(judged(after), judged(before))
     if len(gains) > 1:
         least = min(found.value / gains["pocket"].value for name, found in gains.items() if name != "pocket")
-        figures["transfer_min_share"] = Figure(least, n=len(gains) - 1)
+        figures["transfer_min_share"] = Figure(
+            least, n=len(gains) - 1, unit="of its own", target=">= 0.5", holds=least >= 0.5
+        )
     return figures, {}
 
 
@@ -247,14 +263,13 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
 
     reviewer = load_reviewer(DEFAULT_WEIGHTS)
     products = tuning.test_products(options.products)
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, adapter in (("before", None), ("after", tuning.adapter(tuning.TUNED))):
         models = tuning.models_with(adapter)
         jobs = [
             Job(canvas, prompt, product.seed) for product, (canvas, prompt) in zip(products, tuning.placed(products))
         ]
-        drawn = np.zeros(len(jobs))
-        usable = np.zeros(len(jobs))
+        drawn, usable = np.zeros(len(jobs)), np.zeros(len(jobs))
         left = list(range(len(jobs)))
         for attempt in range(ATTEMPTS):
             passed = []
@@ -282,8 +297,9 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
             float(np.percentile(costs, 2.5)),
             float(np.percentile(costs, 97.5)),
             len(values),
+            "attempts",
         )
-        figures[f"within_5_{name}"] = Figure(*share(int(values[:, 1].sum()), len(values)), len(values))
+        figures[f"within_5_{name}"] = Figure(*share(int(values[:, 1].sum()), len(values)), len(values), "share")
     return figures, {}
 
 
@@ -336,7 +352,7 @@ def main() -> int:
         help="which trainings (default: all but those that compare schedules)",
     )
     parser.add_argument("--products", type=int, default=200, help="test products")
-    parser.add_argument("--judge", type=Path, default=SECOND_REVIEWER, help="weights of the second reviewer")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the independent judge")
     parser.add_argument(
         "--rendered",
         type=Path,
@@ -347,8 +363,7 @@ def main() -> int:
     options = parser.parse_args()
     options.changes = {}
     if options.quick:
-        options.products = 6
-        options.changes = {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
+        options.products, options.changes = 6, {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
         tuning.WORK = tuning.WORK / "quick"
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:

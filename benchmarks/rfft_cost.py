@@ -31,21 +31,33 @@ SAVED_512 = {
 def costs(size: int) -> tuple[dict[str, Figure], dict]:
     """Figures of a step at `size` pixels, and of two processes."""
     kept, recomputed = (run_alone("step", "--size", str(size), *flags)["bytes"] for flags in ((), ("--checkpointing",)))
+    ratio = recomputed / kept
     figures = {
-        "memory_ratio": Figure(recomputed / kept, n=1),
-        "memory_kept_mib": Figure(kept / 2**20, n=1),
-        "memory_recomputed_mib": Figure(recomputed / 2**20, n=1),
+        "memory_ratio": Figure(ratio, n=1, target="<= 0.45", holds=ratio <= 0.45),
+        "memory_kept_mib": Figure(kept / 2**20, n=1, unit="MiB"),
+        "memory_recomputed_mib": Figure(recomputed / 2**20, n=1, unit="MiB"),
     }
-    for dtype, portion, key in (("float64", 2, "_fp64"), ("float32", 1, ""), ("float32", 2, "_at_once")):
+    for dtype, portion, key, target in (
+        ("float64", 2, "_fp64", 1e-5),
+        ("float32", 1, "", 1e-5),
+        ("float32", 2, "_at_once", None),
+    ):
         error = largest_difference(
             run_alone("gradient", "--dtype", dtype, "--portion", str(portion))["gradient"],
             run_together("gradient", "--dtype", dtype)["gradient"],
         )
-        figures[f"two_process_gradient_error{key}"] = Figure(error, n=1)
+        figures[f"two_process_gradient_error{key}"] = Figure(
+            error, n=1, target=f"<= {target:g}" if target else "", holds=error <= target if target else None
+        )
     if size == 256:
         estimated = estimate_512()
-        figures |= {f"estimate_512_{name}_gib": Figure(value, n=1) for name, value in estimated.items()}
-        figures["estimate_512_ratio"] = Figure(estimated["recomputed"] / estimated["kept"], n=1)
+        figures |= {f"estimate_512_{name}_gib": Figure(value, n=1, unit="GiB") for name, value in estimated.items()}
+        figures["estimate_512_ratio"] = Figure(
+            estimated["recomputed"] / estimated["kept"],
+            n=1,
+            target="<= 0.45",
+            holds=estimated["recomputed"] <= 0.45 * estimated["kept"],
+        )
         for name, saved in (("kept", SAVED_512[False]), ("recomputed", SAVED_512[True])):
             print(
                 f"512 px, {name}: a peak of {estimated[name]:.2f} GiB; of it, kept for the way back, by another count:"
@@ -203,10 +215,11 @@ def gradient(dtype: str, portion: int) -> dict:
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     torch.set_num_threads(1)  # as torchrun gives its processes: two threads add in another order
-    accelerator = Accelerator(cpu=True)
-    kind = getattr(torch, dtype)
-    models = tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind)
-    reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind)
+    accelerator, kind = Accelerator(cpu=True), getattr(torch, dtype)
+    models, reviewer = (
+        tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind),
+        load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind),
+    )
     config = TrainConfig(
         checkpoint="",
         controlnet="",

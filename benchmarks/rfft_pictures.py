@@ -1,4 +1,4 @@
-"""The pictures of benchmarks/rfft.py: sheets to label blind, what their labels say, the README's grid of before and
+"""The pictures of benchmarks/rfft.py: sheets to label, what their labels say, the README's grid of before and
 after, and the front of rate against diversity.
 """
 
@@ -11,23 +11,22 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reliable_ads.pocket.training.draw import sheet, to_image
+from reliable_ads.pocket.training.draw import sheet
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
+from reliable_ads.rfnet.sheets import GREEN, RED, contact_sheet, to_image
 
 from . import tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 from .figures.rfft import RUNS
 
-LABELS = ROOT / "benchmarks" / "labels" / "rfft.json"
+LABELS = ROOT / "benchmarks" / "labels" / "rfft_labels.json"
 PER_SHEET = 20  # pictures
 BLOCK = 100  # products that are labelled together
 EACH = 3  # labellers of a picture
 PAIRED = 100  # products shown in pairs
-GRID = ROOT / "docs" / "pictures" / "rfft_before_after.jpg"
-FRONT = ROOT / "docs" / "pictures" / "rfft_front.png"
+GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
-COLUMNS = 10
-CELL = 128
+COLUMNS, CELL = 10, 128
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
 
 
@@ -63,7 +62,7 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
         ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
-    return {}, {"labelled_rows": rows}
+    return {}, {"labels_rows": rows}
 
 
 def pairs(options) -> tuple[dict[str, Figure], dict]:
@@ -76,8 +75,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
         for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
     ]
     for first in range(0, len(rows), PER_SHEET // 2):
-        pictures = []
-        texts = []
+        pictures, texts = [], []
         for row in rows[first : first + PER_SHEET // 2]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
@@ -87,7 +85,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
     write_text(options.out / "pairs.json", json.dumps(rows))
-    return {}, {"labelled_pairs": rows}
+    return {}, {"labels_pairs": rows}
 
 
 def preferred(found: dict, rows: list) -> np.ndarray:
@@ -100,43 +98,49 @@ def preferred(found: dict, rows: list) -> np.ndarray:
 
 
 def labels(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given blind, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what
-    most labellers of a picture say, and the difference of the same products, over all of them and by hundreds. "pairs",
-    {labeller: {product: side}}: how often the picture of after is preferred.
+    """Labels by language models, {"labels": {labeller: {hash: label}}}: the share that is available before and after by
+    what most labellers of a picture say, and the difference of the same products, over all of them and by hundreds.
+    "pairs", {labeller: {product: side}}: how often the picture of after is preferred.
     """
-    given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
-    labelled = given["labels"]
-    details = details["details"]
-    rows = details["labelled_rows"]
+    given, report = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
+    rows, pairs = report["details"]["labels_rows"], report["details"]["labels_pairs"]
+    figures = labelled(given["labels"], rows)
+    votes = {name: preferred(found, pairs) for name, found in given["pairs"].items()}
+    figures["labels_prefers"] = Figure(*mean(sum(votes.values()) / len(votes)), len(pairs))
+    figures |= {f"labels_prefers_{name}": Figure(*mean(found), len(found)) for name, found in votes.items()}
+    return figures, {}
 
-    def given_to(row):
-        return [found[row["hash"]] == "available" for found in labelled.values() if row["hash"] in found]
 
-    if missing := [row["hash"] for row in rows if len(given_to(row)) != EACH]:
+def labelled(given: dict, rows: list) -> dict[str, Figure]:
+    """The shares before and after, and their difference; given: {labeller: {hash: label}}; rows: what was labelled."""
+    of_picture = {
+        row["hash"]: [found[row["hash"]] == "available" for found in given.values() if row["hash"] in found]
+        for row in rows
+    }
+    if missing := [picture for picture, said in of_picture.items() if len(said) != EACH]:
         raise SystemExit(
             f"{LABELS} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
         )
-    usable = {(row["way"], row["product"]): sum(given_to(row)) > EACH / 2 for row in rows}
+    usable = {(row["way"], row["product"]): sum(of_picture[row["hash"]]) > EACH / 2 for row in rows}
     products = sorted({row["product"] for row in rows})
     figures = {}
-
-    def compared(name: str, usable: dict, products: list) -> None:
-        before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
-        figures[f"labels_gain{name}"] = Figure(*mean(after - before), n=len(products))
-        for way, found in (("before", before), ("after", after)):
-            figures[f"labels_{way}{name}"] = Figure(*share(int(found.sum()), len(found)), len(found))
-
-    # the target is each hundred's own: the second was labelled because the first had missed it
     for number in range(0, len(products), BLOCK):
-        compared(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK])
-    compared("", usable, products)
-    for name, found in labelled.items():
+        figures |= gained(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK])
+    figures |= gained("", usable, products)
+    for name, found in given.items():
         own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
-        compared(f"_{name}", own, sorted({product for _, product in own}))
-    votes = {name: preferred(found, details["labelled_pairs"]) for name, found in given["pairs"].items()}
-    figures["labels_prefers"] = Figure(*mean(sum(votes.values()) / len(votes)), n=len(details["labelled_pairs"]))
-    figures |= {f"labels_prefers_{name}": Figure(*mean(found), len(found)) for name, found in votes.items()}
-    return figures, {}
+        figures |= gained(f"_{name}", own, sorted({product for _, product in own}))
+    return figures
+
+
+def gained(name: str, usable: dict, products: list) -> dict[str, Figure]:
+    """usable: {(way, product): bool}."""
+    before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
+    return {
+        f"labels_gain{name}": Figure(*mean(after - before), len(products)),
+        f"labels_before{name}": Figure(*share(int(before.sum()), len(before)), len(before)),
+        f"labels_after{name}": Figure(*share(int(after.sum()), len(after)), len(after)),
+    }
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
@@ -159,30 +163,24 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
 
 def grid(drawn: dict, studio) -> Image.Image:
     """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
-    font = ImageFont.load_default(22)
-    half = 2 * (CELL + 4) + 40
-    board = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * half), "white")
-    pen = ImageDraw.Draw(board)
     chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
-    for place, (way, found) in enumerate(drawn.items()):
+    halves = []
+    for way, found in drawn.items():
         rows = [product * studio.seeds for product in chosen]
-        pen.text(
-            (6, place * half + 6),
-            f"{way}: {sum(found.reviewer[row] >= 0.5 for row in rows)} of {len(rows)} pass",
-            "black",
-            font,
-        )
-        for number, row in enumerate(rows):
-            x = 4 + number % COLUMNS * (CELL + 4)
-            y = place * half + 36 + number // COLUMNS * (CELL + 4)
-            pen.rectangle(
-                (x - 2, y - 2, x + CELL + 1, y + CELL + 1),
-                fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38),
-            )
-            board.paste(
-                to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1)
-            )
-    return board
+        passed = [bool(found.reviewer[row] >= 0.5) for row in rows]
+        cells = [edged(to_image(found.pictures[row]), fits) for row, fits in zip(rows, passed)]
+        half = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * (CELL + 4) + 40), "white")
+        half.paste(contact_sheet(cells, COLUMNS, gap=2), (2, 34))
+        pen = ImageDraw.Draw(half)
+        pen.text((6, 6), f"{way}: {sum(passed)} of {len(rows)} pass", "black", ImageFont.load_default(22))
+        halves.append(half)
+    return contact_sheet(halves, columns=1)
+
+
+def edged(picture: Image.Image, passed: bool) -> Image.Image:
+    cell = Image.new("RGB", (CELL + 2, CELL + 2), GREEN if passed else RED)
+    cell.paste(picture.resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (3, 3))
+    return cell
 
 
 def collapse(drawn: dict, studio) -> Image.Image:
@@ -190,14 +188,13 @@ def collapse(drawn: dict, studio) -> Image.Image:
     chosen = [
         studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
-    board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
-    pen = ImageDraw.Draw(board)
-    font = ImageFont.load_default(18)
-    for line, (way, found) in enumerate(drawn.items()):
-        pen.text((4, line * (CELL + 28) + 4), way, "black", font)
-        for column, row in enumerate(chosen):
-            board.paste(to_image(found.pictures[row]), (column * CELL, line * (CELL + 28) + 28))
-    return board
+    lines = []
+    for way, found in drawn.items():
+        line = Image.new("RGB", (COLUMNS * CELL, CELL + 28), "white")
+        ImageDraw.Draw(line).text((4, 4), way, "black", ImageFont.load_default(18))
+        line.paste(contact_sheet([to_image(found.pictures[row]) for row in chosen], COLUMNS), (0, 28))
+        lines.append(line)
+    return contact_sheet(lines, columns=1)
 
 
 def front(histories: dict) -> bytes:
@@ -211,8 +208,10 @@ def front(histories: dict) -> bytes:
     styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
     for name, rows in histories.items():
         kind, _, variety = name.partition("_")
-        kept = [row["diversity"] / rows[0]["diversity"] for row in rows]
-        risen = [100 * row["rate"]["value"] for row in rows]
+        kept, risen = (
+            [row["diversity"] / rows[0]["diversity"] for row in rows],
+            [100 * row["rate"]["value"] for row in rows],
+        )
         axes.plot(
             kept,
             risen,

@@ -1,18 +1,16 @@
 """What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, without and with a
-tuned ControlNet among them, on the same products and seeds; and what the sampler costs beside the stock nodes.
+tuned ControlNet among them, on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only choice costs second labels graph node preview memory]
-    [--products 100] [--attempts 5] [--profile auto] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only choice costs judge labels graph] [--products 100] [--attempts 5]
+    [--profile auto] [--judge WEIGHTS]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The
 harder half and the hardest quarter are the products that needed most steps by the plain loop with other seeds than
-those that are compared, so that bad luck does not choose them. With the same number of attempts a way that stops
-attempts early also gives up sooner on a product that never succeeds; so early rejection is measured a second time
-("early_equal"), with more attempts, until it has paid as many steps as the plain loop may. `choice` draws validation
-products: what was switched on was chosen there. `second` asks a reviewer of another architecture, trained on other
-scenes (benchmarks/judge.toml), that nothing in the loop looks at. `costs` leaves sheets of what was accepted in --out,
-mixed so that nobody sees which way a picture came; labels that were given to them blind go into
-benchmarks/labels/sampler.json and `labels` counts them. `node`, `preview` and `memory` are benchmarks/overhead.py.
+those that are compared, so that bad luck does not choose them. With the same number of attempts a way that gives up
+early also gives up sooner on a product that never succeeds; so early rejection is measured a second time ("equal"),
+with more attempts, until it has paid as many steps as the plain loop may. `choice` draws validation products: what was
+switched on was chosen there. What becomes of the accepted pictures, `judge`, `labels` and `graph`, is in
+sampler_pictures.py.
 """
 
 from __future__ import annotations
@@ -33,20 +31,20 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import test_jobs
 from reliable_ads.synthetic.scenes import BLAME
 
-from . import overhead
 from .common import ROOT, Figure, publish
 from .end_to_end import PROMPT, SAMPLER, SEEDS, Session, picture_hash
 from .sampler_costs import DRAWS, EQUAL, WAYS, figures_of
-from .sampler_pictures import SECOND_REVIEWER, blind_sheets, graph, labels, second
+from .sampler_pictures import blind_sheets, graph, judge, labels
 
 COMMAND = "python -m benchmarks.sampler"
 MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
+JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
 OTHER_SEEDS = 1_000_000  # added to a job's seed where its difficulty is found out
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
-WORDS = ("avoid", "guidance")
-HELPFUL = (*WORDS, "tuned")  # what helped on validation products
+WORDS = ("avoid", "guidance")  # remedies that helped on validation products
+HELPFUL = (*WORDS, "tuned")
 
 
 def with_remedies(session: Session) -> dict:
@@ -88,9 +86,9 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
         answers = with_remedies(session)
         ways |= {
-            "early_words": {**ways["early"], **answers["words"]},
-            "early_remedies": {**ways["early"], **answers["remedies"]},
-            "remedies": {**ways["plain"], **answers["remedies"]},
+            "words": {**ways["early"], **answers["words"]},
+            "remedies": {**ways["early"], **answers["remedies"]},
+            "answered": {**ways["plain"], **answers["remedies"]},
         }
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
@@ -110,7 +108,7 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
                     accepted.append(
                         {
                             "way": way,
-                            "brief": number,
+                            "job": number,
                             "hash": picture_hash(pictures[first]),
                             "remedies": report["attempts"][first]["remedies"],
                         }
@@ -152,12 +150,8 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
         ]
         for first in range(0, len(jobs), 16):
             batch = prepare(models, jobs[first : first + 16], sampling)
-            found.append(
-                review_logits(reviewer, draw(models, batch, sampling), [job.canvas for job in batch.jobs]).softmax(1)[
-                    :, 0
-                ]
-                >= 0.5
-            )
+            logits = review_logits(reviewer, draw(models, batch, sampling), [job.canvas for job in batch.jobs])
+            found.append(logits.softmax(1)[:, 0] >= 0.5)
         return torch.cat(found).view(len(products), -1).numpy()
 
     plain = tuning.SAMPLING
@@ -171,9 +165,7 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
         "all": passed(adapter, replace(strong, null_prompt=faults)),
     }
     rejected = ~firsts[:, :-1]
-    rows = np.random.default_rng(0).integers(
-        len(products), size=(DRAWS, len(products))
-    )  # draws of one product go together
+    rows = np.random.default_rng(0).integers(len(products), size=(DRAWS, len(products)))  # a product's draws together
     figures = {}
     for name, found in ways.items():
         passed_then = found[:, 1:] & rejected
@@ -186,12 +178,12 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
     return figures, {}
 
 
-PARTS = {"choice": choice, "costs": costs, "second": second, "labels": labels, "graph": graph, **overhead.PARTS}
+PARTS = {"choice": choice, "costs": costs, "judge": judge, "labels": labels, "graph": graph}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="six products, one pair, 15 attempts; nothing written")
+    parser.add_argument("--quick", action="store_true", help="six products, nothing written")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
     parser.add_argument("--attempts", type=int, default=5)
@@ -200,15 +192,10 @@ def main() -> None:
         default="auto",
         help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto",
     )
-    parser.add_argument("--judge", type=Path, default=SECOND_REVIEWER, help="weights of the second reviewer")
-    parser.add_argument("--pairs", type=int, default=3, help="for node and preview: runs of each kind")
-    parser.add_argument("--long", type=int, default=500, help="for memory: attempts")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the second reviewer")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()
-    if options.quick:
-        options.products = 6
-        options.pairs = 1
-        options.long = 15
+    options.products = 6 if options.quick else options.products
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)

@@ -1,14 +1,28 @@
-"""What each way of benchmarks/sampler.py paid for a usable picture, and how the ways compare."""
+"""What each way of benchmarks/sampler.py pays for a usable picture, from its draws' steps, seconds and attempts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .common import Figure, share
+from .figures import REGISTRY
 
-# early_words: without the tuned ControlNet among the remedies; remedies: every draw goes to its end
-WAYS = ("plain", "early", "early_words", "early_remedies", "remedies")
-EQUAL = "early_equal"  # early rejection with as many steps as the plain loop may pay
+# words: remedies without the tuned ControlNet; answered: all remedies, and every draw goes to its end
+WAYS = ("plain", "early", "words", "remedies", "answered")
+EQUAL = "equal"  # early rejection with as many steps as the plain loop may pay
+RATIOS = {  # what each way pays per usable picture, against another one
+    "steps_ratio": ("early", "plain", "steps"),
+    "wall_ratio": ("early", "plain", "seconds"),
+    "steps_ratio_equal": (EQUAL, "plain", "steps"),
+    "attempts_ratio_words": ("words", "early", "attempts"),
+    "steps_ratio_words": ("words", "plain", "steps"),
+    "attempts_ratio_remedies": ("remedies", "early", "attempts"),
+    "attempts_ratio_remedies_plain": ("remedies", "plain", "attempts"),
+    "steps_ratio_remedies": ("remedies", "plain", "steps"),
+    "wall_ratio_remedies": ("remedies", "plain", "seconds"),
+    "attempts_ratio_answered": ("answered", "plain", "attempts"),
+    "steps_ratio_answered": ("answered", "plain", "steps"),
+}
 COLUMNS = {"steps": 0, "seconds": 1, "usable": 2, "attempts": 3}
 DRAWS = 2000  # of the bootstrap
 
@@ -27,40 +41,26 @@ def ratio(one: np.ndarray, other: np.ndarray, seed: int = 0) -> tuple[float, flo
 
 
 def figures_of(found: dict[str, np.ndarray]) -> dict[str, Figure]:
-    """The ratios on all products, on their harder half and on the hardest quarter, and every way's costs."""
+    """The ratios that have a definition, on all products, on their harder half or on the hardest quarter, and every
+    way's costs; found: {way: (products, COLUMNS)}.
+    """
     every = np.arange(len(found["plain"]))
     parts = {"": every, "_half": hardest(found["pilot"], 2), "_hard": hardest(found["pilot"], 4)}
-
-    def compared(way: str, against: str, column: str, rows) -> Figure:
-        paid = (found[name][rows][:, [COLUMNS[column], COLUMNS["usable"]]] for name in (way, against))
-        return Figure(*ratio(*paid), n=len(rows))
-
-    figures = {
-        f"{kind}_ratio_{way}{part}": compared(way, "plain", column, rows)
-        for way in ("early", "early_remedies")
-        for kind, column in (("steps", "steps"), ("wall", "seconds"))
-        for part, rows in parts.items()
-    }
-    figures |= {
-        f"steps_ratio_{way}{part}": compared(way, "plain", "steps", parts[part])
-        for way in ("early_words", "remedies", EQUAL)
-        for part in ("", "_hard")
-    }
-    figures |= {
-        "attempts_ratio_early_words": compared("early_words", "early", "attempts", every),
-        "attempts_ratio_early_remedies": compared("early_remedies", "early", "attempts", every),
-        "attempts_ratio_early_remedies_plain": compared("early_remedies", "plain", "attempts", every),
-        "attempts_ratio_remedies": compared("remedies", "plain", "attempts", every),
-    }
+    figures = {}
     for part, rows in parts.items():
         usable, attempts = found["plain"][rows][:, [COLUMNS["usable"], COLUMNS["attempts"]]].sum(0)
         figures[f"plain_rate{part}"] = Figure(*share(int(usable), int(attempts)), int(attempts))
+        for key, (way, against, column) in RATIOS.items():
+            if f"{key}{part}" in REGISTRY["sampler"]:
+                columns = [COLUMNS[column], COLUMNS["usable"]]
+                pair = (found[name][rows][:, columns] for name in (way, against))
+                figures[f"{key}{part}"] = Figure(*ratio(*pair), len(rows))
     for way in (*WAYS, EQUAL):
         for column in ("steps", "seconds", "attempts"):
-            paid = found[way][:, [COLUMNS[column], COLUMNS["usable"]]]
-            figures[f"{column}_per_usable_{way}"] = Figure(cost(paid), n=len(every))
-        served = int(found[way][:, COLUMNS["usable"]].sum())
-        figures[f"served_{way}"] = Figure(*share(served, len(every)), n=len(every))
+            paid = cost(found[way][:, [COLUMNS[column], COLUMNS["usable"]]])
+            figures[f"{column}_per_usable_{way}"] = Figure(paid, n=len(every))
+        usable = int(found[way][:, COLUMNS["usable"]].sum())
+        figures[f"usable_{way}"] = Figure(*share(usable, len(every)), len(every))
     return figures
 
 

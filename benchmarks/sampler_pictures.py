@@ -1,5 +1,9 @@
-"""The pictures that benchmarks/sampler.py accepted: sheets to label blind, what the second reviewer and the labels say
-of them, and the graph of docs/sampler.md.
+"""What becomes of the pictures that benchmarks/sampler.py accepts.
+
+`costs` leaves sheets of them in --out, mixed so that nobody sees which way a picture came; labels by language models go
+into benchmarks/labels/sampler_labels.json, and `labels` counts them. `judge` asks a second reviewer of another
+architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `graph` draws what a
+usable picture costs.
 """
 
 from __future__ import annotations
@@ -23,8 +27,7 @@ from .common import RESULTS, ROOT, Figure, mean, share
 from .end_to_end import picture_hash
 from .sampler_costs import COLUMNS, WAYS, cost, hardest
 
-LABELS = ROOT / "benchmarks" / "labels" / "sampler.json"
-SECOND_REVIEWER = ROOT / "data" / "judge" / "judge.safetensors"
+LABELS = ROOT / "benchmarks" / "labels" / "sampler_labels.json"
 
 
 def blind_sheets(accepted: list, jobs: list, out: Path) -> None:
@@ -35,49 +38,46 @@ def blind_sheets(accepted: list, jobs: list, out: Path) -> None:
     rows = [once[i] for i in np.random.default_rng(0).permutation(len(once))]
     for first in range(0, len(rows), 20):
         part = rows[first : first + 20]
-        pictures = [Image.open(out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB") for row in part]
-        texts = [f"{first + place}: {jobs[row['brief']].product.caption}" for place, row in enumerate(part)]
+        pictures = [Image.open(out / f"{row['way']}-{row['job']:03d}.png").convert("RGB") for row in part]
+        texts = [f"{first + place}: {jobs[row['job']].product.caption}" for place, row in enumerate(part)]
         sheet(pictures, texts, 5, 300).save(out / f"blind-{first:03d}.png")
     write_text(out / "blind.json", json.dumps([row["hash"] for row in rows]))
 
 
-def second(options) -> tuple[dict[str, Figure], dict]:
+def judge(options) -> tuple[dict[str, Figure], dict]:
     """The share of each way's accepted pictures that the second reviewer calls bad."""
     if options.quick:
-        raise SystemExit("`second` looks at the pictures of the last whole `costs` run: leave out --quick")
+        raise SystemExit("judge looks at the pictures of the last whole `costs` run: leave out --quick")
     reviewer = load_reviewer(options.judge)
     jobs = test_jobs(options.products)
     bad = {way: {} for way in WAYS}
     for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
-        picture = Image.open(options.out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB")
+        picture = Image.open(options.out / f"{row['way']}-{row['job']:03d}.png").convert("RGB")
         if picture_hash(picture) != row["hash"]:
             raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
         canvas = replaced(
-            place(jobs[row["brief"]].product, 128, 128),
+            place(jobs[row["job"]].product, 128, 128),
             {change["remedy"]: change["after"] for change in row["remedies"]},
         )
         image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
-        bad[row["way"]][row["brief"]] = not reviewer.review(image[None], canvas).rows()[0]["accepted"]
-    return worse("", bad), {}
+        bad[row["way"]][row["job"]] = not reviewer.review(image[None], canvas).rows()[0]["accepted"]
+    return worse("judge", bad), {}
 
 
-def worse(prefix: str, bad: dict) -> dict[str, Figure]:
+def worse(who: str, bad: dict) -> dict[str, Figure]:
     """The share of each way's accepted pictures that are bad, and how many more that are than the plain loop's, of the
     products that both served; bad: {way: {product: bool}}.
     """
-    figures = {
-        f"{prefix}bad_{way}": Figure(*share(sum(found.values()), len(found)), n=len(found))
-        for way, found in bad.items()
-    }
+    figures = {f"{who}_bad_{way}": Figure(*share(sum(of.values()), len(of)), len(of)) for way, of in bad.items()}
     for way in WAYS[1:]:
         both = sorted(bad[way].keys() & bad["plain"].keys())
         more = np.array([float(bad[way][product]) - float(bad["plain"][product]) for product in both])
-        figures[f"{prefix}bad_{way}_more"] = Figure(*mean(more), n=len(both))
+        figures[f"{who}_bad_{way}_more"] = Figure(*mean(more), len(both))
     return figures
 
 
 def labels(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given blind to accepted pictures, {"labels": {labeller: {hash: label}}}: what most labellers say, by
+    """Language models' labels of accepted pictures, {"labels": {labeller: {hash: label}}}: what most of them say, by
     way.
     """
     given = json.loads(LABELS.read_text())["labels"]
@@ -86,15 +86,11 @@ def labels(options) -> tuple[dict[str, Figure], dict]:
         raise SystemExit(
             f"{LABELS} lacks labels for {len(missing)} pictures of the last `costs` run: label its sheets again"
         )
-    bad = {
-        way: {
-            row["brief"]: sum(found[row["hash"]] != "available" for found in given.values()) > len(given) / 2
-            for row in accepted
-            if row["way"] == way
-        }
-        for way in WAYS
-    }
-    return worse("labels_", bad), {}
+    bad = {way: {} for way in WAYS}
+    for row in accepted:
+        against = sum(found[row["hash"]] != "available" for found in given.values())
+        bad[row["way"]][row["job"]] = against > len(given) / 2
+    return worse("labels", bad), {}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
@@ -113,9 +109,9 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
     names = {
         "plain": "plain loop",
         "early": "early rejection",
-        "early_words": "+ remedies without\ntuned ControlNet",
-        "early_remedies": "+ all remedies",
-        "remedies": "all remedies without\nearly rejection",
+        "words": "+ remedies without\ntuned ControlNet",
+        "remedies": "+ all remedies",
+        "answered": "all remedies without\nearly rejection",
     }
     figure, axes = pyplot.subplots(1, 2, figsize=(13, 3.6), layout="constrained")
     for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):

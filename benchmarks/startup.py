@@ -90,9 +90,8 @@ def main() -> None:
     scripts = {
         path.relative_to(ROOT).as_posix(): path.stat().st_size for path in sorted((ROOT / "web").glob("**/*.js"))
     }
-    value, low, high = mean(added)
     figures = {
-        "start_ms": Figure(value, low, high, len(added)),
+        "start_ms": Figure(*mean(added), len(added)),
         "javascript_bytes": Figure(sum(scripts.values()), n=len(scripts)),
     }
     publish("startup", COMMAND, "none", figures, options.quick, {"seconds": seconds, "scripts": scripts}, reviews=False)

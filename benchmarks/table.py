@@ -1,9 +1,6 @@
-"""Writes docs/figures.md and the tables between marks in README.md and docs/ from benchmarks/results/*.json.
-
-    python -m benchmarks.table [--check]
-
-`--check` only compares, and ends with exit status 1 where a page is not as it would be written. What a figure is
-called, and where it is shown: benchmarks/figures/.
+"""Puts all figures of benchmarks/results/*.json into docs/figures.md, and some into tables of README.md and docs/:
+`python -m benchmarks.table` (`--check` only compares). Tables stand between marks such as <!-- figures --> and
+<!-- /figures -->; what a figure is called, its target and its tables are its definition's (benchmarks/figures/).
 """
 
 from __future__ import annotations
@@ -11,165 +8,228 @@ from __future__ import annotations
 import json
 import re
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from . import figures
+from reliable_ads.rfnet.files import write_text
+
 from .common import RESULTS, ROOT, reviewer_print
-from .figures.entry import Entry
+from .figures import REGISTRY, Definition, find
 
-MARKED = re.compile(r"<!-- (\w+) -->\n(?:.*?\n)?<!-- /\1 -->", re.DOTALL)
-EARLIER = "Measured with the previous reviewer; not yet repeated."
-ABOUT = (
-    "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: those that fall"
-    ' short stand here like the others. It holds ("yes") where the whole interval meets the target; where only the'
-    ' value does, the table says "not shown". Each table comes from the command above it, some rows from its `--only`.'
+EARLIER = "¹ Measured with the previous reviewer; not yet repeated."
+HEADLINES = "figures"  # the README's table, which says no dates
+MARKS = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
+SIGNS = {"<": "< ", "<=": "≤ ", ">": "> ", ">=": "≥ ", "": ""}
+INTRODUCTION = (
+    "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: **yes** where"
+    " the whole interval meets the target, **not shown** where the value does and the interval reaches beyond,"
+    " **no** where the value doesn't. Where a row speaks of labels, language models gave them, blind. Each table comes"
+    " from the command above it, some rows from its `--only`, as docs/reviewer.md, rfft.md and sampler.md say;"
     " `python -m benchmarks.table` writes this page from `benchmarks/results/`."
 )
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+@dataclass(frozen=True)
+class Unit:
+    """How a number is written: times `scale`, with so many digits and this ending."""
+
+    scale: float = 1
+    digits: int = 2
+    ending: str = ""
+    sign: str = ""  # "+": always with its sign
+
+    def number(self, value: float) -> str:
+        if 0 < abs(value) < 1e-3 and self.digits == 2:
+            return f"{value:.1e}"
+        return f"{self.scale * value:{self.sign}.{self.digits}f}"
+
+    def limit(self, value: float) -> str:
+        """A target's number, with no more digits than it needs."""
+        return f"{self.scale * value:.6g}"
 
 
-def signed(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
-
-def small(value: float) -> str:
-    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.2f}"
-
-
-# how a unit is written: the number, and what follows it
 UNITS = {
-    "share": (percent, " %"),
-    "points": (signed, ""),
-    "s": (lambda value: f"{value:.1f}", " s"),
-    "count": (lambda value: f"{value:.0f}", ""),
-    "bytes": (lambda value: f"{value:.0f}", ""),
+    "share": Unit(100, 1, " %"),
+    "points": Unit(100, 1, " points", "+"),
+    "of before": Unit(100, 0, " %"),
+    "s": Unit(1, 1, " s"),
+    "ms": Unit(1, 1, " ms"),
+    "MiB": Unit(1, 0, " MiB"),
+    "GiB": Unit(1, 1, " GiB"),
+    "bytes": Unit(1, 0, " bytes"),
+    "count": Unit(1, 0),
 }
 
 
-def number(figure: dict, entry: Entry) -> str:
-    """A value with its interval, as its unit is written."""
-    write, unit = UNITS.get(entry.unit, (small, ""))
-    text = write(figure["value"]) + unit
-    return text if figure["low"] is None else f"{text} ({write(figure['low'])} to {write(figure['high'])})"
+@dataclass(frozen=True)
+class Row:
+    """A measured figure beside its definition. siblings: all figures of the same file."""
 
+    definition: Definition
+    figure: dict
+    siblings: dict[str, dict]
+    benchmark: str
 
-def earlier(figures: list[dict]) -> list[bool]:
-    """Which figures were measured with a reviewer that has been replaced since."""
-    shipped = reviewer_print()
-    return [figure["reviewer"] not in (None, shipped) for figure in figures]
+    @property
+    def unit(self) -> Unit:
+        return UNITS.get(self.definition.unit, Unit())
 
+    @property
+    def earlier(self) -> bool:
+        """Whether it was measured with a reviewer that has been replaced since."""
+        return self.figure["reviewer"] not in (None, reviewer_print())
 
-def rows(titled: list[tuple[str, dict, Entry]], days: bool = False) -> list[str]:
-    """(title, figure, entry) → the lines of a Markdown table; days: with the day of each figure."""
-    columns = ("what", "measured", "n", "target", "holds", *(("on",) if days else ()))
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    old = earlier([figure for _, figure, _ in titled])
-    for (title, figure, entry), marked in zip(titled, old, strict=True):
-        mark = " ¹" if marked else ""
-        cells = (
-            title,
-            number(figure, entry) + mark,
-            str(figure["n"] or ""),
-            entry.target,
-            entry.verdict(figure["value"], figure["low"], figure["high"]),
-            *((figure["date"],) if days else ()),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", f"¹ {EARLIER}"] if any(old) else lines
+    def value(self) -> str:
+        return self.unit.number(self.figure["value"]) + self.unit.ending
 
+    def measured(self) -> str:
+        """The value with its interval."""
+        low = self.figure["low"]
+        high = self.figure["high"]
+        interval = "" if low is None else f" ({self.unit.number(low)} to {self.unit.number(high)})"
+        return self.value() + interval
 
-def grid(placed: list[tuple[tuple[str, str], dict, Entry]]) -> list[str]:
-    """((row, column), figure, entry) → the lines of a Markdown table with these rows and columns."""
-    cells = {place: number(figure, entry) for place, figure, entry in placed}
-    columns = list(dict.fromkeys(column for _, column in cells))
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for row in dict.fromkeys(row for row, _ in cells):
-        lines.append(f"| {row} | " + " | ".join(cells.get((row, column), "") for column in columns) + " |")
-    return [*lines, "", EARLIER] if any(earlier([figure for _, figure, _ in placed])) else lines
+    def title(self, table: str = "") -> str:
+        text = self.definition.shown.get(table) or self.definition.title
+        for key in re.findall(r"{(\w+)}", text):
+            text = text.replace(f"{{{key}}}", Row(find(self.benchmark, key), self.siblings[key], {}, "").value())
+        return text
+
+    def target(self) -> str:
+        if not self.definition.target:
+            return self.figure["target"]
+        sign, low, high = self.definition.limits(self.siblings)
+        if sign == "to":
+            return f"{self.unit.limit(low)} to {self.unit.limit(high)}{self.unit.ending}"
+        return f"{SIGNS[sign]}{self.unit.limit(low)}{self.unit.ending}"
+
+    def verdict(self) -> str:
+        """In bold where the target is missed."""
+        said = self.definition.verdict(self.figure, self.siblings)
+        return "**no**" if said == "no" else said
 
 
 def reports() -> dict[str, dict]:
-    """{benchmark: its report}, in the order of the registry."""
-    files = {name: RESULTS / f"{name}.json" for name in figures.REGISTRY}
-    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
+    """{benchmark: report}, in the registry's order; those that it doesn't know at the end."""
+    known = [*REGISTRY]
+    files = sorted(
+        RESULTS.glob("*.json"), key=lambda file: (known.index(file.stem) if file.stem in known else len(known), file)
+    )
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
-def measured(name: str, report: dict) -> list[tuple[dict, Entry]]:
-    """(figure, entry) of one report, in the order of the registry. KeyError: a figure without an entry."""
-    order = {key: place for place, key in enumerate(figures.REGISTRY[name])}
-    entries = sorted((figures.find(name, key) for key in report["figures"]), key=lambda entry: order[entry.key])
-    return [(report["figures"][entry.key], entry) for entry in entries]
+def rows_of(benchmark: str, report: dict) -> list[Row]:
+    """A report's figures in the order of their definitions; those without one at the end."""
+    figures = report["figures"]
+    keys = [key for key in REGISTRY.get(benchmark, {}) if key in figures]
+    keys += [key for key in figures if key not in keys]
+    return [Row(find(benchmark, key), figures[key], figures, benchmark) for key in keys]
+
+
+def listed(rows: Iterable[Row], table: str = "") -> list[str]:
+    """The lines of a table with a row for each figure."""
+    dated = table != HEADLINES
+    lines = [
+        "| what | measured (95 % interval) | n | target | holds |" + (" on |" if dated else ""),
+        "|---|---|---|---|---|" + ("---|" if dated else ""),
+    ]
+    for row in rows:
+        cells = [
+            row.title(table),
+            row.measured() + (" ¹" if row.earlier else ""),
+            str(row.figure["n"] or ""),
+            row.target(),
+            row.verdict(),
+            *([row.figure["date"]] if dated else []),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines + (["", EARLIER] if any(row.earlier for row in rows) else [])
+
+
+def crossed(rows: Iterable[Row], table: str) -> list[str]:
+    """The lines of a table whose figures say in which row and column they stand."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        line, column = row.definition.shown[table]
+        cells.setdefault(line, {})[column] = row.measured()
+    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for name, line in cells.items():
+        lines.append(f"| {name} | {' | '.join(line.get(column, '') for column in columns)} |")
+    return lines + (["", EARLIER.removeprefix("¹ ")] if any(row.earlier for row in rows) else [])
+
+
+def shown_in(table: str) -> str | None:
+    """A table between marks; None where no figure is shown in one of this name."""
+    rows = [
+        row
+        for benchmark, report in reports().items()
+        for row in rows_of(benchmark, report)
+        if table in row.definition.shown
+    ]
+    if not rows:
+        return None
+    return "\n".join(listed(rows, table) if isinstance(rows[0].definition.shown[table], str) else crossed(rows, table))
+
+
+def filled(text: str) -> str:
+    """A page with its tables between their marks."""
+
+    def between(match: re.Match) -> str:
+        name = match[1]
+        table = shown_in(name)
+        return match[0] if table is None else f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
+
+    return MARKS.sub(between, text)
 
 
 def everything() -> str:
     """docs/figures.md."""
-    lines = ["# Figures", "", ABOUT, ""]
-    for name, report in reports().items():
+    lines = ["# Figures", "", INTRODUCTION, ""]
+    for benchmark, report in reports().items():
         lines += [
-            f"## {name}",
-            "",
-            f"`{report['command']}`, last run on {report['date']} on {report['machine']}; 95 % intervals in brackets.",
+            f"`{report['command']}`, last run on {report['date']} on {report['machine']}.",
             *conditions(report.get("details", {})),
             "",
-            *rows([(entry.title, figure, entry) for figure, entry in measured(name, report)], days=True),
+            *listed(rows_of(benchmark, report)),
             "",
         ]
     return "\n".join(lines)
 
 
 def conditions(details: dict) -> list[str]:
-    """For each table of trained networks, on what and for how long they were trained."""
-    told = []
-    for name, how in details.items():
-        if isinstance(how, dict) and "trainings" in how and "scenes" in how:
-            values = [
-                f"{' '.join(map(str, value)) if isinstance(value, list) else value} {key}"
-                for key, value in how.items()
-                if key in ("minutes", "passes", "trainings", "scenes")
+    """What the trainings of a report had: each detail that says minutes or passes, in words."""
+    lines = []
+    for key, had in details.items():
+        if isinstance(had, dict) and "trainings" in had:
+            told = [
+                f"{' '.join(map(str, value)) if isinstance(value, list) else value} {name}"
+                for name, value in had.items()
+                if name in ("minutes", "passes", "trainings", "scenes")
             ]
-            told.append(f"{name.capitalize().replace('Table', 'Table ')}: {', '.join(values)}.")
-    return sorted(told)
+            lines.append(f"{key.replace('table', 'Table ')}: {', '.join(told)}.")
+    return sorted(lines)
 
 
-def table(mark: str) -> list[str]:
-    """The lines between <!-- MARK --> and <!-- /MARK -->. KeyError: no figure is shown there."""
-    shown = [
-        (entry.shown[mark] or entry.title, figure, entry)
-        for name, report in reports().items()
-        for figure, entry in measured(name, report)
-        if mark in entry.shown
-    ]
-    if not shown:
-        raise KeyError(f"no figure is shown between the marks <!-- {mark} -->")
-    return grid(shown) if isinstance(shown[0][0], tuple) else rows(shown)
-
-
-def filled(text: str) -> str:
-    """A page with its tables between their marks."""
-    return MARKED.sub(
-        lambda found: "\n".join((f"<!-- {found[1]} -->", *table(found[1]), f"<!-- /{found[1]} -->")), text
-    )
-
-
-def written(root: Path = ROOT) -> dict[Path, str]:
-    """{file: its text} of every page that holds figures."""
-    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
-    texts = {page: filled(page.read_text(encoding="utf-8")) for page in pages}
-    return {**texts, root / "docs" / "figures.md": everything()}
+def retitled(benchmark: str, report: dict) -> str:
+    """A report's file with today's titles."""
+    for key, figure in report["figures"].items():
+        figure["title"] = find(benchmark, key).title
+    return json.dumps(report, indent=1) + "\n"
 
 
 def main() -> int:
-    new = written()
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    new = {page: filled(page.read_text(encoding="utf-8")) for page in pages}
+    new[ROOT / "docs" / "figures.md"] = everything()
+    new |= {RESULTS / f"{benchmark}.json": retitled(benchmark, report) for benchmark, report in reports().items()}
+    changed = {
+        page: text for page, text in new.items() if not page.exists() or page.read_text(encoding="utf-8") != text
+    }
     if "--check" in sys.argv:
-        stale = [file for file, text in new.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
-        for file in stale:
-            print(f"{file.relative_to(ROOT)} is not what `python -m benchmarks.table` writes")
-        return int(bool(stale))
-    for file, text in new.items():
-        file.write_text(text, encoding="utf-8", newline="\n")
+        return int(bool(changed))
+    for page, text in changed.items():
+        write_text(page, text)
     return 0
 
 

@@ -171,8 +171,7 @@ def keep_products(rendered: Path) -> int:
     there are.
     """
     known = {job.product_id for job in jobs_of(TEST_SPLIT)}
-    samples = read_shards(rendered, 128)
-    scenes = []
+    samples, scenes = read_shards(rendered, 128), []
     for row in range(len(samples)):
         name = samples.product_id(row)
         if samples.labels[row] == 0 and not samples.texts["cause"][row] and name not in known:
@@ -189,8 +188,7 @@ def keep_products(rendered: Path) -> int:
 def train(name: str, watch=None, **changes) -> dict:
     """The answer of a training; one that is there already, or was stopped, goes on."""
     c = config(name, **changes)
-    models = tuning.load(c.checkpoint, c.controlnet)
-    reviewer = load_reviewer(c.reviewer)
+    models, reviewer = tuning.load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
     return Run(c, models, reviewer, learned_pairs(), placed(jobs_of(VALIDATION)), watch, cpu=True)()
 
 
@@ -265,8 +263,10 @@ class Studio:
         """(P,): the mean of length(difference) over all pairs of a product's rows of values (N, D); NaN where there is
         but one.
         """
-        values = values.view(len(self.products), self.seeds, -1)
-        pairs = list(itertools.combinations(range(self.seeds), 2))
+        values, pairs = (
+            values.view(len(self.products), self.seeds, -1),
+            list(itertools.combinations(range(self.seeds), 2)),
+        )
         return (
             sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs)
             if pairs

@@ -5,9 +5,9 @@
     result = run(generate, review, seed=0, attempts=5)  # -> RecurrentRun
     result.returned.image, result.accepted, result.report()
 
-generate(index, seed, check) draws one attempt -> (image (3, H, W), payload), and calls check(step, steps, picture) after
-each sampling step; review(image) -> a row of rfnet's Review.rows(). Early rejection, remedies and the gallery of a list
-of products are optional parts of the same loop.
+generate(index, seed, check) draws one attempt -> (image (3, H, W), payload), and calls check(step, steps, preview)
+after each sampling step; review(image) -> a row of rfnet's Review.rows(). Early rejection, remedies and the gallery
+of a list of products are optional parts of the same loop.
 """
 
 from ..rfnet.lazy import lazily

@@ -8,12 +8,12 @@ from ..rfnet.labels import MEANING
 STYLE = """
 :root {
   color-scheme: light dark;
-  --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #188a44; --bad: #c82828;
+  --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #2ea043; --bad: #cf222e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #18191b; --card: #222427; --ink: #ececec; --faint: #a3a3a3; --line: #3a3d42;
-    --good: #3fbf74; --bad: #f0645c;
+    --good: color-mix(in srgb, #2ea043, #fff 25%); --bad: color-mix(in srgb, #cf222e, #fff 25%);
   }
 }
 * { box-sizing: border-box; }

@@ -20,10 +20,10 @@ from ..cyclic.loop import RecurrentRun, run
 from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import load_pocket
 from ..pocket.pipeline import sample
-from ..pocket.training.draw import to_image
 from ..rfnet.files import write_picture
 from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
+from ..rfnet.sheets import GREEN, RED, contact_sheet, to_image
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from ..synthetic.jobs import TEST_SPLIT, Job, jobs_of
 from .comfy import ROOT
@@ -32,7 +32,7 @@ ATTEMPTS, MOST = 5, 12  # shown; tried for one product
 CFG, STEPS = 1.5, 20  # as in the shipped demo
 
 THUMB, GAP, STRIP = 300, 20, 58
-PAPER, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (24, 138, 68), (205, 38, 38)
+PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
 class Studio:
@@ -98,11 +98,8 @@ def hardest() -> list[Job]:
 
 def picture(result: RecurrentRun) -> Image.Image:
     """Five attempts side by side, each with its verdict below."""
-    width = GAP + len(result.attempts) * (THUMB + GAP)
-    board = Image.new("RGB", (width, GAP + THUMB + STRIP + GAP), PAPER)
-    for attempt in result.attempts:
-        board.paste(panel(attempt), (GAP + attempt.index * (THUMB + GAP), GAP))
-    return board
+    panels = [panel(attempt) for attempt in result.attempts]
+    return contact_sheet(panels, len(panels), gap=GAP, margin=GAP, ground=PAPER)
 
 
 def panel(attempt) -> Image.Image:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..cyclic.early_rejection import ProfileError, Profile
+from ..cyclic.early_rejection import Profile, ProfileError
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.data.errors import DataError
 from ..rfnet.files import write_bytes
@@ -57,8 +57,10 @@ def main(arguments: list[str]) -> int:
 
 
 def summary(profile: Profile) -> str:
-    found = profile.report()
-    return f"{found['draws']} draws, no thresholds yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
+    report = profile.report()
+    if "note" in report:
+        return f"{report['draws']} draws, no thresholds yet: {report['note']}"
+    return json.dumps(report, indent=2)
 
 
 def jobs(split: Path):

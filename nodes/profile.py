@@ -163,7 +163,7 @@ def begun(path, model, reviewer, settings: dict):
     about = early_rejection.fingerprint_of(model), early_rejection.fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
-    profile = early_rejection.read(path)
+    profile = early_rejection.read_profile(path)
     if reason := profile.why_not(*about, settings):
         raise ProfileError(
             f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file."

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 
 from ..rfnet.training import checkpoint
 from ..rfnet.training.checkpoint import add_prefix, copied, load_optimizer_state, optimizer_state, select_prefix
-from .config import ConfigError
+from .config import ConfigError, TrainConfig
+from .learner import Learner
+from .memory import MemoryFallback
 from .models import Passes
-
-if TYPE_CHECKING:
-    from .train import Run
 
 PLACE = {"step", "updates", "broken", "seconds", "history", "losses", "stopped", "passes", "climbed"}  # keys in a file
 MISMATCH = "belongs to a run with other settings, products or models: delete it to start over, or choose another name."
@@ -36,7 +35,20 @@ class Progress:
     pictures_before: torch.Tensor | None = None
 
 
-def tensors_of(run: Run) -> dict[str, torch.Tensor]:
+class Resumable(Protocol):
+    """What a checkpoint reads and writes of a train.Run."""
+
+    config: TrainConfig
+    identity: str
+    learner: Learner
+    fallback: MemoryFallback
+    progress: Progress
+
+    def in_any_process(self, value: bool) -> bool:
+        """Whether it is true in one of the processes at least."""
+
+
+def tensors_of(run: Resumable) -> dict[str, torch.Tensor]:
     """All that a step changes that is a tensor, and the pictures of the start."""
     learner = run.learner
     tensors = {f"weights.{i}": p.detach() for i, p in enumerate(learner.parameters)}
@@ -47,7 +59,7 @@ def tensors_of(run: Run) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def place_of(run: Run) -> dict:
+def place_of(run: Resumable) -> dict:
     """The rest of it, JSON-able. "climbed" is what files call the plans that memory made the run fall back to."""
     progress = run.progress
     return {
@@ -63,13 +75,13 @@ def place_of(run: Run) -> dict:
     }
 
 
-def snapshot(run: Run) -> tuple[dict, dict]:
+def snapshot(run: Resumable) -> tuple[dict, dict]:
     """What `restore` takes back, whatever becomes of the run."""
     return copied(tensors_of(run)), place_of(run)
 
 
 @torch.no_grad()
-def restore(run: Run, tensors: dict, place: dict) -> None:
+def restore(run: Resumable, tensors: dict, place: dict) -> None:
     """A run as it was. Raises whatever a damaged checkpoint trips over."""
     learner = run.learner
     values = {"climbed": [], **place}  # the first files had no such key
@@ -86,12 +98,12 @@ def restore(run: Run, tensors: dict, place: dict) -> None:
     run.progress = Progress(**values, passes=passes, pictures_before=tensors.get("pictures_before"))
 
 
-def save(run: Run) -> None:
+def save(run: Resumable) -> None:
     """Write the run's checkpoint, whole or not at all. Raises OSError."""
     checkpoint.save_state(run.config.state, run.identity, tensors_of(run), place_of(run))
 
 
-def resume(run: Run) -> bool:
+def resume(run: Resumable) -> bool:
     """Go on from the run's checkpoint -> whether there is one. Raises ConfigError where it is damaged, or another's."""
     file = run.config.state
     if run.in_any_process(not file.exists()):

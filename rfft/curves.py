@@ -6,6 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from ..rfnet.lettering import letters, write
+from ..rfnet.sheets import contact_sheet, to_image
 
 INK, GREY, LINE, PAPER = "#1f2933", "#7b8794", "#d9dee4", "#ffffff"
 SERIES = (("p(available), each step", "#9cc3d5"), ("rate", "#0b6e99"), ("diversity, of the start's", "#e0912f"))
@@ -32,8 +33,7 @@ def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
 
 def before_and_after(before: torch.Tensor, now: torch.Tensor) -> Image.Image:
     """Two rows of pictures (3, H, W), those of the start above those of now."""
-    sheet = torch.cat([before, now], 1)
-    return Image.fromarray((sheet.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+    return contact_sheet([to_image(before), to_image(now)], columns=1)
 
 
 def curves(history: list, steps: list, length: int) -> Image.Image:

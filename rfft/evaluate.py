@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..rfnet import intervals
 from ..rfnet.labels import LABELS
 from ..rfnet.resize import resize
 from .losses import AVAILABLE, consistent_condition
@@ -82,11 +83,8 @@ def evaluation_jobs(pairs: list, seeds: int) -> list[Job]:
 
 def wilson(successes: int, n: int) -> dict:
     """A share with its Wilson 95 % interval: {"value", "low", "high", "n"}. n must be at least 1."""
-    z = 1.959964
-    p = successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
-    return {"value": p, "low": max(middle - half, 0.0), "high": min(middle + half, 1.0), "n": n}
+    value, low, high = intervals.wilson(successes, n)
+    return {"value": value, "low": low, "high": high, "n": n}
 
 
 @dataclass

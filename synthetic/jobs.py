@@ -18,6 +18,8 @@ SIZE = 128  # of its pictures, pixels
 
 @dataclass(frozen=True)
 class Job:
+    """One picture to draw, whatever draws it."""
+
     product_id: str
     product: Product
     prompt: str
@@ -26,7 +28,7 @@ class Job:
 
 def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
     """A prompt in words the pocket checkpoint was trained on, drawn from the product's id."""
-    rng = np.random.default_rng(seed_of("brief", product_id))
+    rng = np.random.default_rng(seed_of("brief", product_id))  # the word is a part of the seed
 
     def choose(options):
         return str(list(options)[rng.integers(len(options))])

@@ -1,17 +1,17 @@
 """Figures of `python -m benchmarks.robustness`."""
 
-from .entry import Entry
+from .definition import Definition
 
 FIGURES = [
-    Entry(
+    Definition(
         "bad_inputs",
         "Bad inputs generated: pictures, weights, configs, tables, galleries, command lines, nodes over HTTP",
         "count",
     ),
-    Entry("unclear", "... whose refusal is no clear sentence", "count", "0"),
-    Entry("tracebacks", "... that end in a traceback", "count", "0"),
-    Entry("hangs", "... that take more than 20 s", "count", "0"),
-    Entry("over_memory", "... that take more than 1 GB", "count", "0"),
-    Entry("accepted_that_matter", "... accepted though they change a result", "count", "0"),
-    Entry("cases_right", "Pictures and files of users' reports that come out right", "count", "14"),
+    Definition("unclear", "Bad inputs whose refusal is no clear sentence", "count", "0"),
+    Definition("tracebacks", "Bad inputs that end in a traceback", "count", "0"),
+    Definition("hangs", "Bad inputs that take more than 20 s", "count", "0"),
+    Definition("over_memory", "Bad inputs that take more than 1 GB", "count", "0"),
+    Definition("accepted_that_matter", "Bad inputs accepted though they change a result", "count", "0"),
+    Definition("cases_right", "Pictures and files of users' reports that come out right", "count", "14"),
 ]

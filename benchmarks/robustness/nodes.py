@@ -1,4 +1,4 @@
-"""Bad inputs of nodes, and bad requests to the routes behind RF Label's buttons. server.py sends them."""
+"""Bad inputs of the nodes that draw and review; server.py sends them."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def a_bad_profile_in_a_graph(bench: Bench) -> Bad:
     bad = bench.pick(
         (
             states.a_field_of_another_type,
-            states.odd_gates,
+            states.odd_thresholds,
             states.no_json,
             states.odd_settings,
             states.fields_missing_or_unknown,

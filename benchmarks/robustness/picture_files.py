@@ -1,8 +1,9 @@
-"""More bad pictures: animations, no regular files, chunks in disorder, and folders with a bad one among good ones."""
+"""Bad pictures as files: pipes, links and names that are none, chunks and tags in disorder, one bad among good ones,
+captions beside them.
+"""
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
@@ -11,23 +12,7 @@ from PIL import Image
 
 from .goods import cut_out, encoded
 from .inputs import Bad, Bench, maker
-from .pictures import FORMATS, SIZE_WORDS, chunk, png, read
-
-
-@maker("pictures")
-def an_animation(bench: Bench) -> Bad:
-    kind, count = bench.pick((("GIF", 200), ("WEBP", 60), ("PNG", 60), ("TIFF", 100), ("GIF cut", 30), ("PNG cut", 30)))
-    frames = [cut_out().rotate(3 * number) for number in range(count)]
-    content = encoded(frames[0], kind.split()[0], save_all=True, append_images=frames[1:])
-    with Image.open(io.BytesIO(content)) as whole:
-        first = encoded(whole.convert("RGBA"), "PNG")
-    return read(
-        bench,
-        content[: len(content) // 2] if "cut" in kind else content,
-        FORMATS[kind.split()[0]],
-        first,
-        "product",
-    )
+from .pictures import SIZE_WORDS, chunk, png, read
 
 
 @maker("pictures")
@@ -84,10 +69,10 @@ def nothing_or_everything_opaque(bench: Bench) -> Bad:
 @maker("pictures")
 def chunks_in_disorder(bench: Bench) -> Bad:
     plain = png(32, 32)
+    start = plain[:8]
     head = plain[8:33]
     body = plain[33:-12]
     end = plain[-12:]
-    start = plain[:8]
     content = bench.pick(
         (
             start + body + head + end,
@@ -110,20 +95,20 @@ def chunks_in_disorder(bench: Bench) -> Bad:
 
 @maker("pictures")
 def a_tiff_of_its_own(bench: Bench) -> Bad:
-    def entry(tag, form, count, value):
+    def field(tag, form, count, value):
         return struct.pack("<HHII", tag, form, count, value)
 
     size = bench.pick(((64, 64), (8192, 8192), (2**32 - 1, 1)))
     tags = [
-        entry(256, 4, 1, size[0]),
-        entry(257, 4, 1, size[1]),
-        entry(258, 3, 1, 8),
-        entry(259, 3, 1, bench.pick((1, 5, 7, 8, 34712, 50000, 60000))),
-        entry(262, 3, 1, bench.pick((1, 2, 5, 6, 32803))),
-        entry(273, 4, 1, bench.pick((8, 2**32 - 1, 10**6))),
-        entry(277, 3, 1, bench.pick((1, 4, 60000))),
-        entry(278, 4, 1, 2**31),
-        entry(279, 4, bench.pick((1, 2**28)), bench.pick((4096, 2**32 - 1))),
+        field(256, 4, 1, size[0]),
+        field(257, 4, 1, size[1]),
+        field(258, 3, 1, 8),
+        field(259, 3, 1, bench.pick((1, 5, 7, 8, 34712, 50000, 60000))),
+        field(262, 3, 1, bench.pick((1, 2, 5, 6, 32803))),
+        field(273, 4, 1, bench.pick((8, 2**32 - 1, 10**6))),
+        field(277, 3, 1, bench.pick((1, 4, 60000))),
+        field(278, 4, 1, 2**31),
+        field(279, 4, bench.pick((1, 2**28)), bench.pick((4096, 2**32 - 1))),
     ]
     following = bench.pick((0, 8, 2**32 - 2))  # 8: a circle
     content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(tags) + struct.pack("<I", following) + bytes(5000)

@@ -1,8 +1,10 @@
 """Bad pictures: another format under the right ending, damaged bytes, bombs, headers that lie, odd modes, profiles,
-animations, things that are no files."""
+animations. picture_files.py has more.
+"""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
@@ -289,3 +291,19 @@ def odd_exif(bench: Bench) -> Bad:
     )
     image = cut_out() if kind != "JPEG" else cut_out().convert("RGB")
     return read(bench, encoded(image, kind, exif=exif), FORMATS[kind], encoded(image, kind), "picture")
+
+
+@maker("pictures")
+def an_animation(bench: Bench) -> Bad:
+    kind, count = bench.pick((("GIF", 200), ("WEBP", 60), ("PNG", 60), ("TIFF", 100), ("GIF cut", 30), ("PNG cut", 30)))
+    frames = [cut_out().rotate(3 * number) for number in range(count)]
+    content = encoded(frames[0], kind.split()[0], save_all=True, append_images=frames[1:])
+    with Image.open(io.BytesIO(content)) as whole:
+        first = encoded(whole.convert("RGBA"), "PNG")
+    return read(
+        bench,
+        content[: len(content) // 2] if "cut" in kind else content,
+        FORMATS[kind.split()[0]],
+        first,
+        "product",
+    )

@@ -91,14 +91,7 @@ class Server:
             answer = {"outcome": "hang" if self.server.process.poll() is None else "crash", "message": str(error)}
         finally:
             for _, place in files:
-                (
-                    shutil.rmtree(
-                        place,
-                        ignore_errors=True,
-                    )
-                    if place.is_dir() and not place.is_symlink()
-                    else place.unlink(missing_ok=True)
-                )
+                _remove(place)
         if answer["outcome"] not in ("hang", "crash"):
             if process.memory_info().rss - before > MEMORY:
                 answer["outcome"] = "memory"
@@ -170,6 +163,13 @@ class Server:
             return {"outcome": "refused", "message": json.loads(text)["error"], "said": "to a program"}
         except (ValueError, KeyError, TypeError):  # aiohttp's own, such as "404: Not Found", or core's empty 403
             return {"outcome": "refused", "message": f"HTTP {status}: {text.strip()}", "said": "the server's own words"}
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -149,14 +149,7 @@ def profile(path: str) -> str:
     """A profile of early rejection, and what the sampler asks of it."""
     from reliable_ads.cyclic.early_rejection import Profile
 
-    found = (
-        Profile.from_json(
-            Path(path).read_bytes(),
-            Path(path).name,
-        )
-        if not hasattr(Profile, "read")
-        else Profile.read(path)
-    )
+    found = Profile.read(path)
     settings = {
         "steps": 20,
         "cfg": 1.5,
@@ -176,8 +169,8 @@ def profile(path: str) -> str:
     )
 
 
-def album(folder: str) -> str:
-    """An album that a run would go on with: what is done, and its page."""
+def gallery(folder: str) -> str:
+    """A gallery that a run would go on with: what is done, and its page."""
     from reliable_ads.cyclic.gallery import Gallery
 
     found = Gallery(folder)
@@ -185,7 +178,7 @@ def album(folder: str) -> str:
         [
             sorted(found.rows),
             found.to_do,
-            digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM")),
+            digest(found.page().read_text("utf-8").replace(Path(folder).name, "GALLERY")),
         ]
     )
 
@@ -286,7 +279,7 @@ TARGETS = {
         lora,
         pocket,
         profile,
-        album,
+        gallery,
         labels,
         rf1m,
         rfnet_config,

@@ -164,10 +164,8 @@ class Samples:
         own canvas where it has the image's size, or its proportions and the image shows the same colours there; any
         other is placed on the canvas as `rfnet review` places it, and "aligned" is False. Raises BrokenSample.
         """
-        if self.arrays:
-            sample = {name: array[row] for name, array in self.arrays.items()}
-        else:
-            sample = self._read_pictures(row)
+        in_memory = {name: array[row] for name, array in self.arrays.items()}
+        sample = in_memory or self._read_pictures(row)
         for role in ("depth", "saliency"):
             on_disk = self.maps is None and role in self.files and row in self.files[role]
             sample[role] = _square(self._open(role, row)[0].convert("L"), self.size) if on_disk else None

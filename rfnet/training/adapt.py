@@ -141,7 +141,7 @@ def adapt(
             cpu=cpu,
         )
         steps = max(1, round(max(1, len(run.train) // batch) * epochs))
-        for network in (run.rfnet, run.mapnet):
+        for network in (run.networks.rfnet, run.networks.mapnet):
             watch(network, steps)
         run()
         after = _score(trained, tables["held"], watch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -33,7 +33,7 @@ class TrainConfig:
     train: Paths
     val: Paths
     out: Path_
-    architecture: object = "compact"
+    architecture: Any = "compact"
     init: Literal["imagenet", "random"] = "imagenet"
     weights: Paths = field(
         default_factory=list

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from ..data.samples import Samples
 from ..files import write_bytes
 from .augment import make_batch
+from .batches import unwrap_errors
 from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
-from .mixed import Pool as MixedDataset
-from .mixed import plainly
+from .mixed import MixedDataset
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def predict(
     rfnet.eval(), mapnet.eval()
     device = next(rfnet.parameters()).device
     logits, parts = [], [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
-    for part in plainly(
+    for part in unwrap_errors(
         progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers))
     ):
         image = part.image.to(device)

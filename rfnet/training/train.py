@@ -4,43 +4,53 @@ On one CPU, one GPU or, through `accelerate launch`, on many machines; resumable
 """
 
 import json
-import math
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 import torch
+from msgspec import Meta
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ..architectures import VIEW
 from ..data.errors import DataError
-from ..files import write_bytes
 from ..labels import LABELS
-from ..map_names import BUILTIN
-from ..maps import BACKBONE, MapNet
-from ..model import build_rfnet
-from ..pretrained import load_imagenet, load_pretrained
-from ..resize import resize
-from ..weights import WeightsError, load_networks, read_metadata, save_reviewer
 from .augment import Batch
-from .checkpoint import add_prefix, load_optimizer_state, optimizer_state, resume, save_state, select_prefix
+from .batches import BatchDataset, Order, load_roundtrips, unwrap_errors
+from .checkpoint import Tensors, add_prefix, load_optimizer_state, optimizer_state, resume, save_state, select_prefix
 from .config import TrainConfig
-from .evaluate import fit_temperature, predict, score
-from .losses import label_weights, map_loss, verdict_loss
-from .metrics import table
-from .mixed import Batches, Pool, load_roundtrips, plainly
-from .processes import accelerator, spare_bf16
-from .scale import ScaleReader, scale_loss
+from .losses import label_weights
+from .mixed import MixedDataset
+from .networks import start_networks
+from .processes import accelerator
+from .step import Step
+from .validation import Validation
 
 STAGES = ("maps", "rfnet")
-PLACE = ("stage", "step", "seconds", "best", "history", "losses", "broken")  # what a state says besides tensors
-HISTORY = ("step", "loss", "ap", "accuracy")
+SHARES = {"maps": 0.25, "rfnet": 0.75}  # of the minutes of a run that ends by the clock
+
+
+@dataclass
+class Place:
+    """Where a run is: its stage, steps and seconds in it, scores so far, losses since the last of them, and
+    {row: why} of the samples that could not be read. A checkpoint says it beside the tensors.
+    """
+
+    stage: Literal["maps", "rfnet", "done"] = "maps"
+    step: Annotated[int, Meta(ge=0)] = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    history: list[dict] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
 
 
 class Run:
-    """One training run: networks, place in the schedule, and the state file beside the weights from which it goes on.
+    """One training run: networks, place in the schedule, and the checkpoint beside the weights from which it resumes.
 
     A step depends on nothing but its number and the weights, so that a run that was killed and resumed ends with the
     same weights as one that was not, bit for bit on one CPU. Only the first process writes files.
@@ -51,357 +61,166 @@ class Run:
 
         cpu: stay off the accelerator that is there.
         """
-        self.clock = clock
-        self.config, self.out = config, Path(config.out)
-        self.state_file = self.out.with_name(self.out.name + ".state")
+        self.clock, self.config = clock, config
+        self.checkpoint = Path(f"{config.out}.state")
         self.accelerator = accelerator(cpu=cpu, mixed_precision=config.precision)
         self.first = self.accelerator.is_main_process
-        if config.minutes and self.accelerator.num_processes > 1:
-            raise DataError(
-                f"minutes is {config.minutes:g}, and each of {self.accelerator.num_processes} processes would end by a"
-                " clock of its own: give epochs."
-            )
-        if config.batch % self.accelerator.num_processes:
-            raise DataError(
-                f"batch is {config.batch}, which {self.accelerator.num_processes} processes can't share evenly: make it"
-                " a multiple."
-            )
-        size = config.architecture.image_size
-        self.train = Pool.open(config.train, size, config.limit, "train", config.train_maps)
-        self.val = Pool.open(config.val, size, config.limit, "val", config.val_maps, every=False, readable=True)
-        if self.train.map_name != self.val.map_name:
-            raise DataError(
-                f"train has maps of {self.train.map_name} and val of {self.val.map_name}: compute both with the same"
-                " models."
-            )
+        _check_processes(config, self.accelerator.num_processes)
+        self.train, self.val = _open_data(config)
         if self.first:
             print(
                 f"{self.train}\n{self.val}\n{self.accelerator.num_processes} process(es) on {self.accelerator.device},"
                 f" precision {config.precision}"
             )
-        self.roundtrips = load_roundtrips(config.roundtrip, len(self.train), size)
-        torch.manual_seed(config.seed)
-        self.mapnet, self.rfnet = MapNet(), build_rfnet(config.architecture)
-        self.reader = ScaleReader(self.rfnet)
-        self._begin()
-        if config.precision == "bf16" and self.accelerator.device.type == "cpu":
-            spare_bf16(self.rfnet), spare_bf16(self.mapnet)
+        self.roundtrips = load_roundtrips(config.roundtrip, len(self.train), config.architecture.image_size)
+        self.networks = start_networks(config, self.accelerator.device)
         self.identity = json.dumps(
-            [config.identity(), self.train.fingerprint, json.loads(self.rfnet.config.to_json())], default=str
+            [config.identity(), self.train.fingerprint, json.loads(self.networks.rfnet.config.to_json())], default=str
         )
-        self.weights = label_weights(np.bincount(self.train.labels, minlength=len(LABELS)), config.balance).to(
-            self.accelerator.device
-        )
-        self.stage, self.step, self.seconds, self.best, self.history = STAGES[0], 0, 0.0, -1.0, []
-        self.losses, self.log, self.broken = [], None, {}
-        self.mapnet.to(self.accelerator.device), self.reader.to(self.accelerator.device)
-        self._prepare()
-        self._resume()
+        counts = np.bincount(self.train.labels, minlength=len(LABELS))
+        self.label_weights = label_weights(counts, config.balance).to(self.accelerator.device)
+        self.validation = Validation(config, self.networks, self.train, self.val, self.first)
+        self.place = Place()
+        self._begin_stage()
+        mismatch = "belongs to a run with other settings or data: delete it to start over, or give another --out."
+        resume(self.checkpoint, self.identity, self._restore, DataError, mismatch)
 
     def __call__(self) -> dict:
         """Train to the end; returns the validation report of the weights written."""
-        while self.stage in STAGES:
+        while self.place.stage in STAGES:
             self._run_stage()
-            self.stage, self.step, self.seconds = (*STAGES, "done")[STAGES.index(self.stage) + 1], 0, 0.0
-            if self.stage in STAGES:
-                self._prepare()
-            self._save_state()
-        return self._finish()
+            self.place.stage = (*STAGES, "done")[STAGES.index(self.place.stage) + 1]
+            self.place.step, self.place.seconds = 0, 0.0
+            self._begin_stage()
+            self.save()
+        self.accelerator.wait_for_everyone()
+        report = self.validation.finish(self.accelerator.device)
+        if self.first:
+            self.checkpoint.unlink(missing_ok=True)
+            if broken := self.place.broken:
+                first = next(iter(broken.values()))
+                print(f"{len(broken)} samples of train could not be read and were left out, first: {first}")
+        return report
 
     @property
     def damaged(self) -> int:
         """How many samples and files were left out because something is wrong with them."""
-        return self.train.damaged + self.val.damaged + len(self.broken)
+        return self.train.damaged + self.val.damaged + len(self.place.broken)
 
-    @property
-    def network(self):
-        return self.mapnet if self.stage == "maps" else self.reader if self.config.scale else self.rfnet
-
-    def _begin(self) -> None:
-        """The weights that the run starts from."""
-        config = self.config
-        if config.init == "imagenet" and not config.weights:
-            load_imagenet(self.rfnet.images.backbone, self.rfnet.config.backbone)
-        if config.init == "imagenet" and config.map_epochs:
-            load_imagenet(self.mapnet.backbone, BACKBONE)
-        for path in config.weights:
-            try:
-                read_metadata(path)
-            except WeightsError:
-                load_pretrained(self.rfnet, path)
-                continue
-            rfnet, mapnet, _ = load_networks(path)
-            if rfnet.tokenize.vocabulary:
-                self.rfnet.tokenize.use(rfnet.tokenize.vocabulary)
-            mine, theirs = self.rfnet.state_dict(), rfnet.state_dict()
-            theirs["images.position"] = resize(
-                theirs["images.position"], *mine["images.position"].shape[-2:]
-            )  # it may have seen pictures of another size
-            kept = {
-                name: value for name, value in theirs.items() if name in mine
-            }  # or more inputs than this one: an ablation of it
-            lacks = [
-                name for name in mine.keys() - kept.keys() if not name.startswith("stems.")
-            ]  # or another encoder of maps: this one's begins anew
-            same = (
-                replace(rfnet.config, **{name: getattr(self.rfnet.config, name) for name in ("inputs", *VIEW)})
-                == self.rfnet.config
-            )
-            if not same or lacks or any(value.shape != mine[name].shape for name, value in kept.items()):
-                raise DataError(
-                    f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config'
-                    f" {rfnet.config.to_json()}."
-                )
-            self.rfnet.load_state_dict(mine | kept)
-            self.mapnet.load_state_dict(mapnet.state_dict())
-        if config.estimator:
-            self.mapnet.load_state_dict(load_networks(config.estimator)[1].state_dict())
-        if config.init == "imagenet" or config.weights:
-            modules = dict(self.rfnet.images.backbone.named_modules())
-            for name in config.frozen:
-                if name not in modules:
-                    raise DataError(
-                        f'frozen names "{name}", which the backbone {self.rfnet.config.backbone} lacks: take it out, or'
-                        f" name one of {', '.join(list(modules)[1:8])} ..."
-                    )
-                modules[name].requires_grad_(False)
-
-    def _prepare(self) -> None:
-        """Optimiser and, over many processes, gradient averaging for the stage that begins."""
-        slow = [self.mapnet.backbone, self.rfnet.images.backbone] + (
-            [self.rfnet.text] if self.rfnet.config.reads_captions and self.rfnet.config.text != "small" else []
+    def _begin_stage(self) -> None:
+        """The step of the stage, with an optimiser that begins anew, and the order in which it sees the samples."""
+        stage = self.place.stage
+        if stage not in STAGES:
+            return
+        self.order = Order(
+            len(self.train),
+            self.config.batch,
+            self.config.seed,
+            STAGES.index(stage),
+            len(STAGES),
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
         )
-        slow = {id(p) for module in slow for p in module.parameters()}
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if (id(p) in slow) == inside], "rate": rate}
-            for inside, rate in ((False, self.config.lr), (True, self.config.backbone_lr))
-        ]
-        optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            lr=self.config.lr,
-            weight_decay=self.config.weight_decay,
-            betas=(0.9, 0.98),
+        self.step = Step(
+            stage, self.config, self.networks, self.accelerator, self.label_weights, bool(self.train.map_name)
         )
-        self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
-
-    def _progress(self, total: int) -> float:
-        """The share of the stage that is done, by steps or by the clock."""
-        if total == 0:
-            return 1.0
-        if self.config.minutes is None:
-            return self.step / total
-        return self.seconds / (60 * self.config.minutes * (0.25 if self.stage == "maps" else 0.75))
 
     def _run_stage(self) -> None:
-        config, per_epoch = self.config, max(1, len(self.train) // self.config.batch)
-        epochs = config.map_epochs if self.stage == "maps" else config.epochs
+        config, place, per_epoch = self.config, self.place, self.order.steps_per_epoch
+        epochs = config.map_epochs if place.stage == "maps" else config.epochs
         total = max(1, round(per_epoch * epochs)) if epochs else 0
         bar = tqdm(
             total=None if config.minutes else total,
-            initial=self.step,
-            desc=self.stage,
+            initial=place.step,
+            desc=place.stage,
             unit="step",
             mininterval=2,
             disable=not self.first,
         )
         batches = None
         while (progress := self._progress(total)) < 1:
-            batches = batches or self._batches(per_epoch)
+            batches = batches or self._batches()
             start = self.clock()
             loss = self._train_step(next(batches), progress)
-            self.step += 1
-            self.losses.append(loss)
             took = self.clock() - start
-            self.seconds += took
+            place.step += 1
+            place.seconds += took
+            place.losses.append(loss)
             bar.update()
-            bar.set_postfix(
-                loss=f"{loss:.3f}",
-                scenes_per_second=f"{config.batch / took:.1f}",
-                done=f"{progress:.0%}",
-                refresh=False,
-            )
-            if self.stage == "rfnet" and (self.step % per_epoch == 0 or self._progress(total) >= 1):
-                self._validate()
-            if self.step % config.save_every == 0 or self.step % per_epoch == 0:
-                self._save_state()
+            speed = f"{config.batch / took:.1f}"
+            bar.set_postfix(loss=f"{loss:.3f}", scenes_per_second=speed, done=f"{progress:.0%}", refresh=False)
+            epoch_ends = place.step % per_epoch == 0
+            if place.stage == "rfnet" and (epoch_ends or self._progress(total) >= 1):
+                self.validation(place.step, place.losses)
+                place.losses = []
+            if place.step % config.save_every == 0 or epoch_ends:
+                self.save()
         bar.close()
 
-    def _batches(self, per_epoch: int):
+    def _train_step(self, batch: Batch, progress: float) -> float:
+        torch.manual_seed(self.order.seed_of(self.place.step))
+        return self.step(batch, progress)
+
+    def _progress(self, total: int) -> float:
+        """The share of the stage that is done, by steps or by the clock."""
+        if total == 0:
+            return 1.0
+        if self.config.minutes is None:
+            return self.place.step / total
+        return self.place.seconds / (60 * self.config.minutes * SHARES[self.place.stage])
+
+    def _batches(self) -> Iterator[Batch]:
         """This process's share of the batch of every step from the present one on."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-
-        def steps():
-            step = self.step
-            while True:
-                epoch, place = divmod(step, per_epoch)
-                order = np.random.default_rng((self.config.seed, STAGES.index(self.stage), epoch)).permutation(
-                    len(self.train)
-                )
-                yield (
-                    self._seed(step),
-                    order[place * self.config.batch : (place + 1) * self.config.batch][rank::world].tolist(),
-                )
-                step += 1
-
-        for batch in plainly(
-            DataLoader(
-                Batches(self.train, self.roundtrips, self.config.augment),
-                sampler=steps(),
-                batch_size=None,
-                num_workers=self.config.workers,
-            )
-        ):
-            self.broken |= {str(row): sentence for row, sentence in batch.broken.items()}
+        loader = DataLoader(
+            BatchDataset(self.train, self.roundtrips, self.config.augment),
+            sampler=self.order.from_step(self.place.step),
+            batch_size=None,
+            num_workers=self.config.workers,
+        )
+        for batch in unwrap_errors(loader):
+            self.place.broken |= {str(row): sentence for row, sentence in batch.broken.items()}
             yield batch
 
-    def _seed(self, step: int) -> int:
-        """What this process's random choices in a step begin from."""
-        seed = ((self.config.seed + 1) * len(STAGES) + STAGES.index(self.stage)) * 10_000_019 + step
-        return seed * self.accelerator.num_processes + self.accelerator.process_index
-
-    def _train_step(self, batch: Batch, progress: float) -> float:
-        batch = batch.to(self.accelerator.device)
-        torch.manual_seed(self._seed(self.step))
-        self.model.train()
-        with self.accelerator.autocast():
-            if self.stage == "maps":
-                loss = map_loss(self.model, batch)
-            else:
-                with torch.no_grad():  # RFNet learns from the maps that it will get in use
-                    maps = batch.maps if self.train.map_name else self.mapnet(batch.image)
-                found = self.model(
-                    batch.shown, batch.image, *maps, self.rfnet.tokenize(batch.captions).to(batch.image.device)
-                )
-                logits, sizes = found if self.config.scale else (found, None)
-                loss = verdict_loss(
-                    logits.float(), batch.labels, self.weights, self.config.smoothing, self.config.labels
-                )
-                if self.config.scale:
-                    loss = loss + self.config.scale * scale_loss(sizes.float(), batch.sizes)
-        for group in self.optimizer.param_groups:
-            group["lr"] = (
-                group["rate"] * min(1, progress / 0.03 + 0.02) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
-            )
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        return loss.item()
-
-    def _validate(self) -> None:
-        """Scores on the validation data, in every process alike; keeps the best weights and the last."""
-        report = score(predict(self.rfnet, self.mapnet, self.val, workers=self.config.workers), self.val, resamples=0)
-        row = {
-            "step": self.step,
-            "loss": float(np.mean(self.losses)),
-            "ap": report["ap"]["value"],
-            "accuracy": report["accuracy"]["value"],
-            **{f"ap_{name}": value["value"] for name, value in report["defects"].items()},
-        }
-        self.losses = []
-        self.history.append(row)
-        self._show(row)
-        if self.first:
-            about = {
-                "data_fingerprint": self.train.fingerprint,
-                "history": self.history,
-                "maps": self.train.map_name or BUILTIN,
-            }
-            if row["ap"] > self.best:
-                save_reviewer(self.out, self.rfnet, self.mapnet, about)
-            save_reviewer(self.out.with_name(f"{self.out.stem}.last{self.out.suffix}"), self.rfnet, self.mapnet, about)
-        self.best = max(self.best, row["ap"])
-
-    def _show(self, row: dict) -> None:
+    def save(self) -> None:
+        """Write the checkpoint."""
         if not self.first:
             return
-        defects = ", ".join(f"{name[3:]} {value:.2f}" for name, value in row.items() if name.startswith("ap_"))
-        tqdm.write(
-            f"after {row['step']} steps: loss {row['loss']:.3f}, AP {row['ap']:.4f}, five-way accuracy"
-            f" {row['accuracy']:.4f}, {defects}"
-        )
-        if self.config.tensorboard:
-            if self.log is None:
-                try:
-                    from torch.utils.tensorboard import SummaryWriter
-                except ImportError:
-                    raise DataError(
-                        "tensorboard = true needs the package tensorboard: pip install tensorboard, or leave it out."
-                    ) from None
-                self.log = SummaryWriter(str(self.out.parent / f"{self.out.stem}.tensorboard"))
-            for name, value in row.items():
-                if name != "step":
-                    self.log.add_scalar(name, value, row["step"])
-            self.log.flush()
+        self.place.best, self.place.history = self.validation.best, self.validation.history
+        tensors = self.networks.state_dict() | add_prefix("optimizer.", optimizer_state(self.step.optimizer))
+        save_state(self.checkpoint, self.identity, tensors, asdict(self.place))
 
-    def _finish(self) -> dict:
-        self.accelerator.wait_for_everyone()
-        rfnet, mapnet, _ = load_networks(self.out)
-        rfnet.to(self.accelerator.device), mapnet.to(self.accelerator.device)
-        logits = predict(rfnet, mapnet, self.val, workers=self.config.workers)
-        temperature = fit_temperature(logits, torch.from_numpy(self.val.labels))
-        report = score(logits, self.val, temperature)
-        if not self.first:
-            return report
-        save_reviewer(
-            self.out,
-            rfnet,
-            mapnet,
-            {
-                "temperature": f"{temperature:.4f}",
-                "threshold": "0.5",
-                "data_fingerprint": self.train.fingerprint,
-                "scores": {"split": "val", **report},
-                "history": self.history,
-                "created_with": "rfnet train",
-                "maps": self.train.map_name or BUILTIN,
-            },
-        )
-        written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB"
-        try:
-            from .plots import training
-
-            write_bytes(self.out.with_suffix(".png"), training(self.history))
-        except RuntimeError as error:  # without matplotlib everything but the picture is there
-            written += f"; no curves were drawn: {error}"
-        self.state_file.unlink(missing_ok=True)
-        print(f"{table(report)}\ntemperature {temperature:.3f}; {written}")
-        if self.broken:
-            print(
-                f"{len(self.broken)} samples of train could not be read and were left out, first:"
-                f" {next(iter(self.broken.values()))}"
-            )
-        return report
-
-    def _save_state(self) -> None:
-        if not self.first:
-            return
-        tensors = add_prefix("rfnet.", self.rfnet.state_dict())
-        tensors |= add_prefix("maps.", self.mapnet.state_dict())
-        tensors |= add_prefix("sizes.", self.reader.sizes.state_dict())
-        tensors |= add_prefix("optimizer.", optimizer_state(self.optimizer))
-        save_state(self.state_file, self.identity, tensors, {key: getattr(self, key) for key in PLACE})
-
-    def _resume(self) -> None:
-        mismatch = "belongs to a run with other settings or data: delete it to start over, or give another --out."
-        resume(self.state_file, self.identity, self._restore, DataError, mismatch)
-
-    def _restore(self, tensors: dict, place: dict) -> None:
-        if (
-            place.keys() != set(PLACE)
-            or place["stage"] not in (*STAGES, "done")
-            or not all(isinstance(place[key], type(getattr(self, key))) for key in PLACE)
-        ):
+    def _restore(self, tensors: Tensors, place: dict) -> None:
+        if place.keys() != set(Place.__dataclass_fields__):
             raise ValueError("its place is none")
-        self.rfnet.load_state_dict(select_prefix("rfnet.", tensors))
-        self.mapnet.load_state_dict(select_prefix("maps.", tensors))
-        self.reader.sizes.load_state_dict(select_prefix("sizes.", tensors))
-        for key, value in place.items():
-            setattr(self, key, value)
-        if self.stage not in STAGES:
+        self.place = msgspec.convert(place, Place)
+        self.networks.load_state_dict(tensors)
+        self.validation.best, self.validation.history = self.place.best, self.place.history
+        if self.place.stage not in STAGES:
             return
-        self._prepare()
-        load_optimizer_state(self.optimizer, select_prefix("optimizer.", tensors))
+        self._begin_stage()
+        load_optimizer_state(self.step.optimizer, select_prefix("optimizer.", tensors))
         if self.first:
-            print(f"resumed at step {self.step} of {self.stage}")
+            print(f"resumed at step {self.place.step} of {self.place.stage}")
+
+
+def _check_processes(config: TrainConfig, processes: int) -> None:
+    """Raises DataError where a run with this config can't be shared by so many."""
+    if config.minutes and processes > 1:
+        raise DataError(
+            f"minutes is {config.minutes:g}, and each of {processes} processes would end by a clock of its own: give"
+            " epochs."
+        )
+    if config.batch % processes:
+        raise DataError(f"batch is {config.batch}, which {processes} processes can't share evenly: make it a multiple.")
+
+
+def _open_data(config: TrainConfig) -> tuple[MixedDataset, MixedDataset]:
+    """The config's train and val. Raises DataError."""
+    size, limit = config.architecture.image_size, config.limit
+    train = MixedDataset.open(config.train, size, limit, "train", config.train_maps)
+    val = MixedDataset.open(config.val, size, limit, "val", config.val_maps, all_labels=False, drop_broken=True)
+    if train.map_name != val.map_name:
+        raise DataError(
+            f"train has maps of {train.map_name} and val of {val.map_name}: compute both with the same models."
+        )
+    return train, val

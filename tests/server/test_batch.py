@@ -8,9 +8,7 @@ import pytest
 from reliable_ads.cyclic.gallery import Gallery
 
 from .ads import ALWAYS, NEVER, ad, cut_out, latent, node, png, report_of
-from .test_early_rejection import profiling
-from .test_loop import advanced, with_remedies
-from .test_product_list import listed_ads
+from .graphs import advanced, listed_ads, profiling, with_remedies
 
 KSAMPLER = ("model", "positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 CUSTOM = ("noise", "guider", "sampler", "sigmas")

@@ -10,20 +10,7 @@ from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, node, pixels, report_of
-
-STEPS = 10
-
-
-def profiling(name: str, **changes) -> dict:
-    graph = ad(sampler__steps=STEPS)
-    shared = {
-        key: value for key, value in graph.pop("sampler")["inputs"].items() if key not in ("attempts", "on_exhausted")
-    }
-    graph.pop("save")
-    graph["profile"] = node(
-        "RFProfile", **{**shared, "profile_name": name, "draws": 2, "share": 0.03, "threshold": ALWAYS, **changes}
-    )
-    return graph
+from .graphs import STEPS, profiling
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +97,7 @@ def test_auto_finds_the_profile_of_this_model(client, strict):
     best = max(report["attempts"][:2], key=lambda a: a["probabilities"]["available"])
     assert (
         report["attempts"][2]["seed"] == best["seed"] and report["steps"] == 20
-    )  # the best of those given up, to its end
+    )  # the best of those stopped early, to its end
     assert len(outputs["sampler"]["images"]) == 3
     assert np.array_equal(pixels(client, outputs["save"]), pixels(client, outputs["sampler"], 2))
 

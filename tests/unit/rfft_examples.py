@@ -137,6 +137,7 @@ def runs_in(folder: Path):
         reviewer = small_reviewer()
         reviewer.metadata |= SCORES
         config = TrainConfig(**{**SETTINGS, **places, **changes})
-        return Run(config, models_of(tiny_pocket()), reviewer, [(job.canvas, job.prompt) for job in jobs(3)], watch=watch)
+        pairs = [(job.canvas, job.prompt) for job in jobs(3)]
+        return Run(config, models_of(tiny_pocket()), reviewer, pairs, watch=watch)
 
     return make

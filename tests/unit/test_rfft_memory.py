@@ -154,7 +154,9 @@ class Full:
     """Memory that runs out at chosen UNet passes with gradient or without, counted over the whole run."""
 
     def __init__(self, at: set):
-        self.at, self.count, self.predict = at, 0, Models.predict
+        self.at = at
+        self.count = 0
+        self.predict = Models.predict
 
     def __call__(self, models, *arguments):
         self.count += 1

@@ -144,7 +144,8 @@ def test_the_gradient_is_the_true_one():
     pocket = tiny_pocket()
     for part in pocket.parts().values():
         part.double()
-    models, reviewer, sampling = models_of(pocket), small_reviewer().double(), Sampling(3, 2.0)
+    models, sampling = models_of(pocket), Sampling(3, 2.0)
+    reviewer = small_reviewer().double()
     asked = jobs(1)
     batch = prepare(models, asked, sampling)
     weight = models.controlnet.controlnet_mid_block.weight
@@ -172,8 +173,8 @@ def test_the_gradient_is_the_true_one():
 
 
 def test_checkpointing_changes_no_gradient():
-    pocket, reviewer, asked = tiny_pocket(), small_reviewer(), jobs(2)
-    models = models_of(pocket)
+    models, reviewer = models_of(tiny_pocket()), small_reviewer()
+    asked = jobs(2)
     batch = prepare(models, asked, SAMPLING)
     weight = models.controlnet.controlnet_down_blocks[0].weight.requires_grad_()
     gradients = []

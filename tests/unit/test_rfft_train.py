@@ -64,9 +64,8 @@ def test_only_the_adapter_changes(world, changes):
     )
     assert equal(reviewer, dict(run.reviewer.state_dict()))
     assert all(p.grad is None for part in (*run.models.parts().values(), run.reviewer) for p in part.parameters())
-    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.learner.parameters)) > 0.8 * len(
-        begin
-    )  # an untrained reviewer leaves some gradients at next to nothing
+    # an untrained reviewer leaves some gradients at next to nothing
+    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.learner.parameters)) > 0.8 * len(begin)
     assert [row["step"] for row in answer["history"]] == [0, 2] and run.updates == 2 * run.config.gradient_steps
     assert answer["history"][0]["cc"] == 0 and answer["history"][1]["cc"] > 0
     assert not run.models.controlnet._forward_hooks and not any(
@@ -342,9 +341,8 @@ def test_a_damaged_product_is_named_and_the_others_go_on(folder):
     Image.new("RGB", (40, 40), "red").save(folder / "products" / "photo.jpg")
     found = open_products(folder / "products")
     assert [product.caption for product in products_of(found)] == ["a red thing"]
-    assert (
-        sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
-    )
+    assert sorted(found.broken) == ["blue_bottle.png", "cut.png"]
+    assert "save it as UTF-8" in found.broken["blue_bottle.png"]
     assert found.left_out == "1 file of other kinds (.jpg)"
 
 

@@ -115,12 +115,12 @@ def test_training_learns_the_sizes_and_leaves_their_head_out_of_the_weights(tmp_
     )
     run = Run(config)
     batch = make_batch(run.train, range(24))
-    inputs = (batch.shown, batch.image, *run.mapnet(batch.image), run.rfnet.tokenize(batch.captions))
-    error = torch.no_grad()(lambda: scale_loss(run.reader(*inputs)[1], batch.sizes).item())
+    inputs = (batch.shown, batch.image, *run.networks.mapnet(batch.image), run.networks.rfnet.tokenize(batch.captions))
+    error = torch.no_grad()(lambda: scale_loss(run.networks.reader(*inputs)[1], batch.sizes).item())
     before = error()
     run()
     assert error() < before / 2
-    assert set(load_networks(config.out)[0].state_dict()) == set(run.rfnet.state_dict())
+    assert set(load_networks(config.out)[0].state_dict()) == set(run.networks.rfnet.state_dict())
 
 
 def test_a_weight_below_zero_is_refused():

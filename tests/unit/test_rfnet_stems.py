@@ -125,7 +125,7 @@ def test_a_run_goes_on_from_a_reviewer_without_stems_and_the_two_blend(tmp_path)
         )
     )
     old = load_networks(first)[0]
-    assert torch.equal(run.rfnet.head.weight, old.head.weight)
+    assert torch.equal(run.networks.rfnet.head.weight, old.head.weight)
     run()
     blend(first, second, 0.25, tmp_path / "between.safetensors")
     new, between = (load_networks(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("second", "between"))

@@ -48,7 +48,7 @@ def test_depth_puts_the_product_before_the_backdrop(shipped):
         assert sample["depth"][solid].mean() > sample["depth"][0].mean()
 
 
-def test_briefs_are_distinct_products_with_prompts_the_checkpoint_knows():
+def test_jobs_are_distinct_products_with_prompts_the_checkpoint_knows():
     jobs = make_jobs(120)
     assert len({job.product_id for job in jobs}) == 120
     for job in jobs:

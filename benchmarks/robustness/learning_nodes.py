@@ -1,4 +1,4 @@
-"""Bad graphs around the nodes that label, adapt and train."""
+"""Bad inputs of the nodes that label, adapt and train; server.py sends them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,24 @@ from .inputs import Bad, Bench, maker
 from .nodes import NAMES, graph
 from .server import good_graph, node
 from .weights import BRACKETS, DIGITS
+
+ADVANCED = (
+    "size = 7",
+    "x = 1",
+    "[",
+    "seed = 1\nseed = 2",
+    "steps = 3",
+    "name = '../x'",
+    "loras = 7",
+    BRACKETS,
+    "batch = " + DIGITS,
+    "batch = -1",
+    "guidance = nan",
+    "size = 'x'",
+    'folder = "C:\\Users"',
+    "a" * 5000 + " = 1",
+    "rank = 0",
+)
 
 
 @maker("nodes")
@@ -80,25 +98,6 @@ def adapting_without_labels(bench: Bench) -> Bad:
     return graph(made, name, "label", "name")
 
 
-ADVANCED = (
-    "size = 7",
-    "x = 1",
-    "[",
-    "seed = 1\nseed = 2",
-    "steps = 3",
-    "name = '../x'",
-    "loras = 7",
-    BRACKETS,
-    "batch = " + DIGITS,
-    "batch = -1",
-    "guidance = nan",
-    "size = 'x'",
-    'folder = "C:\\Users"',
-    "a" * 5000 + " = 1",
-    "rank = 0",
-)
-
-
 @maker("nodes")
 def training_that_cannot_begin(bench: Bench) -> Bad:
     name, value = bench.pick(
@@ -131,9 +130,8 @@ def training_that_cannot_begin(bench: Bench) -> Bad:
         "advanced": "",
         name: value,
     }
-    kind = "RFTrainer"
     return graph(
-        {"train": node(kind, **values), "shown": node("PreviewAny", source=["train", 4])},
+        {"train": node("RFTrainer", **values), "shown": node("PreviewAny", source=["train", 4])},
         name,
         "size",
         "steps",
@@ -148,6 +146,3 @@ def training_that_cannot_begin(bench: Bench) -> Bad:
         "prompt",
         "folder",
     )
-
-
-# routes behind RF Label's buttons

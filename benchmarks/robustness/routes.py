@@ -1,4 +1,4 @@
-"""Bad requests to RF Label's routes."""
+"""Bad requests to the routes behind RF Label's buttons. server.py sends them."""
 
 from __future__ import annotations
 
