@@ -34,9 +34,11 @@ TARGETS = {
     "diversity_colour_cc": ">= 0.9",
     "diversity_colour_none_long": "<= 0.5",
 }
-HEADLINE = {
-    "figures": "Single pictures accepted, {rate_before} before the ControlNet is tuned and {rate_after} after: gain"
+HEADLINES = {
+    "1": "... more usable, say language models, blind: first hundred",
+    "2": "... second hundred",
 }
+HEADLINE = {"figures": "Tuning the ControlNet: more accepted by the reviewer ({rate_before} before)"}
 
 
 def trainings() -> list[Definition]:
@@ -88,7 +90,11 @@ def by_labels() -> list[Definition]:
     for part, words in {**HUNDREDS, **LABELLERS}.items():
         definitions += [
             Definition(
-                f"labels_gain_{part}", f"{BY_LABELS}: gain, {words}", "points", "> 0" if part in HUNDREDS else ""
+                f"labels_gain_{part}",
+                f"{BY_LABELS}: gain, {words}",
+                "points",
+                "> 0" if part in HUNDREDS else "",
+                {"figures": HEADLINES[part]} if part in HEADLINES else {},
             ),
             Definition(f"labels_before_{part}", f"{BY_LABELS}: before, {words}", "share"),
             Definition(f"labels_after_{part}", f"{BY_LABELS}: after, {words}", "share"),
