@@ -32,7 +32,8 @@ from .sampler import JUDGE
 
 COMMAND = "python -m benchmarks.rfft"
 VARIANTS = ROOT / "data" / "variants"  # where docs/pocket.md's commands leave these
-CHECKPOINTS, LORAS = ("seed", "poster"), ("lora_sepia", "lora_night", "lora_pastel")
+CHECKPOINTS = ("seed", "poster")
+LORAS = ("lora_sepia", "lora_night", "lora_pastel")
 ATTEMPTS = 5
 THRESHOLD = 0.5
 GAIN = 0.15  # points at which schedules are compared
@@ -142,7 +143,8 @@ def passes_to(passes: np.ndarray, rates: np.ndarray, points: float) -> float:
 
     passes, rates (E,): of one evaluation after another. Infinite where it is never reached.
     """
-    rising, goal = isotonic_regression(rates[1:]).x, rates[0] + points
+    rising = isotonic_regression(rates[1:]).x
+    goal = rates[0] + points
     line = np.concatenate([rates[:1], np.maximum(rising, rates[0])])
     if line[-1] < goal - 1e-12:
         return float("inf")
@@ -165,11 +167,13 @@ def schedule(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def passes(options) -> tuple[dict[str, Figure], dict]:
     """UNet passes to +15 points on validation products, of the mean curve of two trainings: eight updates per drawing
-    and drawings without guidance, against one update per guided drawing, which is the paper's schedule. Intervals over
-    products and trainings; a draw in which a curve does not get there counts as infinite.
+    and drawings without guidance, against one update per guided drawing, as the paper does it, at our learning rate.
+    Intervals over products and trainings; a draw in which a curve does not get there counts as infinite.
     """
-    ways, random = {"ours": schedule("fast"), "paper": schedule("paper")}, np.random.default_rng(0)
-    runs, products = ways["ours"][1].shape[0], ways["ours"][1].shape[2]
+    ways = {"ours": schedule("fast"), "paper": schedule("paper")}
+    random = np.random.default_rng(0)
+    runs = ways["ours"][1].shape[0]
+    products = ways["ours"][1].shape[2]
 
     def costs(chosen: np.ndarray, seeds: dict) -> list:
         return [
@@ -226,16 +230,20 @@ def transfer(options) -> tuple[dict[str, Figure], dict]:
     studio = tuning.Studio(options.products, 1, options.judge)
     figures: dict[str, Figure] = {}
     gains: dict[str, Figure] = {}
-    accepted, judged = lambda drawn: 1.0 * (drawn.reviewer >= THRESHOLD), lambda drawn: 1.0 * (drawn.judge >= THRESHOLD)
+
+    def accepted(drawn):
+        return 1.0 * (drawn.reviewer >= THRESHOLD)
+
+    def judged(drawn):
+        return 1.0 * (drawn.judge >= THRESHOLD)
+
     for name, models in variants().items():
         before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
         after = studio.draw(
             tuning.TUNED if name == "pocket" else f"{name}_after", tuning.adapter(tuning.TUNED), **models
         )
-        figures[f"transfer_{name}_before"], figures[f"transfer_{name}_after"] = (
-            rate(accepted(before)),
-            rate(accepted(after)),
-        )
+        figures[f"transfer_{name}_before"] = rate(accepted(before))
+        figures[f"transfer_{name}_after"] = rate(accepted(after))
         gains[name] = found = gain(accepted(after), accepted(before))
         part = found.value / gains["pocket"].value
         figures[f"transfer_{name}_gain"] = (
@@ -269,7 +277,8 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
         jobs = [
             Job(canvas, prompt, product.seed) for product, (canvas, prompt) in zip(products, tuning.placed(products))
         ]
-        drawn, usable = np.zeros(len(jobs)), np.zeros(len(jobs))
+        drawn = np.zeros(len(jobs))
+        usable = np.zeros(len(jobs))
         left = list(range(len(jobs)))
         for attempt in range(ATTEMPTS):
             passed = []
@@ -352,7 +361,7 @@ def main() -> int:
         help="which trainings (default: all but those that compare schedules)",
     )
     parser.add_argument("--products", type=int, default=200, help="test products")
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the independent judge")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the second reviewer")
     parser.add_argument(
         "--rendered",
         type=Path,
@@ -363,7 +372,8 @@ def main() -> int:
     options = parser.parse_args()
     options.changes = {}
     if options.quick:
-        options.products, options.changes = 6, {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
+        options.products = 6
+        options.changes = {"steps": 2, "evaluate_every": 1, "evaluation_products": 4, "batch": 2}
         tuning.WORK = tuning.WORK / "quick"
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:

@@ -215,11 +215,10 @@ def gradient(dtype: str, portion: int) -> dict:
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     torch.set_num_threads(1)  # as torchrun gives its processes: two threads add in another order
-    accelerator, kind = Accelerator(cpu=True), getattr(torch, dtype)
-    models, reviewer = (
-        tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind),
-        load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind),
-    )
+    accelerator = Accelerator(cpu=True)
+    kind = getattr(torch, dtype)
+    models = tuning.load(CHECKPOINT, CONTROLNET).freeze().to(kind)
+    reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False).to(kind)
     config = TrainConfig(
         checkpoint="",
         controlnet="",

@@ -57,7 +57,7 @@ class RFRemedies(io.ComfyNode):
             display_name="RF Remedies",
             category=CATEGORY,
             description=(
-                "Lets RF Cyclic Sampler answer a rejected picture by its defect, with small and bounded changes,"
+                "Lets RF Cyclic Sampler change something after a rejected picture, in small and bounded steps,"
                 " instead of only drawing again."
             ),
             inputs=[

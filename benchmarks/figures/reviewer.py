@@ -25,12 +25,10 @@ ABLATIONS = {
 }
 
 
-def scores_on(
-    prefix: str, pictures: str, ap: str = "", defects: str = "", ece: str = "", shown: dict | None = None
-) -> list[Definition]:
-    """The scores on one kind of pictures; ap, defects, ece: targets; shown: where the average precision is."""
+def scores_on(prefix: str, pictures: str, ap: str = "", defects: str = "", ece: str = "") -> list[Definition]:
+    """The scores on one kind of pictures; ap, defects, ece: targets."""
     return [
-        Definition(f"{prefix}ap", f'{pictures}: average precision of "available"', target=ap, shown=shown or {}),
+        Definition(f"{prefix}ap", f'{pictures}: average precision of "available"', target=ap),
         Definition(f"{prefix}precision", f'{pictures}: precision of "available"'),
         Definition(f"{prefix}recall", f'{pictures}: recall of "available"'),
         Definition(f"{prefix}f1", f'{pictures}: F1 of "available"'),

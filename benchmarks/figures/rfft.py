@@ -20,8 +20,8 @@ VARIANTS = {
     "lora_pastel": "a LoRA of style pastel",
 }
 HUNDREDS = {
-    "1": "first hundred",
-    "2": "second hundred, stricter, added after the miss",
+    "1": "first hundred products",
+    "2": "second hundred, stricter labellers, added because the first missed",
 }
 LABELLERS = {f"labeller_{name}": f"labeller {name}" for name in "abcfgh"}
 BY_LABELS = "RFFT, usable pictures by language models' labels, blind"
@@ -34,7 +34,11 @@ TARGETS = {
     "diversity_colour_cc": ">= 0.9",
     "diversity_colour_none_long": "<= 0.5",
 }
-HEADLINE = {"figures": "Accepted pictures with a tuned ControlNet: {rate_before} before, {rate_after} after"}
+HEADLINES = {
+    "1": "... more usable, say language models, blind: first hundred",
+    "2": "... second hundred",
+}
+HEADLINE = {"figures": "Tuning the ControlNet: more accepted by the reviewer ({rate_before} before)"}
 
 
 def trainings() -> list[Definition]:
@@ -90,7 +94,7 @@ def by_labels() -> list[Definition]:
                 f"{BY_LABELS}: gain, {words}",
                 "points",
                 "> 0, interval too" if part in HUNDREDS else "",
-                {"figures": f"... say language models: {words}"} if part in HUNDREDS else {},
+                {"figures": HEADLINES[part]} if part in HEADLINES else {},
             ),
             Definition(f"labels_before_{part}", f"{BY_LABELS}: before, {words}", "share"),
             Definition(f"labels_after_{part}", f"{BY_LABELS}: after, {words}", "share"),

@@ -12,13 +12,13 @@ WAYS = {
 }
 PARTS = {"": "", "_half": ", harder half of the products", "_hard": ", hardest quarter"}
 JUDGES = {"judge": "the second reviewer", "labels": "most of three language models, blind,"}
+EARLY = "Sampling steps on harder products, against just drawing again: early rejection"
 SAVED = {"saved": ""}  # docs/sampler.md
-HALF = "Steps per picture, of plain drawing again (harder half):"
 
 
 def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headline: str = "") -> Definition:
     """What a usable picture costs, against the plain loop."""
-    shown = SAVED | ({"figures": f"{HALF} {headline}"} if headline else {})
+    shown = SAVED | ({"figures": headline} if headline else {})
     return Definition(
         f"{key}{part}",
         f"{WAYS[way]}: {what} per usable picture, against the plain loop{PARTS[part]}",
@@ -57,7 +57,7 @@ FIGURES = [
     ),
     usable("plain"),
     ratio("steps_ratio", "early", "steps"),
-    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", "early rejection"),
+    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", EARLY),
     ratio("steps_ratio", "early", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio", "early", "seconds"),
     ratio("wall_ratio", "early", "seconds", "_half", "<= 0.8"),
@@ -79,7 +79,7 @@ FIGURES = [
         "steps",
         "_half",
         "<= 0.75",
-        "also a tuned ControlNet",
+        "... with remedies, too",
     ),
     ratio("steps_ratio_remedies", "remedies", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio_remedies", "remedies", "seconds"),

@@ -3,6 +3,11 @@
 from .definition import Definition
 
 FIGURES = [
-    Definition("start_ms", "What the pack adds to ComfyUI's start", "ms", "<= 150"),
+    Definition(
+        "start_ms",
+        "What the pack adds to ComfyUI's start",
+        "ms",
+        "<= 150",
+    ),
     Definition("javascript_bytes", "JavaScript that the page loads", "bytes", "<= 30000"),
 ]

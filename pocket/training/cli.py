@@ -52,7 +52,7 @@ def main(arguments=None) -> int:
     parser = Parser(prog="pocket", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     draw = commands.add_parser(
-        "draw", help="draw pictures around a split's products, with numbered sheets for labelling by eye"
+        "draw", help="draw pictures around a split's products, with numbered sheets for blind labelling"
     )
     draw.add_argument("--data", type=file_path, required=True, help="folder of one split, such as DATA/train")
     draw.add_argument("--out", type=file_path, required=True)

@@ -1,4 +1,4 @@
-"""Pictures that the pocket family draws around products, for labelling by eye: `pocket draw` makes them with numbered
+"""Pictures that the pocket family draws around products, for blind labelling: `pocket draw` makes them with numbered
 sheets that show no verdict, `pocket label` joins them with the labels into a shard that `rfnet train` reads.
 
 A reviewer that has seen only rendered scenes is surprised by drawn ones; the paper's reviewer learned from drawn
