@@ -46,7 +46,7 @@ def _commands() -> Commands:
     sub = commands.add(
         "evaluate",
         evaluate_command,
-        "Measure rate, diversity and colours on the pictures that a config's trainings are measured on.",
+        "Measure rate, diversity and colours of a config's ControlNet, with an adapter or without.",
     )
     _add_config(sub)
     sub.add_argument("--adapter", type=path, help="file that `rfft train` wrote; without it, the base is measured")
