@@ -111,5 +111,5 @@ def test_the_profile_command_adds_up_over_products_and_runs(tmp_path):
         if extra:
             cut_out().save(products / f"{extra}.png")
         done = subprocess.run([*command, "--products", str(products)], capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0 and f"{count} draws, no gates yet" in done.stdout, done.stderr
+        assert done.returncode == 0 and f"{count} draws, no thresholds yet" in done.stdout, done.stderr
         assert len(json.loads((tmp_path / "mine.gates.json").read_text())["scores"]) == count
