@@ -277,7 +277,7 @@ def test_single_files_of_either_layout_and_a_folder_draw_the_same(small):
     assert models.vae.config.scaling_factor == 0.13025
 
 
-def test_what_sdxl_is_told_besides_matters(small):
+def test_sdxls_further_conditions_matter(small):
     models = load(small / "xl.safetensors", small / "ldm.safetensors", small / "configs").freeze()
     batch, asked = prepare(models, jobs(2), Sampling(2, 2.0)), []
     from dataclasses import replace
@@ -285,7 +285,7 @@ def test_what_sdxl_is_told_besides_matters(small):
     for text in (batch.text, replace(batch.text, pooled=batch.text.pooled * 0)):
         asked.append(models.predict(batch.noise, 500, text, batch.hint))
     assert not torch.allclose(*asked)
-    added = models.added(batch.text, batch.hint)
+    added = models.added_conditions(batch.text, batch.hint)
     assert added["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]] * 2
 
 
