@@ -226,6 +226,7 @@ def test_a_loss_that_is_not_a_number_stops_and_says_so(tmp_path):
         run.update(layer(torch.tensor([[float("nan")]])).sum())
 
 
+@pytest.mark.slow(reason="trainings of all networks")
 def test_all_stages_in_small(tmp_path):
     """VAE, diffusion and export on a dozen scenes: the files load and draw."""
     train, held_out = scenes(12), scenes(4, seed=1)

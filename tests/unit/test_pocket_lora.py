@@ -62,6 +62,7 @@ def test_a_style_that_is_none():
         restyled(scenes(1), "cubism")
 
 
+@pytest.mark.slow(reason="a training")
 def test_two_steps_make_a_file_that_is_folded_by_its_strength(folder):
     file = train_lora(
         restyled(scenes(6), "sepia"),
@@ -119,6 +120,7 @@ def test_what_is_trained_is_what_the_file_says(folder):
         assert torch.equal(unet(*inputs()).sample, plain)
 
 
+@pytest.mark.slow(reason="three trainings")
 def test_a_stopped_training_goes_on(folder, capsys):
     options = {"batch": 2, "rank": 2, "checkpoint": folder / ldm.CHECKPOINT.name}
     whole = load_file(train_lora(scenes(6), "night", folder / "whole.safetensors", steps=4, **options))

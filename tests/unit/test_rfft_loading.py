@@ -244,6 +244,7 @@ def job(files, tmp_path):
 FAMILY = {"tiny": Family(lambda checkpoint, controlnet: models_of(tiny_pocket()))}
 
 
+@pytest.mark.slow(reason="a training")
 def test_train_and_evaluate_as_commands(job, capsys):
     assert main(["train", str(job / "c.toml"), "--set", "diversity_loss=1.0"], FAMILY) == 0
     assert "after 1 steps" in capsys.readouterr().out

@@ -192,6 +192,7 @@ def test_a_run_that_runs_out_of_memory_falls_back_to_the_next_plan_with_the_same
     )  # a run that goes on begins where this one had got to
 
 
+@pytest.mark.slow(reason="three gradients through all networks")
 def test_parts_of_a_batch_make_the_same_gradient(world):
     gradients = []
     for pictures in (3, 2, 1):
@@ -230,6 +231,7 @@ def test_with_no_plan_left_the_run_ends_with_a_sentence_and_its_state(world, mon
     assert world(steps=3, batch=2, evaluate_every=10).step == 1
 
 
+@pytest.mark.slow(reason="a training")
 def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(world):
     run = world(half_base=True, precision="bf16")
     answer = run()

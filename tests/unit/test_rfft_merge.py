@@ -103,6 +103,7 @@ def test_a_file_that_changed_has_another_fingerprint(tmp_path):
         sha256_of(tmp_path / "none")
 
 
+@pytest.mark.slow(reason="a process of its own")
 def test_merging_needs_no_diffusers():
     """ComfyUI's users have torch; diffusers is for those who train."""
     code = (

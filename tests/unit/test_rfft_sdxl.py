@@ -101,6 +101,7 @@ def empty(shapes: dict, prefix: str = "") -> dict:
     return {prefix + key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
+@pytest.mark.slow(reason="ComfyUI's own SDXL in a process of its own")
 def test_every_weight_of_the_real_layout_has_its_place(layout, bones):
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 

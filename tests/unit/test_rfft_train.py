@@ -43,6 +43,7 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
+@pytest.mark.slow(reason="trainings")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -133,6 +134,7 @@ def test_a_run_that_is_broken_off_goes_on_from_its_last_whole_step(world, monkey
     assert equal(weights(whole), weights(again))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_watcher_can_end_a_run_and_nothing_is_lost(world):
     seen = []
     run = world(watch=lambda event: seen.append(event["kind"]) or event["kind"] == "step", steps=50)
@@ -143,6 +145,7 @@ def test_a_watcher_can_end_a_run_and_nothing_is_lost(world):
         world(steps=50, rank=4)
 
 
+@pytest.mark.slow(reason="trainings")
 def test_what_a_run_is_told_to_change_where_it_fails_it_goes_on_with(world):
     world(steps=1)()
     assert world(steps=2, lr=1e-5, precision="bf16", half_base=True).step == 1
@@ -177,6 +180,7 @@ def fake_evaluations(monkeypatch, rows):
     monkeypatch.setattr(train, "evaluate", evaluate)
 
 
+@pytest.mark.slow(reason="trainings")
 def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeypatch):
     fake_evaluations(monkeypatch, [(5, 1.0), (7, 0.95), (8, 0.9), (6, 0.92), (10, 0.5), (10, 0.1)])
     run = world(steps=9, evaluate_every=1, diversity_loss=0.3)
@@ -238,6 +242,7 @@ def test_evaluation_sees_the_average_and_gives_the_live_weights_back(world):
     assert all(torch.equal(a, b) for a, b in zip(live, run.learner.parameters))
 
 
+@pytest.mark.slow(reason="trainings")
 def test_a_broken_gradient_is_passed_over_and_three_end_the_run(world, monkeypatch):
     run = world(steps=9, gradient_steps=1)
     before = [p.detach().clone() for p in run.learner.parameters]

@@ -99,6 +99,7 @@ def test_one_pixel_is_refused(tmp_path):
         open_picture(save(tmp_path, Image.new("RGBA", (1, 1))))
 
 
+@pytest.mark.slow(reason="sixty-four million pixels")
 def test_8000_pixels_are_accepted_and_scaled_to_what_a_canvas_can_use(tmp_path):
     picture = Image.new("RGBA", (8000, 8000))
     picture.paste((200, 30, 30, 255), (2000, 2000, 6000, 6000))

@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 
 from reliable_ads.cyclic import gallery_page
+from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.rfnet import reviewer, sheets
-
-from ..conftest import ROOT
 
 
 def plain(colour, size=(8, 6)):

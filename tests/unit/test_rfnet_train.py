@@ -68,6 +68,7 @@ def test_weights_say_how_they_were_trained(folder, tmp_path):
     assert float(metadata["temperature"]) > 0 and len(json.loads(metadata["history"])) == 1
 
 
+@pytest.mark.slow(reason="a training")
 def test_training_by_the_clock_ends(folder, tmp_path):
     Run(config(folder, tmp_path / "w.safetensors", minutes=0.02))()
     assert (tmp_path / "w.safetensors").exists()

@@ -133,6 +133,7 @@ def test_shipped_configs_are_whole():
         assert read_config(file).architecture == ARCHITECTURES[file.stem]
 
 
+@pytest.mark.slow(reason="trainings")
 def test_maps_computed_once_are_what_rfnet_learns_from(folder, tmp_path, capsys):
     save_reviewer(tmp_path / "eyes.safetensors", *small_networks())
     for split in ("train", "val"):
@@ -195,6 +196,7 @@ def test_maps_are_given_for_all_data_or_for_none(folder, tmp_path):
         config(folder, tmp_path / "w.safetensors", train_maps=tmp_path / "maps")
 
 
+@pytest.mark.slow(reason="trainings")
 def test_damaged_pictures_are_left_out_named_and_said_by_the_exit_status(folder, tmp_path, capsys):
     table = tmp_path / "table"
     lines = {"train": [], "val": []}

@@ -56,6 +56,7 @@ def test_metadata_says_what_made_it(good):
     assert json.loads(metadata["labels"])[0] == "available" and json.loads(metadata["scores"])["n"] == 10
 
 
+@pytest.mark.slow(reason="blends reviewers of full size")
 def test_a_blend_lies_between_two_reviewers(good, tmp_path):
     other, out = tmp_path / "other.safetensors", tmp_path / "between.safetensors"
     save_reviewer(other, *small_networks(seed=3))
