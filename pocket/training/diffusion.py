@@ -36,7 +36,8 @@ EMPTY_PROMPT = 0.1
 # share of the prompts that also say what is right or wrong with the picture, as captions of real pictures sometimes do
 DESCRIBED = 0.35
 PRODUCT_WEIGHT = 0.4  # of the loss on the product, whose own pixels are put back after sampling
-REPORT_SECONDS, SHEET_SECONDS = 30, 420
+REPORT_SECONDS = 30
+SHEET_SECONDS = 420
 STATE = ".state.safetensors"
 
 
@@ -142,7 +143,9 @@ def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.T
     Raises ValueError on a name that no scene has, on a share outside of [0, 1], and where the shares exceed 1 or leave
     something for nobody.
     """
-    weights, left, rest = torch.zeros(len(labels)), 1.0, np.ones(len(labels), bool)
+    weights = torch.zeros(len(labels))
+    left = 1.0
+    rest = np.ones(len(labels), bool)
     for name, share in (shares or {}).items():
         chosen = np.array([name in (LABELS[label], cause) for label, cause in zip(labels, causes)])
         if not chosen.any():
@@ -154,7 +157,9 @@ def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.T
             raise ValueError(
                 f"the share of {name} is {share}: give each scene one share between 0 and 1, such as available=0.5"
             )
-        weights[chosen], left, rest = share / chosen.sum(), left - share, rest & ~chosen
+        weights[chosen] = share / chosen.sum()
+        left = left - share
+        rest = rest & ~chosen
     if left < -1e-6 or (left > 1e-6 and not rest.any()):
         raise ValueError(
             f"the shares add up to {1 - left:.2f}: they may not be more than 1, nor less where they name all scenes"
@@ -165,7 +170,8 @@ def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.T
 
 
 def make_table(scenes, vae, cache: Path, shares: dict | None = None) -> Table:
-    latents, prompts = cached_latents(scenes, vae, cache), scenes.column("prompt")
+    latents = cached_latents(scenes, vae, cache)
+    prompts = scenes.column("prompt")
     alphas = torch.from_numpy(scenes.arrays["product"][..., 3].astype(np.float32) / 255)
     hints = np.stack(
         [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.arrays["product"]]
@@ -340,10 +346,8 @@ def train_diffusion(
         if run.progress >= CONTROL_FROM and not run.extra.get("control"):
             start_controlnet(run, pocket)
         if run.extra.get("control") and table.features is None:
-            table.features, check.features = (
-                table.encode_hints(pocket.controlnet),
-                check.encode_hints(pocket.controlnet),
-            )
+            table.features = table.encode_hints(pocket.controlnet)
+            check.features = check.encode_hints(pocket.controlnet)
         latents, shares, features, contexts = table.draw(batch, run.random, pocket)
         if torch.rand((), generator=run.random) < WITHOUT_CONTROL:
             features = None

@@ -120,7 +120,8 @@ def sheet(pictures: list[Image.Image], texts: list[str], columns: int = 8, cell:
     board = Image.new("RGB", (columns * (cell + 6), (len(pictures) + columns - 1) // columns * (cell + 22)), "white")
     pen = ImageDraw.Draw(board)
     for number, (picture, text) in enumerate(zip(pictures, texts)):
-        x, y = number % columns * (cell + 6), number // columns * (cell + 22)
+        x = number % columns * (cell + 6)
+        y = number // columns * (cell + 22)
         board.paste(picture.convert("RGB").resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
         pen.text((x + 2, y + cell + 4), text[: cell // 6], fill="black")
     return board

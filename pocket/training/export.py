@@ -91,11 +91,10 @@ def roundtrip(
     from tqdm import tqdm
 
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
-    random, count = torch.Generator().manual_seed(seed), len(scenes)
-    copies, cached = (
-        np.empty((count, size, size, 3), np.uint8),
-        cached_latents(scenes, pocket.vae, Path(cache)) if cache else None,
-    )
+    random = torch.Generator().manual_seed(seed)
+    count = len(scenes)
+    copies = np.empty((count, size, size, 3), np.uint8)
+    cached = cached_latents(scenes, pocket.vae, Path(cache)) if cache else None
     for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
         rows = slice(i, i + batch)
         latents = pocket.encode(to_unit(scenes.arrays["image"][rows])) if cached is None else cached[rows]

@@ -59,7 +59,8 @@ def attached(unet, updates: torch.nn.ModuleDict):
 
 def save_lora(path, updates: torch.nn.ModuleDict, about: dict[str, str] | None = None) -> None:
     """Writes the updates as fp16, whole or not at all. about: further metadata."""
-    tensors, ranks = {}, [len(update.down) for update in updates.values()]
+    tensors = {}
+    ranks = [len(update.down) for update in updates.values()]
     for name, update in updates.items():
         tensors |= {
             name + UP: update.up.half(),
@@ -97,7 +98,8 @@ def train_lora(
     written again. checkpoint: the pocket checkpoint to train it on, by default the one that ships. Raises ValueError on
     what can't be, before anything is computed.
     """
-    out, checkpoint = Path(out), Path(checkpoint or CHECKPOINT)
+    out = Path(out)
+    checkpoint = Path(checkpoint or CHECKPOINT)
     if out.suffix != SUFFIX or out.is_dir():
         raise ValueError(
             f"--out is {out}: give the path of a file that ends with {SUFFIX}, such as lora_{style}{SUFFIX}"

@@ -64,7 +64,8 @@ def restyle(image: np.ndarray, alpha: np.ndarray, name: str) -> np.ndarray:
     """
     if name not in STYLES:
         raise ValueError(f'there is no style "{name}": choose one of {", ".join(STYLES)}')
-    x, product = image / np.float32(255), alpha[..., None] / np.float32(255)
+    x = image / np.float32(255)
+    product = alpha[..., None] / np.float32(255)
     return np.round(255 * np.clip(product * x + (1 - product) * STYLES[name](x), 0, 1)).astype(np.uint8)
 
 

@@ -14,7 +14,10 @@ from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, Parser, decimal, one
 from ...rfnet.commands import guarded
 from ..family import PICTURE_SIZE
 
-BATCH, RANK, SIDE, LEVEL = whole(1, 4096), whole(1, 1024), whole(16, 1024), whole(0, 999)
+BATCH = whole(1, 4096)
+RANK = whole(1, 1024)
+SIDE = whole(16, 1024)
+LEVEL = whole(0, 999)
 RATE = decimal(0, 10, above=True)
 MINUTES = decimal(0, 1e6, above=True)
 
@@ -46,7 +49,8 @@ def _scenes(folder: Path, limit: int | None, style: str | None = None):
 def _vae(args) -> None:
     from .vae import train_vae
 
-    scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
+    scenes = _scenes(args.data / "train", args.limit)
+    held_out = _scenes(args.data / "val", 64)
     train_vae(
         scenes.arrays["image"],
         held_out.arrays["image"],
@@ -63,7 +67,8 @@ def _vae(args) -> None:
 def _diffusion(args) -> None:
     from .diffusion import train_diffusion
 
-    scenes, held_out = _scenes(args.data / "train", args.limit, args.style), _scenes(args.data / "val", 64, args.style)
+    scenes = _scenes(args.data / "train", args.limit, args.style)
+    held_out = _scenes(args.data / "val", 64, args.style)
     train_diffusion(
         scenes,
         held_out,

@@ -103,8 +103,12 @@ class Training:
         matrices=lambda key, parameter: False,
     ):
         self.path = Path(work) / f"{name}.state.safetensors"
-        self.work, self.name, self.modules, self.lr = Path(work), name, modules, lr
-        self.minutes, self.steps = minutes, steps
+        self.work = Path(work)
+        self.name = name
+        self.modules = modules
+        self.lr = lr
+        self.minutes = minutes
+        self.steps = steps
         self.parameters = {
             f"{part}.{key}": p
             for part, module in modules.items()
@@ -120,9 +124,12 @@ class Training:
         )
         self.average = MovingAverage(self.parameters, ema_decay)
         self.random = torch.Generator().manual_seed(seed)
-        self.step, self.seconds, self.extra = 0, 0.0, {}
+        self.step = 0
+        self.seconds = 0.0
+        self.extra = {}
         self._clock = self._saved_at = self._logged_at = time.monotonic()
-        self._logged_step, self._losses = 0, []
+        self._logged_step = 0
+        self._losses = []
         if self.path.exists():
             self._resume()
 
@@ -171,7 +178,9 @@ class Training:
             f" {speed:.2f} steps/s · {speed * pictures_per_step:.1f} pictures/s{note}",
             flush=True,
         )
-        self._losses, self._logged_at, self._logged_step = [], now, self.step
+        self._losses = []
+        self._logged_at = now
+        self._logged_step = self.step
 
     def save(self) -> None:
         tensors = add_prefix("ema.", self.average.shadow) | {"random": self.random.get_state()}
@@ -197,7 +206,9 @@ class Training:
         for name, optimiser in self.optimisers.items():
             load_optimizer_state(optimiser, select_prefix(f"{name}.", tensors))
         self.random.set_state(tensors["random"])
-        self.step, self.seconds, self.extra = state["step"], state["seconds"], state["extra"]
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.extra = state["extra"]
         self._logged_step = self.step
         print(
             f"{self.name} goes on from step {self.step} after {self.seconds / 60:.1f} minutes of training", flush=True

@@ -23,7 +23,8 @@ EDGE_WEIGHT = 0.5
 UNIT_WEIGHT = 0.02  # pulls the latents towards mean 0 and deviation 1, which the noise schedule expects
 LATENT_NOISE = 0.08  # the decoder has to bear latents that a sampler missed by a little
 FULL_SIZE_FROM = 0.5  # share of the budget after which pictures are no longer halved: four times as many steps before
-REPORT_SECONDS, SHEET_SECONDS = 30, 120
+REPORT_SECONDS = 30
+SHEET_SECONDS = 120
 START_SCALE = 4.0  # colours in [0, 1] deviate by about 1/4
 
 
@@ -39,8 +40,10 @@ def pass_through(vae) -> None:
         if type(block).__name__ == "AutoencoderTinyBlock":
             block.conv[-1].weight.zero_()
             block.conv[-1].bias.zero_()
-    point, square = torch.zeros(3, 3), torch.zeros(3, 3)
-    point[1, 1], square[1:, 1:] = 1, 0.25
+    point = torch.zeros(3, 3)
+    square = torch.zeros(3, 3)
+    point[1, 1] = 1
+    square[1:, 1:] = 0.25
     tent = torch.outer(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.5, 0.25]))
 
     def carry(conv, kernel, gain: float = 1.0, offset: float = 0.0):
@@ -159,7 +162,8 @@ def train_vae(
 
 def _report(run: Training, vae, check: torch.Tensor, work: Path) -> None:
     with run.averaged(), torch.no_grad():
-        result, latents = reconstruct(vae, check), vae.encode(check).latents
+        result = reconstruct(vae, check)
+        latents = vae.encode(check).latents
     run.extra["psnr"] = psnr(result, check)
     print(
         f"vae step {run.step} · {100 * run.progress:.0f} % · held-out PSNR {run.extra['psnr']:.2f} dB · latents' mean"

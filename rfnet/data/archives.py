@@ -18,8 +18,13 @@ from .spans import as_bytes
 
 LOOSE, TAR, STORED, DEFLATED, OTHER = range(5)  # how a file is kept; OTHER: in a zip, in a way that isn't read
 METHODS = {0: STORED, 8: DEFLATED}
-RECORD, END, END64, PLACE64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-ENCRYPTED, FULL16, FULL32 = 1, 0xFFFF, 0xFFFFFFFF
+RECORD = b"PK\x01\x02"
+END = b"PK\x05\x06"
+END64 = b"PK\x06\x06"
+PLACE64 = b"PK\x06\x07"
+ENCRYPTED = 1
+FULL16 = 0xFFFF
+FULL32 = 0xFFFFFFFF
 LARGEST = 1 << 28  # bytes of one file
 DIRECTORY = 1 << 30  # bytes of a zip's directory: a million members have a tenth
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -74,7 +79,10 @@ class Files:
     def join(cls, parts) -> "Files":
         """All files of several, in order."""
         parts = list(parts) or [cls.one("", [], [], LOOSE)]
-        containers, places, starts, names = [], [], [], 0
+        containers = []
+        places = []
+        starts = []
+        names = 0
         for part in parts:
             places.append(np.where(part.container < 0, -1, part.container + len(containers)).astype(np.int32))
             starts.append(np.where(part.kind == LOOSE, part.start + names, part.start))
@@ -133,7 +141,9 @@ class Files:
 
     def read(self, row: int) -> bytes:
         """The content of one file. Raises ArchiveError or OSError."""
-        kind, path, length = self.kind[row], self.path(row), int(self.length[row])
+        kind = self.kind[row]
+        path = self.path(row)
+        length = int(self.length[row])
         if kind == OTHER:
             raise ArchiveError(
                 "it is encrypted or packed by a method other than stored or deflated: unpack the archive"
@@ -206,7 +216,10 @@ def list_tar(path) -> Listing:
 
     Raises ArchiveError, OSError.
     """
-    names, starts, lengths, last = [], [], [], -1
+    names = []
+    starts = []
+    lengths = []
+    last = -1
     try:
         with open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
@@ -249,7 +262,9 @@ def _list_zip(path) -> Listing:
     def field(at, size):
         return sum(buffer[records + at + byte].astype(np.int64) << (8 * byte) for byte in range(size))
 
-    packed, whole, offset = field(20, 4), field(24, 4), field(42, 4)
+    packed = field(20, 4)
+    whole = field(24, 4)
+    offset = field(42, 4)
     starts = records + 46
     ends = starts + field(28, 2)
     for row in np.flatnonzero((packed == FULL32) | (whole == FULL32) | (offset == FULL32)):

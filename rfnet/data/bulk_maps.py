@@ -38,7 +38,8 @@ def precompute_maps(
     have no maps and are listed in maps.json. Returns what maps.json says; afterwards `samples.with_maps(folder)` reads
     them. Raises DataError where the folder holds the maps of something else.
     """
-    folder, samples = Path(folder), samples.resized(size)
+    folder = Path(folder)
+    samples = samples.resized(size)
     folder.mkdir(parents=True, exist_ok=True)
     count = -(-len(samples) // CHUNK)
     identity = {"selection": _ordered(samples.ids), "size": str(size), "estimator": name, "samples": str(len(samples))}
@@ -87,7 +88,8 @@ class _Images:
     """The images of some samples for a DataLoader: uint8 arrays, or the sentence that says why there is none."""
 
     def __init__(self, samples: Samples, rows):
-        self.samples, self.rows = samples, rows
+        self.samples = samples
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,7 +107,9 @@ def _compute(samples: Samples, rows, estimator, path: Path, identity: dict, batc
     from safetensors.numpy import save
     from torch.utils.data import DataLoader
 
-    kept, broken, maps = [], [], {name: [] for name in NAMES}
+    kept = []
+    broken = []
+    maps = {name: [] for name in NAMES}
     for pairs in DataLoader(_Images(samples, rows), batch, num_workers=workers, collate_fn=list):
         broken += [image for _, image in pairs if isinstance(image, str)]
         pairs = [(row, image) for row, image in pairs if not isinstance(image, str)]

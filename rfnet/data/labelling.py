@@ -29,7 +29,8 @@ from .errors import DataError
 
 ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
 KEY = re.compile(r"[0-9a-f]{16}")
-JOURNAL, TABLE = "journal.jsonl", "labels.jsonl"
+JOURNAL = "journal.jsonl"
+TABLE = "labels.jsonl"
 LONGEST, LARGEST = 1 << 16, 1 << 28  # bytes of a line, and of the journal
 WRITING = threading.Lock()  # one line after the other, and one table
 
@@ -135,7 +136,8 @@ class LabelFolder:
 
         A folder that isn't there is empty; damaged lines are passed over.
         """
-        found, there = Contents(), _names(self.folder / "pictures")
+        found = Contents()
+        there = _names(self.folder / "pictures")
         for line in _lines(self.folder / JOURNAL):
             record = _record(line)
             if isinstance(record, Item):

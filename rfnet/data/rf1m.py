@@ -85,7 +85,8 @@ class Pictures:
         taken[found[found >= 0]] = True
         by_name[(by_name >= 0) & taken[by_name]] = -1  # names repeat between packages: this picture is another one's
         asked = by_name >= 0
-        lowest, highest = np.full(len(self.full), ~np.uint64(0)), np.zeros(len(self.full), np.uint64)
+        lowest = np.full(len(self.full), ~np.uint64(0))
+        highest = np.zeros(len(self.full), np.uint64)
         np.minimum.at(lowest, by_name[asked], full[left][asked])
         np.maximum.at(highest, by_name[asked], full[left][asked])
         by_name[asked & (lowest != highest)[by_name]] = -2
@@ -104,7 +105,8 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
     """
     if identify not in (None, "name", "bytes"):
         raise DataError(f'identify is "{identify}": use "name" or "bytes".')
-    root, findings = Path(root), Findings()
+    root = Path(root)
+    findings = Findings()
     if not root.is_dir():
         raise DataError(
             f"{quoted(root)} is no folder: give the folder that holds label.txt and the pictures or their archives."
@@ -132,7 +134,9 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
 
     with_product = np.flatnonzero(_report_missing(places["product"], "products", named, findings))
     findings.add("unlabelled_images", (), len(pictures["image"].full) - len(np.unique(image[image >= 0])))
-    lines, full, stem = lines[with_product], full[with_product], stem[with_product]
+    lines = lines[with_product]
+    full = full[with_product]
+    stem = stem[with_product]
     files = {
         role: pictures[role].files.select(np.maximum(place[with_product], -1))
         for role, place in places.items()
@@ -157,14 +161,19 @@ def _walk(root: Path, findings: Findings) -> tuple:
     """([(folder parts below the root, Listing)], {"label", "caption", "prompt": [(parts, path)]}); each folder is
     scanned once.
     """
-    loose, packed, texts = [], [], {"label": [], "caption": [], "prompt": []}
-    folders, seen = [((), str(root))], set()
+    loose = []
+    packed = []
+    texts = {"label": [], "caption": [], "prompt": []}
+    folders = [((), str(root))]
+    seen = set()
     while folders:
         parts, folder = folders.pop()
         if (real := os.path.realpath(folder)) in seen:  # links may lead in circles
             continue
         seen.add(real)
-        names, inner, archives = [], [], []
+        names = []
+        inner = []
+        archives = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name.lower()
@@ -199,7 +208,8 @@ def _role_and_group(parts) -> tuple:
     """(role, group) of a folder: the outermost part that names a role decides it; the group is the innermost that says
     more than a role.
     """
-    role, group = None, ""
+    role = None
+    group = ""
     for part in parts:
         part = part.lower()
         role = role or next((role for role, words in ROLES.items() if any(word in part for word in words)), None)
@@ -263,8 +273,10 @@ def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple
     codes = words | {str(number): NUMBERED + words[name] for number, name in (numbers or NUMBERS).items()}
     hashes = np.array([hash_text(word, PLAIN) for word in codes], np.uint64)
     order = np.argsort(hashes)
-    hashes, values = hashes[order], np.array(list(codes.values()), np.uint8)[order]
-    parts, files = [], []
+    hashes = hashes[order]
+    values = np.array(list(codes.values()), np.uint8)[order]
+    parts = []
+    files = []
     for folders, path in paths:
         if (lines := _lines(path, findings)) is None:
             continue
@@ -362,7 +374,8 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
         )
     if identify == "name":
         return names
-    crc, whole = files.crc.astype(np.uint64), files.whole.astype(np.uint64)
+    crc = files.crc.astype(np.uint64)
+    whole = files.whole.astype(np.uint64)
     for row in np.flatnonzero(files.whole == 0):
         try:
             crc[row], whole[row] = files.content_key(row)

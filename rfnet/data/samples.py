@@ -200,7 +200,8 @@ class Samples:
 
     def read_many(self, rows) -> tuple:
         """(samples, broken): those at these rows that can be read, and [(row, sentence)] of those that can't."""
-        samples, broken = [], []
+        samples = []
+        broken = []
         for row in rows:
             try:
                 samples.append(self.read(row))

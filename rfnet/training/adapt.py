@@ -108,7 +108,9 @@ def adapt(
     """
     from .train import Run
 
-    began, out, mixed = time.monotonic(), Path(out), mixed or {}
+    began = time.monotonic()
+    out = Path(out)
+    mixed = mixed or {}
     if out.exists():
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
     parts = divide(labels.read().rows())
@@ -190,7 +192,8 @@ def _score(weights, table: Path, watch) -> dict:
 
 
 def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
-    old, new = before["ap"]["value"], after["ap"]["value"]
+    old = before["ap"]["value"]
+    new = after["ap"]["value"]
     verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
     words = (
         f'{verdict}: average precision of "available" on {len(parts.held)} held-out labels was {old:.3f} and is'

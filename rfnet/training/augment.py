@@ -78,7 +78,8 @@ def collate(samples: list, rows=(), roundtrips=(), augment: bool = False) -> Bat
         for kind in ("depth", "saliency")
     )
     aligned = torch.tensor([sample["aligned"] for sample in samples])
-    rgb, alpha = product[:, :3], product[:, 3]
+    rgb = product[:, :3]
+    alpha = product[:, 3]
     if augment:
         image = degrade(image)
         flip = torch.rand(len(samples)) < 0.5

@@ -58,7 +58,9 @@ class BatchDataset:
 
     def __init__(self, samples, roundtrips: Sequence = (), augment: bool = False):
         """samples: a MixedDataset, or whatever gives a sample for samples[row]."""
-        self.samples, self.roundtrips, self.augment = samples, roundtrips, augment
+        self.samples = samples
+        self.roundtrips = roundtrips
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -77,7 +79,8 @@ class BatchDataset:
 
     def __getitem__(self, step: tuple) -> Batch:
         seed, rows = step
-        samples, broken = {}, {}
+        samples = {}
+        broken = {}
         for row in rows:
             try:
                 samples[row] = self.samples[row]

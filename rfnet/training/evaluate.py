@@ -25,7 +25,8 @@ def predict(
     """
     rfnet.eval(), mapnet.eval()
     device = next(rfnet.parameters()).device
-    logits, parts = [], [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
+    logits = []
+    parts = [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
     for part in unwrap_errors(
         progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers))
     ):

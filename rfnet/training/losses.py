@@ -32,10 +32,8 @@ def edge_loss(error: torch.Tensor, known: torch.Tensor, strides: tuple = (1, 2, 
     total = 0
     for stride in strides:
         for axis in (1, 2):
-            here, there = (
-                (slice(None),) * axis + (slice(stride, None),),
-                (slice(None),) * axis + (slice(None, -stride),),
-            )
+            here = (slice(None),) * axis + (slice(stride, None),)
+            there = (slice(None),) * axis + (slice(None, -stride),)
             total = total + mean_of((error[here] - error[there]).abs(), known[here] & known[there])
     return total / len(strides)
 
@@ -47,7 +45,8 @@ def verdict_loss(
     together.
     """
     if count == 2:
-        logits, labels = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1), (labels > 0).long()
+        logits = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1)
+        labels = (labels > 0).long()
         weights = torch.stack([weights[0], weights[1:].mean()])
     return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
 

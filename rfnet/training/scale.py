@@ -36,7 +36,8 @@ class ScaleReader(nn.Module):
 
     def __init__(self, rfnet: nn.Module):
         super().__init__()
-        self.rfnet, self.sizes = rfnet, nn.Linear(rfnet.config.width, len(SIZES))
+        self.rfnet = rfnet
+        self.sizes = nn.Linear(rfnet.config.width, len(SIZES))
 
     def forward(self, *inputs):
         states = []

@@ -19,7 +19,8 @@ def read_toml_config(
     paths: keys whose texts are paths, relative to the file's folder ("loras.file": that key of each table in a list);
     changes: {key: value} that stand above the file's; None leaves the file's. Raises `error`.
     """
-    path, changes = Path(path), changes or {}
+    path = Path(path)
+    changes = changes or {}
     source = f"the config {quoted(path)}"
     try:
         values = read_toml(path)

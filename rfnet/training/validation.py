@@ -27,14 +27,19 @@ class Validation:
     def __init__(
         self, config: TrainConfig, networks: Networks, train: MixedDataset, val: MixedDataset, first: bool = True
     ):
-        self.config, self.networks, self.train, self.val, self.first = config, networks, train, val, first
+        self.config = config
+        self.networks = networks
+        self.train = train
+        self.val = val
+        self.first = first
         self.out = Path(config.out)
         self.best = -1.0
         self.history: list[dict] = []
         self.tensorboard = None
 
     def __call__(self, step: int, losses: list[float]) -> None:
-        rfnet, mapnet = self.networks.rfnet, self.networks.mapnet
+        rfnet = self.networks.rfnet
+        mapnet = self.networks.mapnet
         report = score(predict(rfnet, mapnet, self.val, workers=self.config.workers), self.val, resamples=0)
         row = {
             "step": step,
