@@ -8,10 +8,12 @@ of two things is the lighter one.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...rfnet.data.samples import Samples
+if TYPE_CHECKING:  # the command line names the styles before torch may be loaded
+    from ...rfnet.data.samples import Samples
 
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 

@@ -33,6 +33,7 @@ from ..ldm import PocketFileError
 from .muon import Muon
 
 SAVE_EVERY_SECONDS = 120
+REPORT_SECONDS = 30
 WARM_UP_STEPS = 50
 FLAT_UNTIL = 0.4  # share of the budget at full learning rate; a cosine leads to zero from there
 
@@ -116,8 +117,8 @@ class Training:
             if p.requires_grad
         }
         self.optimisers = {}
-        if chosen := [p for key, p in self.parameters.items() if matrices(key, p)]:
-            self.optimisers["muon"] = Muon(chosen, lr, weight_decay=weight_decay)
+        if by_muon := [p for key, p in self.parameters.items() if matrices(key, p)]:
+            self.optimisers["muon"] = Muon(by_muon, lr, weight_decay=weight_decay)
         rest = [p for key, p in self.parameters.items() if not matrices(key, p)]
         self.optimisers["adamw"] = torch.optim.AdamW(
             rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
@@ -127,7 +128,7 @@ class Training:
         self.step = 0
         self.seconds = 0.0
         self.extra = {}
-        self._clock = self._saved_at = self._logged_at = time.monotonic()
+        self._clock = self._saved_at = self._logged_at = self._sheeted_at = time.monotonic()
         self._logged_step = 0
         self._losses = []
         if self.path.exists():
@@ -168,6 +169,15 @@ class Training:
         """Forgets the time since the last step: sheets and validation don't count against the budget."""
         self._clock = self._logged_at = time.monotonic()
         self._logged_step = self.step
+
+    def report(self, pictures_per_step: int, sheet, sheet_seconds: float) -> None:
+        """After a step: a line every REPORT_SECONDS, and sheet() every `sheet_seconds`."""
+        now = time.monotonic()
+        if now - self._logged_at > REPORT_SECONDS:
+            self.log(pictures_per_step)
+        if now - self._sheeted_at > sheet_seconds:
+            sheet()
+            self._sheeted_at = time.monotonic()
 
     def log(self, pictures_per_step: int, note: str = "") -> None:
         """Prints a line with the mean loss and the speed since the last line."""
