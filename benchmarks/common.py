@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 
 from reliable_ads.rfnet.files import write_text
+from reliable_ads.rfnet.intervals import wilson
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,14 +36,7 @@ class Figure:
     holds: bool | None = None
 
 
-def share(successes: int, n: int) -> tuple[float, float, float]:
-    """A share with its Wilson 95 % interval."""
-    if n == 0:
-        return float("nan"), 0.0, 1.0
-    z, p = 1.959964, successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, float(max(middle - half, 0)), float(min(middle + half, 1))
+share = wilson  # a share with its 95 % interval: value, low, high
 
 
 def mean(values, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:

@@ -29,7 +29,7 @@ from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW, png_of
 from reliable_ads.devtools.graph import load, titled, to_api
 from reliable_ads.pocket.training.draw import sheet
-from reliable_ads.synthetic.jobs import test_briefs
+from reliable_ads.synthetic.jobs import test_jobs
 
 from .common import RESULTS, ROOT, Figure, mean, publish, share
 
@@ -45,8 +45,8 @@ class Session:
         self.server, self.client = server, ComfyClient(server.address)
         self.graph = to_api(load(WORKFLOW), self.client.ask("/object_info"))
 
-    def draw(self, brief, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
-        """Runs one brief → the sampler's report and all its pictures.
+    def draw(self, job, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
+        """Runs one job → the sampler's report and all its pictures.
 
         sampler: other inputs of RF Cyclic Sampler; early rejection is off unless it says so.
         """
@@ -54,10 +54,10 @@ class Session:
         def inputs(title):
             return self.graph[titled(self.graph, title)]["inputs"]
 
-        inputs(PICTURE)["image"] = self.client.upload(f"{brief.product_id}.png", png_of(brief.product.rgba))
-        inputs(PLACED)["caption"], inputs(PROMPT)["text"] = brief.product.caption, brief.prompt
+        inputs(PICTURE)["image"] = self.client.upload(f"{job.product_id}.png", png_of(job.product.rgba))
+        inputs(PLACED)["caption"], inputs(PROMPT)["text"] = job.product.caption, job.prompt
         inputs(SAMPLER).update(
-            {"seed": brief.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler}
+            {"seed": job.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler}
         )
         shown = self.client.outputs(self.graph)[titled(self.graph, SAMPLER)]
         return json.loads(shown["report"][0]), [
@@ -72,16 +72,16 @@ def picture_hash(picture: Image.Image) -> str:
 def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
     """One sample per test product: the share that RFNet calls available."""
     rows, pictures = [], []
-    briefs = test_briefs(count)
-    for number, brief in enumerate(briefs):
-        report, (picture, *_) = session.draw(brief, 1)
+    jobs = test_jobs(count)
+    for number, job in enumerate(jobs):
+        report, (picture, *_) = session.draw(job, 1)
         picture.save(out / f"single-{number:03d}.png")
         rows.append(
             {
                 "number": number,
-                "product_id": brief.product_id,
-                "prompt": brief.prompt,
-                "seed": brief.seed,
+                "product_id": job.product_id,
+                "prompt": job.prompt,
+                "seed": job.seed,
                 "hash": picture_hash(picture),
                 **{k: report["attempts"][0][k] for k in ("label", "accepted")},
                 "p": report["attempts"][0]["probabilities"]["available"],
@@ -89,7 +89,7 @@ def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], d
         )
         pictures.append(picture)
         print(f"\rsingle {number + 1}/{count}", end="", file=sys.stderr, flush=True)
-    texts = [f"{n}: {brief.product.caption}" for n, brief in enumerate(briefs)]
+    texts = [f"{n}: {job.product.caption}" for n, job in enumerate(jobs)]
     for first in range(0, count, 50):
         sheet(pictures[first : first + 50], texts[first : first + 50], 10, 160).save(
             out / f"single-sheet-{first:03d}.png"
@@ -104,12 +104,10 @@ def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], d
 def cyclic(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
     """Five attempts per product: how many are accepted, after how many draws."""
     runs, rows = [], []
-    for number, brief in enumerate(test_briefs(count)):
-        report, pictures = session.draw(brief, 5)
+    for number, job in enumerate(test_jobs(count)):
+        report, pictures = session.draw(job, 5)
         runs.append(report)
-        rows.append(
-            {"product_id": brief.product_id, "accepted": report["accepted"], "attempts": len(report["attempts"])}
-        )
+        rows.append({"product_id": job.product_id, "accepted": report["accepted"], "attempts": len(report["attempts"])})
         sheet(
             pictures, [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]], 5, 160
         ).save(out / f"cyclic-{number:03d}.png")
@@ -136,9 +134,9 @@ def memory(session: Session, attempts: int, out: Path) -> tuple[dict[str, Figure
     import psutil
 
     process = psutil.Process(session.server.process.pid)
-    curve, (brief,) = [], test_briefs(1)
+    curve, (job,) = [], test_jobs(1)
     for done in range(5, attempts + 1, 5):
-        session.draw(type(brief)(brief.product_id, brief.product, brief.prompt, brief.seed + done), 5, threshold=1.0)
+        session.draw(type(job)(job.product_id, job.product, job.prompt, job.seed + done), 5, threshold=1.0)
         curve.append((done, process.memory_info().rss / 2**20))
         print(f"\rmemory {done}/{attempts}: {curve[-1][1]:.0f} MiB", end="", file=sys.stderr, flush=True)
     at = dict(curve)

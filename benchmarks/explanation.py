@@ -24,6 +24,7 @@ from reliable_ads.rfnet.explain import annotate_heat, explain
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.product import Canvas, Product, place
 from reliable_ads.rfnet.reviewer import annotate
+from reliable_ads.rfnet.sheets import contact_sheet
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .common import ROOT, Figure, publish
@@ -166,14 +167,7 @@ def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple
 def sheet(shown: list, columns: int = 6) -> Image.Image:
     """Each verdict above its heat."""
     pairs = [(annotate(picture, review)[0], annotate_heat(picture, review, why)[0]) for picture, review, why in shown]
-    width, height = pairs[0][0].size
-    board = Image.new("RGB", (columns * (width + 6), -(-len(pairs) // columns) * (2 * height + 10)), "white")
-    for number, pair in enumerate(pairs):
-        for below, picture in enumerate(pair):
-            board.paste(
-                picture, (number % columns * (width + 6), number // columns * (2 * height + 10) + below * height)
-            )
-    return board
+    return contact_sheet([contact_sheet(pair, columns=1) for pair in pairs], columns, gap=8)
 
 
 def main() -> None:

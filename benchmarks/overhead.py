@@ -24,7 +24,7 @@ from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PRODUCT, SAMPLER, as_png
 from reliable_ads.devtools.graph import titled
-from reliable_ads.synthetic.jobs import test_briefs
+from reliable_ads.synthetic.jobs import test_jobs
 
 from .common import Figure, publish
 from .end_to_end import Session, memory
@@ -126,7 +126,7 @@ def overhead(options) -> tuple[dict[str, Figure], dict]:
 def preview(options) -> tuple[dict[str, Figure], dict]:
     """Seconds of five full attempts with previews against without, in pairs; the interval is the range over pairs."""
     seconds = {"auto": [], "none": []}
-    (brief,) = test_briefs(1)
+    (job,) = test_jobs(1)
     with (
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as one,
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as other,
@@ -139,7 +139,7 @@ def preview(options) -> tuple[dict[str, Figure], dict]:
             for pair in range(-1, 3 * options.pairs):
                 for way in ("auto", "none") if pair % 2 else ("none", "auto"):
                     report, _ = sessions[way].draw(
-                        type(brief)(brief.product_id, brief.product, brief.prompt, brief.seed + 10 * pair + 50),
+                        type(job)(job.product_id, job.product, job.prompt, job.seed + 10 * pair + 50),
                         5,
                         threshold=NONE,
                     )

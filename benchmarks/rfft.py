@@ -75,7 +75,9 @@ def rates(options) -> tuple[dict[str, Figure], dict]:
         name: studio.draw(name, None if name == "before" else tuning.adapter(name))
         for name in ("before", *options.runs)
     }
-    before, figures, details = drawn["before"], {}, {}
+    before = drawn["before"]
+    figures: dict[str, Figure] = {}
+    details: dict[str, dict] = {}
     figures["rate_before"] = rate(accepted(before.reviewer))
     if studio.judge:
         figures["judge_before"] = rate(accepted(before.judge))
@@ -221,7 +223,9 @@ def variants() -> dict[str, dict]:
 
 def transfer(options) -> tuple[dict[str, Figure], dict]:
     """Table 4 in small: the same adapter beside other checkpoints and LoRAs, one picture per product."""
-    studio, figures, gains = tuning.Studio(options.products, 1, options.judge), {}, {}
+    studio = tuning.Studio(options.products, 1, options.judge)
+    figures: dict[str, Figure] = {}
+    gains: dict[str, Figure] = {}
     accepted, judged = lambda drawn: 1.0 * (drawn.reviewer >= THRESHOLD), lambda drawn: 1.0 * (drawn.judge >= THRESHOLD)
     for name, models in variants().items():
         before = studio.draw("before" if name == "pocket" else f"{name}_before", **models)
@@ -254,24 +258,29 @@ def attempts(options) -> tuple[dict[str, Figure], dict]:
     """Recurrent generation before and after: attempts per usable picture, at most five for a product, on the same
     products and seeds.
     """
-    from reliable_ads.rfft.rollout import Order, draw, prepare, review_logits
+    from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits
     from reliable_ads.rfnet.weights import load_reviewer
 
-    reviewer, briefs, found = load_reviewer(DEFAULT_WEIGHTS), tuning.test_products(options.products), {}
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    products = tuning.test_products(options.products)
+    found: dict[str, np.ndarray] = {}
     for name, adapter in (("before", None), ("after", tuning.adapter(tuning.TUNED))):
         models = tuning.models_with(adapter)
-        orders = [Order(canvas, prompt, brief.seed) for brief, (canvas, prompt) in zip(briefs, tuning.placed(briefs))]
-        drawn, usable, left = np.zeros(len(orders)), np.zeros(len(orders)), list(range(len(orders)))
+        jobs = [
+            Job(canvas, prompt, product.seed) for product, (canvas, prompt) in zip(products, tuning.placed(products))
+        ]
+        drawn, usable = np.zeros(len(jobs)), np.zeros(len(jobs))
+        left = list(range(len(jobs)))
         for attempt in range(ATTEMPTS):
             passed = []
             for rows in (left[i : i + 16] for i in range(0, len(left), 16)):
                 batch = prepare(
                     models,
-                    [Order(orders[row].canvas, orders[row].prompt, orders[row].seed + attempt) for row in rows],
+                    [Job(jobs[row].canvas, jobs[row].prompt, jobs[row].seed + attempt) for row in rows],
                     tuning.SAMPLING,
                 )
                 p = review_logits(
-                    reviewer, draw(models, batch, tuning.SAMPLING), [order.canvas for order in batch.orders]
+                    reviewer, draw(models, batch, tuning.SAMPLING), [job.canvas for job in batch.jobs]
                 ).softmax(1)[:, 0]
                 passed += [row for row, value in zip(rows, p.tolist()) if value >= THRESHOLD]
             drawn[left] += 1
@@ -363,7 +372,7 @@ def main() -> int:
             publish(
                 "rfft",
                 COMMAND,
-                "of each order: its product's place and number (rfft.evaluate.triples)",
+                "of each job: its product's place and number (rfft.evaluate.evaluation_jobs)",
                 figures,
                 options.quick,
                 details,

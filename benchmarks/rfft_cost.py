@@ -11,6 +11,7 @@ and float32 rounds differently. Run as a program it is one of these processes.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -126,9 +127,10 @@ def step(size: int, checkpointing: bool) -> dict:
 
     from reliable_ads.rfft.adapter import Adapter
     from reliable_ads.rfft.config import TrainConfig
-    from reliable_ads.rfft.loading import SD15, untrained
+    from reliable_ads.rfft.kinds import SD15
+    from reliable_ads.rfft.loading import untrained
     from reliable_ads.rfft.objective import objective
-    from reliable_ads.rfft.rollout import Order, prepare
+    from reliable_ads.rfft.rollout import Job, prepare
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     torch.manual_seed(0)
@@ -140,7 +142,7 @@ def step(size: int, checkpointing: bool) -> dict:
     adapter = Adapter(models.controlnet, config.rank)
     for p in adapter.parameters():
         p.grad = torch.zeros_like(p)  # there after the first step of a training
-    batch = prepare(models, [Order(product_canvas(size), "on a wooden table", 0)], config.training_sampling)
+    batch = prepare(models, [Job(product_canvas(size), "on a wooden table", 0)], config.training_sampling)
     before = psutil.Process().memory_info().rss
     objective(models, reviewer, adapter, config, batch, config.sampling_steps - 1, batch.noise)["total"].backward()
     return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before}
@@ -154,7 +156,8 @@ def estimate_512() -> dict[str, float]:
 
     from reliable_ads.rfft.config import TrainConfig
     from reliable_ads.rfft.estimate import GIB, estimates
-    from reliable_ads.rfft.loading import SD15, untrained
+    from reliable_ads.rfft.kinds import SD15
+    from reliable_ads.rfft.loading import untrained
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     def skeleton():
@@ -208,7 +211,7 @@ def gradient(dtype: str, portion: int) -> dict:
     from reliable_ads.rfft.adapter import Adapter
     from reliable_ads.rfft.config import TrainConfig
     from reliable_ads.rfft.objective import objective
-    from reliable_ads.rfft.rollout import Order, prepare
+    from reliable_ads.rfft.rollout import Job, prepare
     from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
     torch.set_num_threads(1)  # as torchrun gives its processes: two threads add in another order
@@ -232,8 +235,8 @@ def gradient(dtype: str, portion: int) -> dict:
     torch.manual_seed(1)
     for update in adapter.updates:
         torch.nn.init.normal_(update.up, std=0.02)
-    orders = [Order(product_canvas(128, seed), "photo, on sand, a park, soft daylight", seed) for seed in range(2)]
-    mine = orders[accelerator.process_index :: accelerator.num_processes]
+    jobs = [Job(product_canvas(128, seed), "photo, on sand, a park, soft daylight", seed) for seed in range(2)]
+    mine = jobs[accelerator.process_index :: accelerator.num_processes]
     for start in range(0, len(mine), portion):
         part = mine[start : start + portion]
         batch = prepare(models, part, config.training_sampling)
@@ -246,7 +249,7 @@ def gradient(dtype: str, portion: int) -> dict:
         else torch.cat([p.grad.flatten() for p in adapter.parameters()])
     )
     if not accelerator.is_main_process:
-        sys.stdout = open(os.devnull, "w")  # one answer is enough
+        sys.stdout = io.StringIO()  # one answer is enough
     picked = torch.linspace(0, len(flat) - 1, 20000).long()
     return {"gradient": flat[picked].tolist()}
 

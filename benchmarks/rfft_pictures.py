@@ -11,19 +11,18 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reliable_ads.pocket.training.draw import sheet, to_image
+from reliable_ads.pocket.training.draw import sheet
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
+from reliable_ads.rfnet.sheets import GREEN, RED, contact_sheet, to_image
 
 from . import table, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
 
 EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
-PER_SHEET, BLOCK, EACH, PAIRED = (
-    20,
-    100,
-    3,
-    100,
-)  # pictures; products that are labelled together; labellers of a picture; products shown in pairs
+PER_SHEET = 20  # pictures
+BLOCK = 100  # products that are labelled together
+EACH = 3  # labellers of a picture
+PAIRED = 100  # products shown in pairs
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 10, 128
@@ -47,17 +46,19 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
     """
     drawn, studio = both(options)
     rows = []
-    for first in range(0, len(studio.briefs), BLOCK):
+    for first in range(0, len(studio.products), BLOCK):
         block = [
             {"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])}
             for way, found in drawn.items()
-            for product in range(first, min(first + BLOCK, len(studio.briefs)))
+            for product in range(first, min(first + BLOCK, len(studio.products)))
         ]
         rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
     for first in range(0, len(rows), PER_SHEET):
         part = rows[first : first + PER_SHEET]
         pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
-        texts = [f"{first + place}: {studio.briefs[row['product']].product.caption}" for place, row in enumerate(part)]
+        texts = [
+            f"{first + place}: {studio.products[row['product']].product.caption}" for place, row in enumerate(part)
+        ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
     return {}, {"eye_rows": rows}
@@ -70,7 +71,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
     drawn, studio = both(options)
     rows = [
         {"product": product, "after": "right" if right else "left"}
-        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.briefs))))
+        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
     ]
     for first in range(0, len(rows), PER_SHEET // 2):
         pictures, texts = [], []
@@ -78,7 +79,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ways = ("before", "after") if row["after"] == "right" else ("after", "before")
             pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
             texts += [
-                f"{row['product']} left: {studio.briefs[row['product']].product.caption}",
+                f"{row['product']} left: {studio.products[row['product']].product.caption}",
                 f"{row['product']} right",
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
@@ -165,42 +166,38 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
 
 def grid(drawn: dict, studio) -> Image.Image:
     """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
-    font, half = ImageFont.load_default(22), 2 * (CELL + 4) + 40
-    board = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * half), "white")
-    pen = ImageDraw.Draw(board)
-    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.briefs)]
-    for place, (way, found) in enumerate(drawn.items()):
+    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
+    halves = []
+    for way, found in drawn.items():
         rows = [product * studio.seeds for product in chosen]
-        pen.text(
-            (6, place * half + 6),
-            f"{way}: {sum(found.reviewer[row] >= 0.5 for row in rows)} of {len(rows)} pass",
-            "black",
-            font,
-        )
-        for number, row in enumerate(rows):
-            x, y = 4 + number % COLUMNS * (CELL + 4), place * half + 36 + number // COLUMNS * (CELL + 4)
-            pen.rectangle(
-                (x - 2, y - 2, x + CELL + 1, y + CELL + 1),
-                fill=(24, 138, 68) if found.reviewer[row] >= 0.5 else (205, 38, 38),
-            )
-            board.paste(
-                to_image(found.pictures[row]).resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (x + 1, y + 1)
-            )
-    return board
+        passed = [bool(found.reviewer[row] >= 0.5) for row in rows]
+        cells = [edged(to_image(found.pictures[row]), fits) for row, fits in zip(rows, passed)]
+        half = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * (CELL + 4) + 40), "white")
+        half.paste(contact_sheet(cells, COLUMNS, gap=2), (2, 34))
+        pen = ImageDraw.Draw(half)
+        pen.text((6, 6), f"{way}: {sum(passed)} of {len(rows)} pass", "black", ImageFont.load_default(22))
+        halves.append(half)
+    return contact_sheet(halves, columns=1)
+
+
+def edged(picture: Image.Image, passed: bool) -> Image.Image:
+    cell = Image.new("RGB", (CELL + 2, CELL + 2), GREEN if passed else RED)
+    cell.paste(picture.resize((CELL - 4, CELL - 4), Image.Resampling.LANCZOS), (3, 3))
+    return cell
 
 
 def collapse(drawn: dict, studio) -> Image.Image:
     """A row for each way: every twentieth product, once."""
     chosen = [
-        studio.seeds * product for product in range(0, len(studio.briefs), max(1, len(studio.briefs) // COLUMNS))
+        studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
-    board = Image.new("RGB", (COLUMNS * CELL, len(drawn) * (CELL + 28)), "white")
-    pen, font = ImageDraw.Draw(board), ImageFont.load_default(18)
-    for line, (way, found) in enumerate(drawn.items()):
-        pen.text((4, line * (CELL + 28) + 4), way, "black", font)
-        for column, row in enumerate(chosen):
-            board.paste(to_image(found.pictures[row]), (column * CELL, line * (CELL + 28) + 28))
-    return board
+    lines = []
+    for way, found in drawn.items():
+        line = Image.new("RGB", (COLUMNS * CELL, CELL + 28), "white")
+        ImageDraw.Draw(line).text((4, 4), way, "black", ImageFont.load_default(18))
+        line.paste(contact_sheet([to_image(found.pictures[row]) for row in chosen], COLUMNS), (0, 28))
+        lines.append(line)
+    return contact_sheet(lines, columns=1)
 
 
 def front(histories: dict) -> bytes:

@@ -34,7 +34,7 @@ from reliable_ads.pocket.training.draw import sheet
 from reliable_ads.rfnet.files import write_bytes, write_text
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from reliable_ads.synthetic.jobs import test_briefs
+from reliable_ads.synthetic.jobs import test_jobs
 from reliable_ads.synthetic.scenes import BLAME
 
 from .common import RESULTS, ROOT, Figure, mean, publish, share
@@ -44,7 +44,7 @@ COMMAND = "python -m benchmarks.sampler"
 EYE = ROOT / "benchmarks" / "labels" / "sampler_eye.json"
 MODELS, TUNED = "Models", "pocket_canny_reliable.safetensors"
 JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
-OTHER_SEEDS = 1_000_000  # added to a brief's seed where its difficulty is found out
+OTHER_SEEDS = 1_000_000  # added to a job's seed where its difficulty is found out
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 DRAWS = 2000  # of the bootstrap
 WAYS = (
@@ -103,7 +103,7 @@ def with_remedies(session: Session) -> dict:
 
 def costs(options) -> tuple[dict[str, Figure], dict]:
     """Steps and seconds per usable picture of each way, and what each accepted."""
-    briefs = test_briefs(options.products)
+    jobs = test_jobs(options.products)
     with (
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
         ComfyServer(Path(base), options.out / "server.log") as server,
@@ -119,14 +119,14 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
         ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
         rows, accepted = {way: [] for way in (*WAYS, EQUAL, "pilot")}, []
-        for number, brief in enumerate(briefs):
+        for number, job in enumerate(jobs):
             turns = [*WAYS[number % len(WAYS) :], *WAYS[: number % len(WAYS)], EQUAL, "pilot"]
             for way in turns:
                 sampler.pop("remedies", None)
                 sampler["step_budget"] = 0
-                order = replace(brief, seed=brief.seed + OTHER_SEEDS) if way == "pilot" else brief
+                asked = replace(job, seed=job.seed + OTHER_SEEDS) if way == "pilot" else job
                 tries = options.attempts * (MORE if way == EQUAL else 1)
-                report, pictures = session.draw(order, tries, **ways.get(way, ways["plain"]))
+                report, pictures = session.draw(asked, tries, **ways.get(way, ways["plain"]))
                 rows[way].append((report["steps"], report["seconds"], int(report["accepted"]), len(report["attempts"])))
                 if report["accepted"] and way in WAYS:
                     first = report["usable"][0] - 1
@@ -139,9 +139,9 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
                         }
                     )
                     pictures[first].save(options.out / f"{way}-{number:03d}.png")
-            print(f"\rproduct {number + 1}/{len(briefs)}", end="", file=sys.stderr, flush=True)
+            print(f"\rproduct {number + 1}/{len(jobs)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    blind_sheets(accepted, briefs, options.out)
+    blind_sheets(accepted, jobs, options.out)
     found = {way: np.array(values, float) for way, values in rows.items()}
     return figures_of(found), {
         "costs": {"attempts": options.attempts, "rows": {way: values.tolist() for way, values in found.items()}},
@@ -207,7 +207,7 @@ def hardest(pilot: np.ndarray, part: int) -> np.ndarray:
     return np.argsort(-pilot[:, COLUMNS["steps"]], kind="stable")[: max(1, len(pilot) // part)]
 
 
-def blind_sheets(accepted: list, briefs: list, out: Path) -> None:
+def blind_sheets(accepted: list, jobs: list, out: Path) -> None:
     """Every accepted picture once, whichever ways drew it, in an order that tells nothing, 20 a sheet, numbered;
     blind.json says which hash is which number.
     """
@@ -218,7 +218,7 @@ def blind_sheets(accepted: list, briefs: list, out: Path) -> None:
     for first in range(0, len(rows), 20):
         part = rows[first : first + 20]
         pictures = [Image.open(out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB") for row in part]
-        texts = [f"{first + place}: {briefs[row['brief']].product.caption}" for place, row in enumerate(part)]
+        texts = [f"{first + place}: {jobs[row['brief']].product.caption}" for place, row in enumerate(part)]
         sheet(pictures, texts, 5, 300).save(out / f"blind-{first:03d}.png")
     write_text(out / "blind.json", json.dumps([row["hash"] for row in rows]))
 
@@ -229,13 +229,13 @@ def judge(options) -> tuple[dict[str, Figure], dict]:
 
     if options.quick:
         raise SystemExit("judge looks at the pictures of the last whole `costs` run: leave out --quick")
-    reviewer, briefs, bad = load_reviewer(options.judge), test_briefs(options.products), {way: {} for way in WAYS}
+    reviewer, jobs, bad = load_reviewer(options.judge), test_jobs(options.products), {way: {} for way in WAYS}
     for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
         picture = Image.open(options.out / f"{row['way']}-{row['brief']:03d}.png").convert("RGB")
         if picture_hash(picture) != row["hash"]:
             raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
         canvas = replaced(
-            place(briefs[row["brief"]].product, 128, 128),
+            place(jobs[row["brief"]].product, 128, 128),
             {change["remedy"]: change["after"] for change in row["remedies"]},
         )
         image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
@@ -330,31 +330,31 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
     """How the remedies were chosen: draws of validation products that follow a rejected one, with the next seed alone
     and with what may answer it (rfft's own sampler, as the first shipped workflow draws).
     """
-    from reliable_ads.rfft.rollout import Order, draw, prepare, review_logits
-    from reliable_ads.synthetic.jobs import briefs_of
+    from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits
+    from reliable_ads.synthetic.jobs import jobs_of
 
     from . import tuning
 
-    briefs, faults = briefs_of(tuning.VALIDATION)[: 6 if options.quick else 57], ", ".join(BLAME.values())
-    reviewer, placed = load_reviewer(DEFAULT_WEIGHTS), tuning.placed(briefs)
+    products, faults = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57], ", ".join(BLAME.values())
+    reviewer, placed = load_reviewer(DEFAULT_WEIGHTS), tuning.placed(products)
 
     def passed(adapter, sampling) -> np.ndarray:
         """(products, FOLLOWED + 1) bool."""
         models, found = tuning.models_with(adapter), []
-        orders = [
-            Order(canvas, prompt, brief.seed + OTHER_SEEDS + seed)
-            for brief, (canvas, prompt) in zip(briefs, placed)
+        jobs = [
+            Job(canvas, prompt, product.seed + OTHER_SEEDS + seed)
+            for product, (canvas, prompt) in zip(products, placed)
             for seed in range(FOLLOWED + 1)
         ]
-        for first in range(0, len(orders), 16):
-            batch = prepare(models, orders[first : first + 16], sampling)
+        for first in range(0, len(jobs), 16):
+            batch = prepare(models, jobs[first : first + 16], sampling)
             found.append(
-                review_logits(
-                    reviewer, draw(models, batch, sampling), [order.canvas for order in batch.orders]
-                ).softmax(1)[:, 0]
+                review_logits(reviewer, draw(models, batch, sampling), [job.canvas for job in batch.jobs]).softmax(1)[
+                    :, 0
+                ]
                 >= 0.5
             )
-        return torch.cat(found).view(len(briefs), -1).numpy()
+        return torch.cat(found).view(len(products), -1).numpy()
 
     plain, adapter = tuning.SAMPLING, tuning.adapter(tuning.TUNED)
     strong = replace(plain, guidance=1.5 * plain.guidance)
@@ -366,7 +366,9 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
         "all": passed(adapter, replace(strong, null_prompt=faults)),
     }
     rejected = ~firsts[:, :-1]
-    rows = np.random.default_rng(0).integers(len(briefs), size=(DRAWS, len(briefs)))  # draws of one product go together
+    rows = np.random.default_rng(0).integers(
+        len(products), size=(DRAWS, len(products))
+    )  # draws of one product go together
     figures = {}
     for name, found in ways.items():
         passed_then = found[:, 1:] & rejected

@@ -24,7 +24,7 @@ from reliable_ads.pocket import tuning
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfft.adapter import sha256_of
 from reliable_ads.rfft.config import TrainConfig
-from reliable_ads.rfft.evaluate import Evaluation, colour_statistics, evaluate, look_of, triples
+from reliable_ads.rfft.evaluate import Evaluation, colour_statistics, evaluate, evaluation_jobs, image_features
 from reliable_ads.rfft.lora import fold_loras
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.rollout import Sampling, review_logits
@@ -34,7 +34,7 @@ from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.files import whole
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from reliable_ads.synthetic.jobs import TEST_SPLIT, briefs_of, prompt_for
+from reliable_ads.synthetic.jobs import TEST_SPLIT, jobs_of, prompt_for
 
 from .common import ROOT
 
@@ -42,7 +42,9 @@ LEARNED = ROOT / "pocket" / "training" / "drawn_split" / "train"
 MORE = ROOT / "benchmarks" / "products"  # test products beyond those of the shipped test split
 VALIDATION = ROOT / "data" / "pocket" / "val"
 WORK = ROOT / "data" / "rfft"
-SIZE, PROMPTS, SEEDS = 128, 2, 2  # pixels; per product to learn on; pictures per product that is measured
+SIZE = 128  # pixels
+PROMPTS = 2  # per product to learn on
+SEEDS = 2  # pictures per product that is measured
 SAMPLING = Sampling(tuning.SAMPLING["sampling_steps"], tuning.SAMPLING["guidance"])
 
 COMMON = dict(
@@ -143,7 +145,7 @@ def learned_products() -> dict:
     return products
 
 
-def learned_briefs() -> list:
+def learned_pairs() -> list:
     """(canvas, prompt): each of them with PROMPTS prompts of its own."""
     return [
         (place(product, SIZE, SIZE), prompt_for(f"{name}/{number}"))
@@ -152,23 +154,23 @@ def learned_briefs() -> list:
     ]
 
 
-def placed(briefs: list) -> list:
-    """(canvas, prompt) of pocket briefs."""
-    return [(place(brief.product, SIZE, SIZE), brief.prompt) for brief in briefs]
+def placed(jobs: list) -> list:
+    """(canvas, prompt) of jobs of synthetic.jobs."""
+    return [(place(job.product, SIZE, SIZE), job.prompt) for job in jobs]
 
 
 def test_products(count: int | None = None) -> list:
-    """pocket briefs of test products: the shipped split's, then those of MORE."""
-    shipped = briefs_of(TEST_SPLIT)
-    known = {brief.product_id for brief in shipped}
-    return [*shipped, *(brief for brief in briefs_of(MORE) if brief.product_id not in known)][:count]
+    """Jobs of test products: the shipped split's, then those of MORE."""
+    shipped = jobs_of(TEST_SPLIT)
+    known = {job.product_id for job in shipped}
+    return [*shipped, *(job for job in jobs_of(MORE) if job.product_id not in known)][:count]
 
 
 def keep_products(rendered: Path) -> int:
     """Puts the whole products of rendered test scenes that the shipped split doesn't show into MORE; returns how many
     there are.
     """
-    known = {brief.product_id for brief in briefs_of(TEST_SPLIT)}
+    known = {job.product_id for job in jobs_of(TEST_SPLIT)}
     samples, scenes = read_shards(rendered, 128), []
     for row in range(len(samples)):
         name = samples.product_id(row)
@@ -187,7 +189,7 @@ def train(name: str, watch=None, **changes) -> dict:
     """The answer of a training; one that is there already, or was stopped, goes on."""
     c = config(name, **changes)
     models, reviewer = tuning.load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
-    return Run(c, models, reviewer, learned_briefs(), placed(briefs_of(VALIDATION)), watch, cpu=True)()
+    return Run(c, models, reviewer, learned_pairs(), placed(jobs_of(VALIDATION)), watch, cpu=True)()
 
 
 @dataclass
@@ -213,10 +215,12 @@ class Studio:
     """
 
     def __init__(self, products: int | None = None, seeds: int = SEEDS, judge: Path | None = None):
-        self.folder, self.seeds, self.briefs = WORK / "drawn", seeds, test_products(products)
-        self.orders = [
-            order
-            for number, order in enumerate(triples(placed(self.briefs), max(2, seeds)))
+        self.folder = WORK / "drawn"
+        self.seeds = seeds
+        self.products = test_products(products)
+        self.jobs = [
+            job
+            for number, job in enumerate(evaluation_jobs(placed(self.products), max(2, seeds)))
             if number % max(2, seeds) < seeds
         ]
         self.reviewer = load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False)
@@ -226,12 +230,12 @@ class Studio:
     def draw(self, name: str, adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()) -> Drawn:
         """Draws, reviews and judges."""
         made = "+".join([sha256_of(file)[:12] for file in (adapter, checkpoint, *loras) if file])
-        kept = self.folder / f"{name}-{len(self.briefs)}x{self.seeds}.npz"
+        kept = self.folder / f"{name}-{len(self.products)}x{self.seeds}.npz"
         if not kept.exists() or str(np.load(kept)["made"]) != made:
-            print(f"{name}: {len(self.orders)} pictures", flush=True)
+            print(f"{name}: {len(self.jobs)} pictures", flush=True)
             models = models_with(adapter, checkpoint, loras)
             with torch.autocast("cpu", torch.bfloat16):  # as the trainings do
-                found, pictures = evaluate(models, self.reviewer, self.orders, SAMPLING, batch=16)
+                found, pictures = evaluate(models, self.reviewer, self.jobs, SAMPLING, batch=16)
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole(kept) as partial, open(partial, "wb") as file:
                 np.savez(
@@ -242,9 +246,9 @@ class Studio:
                 )
         file = np.load(kept)
         pictures = torch.from_numpy(file["pictures"]).float() / 255
-        features = torch.cat([look_of(self.reviewer, part) for part in pictures.split(32)])
+        features = torch.cat([image_features(self.reviewer, part) for part in pictures.split(32)])
         colours = torch.stack(
-            [colour_statistics(picture, 1 - order.canvas.alpha) for picture, order in zip(pictures, self.orders)]
+            [colour_statistics(picture, 1 - job.canvas.alpha) for picture, job in zip(pictures, self.jobs)]
         )
         return Drawn(
             Evaluation(**json.loads(str(file["found"]))),
@@ -260,19 +264,19 @@ class Studio:
         but one.
         """
         values, pairs = (
-            values.view(len(self.briefs), self.seeds, -1),
+            values.view(len(self.products), self.seeds, -1),
             list(itertools.combinations(range(self.seeds), 2)),
         )
         return (
             sum(length(values[:, i] - values[:, j]) for i, j in pairs) / len(pairs)
             if pairs
-            else torch.full((len(self.briefs),), torch.nan)
+            else torch.full((len(self.products),), torch.nan)
         ).numpy()
 
     @torch.no_grad()
     def available(self, reviewer, pictures: torch.Tensor, chunk: int = 32) -> np.ndarray:
-        """(N,) p(available) of pictures in the order of `orders`."""
-        canvases = [order.canvas for order in self.orders]
+        """(N,) p(available) of the pictures of `jobs`."""
+        canvases = [job.canvas for job in self.jobs]
         return torch.cat(
             [
                 review_logits(reviewer, pictures[i : i + chunk], canvases[i : i + chunk]).softmax(1)[:, 0]

@@ -1,10 +1,9 @@
-"""Early rejection: after which share of the steps to look at the predicted picture, and below which p(available) to
-give the draw up.
+"""Early rejection: after which share of the steps to check a preview, and below which p(available) to stop a draw.
 
-A draw pays for all of its steps before the reviewer sees it. Its predicted clean picture shows much earlier what it
-will become, so a draw that will almost surely fail can end there. How early, and at which probability, depends on
-model, sampler and reviewer: `fit_gates` reads it off draws that went to their end while every candidate point was
-looked at.
+A draw pays for all of its steps before the reviewer sees it. Its predicted clean picture, the preview, shows much
+earlier what comes, so a draw that will almost surely fail can end there. How early, and at which probability, depends
+on model, sampler and reviewer: `fit_thresholds` reads it off draws that went to their end while every candidate point
+was checked. A `Profile` keeps these draws and the thresholds in a file.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ from ..rfnet.textfiles import TextError, decoded, read_bytes
 
 CANDIDATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75)  # of the steps
 SHARE = 0.03  # of the finally accepted pictures that may be lost at most
-PARTS = (0.25, 0.5, 0.75, 1.0)  # of that share: losing fewer may be cheaper
-MOST = 3  # gates; each look costs a decode and a review
+PARTS = (0.25, 0.5, 0.75, 1.0)  # of that share: losing fewer may be cheaper, since a lost picture is drawn again
+MOST = 3  # thresholds; each preview check costs a decode and a review
 LEAST_ACCEPTED = 20  # draws that must have been accepted before a threshold means anything
 FORMAT = "reliable-ads/gates"
+FILE_KEYS = {"thresholds": "gates", "check_cost": "look", "review_cost": "review"}  # where a file has another name
 LIMIT = 8 << 20  # bytes of a profile
 Share = Annotated[float, Meta(ge=0, le=1)]
 Inside = Annotated[float, Meta(gt=0, lt=1)]
@@ -36,21 +36,19 @@ Word = Annotated[str, Meta(max_length=200)]
 Factors = Annotated[list[Annotated[float, Meta(ge=-1e4, le=1e4)]], Meta(min_length=2, max_length=257)]
 
 
-class GateError(ValueError):
+class ProfileError(ValueError):
     """A profile that can't be made or read; one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
-class Gate:
-    """After this share of the steps, in (0, 1), a draw goes on only with at least this p(available) of its predicted
-    picture.
-    """
+class EarlyThreshold:
+    """After this share of the steps, in (0, 1), a draw goes on only with at least this p(available) of its preview."""
 
     progress: Inside
     threshold: Share
 
     def step(self, steps: int) -> int:
-        """The step, counted from 1, after which this gate looks."""
+        """The step, counted from 1, after which the preview is checked: inside the draw, never after its last step."""
         return min(max(1, round(self.progress * steps)), max(1, steps - 1))
 
     def at(self, steps: int) -> dict:
@@ -62,17 +60,17 @@ class Gate:
 class Draws:
     """N draws to their end.
 
-    progress (K,): where each was looked at; scores (N, K): p(available) there; accepted (N,): the final verdict; groups
-    (N,): what they were drawn for, such as product ids; look: what one look costs, in steps; review: a final decode and
-    review, too.
+    progress (K,): where previews were checked; scores (N, K): p(available) there; accepted (N,): the final verdict;
+    groups (N,): what they were drawn for, such as product ids; check_cost: of one preview check, in steps; review_cost:
+    of the final decode and review, in steps.
     """
 
     progress: np.ndarray
     scores: np.ndarray
     accepted: np.ndarray
     groups: list
-    look: float
-    review: float
+    check_cost: float
+    review_cost: float
 
     def __len__(self) -> int:
         return len(self.accepted)
@@ -83,96 +81,101 @@ class Draws:
             self.scores[rows],
             self.accepted[rows],
             [self.groups[row] for row in rows],
-            self.look,
-            self.review,
+            self.check_cost,
+            self.review_cost,
         )
 
 
-def pass_through(draws: Draws, gates, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(alive (N,) bool, paid (N,)): which draws come through all gates, and what each costs in steps, looks and reviews
-    included.
+def pass_through(draws: Draws, thresholds, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(alive (N,) bool, paid (N,)): which draws come through all thresholds, and what each costs in steps, checks and
+    reviews included.
     """
-    alive, paid = np.ones(len(draws), bool), np.zeros(len(draws))
-    for gate in gates:
-        column = int(np.abs(draws.progress - gate.progress).argmin())
-        paid += alive * draws.look
-        fails = alive & (draws.scores[:, column] < gate.threshold)
-        paid += fails * gate.step(steps)
+    alive = np.ones(len(draws), bool)
+    paid = np.zeros(len(draws))
+    for threshold in thresholds:
+        column = int(np.abs(draws.progress - threshold.progress).argmin())
+        paid += alive * draws.check_cost
+        fails = alive & (draws.scores[:, column] < threshold.threshold)
+        paid += fails * threshold.step(steps)
         alive &= ~fails
-    return alive, paid + alive * (steps + draws.review)
+    return alive, paid + alive * (steps + draws.review_cost)
 
 
-def cost(draws: Draws, gates, steps: int) -> float:
+def cost(draws: Draws, thresholds, steps: int) -> float:
     """Steps paid per accepted picture; infinite where none comes through."""
-    alive, paid = pass_through(draws, gates, steps)
+    alive, paid = pass_through(draws, thresholds, steps)
     usable = (alive & draws.accepted).sum()
     return float(paid.sum() / usable) if usable else float("inf")
 
 
-def threshold(scores: np.ndarray, losses: int) -> float:
+def highest_threshold(scores: np.ndarray, losses: int) -> float:
     """The highest threshold below which at most `losses` of these scores lie."""
     return float(np.sort(scores)[losses])
 
 
-def gates_at(draws: Draws, columns, losses: int) -> tuple:
-    """Gates at these columns that lose at most `losses` accepted draws together, shared out evenly, the earlier gates
-    first.
+def thresholds_at(draws: Draws, columns, losses: int) -> tuple[EarlyThreshold, ...]:
+    """Thresholds at these columns that lose at most `losses` accepted draws together, shared out evenly, the earlier
+    ones first.
     """
-    alive, gates = draws.accepted.copy(), []
+    alive = draws.accepted.copy()
+    thresholds = []
     for number, column in enumerate(columns):
+        # what earlier thresholds did not use up is left for the later ones, which judge better
         allowed = losses * (number + 1) // len(columns) - int((draws.accepted & ~alive).sum())
-        least = threshold(draws.scores[alive, column], max(0, allowed))
-        gates.append(Gate(float(draws.progress[column]), least))
+        least = highest_threshold(draws.scores[alive, column], max(0, allowed))
+        thresholds.append(EarlyThreshold(float(draws.progress[column]), least))
         alive &= draws.scores[:, column] >= least
-    return tuple(gates)
+    return tuple(thresholds)
 
 
-def fit_gates(draws: Draws, steps: int, share: float = SHARE) -> tuple:
-    """The gates that lose at most `share` of the accepted draws and make an accepted picture cheapest; none where
-    looking doesn't pay.
+def fit_thresholds(draws: Draws, steps: int, share: float = SHARE) -> tuple[EarlyThreshold, ...]:
+    """The thresholds that lose at most `share` of the accepted draws and make an accepted picture cheapest; none where
+    checking doesn't pay.
 
-    Raises GateError where too few draws were accepted to say.
+    Every choice of at most MOST points is tried: with 8 candidates these are 92, so that nothing need be clever.
+
+    Raises ProfileError where too few draws were accepted to say.
     """
     accepted = int(draws.accepted.sum())
     if accepted < LEAST_ACCEPTED:
-        raise GateError(
+        raise ProfileError(
             f"{accepted} of {len(draws)} draws were accepted, and {LEAST_ACCEPTED} are needed: profile with more draws."
         )
     losses = sorted({int(share * accepted * part) for part in PARTS})
-    places = [
-        columns for count in range(1, MOST + 1) for columns in itertools.combinations(range(len(draws.progress)), count)
-    ]
+    points = range(len(draws.progress))
+    places = [columns for count in range(1, MOST + 1) for columns in itertools.combinations(points, count)]
     return min(
-        [(), *(gates_at(draws, columns, most) for columns in places for most in losses)],
-        key=lambda gates: cost(draws, gates, steps),
+        [(), *(thresholds_at(draws, columns, most) for columns in places for most in losses)],
+        key=lambda thresholds: cost(draws, thresholds, steps),
     )
 
 
-def judge(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dict:
-    """What gates fitted on the other groups' draws do, group by group: {"lost": (value, n), "cost_ratio": value}, so
-    that no draw judges a threshold that it helped to set.
+def cross_validate(draws: Draws, steps: int, share: float = SHARE, folds: int = 5) -> dict:
+    """What thresholds fitted on the other groups' draws do, group by group: {"lost", "accepted", "cost_ratio"}, None
+    where nothing can be said. No draw judges a threshold that it helped to set, and no picture of its product does.
     """
     names = sorted(set(draws.groups))
     fold_of = {name: number % folds for number, name in enumerate(names)}
     fold = np.array([fold_of[group] for group in draws.groups])
     lost = usable = 0
-    paid = plain = kept = 0.0
+    paid = plain = survived = 0.0  # steps with thresholds, steps without, accepted draws that come through
     for number in range(min(folds, len(names))):
         inside = np.flatnonzero(fold == number)
-        held, rest = draws.select(inside), draws.select(np.flatnonzero(fold != number))
+        held = draws.select(inside)
+        rest = draws.select(np.flatnonzero(fold != number))
         try:
-            gates = fit_gates(rest, steps, share)
-        except GateError:
-            continue
-        alive, spent = pass_through(held, gates, steps)
+            thresholds = fit_thresholds(rest, steps, share)
+        except ProfileError:
+            continue  # the others were accepted too seldom: this fold says nothing
+        alive, spent = pass_through(held, thresholds, steps)
         usable += int(held.accepted.sum())
         lost += int((held.accepted & ~alive).sum())
-        kept += float((held.accepted & alive).sum())
+        survived += float((held.accepted & alive).sum())
         paid += float(spent.sum())
         plain += float(pass_through(held, (), steps)[1].sum())
-    if not usable or not kept:
+    if not usable or not survived:
         return {"lost": None, "accepted": usable, "cost_ratio": None}
-    return {"lost": lost / usable, "accepted": usable, "cost_ratio": (paid / kept) / (plain / usable)}
+    return {"lost": lost / usable, "accepted": usable, "cost_ratio": (paid / survived) / (plain / usable)}
 
 
 @dataclass
@@ -189,16 +192,17 @@ class Settings:
 
 @dataclass
 class Profile:
-    """Gates for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
+    """Thresholds for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
 
     model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"};
-    preview: factors of the preview.Preview that was looked through, none where it was the VAE.
+    about: what `fit` found out; progress, scores, accepted, groups, check_cost, review_cost: as in Draws; preview:
+    factors of the preview.Preview that made the previews, none where the VAE did. The order is the file's.
     """
 
     model: Word
     reviewer: Word
     settings: dict
-    gates: Annotated[tuple[Gate, ...], Meta(max_length=16)] = ()
+    thresholds: Annotated[tuple[EarlyThreshold, ...], Meta(max_length=16)] = ()
     share: Share = SHARE
     about: dict = field(default_factory=dict)
     progress: Annotated[list[Inside], Meta(min_length=1, max_length=64)] = field(
@@ -207,16 +211,16 @@ class Profile:
     scores: list[list[Share]] = field(default_factory=list)
     accepted: list[bool] = field(default_factory=list)
     groups: list[Word] = field(default_factory=list)
-    look: Cost = 0.0
-    review: Cost = 0.0
+    check_cost: Cost = 0.0
+    review_cost: Cost = 0.0
     preview: list[Factors] = field(default_factory=list)
 
     def add(self, scores, accepted: bool, group: str) -> None:
         """One more draw that went to its end; scores: p(available) at each of `progress`."""
         if len(scores) != len(self.progress):
-            raise GateError(
-                f"a draw was looked at {len(scores)} times where {len(self.progress)} are due: with few steps two looks"
-                " fall on the same one; use at least 10."
+            raise ProfileError(
+                f"a draw had {len(scores)} preview checks where {len(self.progress)} are due: with few steps two fall"
+                " on the same one; use at least 10."
             )
         self.scores.append([round(float(score), 5) for score in scores])
         self.accepted.append(bool(accepted))
@@ -229,35 +233,33 @@ class Profile:
             np.array(self.scores).reshape(-1, len(self.progress)),
             np.array(self.accepted, bool),
             self.groups,
-            self.look,
-            self.review,
+            self.check_cost,
+            self.review_cost,
         )
 
     def fit(self) -> Profile:
-        """Fits the gates to all draws. Raises GateError."""
+        """Fits the thresholds to all draws. Raises ProfileError."""
         steps = self.settings["steps"]
-        self.gates = fit_gates(self.draws, steps, self.share)
+        self.thresholds = fit_thresholds(self.draws, steps, self.share)
         self.about = {
             "draws": len(self.accepted),
             "accepted": int(sum(self.accepted)),
             "groups": len(set(self.groups)),
-            "held_out": judge(self.draws, steps, self.share),
+            "held_out": cross_validate(self.draws, steps, self.share),
         }
         return self
 
     def report(self) -> dict:
-        """Fits the gates if that can be done and says what came out: what they save and lose, or, as "note", why there
-        are none.
-        """
+        """Fits the thresholds if that can be done. Says what they save and lose, or, as "note", why there are none."""
         try:
             about = self.fit().about
-        except GateError as error:
+        except ProfileError as error:
             about = {"draws": len(self.accepted), "accepted": int(sum(self.accepted)), "note": str(error)}
         return {
             **about,
-            "gates": [gate.at(self.settings["steps"]) for gate in self.gates],
-            "look": self.look,
-            "review": self.review,
+            "gates": [threshold.at(self.settings["steps"]) for threshold in self.thresholds],
+            "look": self.check_cost,
+            "review": self.review_cost,
         }
 
     def why_not(self, model: str, reviewer: str, settings: dict) -> str | None:
@@ -276,17 +278,22 @@ class Profile:
         return f"it was made with another {' and '.join(differs)}" if differs else None
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+        values = {FILE_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        return json.dumps({"format": FORMAT, **values}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "the profile") -> Profile:
-        """Raises GateError on anything but what to_json wrote."""
+        """Raises ProfileError on anything but what to_json wrote."""
         try:
             values = parse_json(text if isinstance(text, str) else decoded(text, name), "it")
             if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
                 raise StructureError("it is of another format")
-            if lacking := sorted(cls.__dataclass_fields__.keys() - values.keys()):
+            names = {FILE_KEYS.get(name, name): name for name in cls.__dataclass_fields__}
+            if lacking := sorted(names.keys() - values.keys()):
                 raise StructureError(f"it lacks {', '.join(lacking)}")
+            if unknown := sorted(values.keys() - names.keys()):
+                raise StructureError(f"it has an unknown {shortened(unknown[0])}")
+            values = {names[key]: value for key, value in values.items()}
             settings = values.get("settings")
             if isinstance(settings, dict) and (
                 lacking := sorted(Settings.__dataclass_fields__.keys() - settings.keys())
@@ -297,18 +304,18 @@ class Profile:
             profile.check()
             return profile
         except (StructureError, TextError) as error:
-            raise GateError(
+            raise ProfileError(
                 f"{quoted(name)} is no profile of early rejection ({str(error).rstrip('.')[:220]}): delete it, and"
                 " profile again."
             ) from error
 
     @classmethod
     def read(cls, path) -> Profile:
-        """The profile in a file. Raises GateError."""
+        """The profile in a file. Raises ProfileError."""
         try:
             return cls.from_json(read_bytes(path, LIMIT), Path(path).name)
         except TextError as error:
-            raise GateError(str(error)) from error
+            raise ProfileError(str(error)) from error
 
     def check(self) -> None:
         """Raises StructureError where its parts don't fit one another."""

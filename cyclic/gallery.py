@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..rfnet.files import open_file, plain, write_picture, write_text
+from ..rfnet.files import is_safe_name, open_file, write_picture, write_text
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .gallery_page import page_of
@@ -101,7 +101,9 @@ def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
     by_key: dict[str, Job] = {}
     unreadable = {}
     for path, caption in products:
-        path, file, caption = Path(path), _clean(Path(path).name), _clean(caption)
+        path = Path(path)
+        file = _clean(path.name)
+        caption = _clean(caption)
         try:
             content = _content(path)
         except OSError as error:
@@ -271,7 +273,7 @@ def _row(path: Path) -> Row | None:
         thumbnails = row["thumbnails"]
         if (
             row["key"] != path.stem
-            or not all(plain(name) for name in (*pictures, *thumbnails))
+            or not all(is_safe_name(name) for name in (*pictures, *thumbnails))
             or len(thumbnails) != len(report["attempts"])
         ):
             return None

@@ -8,12 +8,12 @@ from ..rfnet.labels import MEANING
 STYLE = """
 :root {
   color-scheme: light dark;
-  --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #188a44; --bad: #c82828;
+  --paper: #fafaf8; --card: #fff; --ink: #1e1e1e; --faint: #666; --line: #ddd; --good: #2ea043; --bad: #cf222e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #18191b; --card: #222427; --ink: #ececec; --faint: #a3a3a3; --line: #3a3d42;
-    --good: #3fbf74; --bad: #f0645c;
+    --good: color-mix(in srgb, #2ea043, #fff 25%); --bad: color-mix(in srgb, #cf222e, #fff 25%);
   }
 }
 * { box-sizing: border-box; }
@@ -111,7 +111,8 @@ def _job(row) -> str:
 
 def _outcome(row) -> str:
     """Whether it was accepted; of a batch, how many of its pictures."""
-    fit, pictures = {tried.picture for tried in row.tried if tried.accepted}, {tried.picture for tried in row.tried}
+    fit = {tried.picture for tried in row.tried if tried.accepted}
+    pictures = {tried.picture for tried in row.tried}
     if fit and len(pictures) > 1:
         return f'<p class="good">✓ {len(fit)} of {len(pictures)} pictures accepted</p>'
     if fit:
@@ -135,11 +136,11 @@ def _result(row) -> str:
 
 
 def _attempt(number: int, tried) -> str:
-    words = _verdict(tried)
+    verdict = _verdict(tried)
     return (
         f'<li class="{"good" if tried.accepted else "bad"}"><img src="{quote(tried.thumbnail)}"'
-        f' alt="{escape(f"attempt {number}: {words}")}" loading="lazy">'
-        f"{'✓' if tried.accepted else '✗'} <span>{number} · {escape(words)}</span></li>"
+        f' alt="{escape(f"attempt {number}: {verdict}")}" loading="lazy">'
+        f"{'✓' if tried.accepted else '✗'} <span>{number} · {escape(verdict)}</span></li>"
     )
 
 
@@ -149,11 +150,11 @@ def _verdict(tried) -> str:
         return tried.error
     sure = "" if tried.sure is None else f" ({100 * tried.sure:.0f} %)"
     if tried.label == "available" and not tried.accepted:
-        words = f"Perhaps fit to publish, but not sure enough{sure}."
+        verdict = f"Perhaps fit to publish, but not sure enough{sure}."
     else:
-        words = MEANING.get(tried.label, tried.label).removesuffix(".") + f"{sure}."
-    words = f"Given up early. {words}" if tried.dropped else words
-    return f"{words} Drawn with: {tried.remedies}." if tried.remedies else words
+        verdict = MEANING.get(tried.label, tried.label).removesuffix(".") + f"{sure}."
+    verdict = f"Stopped early. {verdict}" if tried.dropped else verdict
+    return f"{verdict} Drawn with: {tried.remedies}." if tried.remedies else verdict
 
 
 def _count(number: int, what: str) -> str:

@@ -19,7 +19,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     add_demo(
         commands.add_parser("demo", help="draw one advertising picture inside a real ComfyUI and say where it lies")
     )
-    add_profile(commands.add_parser("profile", help="measure where a graph's draws can be given up early"))
+    add_profile(commands.add_parser("profile", help="measure where a graph's draws can be stopped early"))
     test = commands.add_parser("test", help="run the tests; further arguments go to pytest")
     test.add_argument(
         "--fast", action="store_true", help="two minutes: no server, no browser, no training of more than seconds"

@@ -39,6 +39,16 @@ READY = (
 NODE = "const node = app.graph._nodes.find(({ type }) => type === kind);"
 STRIP = NODE + "const strip = node?.widgets?.find(({ name }) => name === 'verdicts')?.element;"
 
+QUEUE = """async () => {
+  window.ended = undefined
+  const note = (name) => ({ detail }) => { window.ended ??= [name, detail.exception_message] }
+  for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
+    app.api.addEventListener(name, note(name), { once: true })
+  await app.queuePrompt(0)
+  const errors = app.lastNodeErrors ?? {}
+  if (Object.keys(errors).length) window.ended = ['refused', JSON.stringify(errors)]
+}"""
+
 
 def chromium(playing):
     """A headless Chromium for a playwright that runs: the system's, or playwright's own; None where there is none
@@ -49,16 +59,17 @@ def chromium(playing):
     return playing.chromium.launch(executable_path=path, args=ARGUMENTS) if Path(path).is_file() else None
 
 
-class Desk:
+class Browser:
     """One page with these settings of its user's.
 
-    errors: whatever went wrong on it, and what our scripts complained of; scripts: {path: bytes} of ours.
+    chrome: what `chromium` started; errors: whatever went wrong on the page, and what our scripts complained of;
+    scripts: {path: bytes} of ours.
     """
 
-    def __init__(self, browser, address: str, settings: dict, width: int = 1600, height: int = 1000):
+    def __init__(self, chrome, address: str, settings: dict, width: int = 1600, height: int = 1000):
         self.address, self.errors, self.scripts, self.loading = address, [], {}, True
         self._settle({**QUIET, **settings})
-        self.context = browser.new_context(viewport={"width": width, "height": height})
+        self.context = chrome.new_context(viewport={"width": width, "height": height})
         self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
         self.context.route("**/*", self._only_here)
@@ -101,10 +112,7 @@ class Desk:
 
     def still(self) -> None:
         """Until the canvas no longer glides to where the front end sends it."""
-        self.page.evaluate("""async () => {
-                 const place = () => JSON.stringify([app.canvas.ds.scale, ...app.canvas.ds.offset])
-                 for (let before; before !== place(); await new Promise((resolve) => setTimeout(resolve, 400))) before = place()
-               }""")
+        self._rest("[app.canvas.ds.scale, ...app.canvas.ds.offset]", 400)
 
     def open_graph(self, graph: dict) -> None:
         """Opens a workflow as it is saved in a file."""
@@ -119,10 +127,7 @@ class Desk:
         """Until nothing moves any more: the canvas glides to where it is sent, and Vue nodes take their places one by
         one.
         """
-        self.page.evaluate("""async () => {
-                 const places = () => JSON.stringify([...document.querySelectorAll('[data-node-id]')].map((node) => node.getBoundingClientRect()))
-                 for (let before; before !== places(); await new Promise((resolve) => setTimeout(resolve, 1500))) before = places()
-               }""")
+        self._rest("[...document.querySelectorAll('[data-node-id]')].map((node) => node.getBoundingClientRect())", 1500)
 
     def set(self, kind: str, **values) -> None:
         """Sets widgets of the node of this kind."""
@@ -133,13 +138,7 @@ class Desk:
         self.page.evaluate(script, [kind, values])
 
     def queue(self) -> None:
-        self.page.evaluate("""async () => {
-                 window.ended = undefined
-                 for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
-                   app.api.addEventListener(name, ({ detail }) => { window.ended ??= [name, detail.exception_message] }, { once: true })
-                 await app.queuePrompt(0)
-                 if (Object.keys(app.lastNodeErrors ?? {}).length) window.ended = ['refused', JSON.stringify(app.lastNodeErrors)]
-               }""")
+        self.page.evaluate(QUEUE)
 
     def run(self, patience: int = PATIENCE) -> None:
         """Queues the graph and waits until it has run, so many milliseconds at most."""
@@ -182,6 +181,16 @@ class Desk:
         )
         self.page.get_by_test_id("info-button").first.click()
         self.page.locator(".node-help-content h2").first.wait_for()
+
+    def _rest(self, value: str, pause: int) -> None:
+        """Until an expression's value is the same as a pause ago, milliseconds."""
+        self.page.evaluate(
+            f"""async () => {{
+              const now = () => JSON.stringify({value})
+              const pause = () => new Promise((resolve) => setTimeout(resolve, {pause}))
+              for (let before; before !== now(); await pause()) before = now()
+            }}"""
+        )
 
     def _command(self, name: str) -> None:
         self.page.evaluate("(name) => app.extensionManager.command.execute(name)", name)

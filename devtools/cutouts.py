@@ -8,11 +8,11 @@ hint.
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..rfnet.product import Product, place
+from ..rfnet.sheets import contact_sheet, to_image
 
 SIDE, CELL, GAP, TOP = 512, 232, 8, 26
 GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))
@@ -24,13 +24,12 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     out, *files = map(Path, arguments)
-    board = Image.new("RGB", (len(TITLES) * (CELL + GAP) + GAP, len(files) * (CELL + GAP) + TOP + GAP), "white")
+    rows = contact_sheet([cell for file in files for cell in cells(file)], len(TITLES), gap=GAP, margin=GAP)
+    board = Image.new("RGB", (rows.width, rows.height + TOP), "white")
+    board.paste(rows, (0, TOP))
     pen, font = ImageDraw.Draw(board), ImageFont.load_default(15)
     for column, title in enumerate(TITLES):
         pen.text((GAP + column * (CELL + GAP) + CELL / 2, TOP / 2 + 2), title, "black", font, anchor="mm")
-    for row, file in enumerate(files):
-        for column, cell in enumerate(cells(file)):
-            board.paste(cell, (GAP + column * (CELL + GAP), TOP + GAP + row * (CELL + GAP)))
     board.save(out, quality=88)
     return 0
 
@@ -46,14 +45,9 @@ def cells(file: Path) -> list:
     # Lines one pixel wide would vanish when they are drawn smaller.
     hint = torch.nn.functional.max_pool2d(clean.hint[None], 3, 1, 1)[0]
     return [
-        picture(image)
+        to_image(image).resize((CELL, CELL), Image.Resampling.LANCZOS)
         for image in (clean.again(clean_edges=False).paste(ground)[0], clean.paste(ground)[0], clean.shown, mask, hint)
     ]
-
-
-def picture(image: torch.Tensor) -> Image.Image:
-    pixels = (image.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
-    return Image.fromarray(np.ascontiguousarray(pixels)).resize((CELL, CELL), Image.Resampling.LANCZOS)
 
 
 if __name__ == "__main__":

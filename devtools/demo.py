@@ -24,7 +24,7 @@ from .arguments import parse
 from .client import ComfyClient, GraphRefused, write_atomically
 from .comfy import ROOT, ComfyServer, ServerFailed
 from .graph import GraphError, load, titled, to_api, workflow
-from .sheet import contact_sheet
+from .sheet import attempts_sheet
 
 WORKFLOW = workflow("First product ad")
 PRODUCT = ROOT / "pocket" / "demo_product.png"
@@ -116,7 +116,7 @@ def write(client: ComfyClient, graph: dict, shown: dict, folder: Path, started: 
     image, sheet = (folder / "advert.png").resolve(), (folder / "attempts.png").resolve()
 
     drawn = io.BytesIO()
-    contact_sheet(pictures, run["attempts"]).save(drawn, "PNG")
+    attempts_sheet(pictures, run["attempts"]).save(drawn, "PNG")
     write_atomically(image, client.view(shown[titled(graph, RESULT)]["images"][0]))
     write_atomically(sheet, drawn.getvalue())
     report = {

@@ -20,19 +20,19 @@ from ..cyclic.loop import RecurrentRun, run
 from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import load_pocket
 from ..pocket.pipeline import sample
-from ..pocket.training.draw import to_image
 from ..rfnet.files import write_picture
 from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
+from ..rfnet.sheets import GREEN, RED, contact_sheet, to_image
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from ..synthetic.jobs import TEST_SPLIT, Brief, briefs_of
+from ..synthetic.jobs import TEST_SPLIT, Job, jobs_of
 from .comfy import ROOT
 
 ATTEMPTS, MOST = 5, 12  # shown; tried for one product
 CFG, STEPS = 1.5, 20  # as in the shipped demo
 
 THUMB, GAP, STRIP = 300, 20, 58
-PAPER, INK, GREEN, RED = (255, 255, 255), (40, 40, 40), (24, 138, 68), (205, 38, 38)
+PAPER, INK = (255, 255, 255), (40, 40, 40)
 
 
 class Studio:
@@ -41,13 +41,13 @@ class Studio:
     def __init__(self):
         self.pocket, self.reviewer = load_pocket(), load_reviewer(DEFAULT_WEIGHTS)
 
-    def run(self, brief: Brief, seed: int, attempts: int) -> RecurrentRun:
+    def run(self, job: Job, seed: int, attempts: int) -> RecurrentRun:
         """The loop, as anyone would call it."""
-        canvas = place(brief.product, PICTURE_SIZE, PICTURE_SIZE)
+        canvas = place(job.product, PICTURE_SIZE, PICTURE_SIZE)
 
-        def draw(index, seed, look):
+        def draw(index, seed, check):
             return (
-                sample(self.pocket, [canvas], [brief.prompt], [seed], cfg=CFG, steps=STEPS)[0],
+                sample(self.pocket, [canvas], [job.prompt], [seed], cfg=CFG, steps=STEPS)[0],
                 None,
             )
 
@@ -69,40 +69,37 @@ def worth(rows: list[dict]) -> float:
     return len({row["label"] for row in rejected}) + float(np.mean(sure))
 
 
-def search(studio: Studio, seconds: float) -> tuple[Brief, int]:
-    """(brief, first seed) of the best run found in this time. Raises SystemExit where there is none."""
+def search(studio: Studio, seconds: float) -> tuple[Job, int]:
+    """(job, first seed) of the best run found in this time. Raises SystemExit where there is none."""
     until, best = time.monotonic() + seconds, (0.0, None, 0)
-    for brief in hardest():
+    for job in hardest():
         if time.monotonic() > until:
             break
-        attempts = studio.run(brief, brief.seed, MOST).attempts
+        attempts = studio.run(job, job.seed, MOST).attempts
         found = worth([attempt.review for attempt in attempts[-ATTEMPTS:]])
         if found > best[0]:
-            best = found, brief, attempts[-ATTEMPTS].seed
+            best = found, job, attempts[-ATTEMPTS].seed
     if best[1] is None:
         raise SystemExit("no run of four rejected attempts and an accepted one was found: give it more --seconds.")
     return best[1:]
 
 
-def hardest() -> list[Brief]:
-    """The orders of benchmarks.end_to_end, those first whose first picture was least fit to publish."""
+def hardest() -> list[Job]:
+    """The jobs of benchmarks.end_to_end, those first whose first picture was least fit to publish."""
     measured = json.loads((ROOT / "benchmarks" / "results" / "end_to_end.json").read_text(encoding="utf-8"))["details"][
         "single"
     ]
     chances = {row["product_id"]: row["p"] for row in measured}
     return sorted(
-        (brief for brief in briefs_of(TEST_SPLIT) if brief.product_id in chances),
-        key=lambda brief: chances[brief.product_id],
+        (job for job in jobs_of(TEST_SPLIT) if job.product_id in chances),
+        key=lambda job: chances[job.product_id],
     )
 
 
 def picture(result: RecurrentRun) -> Image.Image:
     """Five attempts side by side, each with its verdict below."""
-    width = GAP + len(result.attempts) * (THUMB + GAP)
-    board = Image.new("RGB", (width, GAP + THUMB + STRIP + GAP), PAPER)
-    for attempt in result.attempts:
-        board.paste(panel(attempt), (GAP + attempt.index * (THUMB + GAP), GAP))
-    return board
+    panels = [panel(attempt) for attempt in result.attempts]
+    return contact_sheet(panels, len(panels), gap=GAP, margin=GAP, ground=PAPER)
 
 
 def panel(attempt) -> Image.Image:
@@ -150,8 +147,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120, help="how long to look for a run")
     options = parser.parse_args()
     studio = Studio()
-    brief, seed = search(studio, options.seconds)
-    result = studio.run(brief, seed, ATTEMPTS)
+    job, seed = search(studio, options.seconds)
+    result = studio.run(job, seed, ATTEMPTS)
     if worth([attempt.review for attempt in result.attempts]) == 0:
         raise SystemExit("drawn one by one, the run came out differently: run this again.")
     board = picture(result)
@@ -160,7 +157,7 @@ def main() -> None:
         board.save(options.out, quality=90)
     else:
         write_picture(options.out, board)
-    print(f"{options.out}: {brief.product.caption}; prompt: {brief.prompt}; seeds {seed} to {seed + ATTEMPTS - 1}")
+    print(f"{options.out}: {job.product.caption}; prompt: {job.prompt}; seeds {seed} to {seed + ATTEMPTS - 1}")
     for attempt in result.attempts:
         print(
             "  ",

@@ -48,9 +48,8 @@ def entry(info: dict) -> dict:
     for name, spec in declared_inputs(info):
         inputs[name] = {"name": spec[1].get("display_name") or name, "tooltip": literal(spec[1]["tooltip"])}
         if spec[1].get("control_after_generate"):
-            inputs["control_after_generate"] = {
-                "name": "control after generate"
-            }  # a widget that the front end puts below the seed
+            # a widget that the front end puts below the seed
+            inputs["control_after_generate"] = {"name": "control after generate"}
     outputs = {
         str(number): {"name": name, "tooltip": literal(tooltip)}
         for number, (name, tooltip) in enumerate(zip(info["output_name"], info["output_tooltips"]))

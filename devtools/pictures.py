@@ -19,26 +19,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from .browser import NO_BROWSER, Desk, chromium
+from ..rfnet.sheets import contact_sheet
+from .browser import NO_BROWSER, Browser, chromium
 from .client import ComfyClient
 from .comfy import ROOT, ComfyServer
 from .graph import load, shipped, titled, to_api
 from .graph import workflow as shipped_as
-from .sheet import contact_sheet
+from .sheet import PAPER, attempts_sheet
 
 PAGES = ROOT / "web" / "docs"
-STAND_INS = {
-    "SD 1.5": 0,
-    "SDXL": 1,
-    "Train a ControlNet": 2,
-    "LoRAs": 3,
-}  # workflows that are not run here, and the product that is drawn instead
+# workflows that are not run here, and the number of the product that is drawn instead
+STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3}
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
-CORNER, MARGIN, HEAD = (
-    (200, 160),
-    12,
-    58,
-)  # where a node stands on the page, pixels; what is shown around it, and above it: its title and the pack's badge
+CORNER = (200, 160)  # where a node stands on the page, pixels
+MARGIN, HEAD = 12, 58  # what is shown around it, and above it: its title and the pack's badge
 PLACE = """(kind) => {
   app.graph.clear()
   const node = LiteGraph.createNode(kind)
@@ -54,7 +48,7 @@ VIEW = """(offset) => {
 SELECT = "(title) => app.canvas.selectNode(app.graph._nodes.find((node) => node.title === title))"
 
 
-def results(options: Namespace, browser, address: str) -> None:
+def results(options: Namespace, chrome, address: str) -> None:
     """The picture beside each shipped workflow.
 
     In the place of those that need a user's models, or minutes, the small family draws another product.
@@ -64,29 +58,34 @@ def results(options: Namespace, browser, address: str) -> None:
     for path in shipped():
         word = next((word for word in STAND_INS if word in path.stem), None)
         graph = to_api(without_muted(load(shipped_as("Remedies") if word else path)), known)
-        sampler = next(key for key, node in graph.items() if node["class_type"] == "RFCyclicSampler")
         if word:
-            product = products[STAND_INS[word] % len(products)]
-            graph[titled(graph, "Product picture")]["inputs"]["image"] = client.upload(
-                product.name, product.read_bytes()
-            )
-            caption = product.with_suffix(".txt")
-            graph[titled(graph, "Product")]["inputs"]["caption"] = (
-                caption.read_text().strip() if caption.is_file() else product.stem.replace("_", " ")
-            )
-        shown = client.outputs(graph)
-
-        def images(key):
-            return [Image.open(io.BytesIO(client.view(file))) for file in shown[key]["images"]]
-
-        if "list" in path.stem:
-            picture = grid(images(titled(graph, "Result")))
-        elif "Teach" in path.stem:
-            picture = grid(images(sampler))
-        else:
-            picture = contact_sheet(images(sampler), json.loads(shown[sampler]["report"][0])["attempts"])
+            put_product(graph, client, products[STAND_INS[word] % len(products)])
+        picture = result(path, graph, client)
         picture.save(path.with_suffix(".jpg"), quality=88)
         print(path.with_suffix(".jpg"), picture.size)
+
+
+def put_product(graph: dict, client: ComfyClient, product: Path) -> None:
+    """Puts another product and its caption into a graph."""
+    graph[titled(graph, "Product picture")]["inputs"]["image"] = client.upload(product.name, product.read_bytes())
+    caption = product.with_suffix(".txt")
+    words = caption.read_text().strip() if caption.is_file() else product.stem.replace("_", " ")
+    graph[titled(graph, "Product")]["inputs"]["caption"] = words
+
+
+def result(path: Path, graph: dict, client: ComfyClient) -> Image.Image:
+    """What a run of a workflow shows: all products of a list, all attempts of a loop."""
+    sampler = next(key for key, node in graph.items() if node["class_type"] == "RFCyclicSampler")
+    outputs = client.outputs(graph)
+
+    def images(key: str) -> list[Image.Image]:
+        return [Image.open(io.BytesIO(client.view(file))) for file in outputs[key]["images"]]
+
+    if "list" in path.stem:
+        return grid(images(titled(graph, "Result")))
+    if "Teach" in path.stem:
+        return grid(images(sampler))
+    return attempts_sheet(images(sampler), json.loads(outputs[sampler]["report"][0])["attempts"])
 
 
 def without_muted(workflow: dict) -> dict:
@@ -95,52 +94,47 @@ def without_muted(workflow: dict) -> dict:
 
 def grid(pictures: list, columns: int = 4, side: int = 192) -> Image.Image:
     """Pictures side by side, four in a row."""
-    whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), (250, 250, 248))
-    for number, picture in enumerate(pictures):
-        whole.paste(
-            picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS),
-            (number % columns * side, number // columns * side),
-        )
-    return whole
+    cells = [picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS) for picture in pictures]
+    return contact_sheet(cells, columns, ground=PAPER)
 
 
-def workflow(options: Namespace, browser, address: str) -> None:
+def workflow(options: Namespace, chrome, address: str) -> None:
     """The picture of one workflow."""
     settings = {
         "Comfy.VueNodes.Enabled": options.vue,
         "Comfy.ColorPalette": "light" if options.light else "dark",
         "Comfy.Graph.CanvasInfo": False,
     }
-    desk = Desk(browser, address, settings, options.width, round(options.width * 9 / 16))
-    desk.open_graph(json.loads(options.file.read_text(encoding="utf-8")))
+    browser = Browser(chrome, address, settings, options.width, round(options.width * 9 / 16))
+    browser.open_graph(json.loads(options.file.read_text(encoding="utf-8")))
     if options.run_it:
-        desk.run(1_200_000)  # one of them trains
+        browser.run(1_200_000)  # one of them trains
     if options.node:
-        desk.page.evaluate(SELECT, options.node)
-    desk.fit()
-    desk.settle()
-    picture = Image.open(io.BytesIO(desk.page.screenshot())).convert("RGB")
+        browser.page.evaluate(SELECT, options.node)
+    browser.fit()
+    browser.settle()
+    picture = Image.open(io.BytesIO(browser.page.screenshot())).convert("RGB")
     out = options.out
     picture.save(out, **({} if out.suffix == ".png" else {"quality": 85}))
-    print(f"{out}: {len(desk.errors)} page errors", *desk.errors, sep="\n")
-    desk.close()
+    print(f"{out}: {len(browser.errors)} page errors", *browser.errors, sep="\n")
+    browser.close()
 
 
-def nodes(options: Namespace, browser, address: str) -> None:
+def nodes(options: Namespace, chrome, address: str) -> None:
     """The pictures of the help pages."""
-    desk = Desk(browser, address, {"Comfy.Graph.CanvasInfo": False}, 1100, 1200)
+    browser = Browser(chrome, address, {"Comfy.Graph.CanvasInfo": False}, 1100, 1200)
     for folder in sorted(page for page in PAGES.iterdir() if page.is_dir() and page.name not in WITH_OWN):
-        desk.page.evaluate(PLACE, folder.name)
-        desk.settle()
-        width, height = desk.page.evaluate(VIEW, CORNER)
-        desk.settle()
+        browser.page.evaluate(PLACE, folder.name)
+        browser.settle()
+        width, height = browser.page.evaluate(VIEW, CORNER)
+        browser.settle()
         clip = {
             "x": CORNER[0] - MARGIN,
             "y": CORNER[1] - HEAD,
             "width": width + 2 * MARGIN,
             "height": height + HEAD + MARGIN,
         }
-        shot = Image.open(io.BytesIO(desk.page.screenshot(clip=clip))).convert("RGB")
+        shot = Image.open(io.BytesIO(browser.page.screenshot(clip=clip))).convert("RGB")
         shot.quantize(64).save(folder / "node.png", optimize=True)
         print(folder / "node.png", shot.size)
 

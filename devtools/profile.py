@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..cyclic.early_rejection import GateError, Profile
+from ..cyclic.early_rejection import Profile, ProfileError
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.data.errors import DataError
 from ..rfnet.files import write_bytes
@@ -27,12 +27,13 @@ from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png, png_of
 from .graph import GraphError, load, titled, to_api
 
 PAGE = "reliable-ads-profile"
+EXPECTED = (PictureError, DataError, ProfileError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError)
 
 
 def main(arguments: list[str]) -> int:
     options, _ = parse(["profile", *arguments])
     try:
-        orders = list(briefs(options.split) if options.split else pictures(options.products))
+        chosen = list(jobs(options.split) if options.split else pictures(options.products))
         with (
             tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
             ComfyServer(Path(base), options.out.with_suffix(".log"), lent(options.models, Path(base))) as server,
@@ -41,12 +42,12 @@ def main(arguments: list[str]) -> int:
             done = begin(options.out, kept)
             client = ComfyClient(server.address, patience=3600)
             graph = profiling(client, options)
-            for number, (picture, caption, prompt) in enumerate(tqdm(orders, desc="profile", unit="product")):
+            for number, (picture, caption, prompt) in enumerate(tqdm(chosen, desc="profile", unit="product")):
                 if number * options.draws >= done:
                     draw(client, graph, picture, caption, prompt, options.seed + number * options.draws)
                     write_bytes(options.out, kept.read_bytes())
         print(summary(Profile.from_json(options.out.read_text(encoding="utf-8"), options.out.name)))
-    except (PictureError, DataError, GateError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError) as error:
+    except EXPECTED as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -56,16 +57,18 @@ def main(arguments: list[str]) -> int:
 
 
 def summary(profile: Profile) -> str:
-    found = profile.report()
-    return f"{found['draws']} draws, no gates yet: {found['note']}" if "note" in found else json.dumps(found, indent=2)
+    report = profile.report()
+    if "note" in report:
+        return f"{report['draws']} draws, no thresholds yet: {report['note']}"
+    return json.dumps(report, indent=2)
 
 
-def briefs(split: Path):
+def jobs(split: Path):
     """(PNG, caption, prompt) of a rendered split's products."""
-    from ..synthetic.jobs import briefs_of
+    from ..synthetic.jobs import jobs_of
 
-    for brief in briefs_of(split):
-        yield png_of(brief.product.rgba), brief.product.caption, brief.prompt
+    for job in jobs_of(split):
+        yield png_of(job.product.rgba), job.product.caption, job.prompt
 
 
 def pictures(folder: Path):

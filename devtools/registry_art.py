@@ -10,17 +10,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..rfnet.sheets import GREEN, RED
 from .comfy import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
-NIGHT, SLATE, PAPER, GREY, GREEN, RED = (
-    (20, 28, 38),
-    (44, 58, 74),
-    (246, 247, 249),
-    (150, 162, 176),
-    (52, 178, 98),
-    (222, 66, 58),
-)
+NIGHT, SLATE, GREY, PAPER = (20, 28, 38), (44, 58, 74), (150, 162, 176), (246, 247, 249)
 # of the banner's frames: how high the product floats and how high it is, pixels; the colours of wall and table
 WALL, TABLE = (224, 229, 235), (196, 204, 214)
 SCENES = (
@@ -71,9 +65,8 @@ def icon(side: int = 400) -> Image.Image:
         )
     pen.rounded_rectangle((13 * unit, 32 * unit, 65 * unit, 84 * unit), 6 * unit, PAPER, NIGHT, round(1.2 * unit))
     pen.rectangle((17 * unit, 67 * unit, 61 * unit, 80 * unit), (206, 212, 220))  # a table
-    pen.rounded_rectangle(
-        (32 * unit, 50 * unit, 46 * unit, 74 * unit), 4 * unit, (32, 128, 112)
-    )  # a bottle stands on it
+    # a bottle stands on it
+    pen.rounded_rectangle((32 * unit, 50 * unit, 46 * unit, 74 * unit), 4 * unit, (32, 128, 112))
     pen.rectangle((36 * unit, 41 * unit, 42 * unit, 52 * unit), (32, 128, 112))
     pen.rounded_rectangle((35 * unit, 38 * unit, 43 * unit, 43 * unit), 1.2 * unit, (214, 164, 84))
     pen.rectangle((32 * unit, 58 * unit, 46 * unit, 67 * unit), (240, 226, 188))

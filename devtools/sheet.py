@@ -1,21 +1,17 @@
-"""The contact sheet: every attempt side by side, framed green or red, with its seed and its verdict."""
+"""Every attempt side by side, framed green or red, with its seed and its verdict."""
 
 from PIL import Image, ImageDraw, ImageFont
 
-GREEN, RED, PAPER, INK = (24, 138, 68), (200, 40, 40), (250, 250, 248), (30, 30, 30)
-CELL, FRAME, TEXT, GAP, COLUMNS = 256, 6, 44, 16, 5
+from ..rfnet.sheets import GREEN, RED, contact_sheet
+
+PAPER, INK, GREY = (250, 250, 248), (30, 30, 30), (128, 128, 128)
+CELL, FRAME, TEXT, GAP, COLUMNS = 256, 6, 44, 16, 5  # pixels; at most so many in a row
 
 
-def contact_sheet(pictures: list[Image.Image], attempts: list[dict]) -> Image.Image:
+def attempts_sheet(pictures: list[Image.Image], attempts: list[dict]) -> Image.Image:
     """pictures and the report's attempts, in order, at most five in a row → one RGB picture."""
-    columns = min(COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
-    width, height = CELL + 2 * FRAME, CELL + 2 * FRAME + TEXT
-    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + GAP)), PAPER)
-    for number, (picture, attempt) in enumerate(zip(pictures, attempts, strict=True)):
-        corner = GAP + number % columns * (width + GAP), GAP + number // columns * (height + GAP)
-        sheet.paste(cell(picture, attempt), corner)
-    return sheet
+    cells = [cell(picture, attempt) for picture, attempt in zip(pictures, attempts, strict=True)]
+    return contact_sheet(cells, min(COLUMNS, len(cells)), gap=GAP, margin=GAP, ground=PAPER)
 
 
 def cell(picture: Image.Image, attempt: dict) -> Image.Image:
@@ -34,7 +30,7 @@ def fitted(picture: Image.Image) -> Image.Image:
     """The picture inside a CELL x CELL square, on grey where it is not square."""
     scale = CELL / max(picture.size)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    square = Image.new("RGB", (CELL, CELL), (128, 128, 128))
+    square = Image.new("RGB", (CELL, CELL), GREY)
     square.paste(
         picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((CELL - size[0]) // 2, (CELL - size[1]) // 2)
     )

@@ -93,7 +93,7 @@ class RFAdaptReviewer(io.ComfyNode):
         # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not
         # training's to change.
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
-            found = adapt(
+            adapted = adapt(
                 reviewer.path,
                 LabelFolder(dataset_folder(dataset)),
                 out,
@@ -101,15 +101,15 @@ class RFAdaptReviewer(io.ComfyNode):
                 learning_rate,
                 seed,
                 mixed,
-                Watch(cls.hidden.unique_id),
+                AdaptingProgress(cls.hidden.unique_id),
                 comfy.model_management.cpu_mode(),
             )
-        report = json.dumps(found.report, ensure_ascii=False, indent=2)
+        report = json.dumps(adapted.report, ensure_ascii=False, indent=2)
         return io.NodeOutput(
-            LoadedReviewer(str(found.path)) if found.path else reviewer,
-            found.path is not None,
+            LoadedReviewer(str(adapted.path)) if adapted.path else reviewer,
+            adapted.path is not None,
             report,
-            ui={**ui.PreviewText(found.report["reason"]).as_dict(), "report": [report]},
+            ui={**ui.PreviewText(adapted.report["reason"]).as_dict(), "report": [report]},
         )
 
 
@@ -172,8 +172,8 @@ def adapting_inputs() -> list:
     ]
 
 
-class Watch:
-    """Looks before each pass of a network whether the user has cancelled, and moves the bar while training."""
+class AdaptingProgress:
+    """Notices a cancel before each pass of a network, and moves the bar while training."""
 
     def __init__(self, node_id: str):
         self.node_id = node_id
@@ -184,7 +184,7 @@ class Watch:
 
         bar = comfy.utils.ProgressBar(steps, node_id=self.node_id) if steps and isinstance(network, RFNet) else None
 
-        def look(module, _):
+        def before_pass(module, _):
             stop_if_cancelled()
             if bar and module.training:
                 bar.update_absolute(self.done)
@@ -193,7 +193,7 @@ class Watch:
             elif isinstance(module, RFNet):
                 self.say("scoring")
 
-        network.register_forward_pre_hook(look)
+        network.register_forward_pre_hook(before_pass)
 
     def say(self, text: str) -> None:
         PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)

@@ -84,23 +84,23 @@ def check(cls, checks: dict, linked: dict, values: dict) -> None:
 
 def converted(cls, checks: dict, values: dict) -> dict:
     """Before running: the values, also those that came through links, as the node takes them. Raises a sentence."""
-    found = dict(values)
+    result = dict(values)
     for name, kind, about, required in inputs_of(cls):
         if name in values and (required or values[name] is not None):
-            found[name] = checked_value(name, kind, about, values[name], checks.get(name), linked=True)
+            result[name] = checked_value(name, kind, about, values[name], checks.get(name), linked=True)
         elif values.get(name, 0) is None and kind in WIDGETS:
-            del found[name]  # an optional one that is left empty keeps its default
-    return found
+            del result[name]  # an optional one that is left empty keeps its default
+    return result
 
 
 def checked_value(name: str, kind, about: dict, value, check: Callable | None, linked: bool = False):
     """value_of, and what the node itself says of it."""
     if check and isinstance(value, str):  # a list of files may have grown, and its check says where a file belongs
         kind = "STRING"
-    found = value_of(name, kind, about, value, linked)
+    result = value_of(name, kind, about, value, linked)
     if check:
-        check(found)
-    return found
+        check(result)
+    return result
 
 
 def inputs_of(cls):

@@ -5,8 +5,10 @@ generation, arXiv:2408.00418).
 from comfy_api.latest import io
 
 from .checked import checked
-from .loop import CHECKS, SELDOM, Screen, draw_until_accepted, loop_inputs, loop_outputs
-from .sampling import GuidedDraw, KSamplerDraw, SamplingError, picture_inputs, sampling_inputs
+from .loop import CHECKS, SELDOM, draw_until_accepted, loop_inputs, loop_outputs
+from .sampling import GuidedDraw, KSamplerDraw, SamplingError
+from .sampling_inputs import picture_inputs, sampling_inputs
+from .screen import Screen
 from .types import CATEGORY
 
 ALIASES = (
@@ -91,7 +93,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
                 io.Noise.Input(
                     "noise",
                     tooltip=(
-                        "From RandomNoise; its seed is the first attempt's, the next ones take seed + 1, seed + 2, ..."
+                        "From RandomNoise. Its seed is the first attempt's; the next ones take seed + 1, seed + 2, ..."
                     ),
                 ),
                 io.Guider.Input(

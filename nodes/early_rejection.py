@@ -4,7 +4,6 @@ and a reviewer.
 
 import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import folder_paths
 import torch
 
+from ..rfnet.files import is_safe_name
 from .inputs import few, quoted, shown
 
 AUTO = "auto"
@@ -25,10 +25,10 @@ def fingerprint_of(model) -> str:
     another graph's, into the weights.
     """
     original = {key.removeprefix("diffusion_model."): kept.weight for key, kept in model.backup.items()}
-    found = fingerprint(model.model.diffusion_model, original)
+    plain = fingerprint(model.model.diffusion_model, original)
     if not model.patches:
-        return found
-    digest = hashlib.sha256(found.encode())
+        return plain
+    digest = hashlib.sha256(plain.encode())
     for key in sorted(model.patches):
         for strength, patch, of_model, *_ in model.patches[key]:
             digest.update(f"{key} {strength} {of_model}".encode())
@@ -53,15 +53,15 @@ def fingerprint(module: torch.nn.Module, original: dict | None = None) -> str:
 
 def profiles() -> dict:
     """{name: path} of the profiles there are; the user's own come before those that ship."""
-    found = {}
+    paths = {}
     for folder in folder_paths.get_folder_paths("rfnet"):
         for path in sorted(Path(folder).glob("*" + ENDING)):
-            found.setdefault(path.name.removesuffix(ENDING), path)
-    return found
+            paths.setdefault(path.name.removesuffix(ENDING), path)
+    return paths
 
 
-def read(path: Path):
-    """Raises cyclic.early_rejection.GateError."""
+def read_profile(path: Path):
+    """Raises cyclic.early_rejection.ProfileError."""
     from ..cyclic.early_rejection import Profile
 
     return Profile.read(path)
@@ -71,12 +71,12 @@ def read(path: Path):
 class Early:
     """Where draws may be stopped early.
 
-    preview: the cyclic.preview.Preview that preview checks see through, None for the VAE; source: a profile's name, or why there is
-    none.
+    thresholds: cyclic.early_rejection.EarlyThreshold; preview: the cyclic.preview.Preview that makes previews, None for
+    the VAE; source: a profile's name, or why there is none.
     """
 
     source: str
-    gates: tuple = ()
+    thresholds: tuple = ()
     preview: Any = None
 
 
@@ -96,9 +96,9 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
     "auto" takes the profile of this very model and reviewer, if there is one whose settings are close to these; a
     profile that is named is refused with a sentence where it speaks of others. Raises FileNotFoundError,
-    cyclic.early_rejection.GateError.
+    cyclic.early_rejection.ProfileError.
     """
-    from ..cyclic.early_rejection import GateError
+    from ..cyclic.early_rejection import ProfileError
     from ..cyclic.preview import Preview
 
     if name == OFF:
@@ -109,8 +109,8 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
     about = (fingerprint_of(model), fingerprint(reviewer.reviewer), settings) if candidates else ()
     for candidate in candidates:
         try:
-            profile = read(paths[candidate])
-        except GateError as error:
+            profile = read_profile(paths[candidate])
+        except ProfileError as error:
             if name != AUTO:
                 raise
             logging.warning("RF Cyclic Sampler: %s", error)
@@ -119,9 +119,9 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
         if reason is None and not profile.about:
             reason = "it has too few accepted draws yet"
         if reason is None:
-            return Early(candidate, profile.gates, Preview(profile.preview) if profile.preview else None)
+            return Early(candidate, profile.thresholds, Preview(profile.preview) if profile.preview else None)
         if name != AUTO:
-            raise GateError(
+            raise ProfileError(
                 f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to"
                 " auto or off."
             )
@@ -130,12 +130,6 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
 
 def own_path(name: str) -> Path:
     """Where a profile of this name is written: models/rfnet. Raises ValueError on a name that isn't a plain one."""
-    if (
-        not name
-        or name in (AUTO, OFF)
-        or name != os.path.basename(name)
-        or name.startswith(".")
-        or any(sign in name for sign in '\\/:*?"<>|\0')
-    ):
+    if name in (AUTO, OFF) or not is_safe_name(name):
         raise ValueError(f'{quoted(name)} can\'t name a profile: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_folder_paths("rfnet")[0]) / f"{name}{ENDING}"

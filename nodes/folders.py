@@ -71,8 +71,8 @@ def state_of(folder: str, name: str) -> str:
 
 def depth_models() -> list:
     """Folders of DPT or Depth-Anything models as transformers writes them, relative to the models folder."""
-    found = (path.parent for name in DEPTH_FOLDERS for path in _below(name, "*/config.json"))
-    return sorted(_relative(folder) for folder in found if (folder / "model.safetensors").is_file())
+    folders = (path.parent for name in DEPTH_FOLDERS for path in _below(name, "*/config.json"))
+    return sorted(_relative(folder) for folder in folders if (folder / "model.safetensors").is_file())
 
 
 def saliency_models() -> list:

@@ -65,8 +65,8 @@ def value_of(name: str, kind, about: dict, value, linked: bool = False):
     if wanted == "COMBO":
         return choice(name, options_of(kind, about), value)
     if value is None or isinstance(value, (str, bytes, int, float)):
-        found = "nothing" if value is None else quoted(value)
-        raise Refused(f"{name} got {found}, and needs {spoken(wanted)}: connect an output of that type to it.")
+        given = "nothing" if value is None else quoted(value)
+        raise Refused(f"{name} got {given}, and needs {spoken(wanted)}: connect an output of that type to it.")
     if wanted in ("IMAGE", "MASK", "IMAGE,MASK", "LATENT"):
         check_tensor(name, wanted, value)
     return value
@@ -74,30 +74,30 @@ def value_of(name: str, kind, about: dict, value, linked: bool = False):
 
 def number(name: str, about: dict, value, whole: bool):
     """An int or a float within the input's bounds. A seed below 0 is what torch, and so KSampler, takes it for."""
-    found = plain_number(value)
-    if found is None or not math.isfinite(found):
+    result = plain_number(value)
+    if result is None or not math.isfinite(result):
         raise Refused(f"{name} is {quoted(value)}, which is no {'whole ' * whole}number.")
     if whole:
-        if abs(found - round(found)) > 1e-6:
-            raise Refused(f"{name} is {found:g}, and must be a whole number: round it first.")
-        found = round(found)
+        if abs(result - round(result)) > 1e-6:
+            raise Refused(f"{name} is {result:g}, and must be a whole number: round it first.")
+        result = round(result)
     low = about.get("min", -math.inf)
     high = about.get("max", math.inf)
-    if whole and high == SEEDS - 1 and -(2**63) <= found < 0:
-        return found % SEEDS
+    if whole and high == SEEDS - 1 and -(2**63) <= result < 0:
+        return result % SEEDS
     near = 0 if whole else 1e-6  # what arithmetic in another node leaves of 1.0
-    if not low - near <= found <= high + near:
-        raise Refused(f"{name} is {quoted(found)}, and must lie between {low} and {high}.")
-    return found if whole else min(max(float(found), low), high)
+    if not low - near <= result <= high + near:
+        raise Refused(f"{name} is {quoted(result)}, and must lie between {low} and {high}.")
+    return result if whole else min(max(float(result), low), high)
 
 
 def plain_number(value) -> int | float | None:
     """A Python number, also out of numpy's and of a tensor with one element; None for anything else."""
     if isinstance(value, (str, bytes)):
         return None
-    for read in (operator.index, float):
+    for convert in (operator.index, float):
         try:
-            return read(value)
+            return convert(value)
         except (TypeError, ValueError, OverflowError, RuntimeError):
             continue
     return None
@@ -105,12 +105,12 @@ def plain_number(value) -> int | float | None:
 
 def truth(name: str, value) -> bool:
     try:
-        found = value.item() if hasattr(value, "item") else value
+        result = value.item() if hasattr(value, "item") else value
     except (ValueError, RuntimeError):
-        found = None
-    if not isinstance(found, (bool, int, float)):
+        result = None
+    if not isinstance(result, (bool, int, float)):
         raise Refused(f"{name} is {quoted(value)}, and must be true or false.")
-    return bool(found)
+    return bool(result)
 
 
 def text(name: str, value, linked: bool) -> str:

@@ -143,14 +143,14 @@ async def label(request: web.Request) -> web.Response:
         raise Refused(400, f"label must be one of {', '.join(LABELS)}.")
     if not isinstance(blind, bool):
         raise Refused(400, "blind must be true or false.")
-    contents = await kept(request, body, name, blind)
+    contents = await stored(request, body, name, blind)
     return answer_with(contents, contents.next(body["key"]), request)
 
 
 async def undo(request: web.Request) -> web.Response:
     """{"key"}; the answer shows this picture again."""
     body = await body_of(request)
-    contents = await kept(request, body, None)
+    contents = await stored(request, body, None)
     return answer_with(contents, contents.items[body["key"]], request)
 
 
@@ -158,7 +158,7 @@ async def other_method(request: web.Request) -> web.Response:
     raise Refused(405, "labels are read with GET and written with POST to /label and /undo only.")
 
 
-async def kept(request: web.Request, body: dict, *what) -> Contents:
+async def stored(request: web.Request, body: dict, *what) -> Contents:
     key = body.get("key")
     if not isinstance(key, str) or not KEY.fullmatch(key):
         raise Refused(400, "key must name a picture, 16 hex digits.")
@@ -177,12 +177,12 @@ async def body_of(request: web.Request) -> dict:
     except asyncio.TimeoutError:
         raise Refused(408, f"the body did not come within {PATIENCE} seconds.") from None
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise Refused(400, "the body is no JSON object.")
-    return found
+    return value
 
 
 async def small_body(request: web.Request) -> bytes:

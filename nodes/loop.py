@@ -1,39 +1,33 @@
-"""The loop around any Draw: its inputs and outputs, which both cyclic samplers show, and what the user sees while it
-runs.
-"""
+"""The loop around any Draw: its inputs and outputs, which both cyclic samplers show, and what they do with them."""
 
 import json
 import logging
 from dataclasses import replace
 
 import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
-from server import PromptServer
 
-from . import early_rejection as gates
+from . import early_rejection as profiles
 from . import product_folder
 from .remedy_changes import Answered
 from .sampling import Draw, picked, reviewing
+from .screen import Screen
 from .strip import Strip
 from .types import THRESHOLD_TOOLTIP, Job, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
 
-SELDOM = (
-    "on_exhausted",
-    "threshold",
-    "accept",
-    "early_rejection",
-    "usable",
-    "seconds",
-    "step_budget",
-    "parallel",
-)  # changed by few
-CHECKS = {"early_rejection": gates.named}
+# inputs that few change
+SELDOM = ("on_exhausted", "threshold", "accept", "early_rejection", "usable", "seconds", "step_budget", "parallel")
+CHECKS = {"early_rejection": profiles.named}
 
 
 def loop_inputs() -> list:
+    return [*verdict_inputs(), *budget_inputs(), *linked_inputs()]
+
+
+def verdict_inputs() -> list:
+    """How many attempts, and what is accepted."""
     return [
         io.Int.Input(
             "attempts",
@@ -55,14 +49,20 @@ def loop_inputs() -> list:
         ),
         io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
         accept_input(),
+    ]
+
+
+def budget_inputs() -> list:
+    """What attempts may cost. Optional, as all that came after the first release."""
+    return [
         io.Combo.Input(
             "early_rejection",
-            options=[gates.AUTO, gates.OFF, *gates.profiles()],
-            default=gates.AUTO,
+            options=[profiles.AUTO, profiles.OFF, *profiles.profiles()],
+            default=profiles.AUTO,
             optional=True,
             tooltip=(
-                "Gives up draws that will almost surely fail, long before their last step. auto: where RF Profile has"
-                " measured this model and reviewer; off: every draw goes to its end."
+                "Stops draws that will almost surely fail, long before their last step. auto: where RF Profile has"
+                " measured this model and reviewer. off: every draw goes to its end."
             ),
         ),
         io.Int.Input(
@@ -97,22 +97,31 @@ def loop_inputs() -> list:
             max=64,
             optional=True,
             tooltip=(
-                "Attempts drawn at once, to keep a GPU busy; those that are given up early cost nothing more. Where"
-                " memory runs out it goes on one at a time. Samplers that add noise of their own (ancestral, SDE, ddim"
-                " around a mask) draw other pictures then."
+                "Attempts drawn at once. Start with 1; 2 to 4 keep a big GPU busy. Where memory runs out it goes on one"
+                " at a time. Samplers that add noise of their own (ancestral, SDE, ddim around a mask) draw other"
+                " pictures then."
             ),
         ),
+    ]
+
+
+def linked_inputs() -> list:
+    """What other nodes of this pack give."""
+    return [
         Remedies.Input(
             "remedies",
             optional=True,
-            tooltip="From RF Remedies: answers a rejected picture by its defect instead of only drawing again.",
+            tooltip=(
+                "From RF Remedies: changes the next draw by what was wrong with this one. Without it the sampler only"
+                " draws again."
+            ),
         ),
         Job.Input(
             "job",
             optional=True,
             tooltip=(
-                "From RF Product Folder: pictures and report go into its gallery. In a list, error goes on with the next"
-                " product, too; the gallery shows what was drawn."
+                "From RF Product Folder: pictures and report go into its gallery. In a list, error goes on with the"
+                " next product, and the gallery shows what was drawn."
             ),
         ),
     ]
@@ -139,21 +148,21 @@ def loop_outputs() -> list:
         io.Image.Output(
             "all_attempts",
             display_name="all attempts",
-            tooltip="Every picture that was drawn, in order; of those that were given up, what they were becoming.",
+            tooltip="Every picture that was drawn, in order; of a draw that was stopped early, the last preview.",
         ),
     ]
 
 
 def draw_until_accepted(
     draw: Draw,
-    screen: "Screen",
+    screen: Screen,
     reviewer,
     seed,
     attempts,
     on_exhausted,
     threshold,
     accept="threshold",
-    early_rejection=gates.AUTO,
+    early_rejection=profiles.AUTO,
     usable=1,
     seconds=0.0,
     step_budget=0,
@@ -168,7 +177,7 @@ def draw_until_accepted(
     draw.check()
     threshold = reviewer.threshold_for(accept, threshold)
     settings = draw.settings(threshold)
-    early = gates.choose(early_rejection, draw.patcher, reviewer, settings)
+    early = profiles.choose(early_rejection, draw.patcher, reviewer, settings)
     pictures = replace(draw, preview=early.preview).pictures
     policies = [remedies.policy(picture) if remedies else (Policy(()), {}) for picture in pictures]
     painters = [
@@ -176,34 +185,40 @@ def draw_until_accepted(
         for picture, (policy, _) in zip(pictures, policies)
     ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
-    asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "gates": early.gates, **limits}
+    asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "thresholds": early.thresholds, **limits}
     ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=job is not None)))
 
     report = {
         **ran.report(),
         "settings": {**settings, "accept": accept},
-        **({"certificate": certificate} if (certificate := reviewer.reviewer.certificate(accept)) else {}),
+        **certificate_for(reviewer, accept, ran, screen.notes),
         "limits": limits,
-        "early_rejection": {"profile": early.source, "gates": [gate.at(settings["steps"]) for gate in early.gates]},
+        "early_rejection": {
+            "profile": early.source,
+            "gates": [threshold.at(settings["steps"]) for threshold in early.thresholds],
+        },
         "remedies": {
             "allowed": list(dict.fromkeys(name for policy, _ in policies for name in policy.allowed)),
             "left_out": {name: why for _, left_out in policies for name, why in left_out.items()},
         },
+        **({"notes": screen.notes} if screen.notes else {}),
     }
-    if "certificate" in report and any(
-        change["remedy"] == "tuned" for attempt in ran.results for change in attempt.remedies
-    ):
-        screen.notes.append(
-            "the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted"
-        )
-    if screen.notes:
-        report["notes"] = screen.notes
     if job is not None:
         product_folder.keep(job, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
 
 
-def each_picture(painters: list, screen: "Screen", asked: dict, goes_on: bool):
+def certificate_for(reviewer, accept: str, ran, notes: list) -> dict:
+    """{"certificate": ...} where the reviewer's threshold was certified for a risk; a note where it doesn't hold."""
+    from ..cyclic.remedies import by_other_painter
+
+    certificate = reviewer.reviewer.certificate(accept)
+    if certificate and any(by_other_painter(attempt.remedies) for attempt in ran.results):
+        notes.append("the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted")
+    return {"certificate": certificate} if certificate else {}
+
+
+def each_picture(painters: list, screen: Screen, asked: dict, goes_on: bool):
     """The RecurrentRun of each picture of a batch, one after the other.
 
     asked: recurrent's arguments; goes_on: in a list of products, which a picture without a result must not end.
@@ -233,18 +248,20 @@ class Painter:
     """What recurrent asks for, with the remedies' present values in every draw."""
 
     def __init__(self, answered: Answered, reviewer, threshold: float):
-        self.answered, self.reviewer, self.threshold = answered, reviewer, threshold
+        self.answered = answered
+        self.reviewer = reviewer
+        self.threshold = threshold
 
-    def one(self, index: int, seed: int, look):
+    def one(self, index: int, seed: int, check):
         stop_if_cancelled()
-        return self.answered.now()(seed, look)
+        return self.answered.now()(seed, check)
 
-    def several(self, index: int, seeds: list, looks):
+    def several(self, index: int, seeds: list, checks):
         from ..cyclic.loop import TooMany
 
         stop_if_cancelled()
         try:
-            return self.answered.now().together(seeds, looks)
+            return self.answered.now().together(seeds, checks)
         except comfy.model_management.OOM_EXCEPTION:
             comfy.model_management.soft_empty_cache()
             raise TooMany(f"{len(seeds)} attempts at once don't fit into memory: going on one at a time") from None
@@ -255,9 +272,8 @@ class Painter:
 
 def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput:
     """A RecurrentRun as the node gives it back."""
-    pictures = channels_last(
-        torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts])
-    )  # a NaN picture is shown black
+    # a NaN picture is shown black
+    pictures = channels_last(torch.stack([attempt.image.nan_to_num() for attempt in ran.attempts]))
     shown = {**shown_pictures(pictures), "report": [report], **strip.ui(ran.results)}
     if not ran.results:
         nothing = ExecutionBlocker(None)
@@ -268,66 +284,10 @@ def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput
     return io.NodeOutput(image, latent, ran.accepted, len(ran.attempts), ran.returned.seed, report, pictures, ui=shown)
 
 
-class Screen:
-    """What the user sees while it runs: one bar over all attempts, the latest preview, the latest verdict in words, the
-    strip of all verdicts.
-    """
-
-    def __init__(self, node_id: str, attempts: int, job=None, pictures: int = 1):
-        """job: the product_folder.ListedJob whose product this is; the bar is then over its whole list. pictures: of the
-        batch, which have so many attempts each.
-        """
-        self.before, self.products, self.head = (job.number - 1, job.count, f"{job.text} · ") if job else (0, 1, "")
-        self.node_id, self.attempts, self.pictures, self.steps, self.notes = node_id, attempts, pictures, 1, []
-        self.bar = comfy.utils.ProgressBar(attempts, node_id=node_id)
-        self.strip = Strip(node_id, attempts, job.title if job else "", pictures)
-        self.begin(1)
-
-    def begin(self, picture: int) -> None:
-        """The loop of a picture of the batch begins, which counts from 1."""
-        self.picture, self.drawn = picture, 0
-        self.strip.begin(picture)
-        self.say(f"attempt 1/{self.attempts} · sampling")
-
-    @property
-    def picture_text(self) -> str:
-        return f"picture {self.picture} of {self.pictures}: " if self.pictures > 1 else ""
-
-    def step(self, step: int, steps: int, preview) -> None:
-        self.steps = steps
-        self.move(self.drawn * steps + step, preview)
-
-    def move(self, steps: int, preview) -> None:
-        """steps: how many are done of this picture's."""
-        most, before = self.attempts * self.steps, self.before * self.pictures + self.picture - 1
-        self.bar.update_absolute(before * most + min(steps, most), self.products * self.pictures * most, preview)
-
-    def show(self, event) -> None:
-        """One event of the loop; only verdicts are news, what comes before them is seen on the bar."""
-        from ..cyclic.loop import OneAtATime, Reviewed
-
-        if isinstance(event, OneAtATime):
-            self.notes += [event.reason] if event.reason not in self.notes else []
-            self.say(event.reason)
-        if isinstance(event, Reviewed):
-            self.drawn += 1
-            picture = to_picture(event.attempt.image)
-            self.move(self.drawn * self.steps, ("JPEG", picture, 512))
-            self.strip.add(event.attempt, picture)
-            self.say(event.text)
-
-    def say(self, text: str) -> None:
-        picture = f"picture {self.picture}/{self.pictures} · " if self.pictures > 1 else ""
-        server = PromptServer.instance
-        server.send_progress_text(self.head + picture + text, self.node_id, server.client_id)
-
-
 def shown_pictures(pictures: torch.Tensor) -> dict:
     """All attempts in the node itself. They are a courtesy: a full disk must not cost the user the drawn pictures."""
     try:
         return ui.PreviewImage(pictures).as_dict()
     except OSError as error:
-        logging.warning(
-            "RF Cyclic Sampler: the attempts can't be shown in the node (%s); the outputs are complete", error
-        )
+        logging.warning("RF Cyclic Sampler: the node can't show the attempts (%s); the outputs are complete", error)
         return {"images": [], "animated": (False,)}  # ComfyUI joins the runs of a list by the keys of the first

@@ -19,7 +19,7 @@ from server import PromptServer
 from ..cyclic.gallery import Gallery, Job
 from ..cyclic.gallery import jobs as jobs_of
 from ..rfnet.cut_outs import read_folder
-from ..rfnet.files import plain
+from ..rfnet.files import is_safe_name
 from ..rfnet.pictures import PictureError, open_picture
 from .checked import checked
 from .inputs import quoted
@@ -252,7 +252,7 @@ def prompts_of(text: str) -> list[str]:
 
 def gallery_folder(name: str) -> Path:
     """The gallery's folder below ComfyUI's output folder. Raises ValueError on a name that could lead elsewhere."""
-    if not plain(name):
+    if not is_safe_name(name):
         raise ValueError(f'{quoted(name)} can\'t name a gallery: use letters, digits, "-" and "_", without folders.')
     return Path(folder_paths.get_output_directory()) / name
 
@@ -276,7 +276,7 @@ def load(pending: list, at_most: int, broken: dict) -> tuple[list, dict]:
         if job.path not in tensors:
             stop_if_cancelled()
             try:
-                tensors = {job.path: read(job.path)}  # jobs come product by product
+                tensors = {job.path: read_product(job.path)}  # jobs come product by product
             except PictureError as error:
                 broken[job.file] = str(error).replace(
                     f'"{job.path.name}"', "it", 1
@@ -294,7 +294,7 @@ def footprint(mask: torch.Tensor) -> int:
     return 32 * mask.numel() + 40 * 2**20
 
 
-def read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def read_product(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """A product file as IMAGE and MASK, scaled down where the product itself is larger than LARGEST.
 
     Raises PictureError on what RF Product would refuse.

@@ -1,6 +1,4 @@
-"""RFProfile: measures, for one graph, where draws that fail can be given up early, and keeps it for RF Cyclic
-Sampler.
-"""
+"""RFProfile: measures, for one graph, where draws that fail can be stopped early; RF Cyclic Sampler reads it."""
 
 import json
 import time
@@ -9,17 +7,19 @@ from dataclasses import replace
 import comfy.utils
 from comfy_api.latest import io, ui
 
-from . import early_rejection as gates
+from . import early_rejection
 from .checked import checked
-from .sampling import Draw, KSamplerDraw, reviewing, sampling_inputs, single
+from .sampling import Draw, KSamplerDraw, reviewing, single
+from .sampling_inputs import sampling_inputs
 from .types import CATEGORY, THRESHOLD_TOOLTIP, accept_input, channels_first, stop_if_cancelled
 
-PREVIEW, VAE = "preview", "vae"  # what unfinished pictures are looked at through
+PREVIEW = "preview"  # what makes a preview of a latent: a linear map, or the decoder
+VAE = "vae"
 
 
 @checked(
-    checks={"profile_name": gates.own_path},
-    advanced=("share", "denoise", "threshold", "accept", "look_through"),
+    checks={"profile_name": early_rejection.own_path},
+    advanced=("share", "denoise", "threshold", "accept", "preview_method"),
     aliases=("early rejection", "early stopping", "save steps"),
 )
 class RFProfile(io.ComfyNode):
@@ -30,8 +30,8 @@ class RFProfile(io.ComfyNode):
             display_name="RF Profile Early Rejection",
             category=CATEGORY,
             description=(
-                "Draws pictures to their end, looks at what they are becoming on the way, and writes down below which"
-                " probability RF Cyclic Sampler may give a draw up."
+                "Draws pictures to their end, checks previews on the way, and writes down below which probability RF"
+                " Cyclic Sampler may stop a draw early."
             ),
             inputs=[
                 io.String.Input(
@@ -50,20 +50,21 @@ class RFProfile(io.ComfyNode):
                     max=0.5,
                     step=0.01,
                     tooltip=(
-                        "How many of the pictures that would have been accepted may be lost at most. 0.03 is 3 in 100."
+                        "How many of the pictures that would have been accepted may be lost at most. Start with 0.03:"
+                        " 3 in 100."
                     ),
                 ),
                 *sampling_inputs(),
                 io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
                 accept_input(),
                 io.Combo.Input(
-                    "look_through",
+                    "preview_method",
                     options=[PREVIEW, VAE],
                     default=PREVIEW,
                     optional=True,
                     tooltip=(
-                        "What unfinished pictures are looked at through. preview: colours read off the latent, soft and"
-                        " nearly free; vae: decoded, sharp, at the price of a decode."
+                        "How previews are made. preview: colours read off the latent, soft and nearly free. vae:"
+                        " decoded, sharp, at the price of a decode."
                     ),
                 ),
             ],
@@ -71,7 +72,10 @@ class RFProfile(io.ComfyNode):
                 io.String.Output(
                     "report",
                     display_name="report",
-                    tooltip="The gates, what they save and lose on draws that did not set them, as JSON.",
+                    tooltip=(
+                        "The early-rejection thresholds, and what they save and lose on draws that did not set them, as"
+                        " JSON."
+                    ),
                 )
             ],
             hidden=[io.Hidden.unique_id],
@@ -103,12 +107,12 @@ class RFProfile(io.ComfyNode):
         denoise,
         threshold,
         accept="threshold",
-        look_through=PREVIEW,
+        preview_method=PREVIEW,
     ) -> io.NodeOutput:
         from ..cyclic.preview import Preview
         from ..rfnet.files import write_text
 
-        path = gates.own_path(profile_name)
+        path = early_rejection.own_path(profile_name)
         threshold = reviewer.threshold_for(accept, threshold)
         draw = KSamplerDraw(
             latent=latent_image,
@@ -126,7 +130,7 @@ class RFProfile(io.ComfyNode):
         draw.check()
         profile = begun(path, model, reviewer, draw.settings(threshold))
         profile.share = share
-        if look_through == PREVIEW and not profile.accepted:
+        if preview_method == PREVIEW and not profile.accepted:
             profile.preview = fitted(draw.pictures[0], seed).factors
         pictures = replace(draw, preview=Preview(profile.preview) if profile.preview else None).pictures
         bar = comfy.utils.ProgressBar(draws, node_id=cls.hidden.unique_id)
@@ -153,34 +157,37 @@ def fitted(draw: Draw, seed: int):
 
 
 def begun(path, model, reviewer, settings: dict):
-    """The profile at this path, to be added to, or a new one. Raises GateError where it is one of something else."""
-    from ..cyclic.early_rejection import GateError, Profile
+    """The profile at this path, to be added to, or a new one. Raises ProfileError where it is one of something else."""
+    from ..cyclic.early_rejection import Profile, ProfileError
 
-    about = gates.fingerprint_of(model), gates.fingerprint(reviewer.reviewer)
+    about = early_rejection.fingerprint_of(model), early_rejection.fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
-    profile = gates.read(path)
+    profile = early_rejection.read_profile(path)
     if reason := profile.why_not(*about, settings):
-        raise GateError(
+        raise ProfileError(
             f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file."
         )
     return profile
 
 
 def measure(profile, draw: Draw, review, seed: int) -> None:
-    """One draw to its end, looked at on the way; what looks and the final review cost, in steps, is averaged into the
-    profile.
-    """
-    from ..cyclic.early_rejection import Gate
-    from ..cyclic.loop import Look
+    """One draw to its end, with preview checks on the way.
 
-    spent, look = [], Look(review, tuple(Gate(progress, -1.0) for progress in profile.progress))
+    What the checks and the final review cost, in steps, is averaged into the profile.
+    """
+    from ..cyclic.early_rejection import EarlyThreshold
+    from ..cyclic.preview_check import PreviewCheck
+
+    # no probability is below these thresholds, so every draw goes to its end
+    check = PreviewCheck(review, [EarlyThreshold(progress, -1.0) for progress in profile.progress])
+    spent = []
     began = time.monotonic()
 
     def watched(step, steps, picture):
         start = time.monotonic()
-        look(step, steps, picture)
-        if len(look.seen) > len(spent):
+        check(step, steps, picture)
+        if len(check.results) > len(spent):
             spent.append(time.monotonic() - start)
 
     latent = draw.sample(seed, watched)
@@ -188,7 +195,7 @@ def measure(profile, draw: Draw, review, seed: int) -> None:
     row = review(draw.decode(latent)[0])
     step_seconds = max(1e-6, (sampled - began - sum(spent)) / draw.steps)
     count = len(profile.accepted)
-    profile.look = (count * profile.look + sum(spent) / max(1, len(spent)) / step_seconds) / (count + 1)
-    profile.review = (count * profile.review + (time.monotonic() - sampled) / step_seconds) / (count + 1)
+    profile.check_cost = (count * profile.check_cost + sum(spent) / max(1, len(spent)) / step_seconds) / (count + 1)
+    profile.review_cost = (count * profile.review_cost + (time.monotonic() - sampled) / step_seconds) / (count + 1)
     product = draw.canvas.product
-    profile.add([seen["available"] for seen in look.seen], row["accepted"], product.fingerprint)
+    profile.add([result["available"] for result in check.results], row["accepted"], product.fingerprint)

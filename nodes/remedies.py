@@ -90,13 +90,13 @@ class RFRemedies(io.ComfyNode):
 
     @classmethod
     def execute(cls, begin_at, clip=None, tuned_control_net=None, **values) -> io.NodeOutput:
-        words = {}
+        encoded = {}
         for remedy in REMEDIES:
             text = values.get(words_input(remedy), "").strip()
             if text and clip is not None:
-                words[remedy.name] = clip.encode_from_tokens_scheduled(clip.tokenize(text))
+                encoded[remedy.name] = clip.encode_from_tokens_scheduled(clip.tokenize(text))
         allowed = tuple(remedy.name for remedy in REMEDIES if values.get(remedy.name))
-        return io.NodeOutput(Remedies(allowed, words, changes_of(begin_at), tuned_control_net))
+        return io.NodeOutput(Remedies(allowed, encoded, changes_of(begin_at), tuned_control_net))
 
 
 def remedy_inputs(remedies: list[Remedy]) -> list:

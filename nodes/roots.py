@@ -29,10 +29,10 @@ def folder_in_reach(name: str, node: str) -> Path:
     try:
         named = Path(os.path.abspath(Path(folder_paths.get_input_directory()) / Path(name).expanduser()))
         if not NETWORK.match(name) or any(named.is_relative_to(root) for root in roots()):
-            found = named.resolve()
-            found.is_dir()  # which fails on what the disk can't name
-            if any(found.is_relative_to(root.resolve()) for root in roots()):
-                return found
+            folder = named.resolve()
+            folder.is_dir()  # which fails on what the disk can't name
+            if any(folder.is_relative_to(root.resolve()) for root in roots()):
+                return folder
     except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long
         pass
     raise ValueError(

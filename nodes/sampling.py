@@ -1,9 +1,8 @@
-"""What the sampling nodes share: their inputs, and one attempt: sampled as the stock sampler samples it, decoded as
-stock VAE Decode decodes it, the product pasted back.
-"""
+"""One attempt: sampled as the stock sampler does it, decoded as stock VAE Decode does it, the product pasted back."""
 
 import copy
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,9 +15,8 @@ import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
-from comfy_api.latest import io
 
-from .types import Product, Reviewer, channels_first, stop_if_cancelled
+from .types import channels_first, stop_if_cancelled
 
 # between two live previews: a small model takes steps faster than anybody looks, and each preview costs milliseconds
 PREVIEW_SECONDS = 0.1
@@ -29,14 +27,12 @@ class SamplingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The sampler's inputs without the seed; `draw(seed, look)` is one attempt, `draw.together(seeds, looks)` several
+class Draw(ABC):
+    """The sampler's inputs without the seed; `draw(seed, check)` is one attempt, `draw.together(seeds, checks)` several
     at once.
 
-    preview: the cyclic.preview.Preview that looks see unfinished pictures through; None decodes them.
-
-    What samples is the subclasses' business: `patcher` (a ModelPatcher), `noise(seed)` and `run`, and what remedies may
-    change of it: `conditions` and `changed`.
+    preview: the cyclic.preview.Preview that preview checks see through; None decodes what they see. What samples is the
+    subclasses' business.
     """
 
     latent: dict
@@ -44,6 +40,36 @@ class Draw:
     canvas: Any
     on_step: Callable[[int, int, Any], None] = field(default=lambda step, steps, preview: None)
     preview: Any = None
+
+    @property
+    @abstractmethod
+    def patcher(self):
+        """The ModelPatcher of the network that paints."""
+
+    @property
+    @abstractmethod
+    def conditions(self) -> dict:
+        """{"positive": [[tokens (1, T, C), values], ...], ...}: what guides it, each as a CONDITIONING."""
+
+    @abstractmethod
+    def changed(self, conditions: dict, guidance: float, **fields) -> "Draw":
+        """With other conditions, cfg times guidance, and other fields: what remedies change."""
+
+    @abstractmethod
+    def settings(self, threshold: float) -> dict:
+        """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
+
+    @abstractmethod
+    def noise(self, seed: int) -> torch.Tensor:
+        """The stock node's noise (N, C, h, w) for this seed."""
+
+    @abstractmethod
+    def run(self, noise: torch.Tensor, seed: int, callback: Callable) -> torch.Tensor:
+        """The latent (N, C, h, w) that the stock node samples; callback(step, x0, x, steps) after each step."""
+
+    @abstractmethod
+    def _with_wrapper(self, wrapper: Callable) -> "Draw":
+        """With a wrapper around each pass of the network (comfy's CALC_COND_BATCH), which may leave rows out."""
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -56,7 +82,8 @@ class Draw:
                 " usual cause"
             )
         scale = self.vae.spacial_compression_decode()
-        height, width = samples.shape[-2] * scale, samples.shape[-1] * scale
+        height = samples.shape[-2] * scale
+        width = samples.shape[-1] * scale
         if (width, height) != (self.canvas.width, self.canvas.height):
             raise SamplingError(
                 f"the latent is for a picture of {width}x{height} but the product was placed on"
@@ -70,18 +97,18 @@ class Draw:
         count = len(self.latent["samples"])
         return [self] if count == 1 else [replace(self, latent=picked(self.latent, [row])) for row in range(count)]
 
-    def __call__(self, seed: int, look: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, seed: int, check: Callable) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the picture (3, H, W) with the product's own pixels, and the latent (1, C, h, w).
 
-        look: a cyclic.loop.Look.
+        check: a cyclic.preview_check.PreviewCheck.
         """
-        samples = self.sample(seed, look)
+        samples = self.sample(seed, check)
         return self.decode(samples)[0], samples
 
-    def together(self, seeds: list, looks: Callable) -> tuple[torch.Tensor, list]:
-        """Returns the pictures (N, 3, H, W) and latents of the rows that no gate closed on.
+    def together(self, seeds: list, checks) -> tuple[torch.Tensor, list]:
+        """Returns the pictures (N, 3, H, W) and latents of the rows that were not stopped early.
 
-        looks: a cyclic.loop.Looks.
+        checks: a cyclic.preview_check.PreviewChecks.
         """
         noise = torch.cat([self.noise(seed) for seed in seeds])
         latent = {
@@ -90,7 +117,7 @@ class Draw:
         }
 
         def only_alive(executor, model, conds, x, timestep, options):
-            rows = looks.alive
+            rows = checks.alive
             if len(rows) == len(x):
                 return executor(model, conds, x, timestep, options)
             outputs = []
@@ -99,11 +126,9 @@ class Draw:
                 outputs[-1][rows] = part
             return outputs
 
-        samples = (
-            replace(self, latent=latent)
-            ._with_wrapper(only_alive)
-            .run(noise, seeds[0], self._watched(looks, lambda x0, rows: self.unfinished(x0[rows])))[looks.alive]
-        )
+        drawing = replace(self, latent=latent)._with_wrapper(only_alive)
+        callback = self._callback(checks, lambda x0, rows: self.unfinished(x0[rows]))
+        samples = drawing.run(noise, seeds[0], callback)[checks.alive]
         return self.decode(samples), list(samples.split(1))
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
@@ -115,25 +140,23 @@ class Draw:
         return self.canvas.paste(pictures).cpu()
 
     def unfinished(self, samples: torch.Tensor) -> torch.Tensor:
-        """As decode, of predicted clean latents, for a look."""
+        """As decode, of predicted clean latents, for a preview check."""
         if self.preview is None:
             return self.decode(samples)
         return self.canvas.paste(self.preview(single(samples), self.canvas.height, self.canvas.width)).cpu()
 
-    def sample(self, seed: int, look: Callable) -> torch.Tensor:
+    def sample(self, seed: int, check: Callable) -> torch.Tensor:
         """The latent (1, C, h, w); the same calls, in the same order, as the stock node's: attempt 1 is its result to
         the last bit.
         """
-        return self.run(self.noise(seed), seed, self._watched(look, lambda x0: self.unfinished(x0)[0]))
+        return self.run(self.noise(seed), seed, self._callback(check, lambda x0: self.unfinished(x0)[0]))
 
-    def _watched(self, look, predicted: Callable) -> Callable:
-        """A sampler's callback: notices a cancel, shows a preview, and lets `look` ask for `predicted` clean
+    def _callback(self, check: Callable, predicted: Callable) -> Callable:
+        """A sampler's callback: notices a cancel, shows a live preview, and lets `check` ask for `predicted` clean
         pictures.
         """
-        previewer, shown = (
-            latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format),
-            -PREVIEW_SECONDS,
-        )
+        previewer = latent_preview.get_previewer(self.patcher.load_device, self.patcher.model.latent_format)
+        shown = -PREVIEW_SECONDS
 
         def callback(step, x0, x, total_steps):
             nonlocal shown
@@ -141,9 +164,8 @@ class Draw:
             due = previewer is not None and time.monotonic() - shown >= PREVIEW_SECONDS
             shown = time.monotonic() if due else shown
             self.on_step(step + 1, total_steps, previewer.decode_latent_to_preview_image("JPEG", x0) if due else None)
-            look(
-                step + 1, total_steps, lambda *rows: predicted(self.patcher.model.process_latent_out(x0.float()), *rows)
-            )
+            clean = self.patcher.model.process_latent_out
+            check(step + 1, total_steps, lambda *rows: predicted(clean(x0.float()), *rows))
 
         return callback
 
@@ -166,7 +188,6 @@ class KSamplerDraw(Draw):
     denoise: float = 1.0
 
     def settings(self, threshold: float) -> dict:
-        """What a profile of early rejection holds for, and what draws this again, seed and models aside."""
         return {
             "steps": self.steps,
             "cfg": self.cfg,
@@ -288,78 +309,19 @@ def picked(latent: dict, rows: list) -> dict:
     Each has its own noise mask, and its place in the batch, which its noise comes from. A single picture gets no place
     that it didn't have.
     """
-    count, masks = len(latent["samples"]), latent.get("noise_mask")
-    found = {**latent, "samples": latent["samples"][rows]}
+    count = len(latent["samples"])
+    masks = latent.get("noise_mask")
+    picked = {**latent, "samples": latent["samples"][rows]}
     if masks is not None and masks.ndim > 2 and len(masks) > 1:
-        found["noise_mask"] = masks[[row % len(masks) for row in rows]]
+        picked["noise_mask"] = masks[[row % len(masks) for row in rows]]
     if places := latent.get("batch_index") or (list(range(count)) if count > 1 else None):
-        found["batch_index"] = [places[row % len(places)] for row in rows]
-    return found
+        picked["batch_index"] = [places[row % len(places)] for row in rows]
+    return picked
 
 
 def single(samples: torch.Tensor) -> torch.Tensor:
     """Latents of pictures (N, C, h, w), also out of those of a model that counts frames (N, C, 1, h, w)."""
     return samples.movedim(2, 1).flatten(0, 1) if samples.ndim == 5 else samples
-
-
-def picture_inputs() -> list:
-    """What every loop asks for, whatever it samples with."""
-    return [
-        io.Latent.Input(
-            "latent_image",
-            tooltip="The encoded image of RF Product with its inpaint mask set as noise mask. Several pictures each get"
-            " a loop of their own.",
-        ),
-        io.Vae.Input("vae", tooltip="Decodes each attempt for the review."),
-        Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
-        Product.Input(
-            "product", tooltip="From the RF Product whose image was encoded. Its own pixels are pasted back exactly."
-        ),
-    ]
-
-
-def sampling_inputs() -> list:
-    """What KSampler asks for and what a review needs, in the order that RF Cyclic Sampler and RF Profile show."""
-    return [
-        io.Model.Input("model", tooltip="The model that paints."),
-        io.Conditioning.Input("positive", tooltip="What the scene should show, with the ControlNet applied."),
-        io.Conditioning.Input("negative", tooltip="What it should not show, with the ControlNet applied."),
-        *picture_inputs(),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=2**64 - 1,
-            control_after_generate=True,
-            tooltip="Seed of the first attempt; the next ones take seed + 1, seed + 2, ...",
-        ),
-        io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Sampling steps of each attempt."),
-        io.Float.Input(
-            "cfg",
-            default=7.0,
-            min=0.0,
-            max=100.0,
-            step=0.1,
-            round=0.01,
-            tooltip="Guidance: how closely the picture follows the prompt. 5 to 8 suits SD 1.5.",
-        ),
-        io.Combo.Input(
-            "sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip="Sampling algorithm, as in KSampler."
-        ),
-        io.Combo.Input(
-            "scheduler",
-            options=comfy.samplers.KSampler.SCHEDULERS,
-            tooltip="How the noise falls over the steps, as in KSampler.",
-        ),
-        io.Float.Input(
-            "denoise",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="1 paints the background from pure noise; less keeps something of what is there.",
-        ),
-    ]
 
 
 def reviewing(draw: Draw, reviewer, threshold: float) -> Callable[[torch.Tensor], dict]:

@@ -24,8 +24,10 @@ class Strip:
         """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other
         in one node.
         """
-        self.node_id, self.about = node_id, {"most": most, "product": product, "pictures": pictures}
-        self.rows, self.thumbnails = [], []
+        self.node_id = node_id
+        self.about = {"most": most, "product": product, "pictures": pictures}
+        self.rows: list[dict] = []
+        self.thumbnails: list[bytes] = []
 
     def begin(self, picture: int) -> None:
         """The loop of a picture begins, which counts from 1. The first empties what the node showed before."""
@@ -33,9 +35,9 @@ class Strip:
         self._send()
 
     def add(self, attempt, picture) -> None:
-        """attempt: a cyclic.loop.Attempt; picture: its Pillow picture."""
+        """attempt: a cyclic.attempts.Attempt; picture: its Pillow picture."""
         row = verdict(len(self.rows) + 1, attempt.review)
-        self.rows.append({**row, "seed": str(attempt.seed), "dropped": attempt.dropped, "of": self.picture})
+        self.rows.append({**row, "seed": str(attempt.seed), "dropped": attempt.stopped_early, "of": self.picture})
         self.thumbnails.append(jpeg(picture))
         self._send(
             {**self.rows[-1], "picture": "data:image/jpeg;base64," + base64.b64encode(self.thumbnails[-1]).decode()}
@@ -46,7 +48,7 @@ class Strip:
 
         results: the attempts given back.
         """
-        rows = [{**row, "picture": file} for row, file in zip(self.rows, kept(self.thumbnails))]
+        rows = [{**row, "picture": file} for row, file in zip(self.rows, saved(self.thumbnails))]
         return {KEY: [{**self.about, "rows": rows, "results": [attempt.index + 1 for attempt in results]}]}
 
     def _send(self, *rows: dict) -> None:
@@ -63,7 +65,7 @@ def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
     speaks for.
     """
     verdicts = [verdict(number, row) for number, row in enumerate(rows, 1)]
-    files = kept([jpeg(picture) for picture in [*pictures, *heats]])
+    files = saved([jpeg(picture) for picture in [*pictures, *heats]])
     shown = zip(verdicts, files, files[len(rows) :], defects)
     return {
         KEY: [
@@ -92,17 +94,20 @@ def verdict(number: int, row: dict) -> dict:
 
 def jpeg(picture) -> bytes:
     """A Pillow picture as a thumbnail's file."""
-    file, small = io.BytesIO(), picture.copy()
+    file = io.BytesIO()
+    small = picture.copy()
     small.thumbnail((SIDE, SIDE))
     small.save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
-def kept(thumbnails: list) -> list:
+def saved(thumbnails: list) -> list:
     """Where ComfyUI's page finds the thumbnails: for each {"filename", "subfolder", "type"}; None where the disk took
     none, which must not end a run.
     """
-    folder, name, places = Path(folder_paths.get_temp_directory()), secrets.token_hex(6), []
+    folder = Path(folder_paths.get_temp_directory())
+    name = secrets.token_hex(6)
+    places = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, content in enumerate(thumbnails, 1):

@@ -13,6 +13,7 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..rfft.losses import LOSSES, titles
 from . import controlnet_loader, pocket_models
 from .checked import checked
 from .folders import path_of
@@ -20,8 +21,6 @@ from .inputs import quoted
 from .product_folder import product_folder
 from .training import Training, TrainingProgress, advanced_settings, check_packages, checkpoint_path
 from .types import CATEGORY, from_pictures
-
-LOSSES = {"consistent condition": "cc", "KL": "kl", "plain": "none"}
 
 
 @checked(
@@ -78,7 +77,7 @@ class RFTrainer(io.ComfyNode):
             "name": result_name,
             "steps": steps,
             "lr": learning_rate,
-            "loss": LOSSES[loss],
+            "loss": titles()[loss],
             "beta": beta,
             "seed": training_seed,
         }
@@ -180,12 +179,9 @@ def training_inputs() -> list:
         ),
         io.Combo.Input(
             "loss",
-            options=list(LOSSES),
-            default="consistent condition",
-            tooltip=(
-                "What keeps the pictures from getting alike. consistent condition: the prompt keeps its meaning. KL:"
-                " pictures stay near the old ones. plain: nothing; diversity falls most."
-            ),
+            options=list(titles()),
+            default=LOSSES["cc"].title,
+            tooltip=f"What keeps the pictures from getting alike. {' '.join(map(str, LOSSES.values()))}",
         ),
         io.Float.Input(
             "beta",

@@ -48,7 +48,8 @@ class Training:
     def __init__(self, ckpt_name: str, control_net_name: str, reviewer_name: str, settings: dict, advanced: str):
         from ..pocket import tuning
         from ..rfft.config import config_of
-        from ..rfft.loading import FAMILIES, check_models
+        from ..rfft.kinds import check_models
+        from ..rfft.loading import FAMILIES
 
         pocket = is_pocket(ckpt_name)
         self.family = tuning.FAMILY["pocket"] if pocket else FAMILIES["diffusers"]
@@ -102,7 +103,7 @@ class Training:
 
 def usual_for(kind) -> dict:
     """Settings that suit a kind of checkpoint on this device."""
-    from ..rfft.loading import SDXL
+    from ..rfft.kinds import SDXL
 
     fast = {} if comfy.model_management.cpu_mode() else {"precision": "bf16", "half_base": kind is SDXL}
     return {**fast, **({"size": 1024, "guidance": 6.0} if kind is SDXL else {})}
@@ -151,7 +152,7 @@ class TrainingProgress:
     def __call__(self, event: dict) -> bool:
         """What rfft.train.Run tells; True ends it."""
         if event["kind"] == "memory":
-            self.show(f"memory ran out: going on with {event['rung']}")
+            self.show(f"memory ran out: going on with {event['plan']}")
         if event["kind"] not in ("step", "evaluation"):
             return False
         if event["kind"] == "step":

@@ -54,21 +54,20 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 def check_config(config: dict) -> None:
     """Raises StructureError for a config that the family can't be built from."""
-    found = convert(config, Config, "its config")
-    if len(found.unet.attention) != len(found.unet.channels):
+    checked = convert(config, Config, "its config")
+    unet = checked.unet
+    if len(unet.attention) != len(unet.channels):
         raise StructureError(
-            f"its unet has {len(found.unet.channels)} channels and {len(found.unet.attention)} entries of attention: it"
-            " needs as many"
+            f"its unet has {len(unet.channels)} channels and {len(unet.attention)} entries of attention: it needs as"
+            " many"
         )
-    for channels in found.unet.channels:
-        if channels % found.unet.heads:
-            raise StructureError(
-                f"its unet has {found.unet.heads} heads, which don't divide its {channels} channels evenly"
-            )
-    if found.clip.hidden_size % found.clip.num_attention_heads:
+    for channels in unet.channels:
+        if channels % unet.heads:
+            raise StructureError(f"its unet has {unet.heads} heads, which don't divide its {channels} channels evenly")
+    if checked.clip.hidden_size % checked.clip.num_attention_heads:
         raise StructureError(
-            f"its clip has {found.clip.num_attention_heads} heads, which don't divide its hidden_size"
-            f" {found.clip.hidden_size} evenly"
+            f"its clip has {checked.clip.num_attention_heads} heads, which don't divide its hidden_size"
+            f" {checked.clip.hidden_size} evenly"
         )
 
 

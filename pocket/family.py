@@ -21,12 +21,8 @@ PICTURE_SIZE = 128
 
 POCKET = {
     "unet": {"channels": [64, 64, 128], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
-    "vae": {
-        "latent_channels": 4,
-        "channels": 64,
-        "encoder_blocks": [0, 1, 2, 3],
-        "decoder_blocks": [3, 2, 1, 0],
-    },  # at work, of TAESD's 1-3-3-3 and 3-3-3-1
+    # the blocks that are at work, of TAESD's 1-3-3-3 and 3-3-3-1
+    "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 1, 2, 3], "decoder_blocks": [3, 2, 1, 0]},
     "clip": {
         "hidden_size": 128,
         "intermediate_size": 512,
@@ -61,8 +57,8 @@ def build_unet(config: dict = POCKET):
         down_block_types=down,
         up_block_types=up,
         cross_attention_dim=c["context"],
-        attention_head_dim=c["heads"],
-    )  # in SD 1.x configs this field is the NUMBER of heads
+        attention_head_dim=c["heads"],  # in SD 1.x configs this field is the NUMBER of heads
+    )
 
 
 def build_controlnet(unet):

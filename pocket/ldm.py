@@ -24,11 +24,9 @@ FORMAT_VERSION = 1
 LARGEST = 1 << 30  # bytes of a file: the family that ships has 28 million
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
-UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = (
-    "model.diffusion_model.",
-    "first_stage_model.",
-    "cond_stage_model.transformer.text_model.",
-)
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIX = "first_stage_model."
+TEXT_PREFIX = "cond_stage_model.transformer.text_model."
 
 
 class PocketFileError(ValueError):

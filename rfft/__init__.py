@@ -1,8 +1,27 @@
 """RFFT (arXiv:2408.00418): tune a ControlNet on the reviewer's feedback, so that more of what it draws can be
 published, without making the pictures dull.
 
-A plain library on torch and diffusers. losses holds the method's three losses, rollout draws and takes the
-differentiable steps, objective puts the two together, adapter is what learns and what is written, evaluate measures the
-same pictures before and after, memory and estimate make it fit, loading and lora read users' files, train.Run does it
-all as a config says.
+    from reliable_ads.rfft import load, load_adapter, merge_files
+
+    models = load("sd15.safetensors", "control_v11p_sd15_canny.safetensors").freeze()
+    load_adapter(models.controlnet, "canny_reliable.safetensors", "control_v11p_sd15_canny.safetensors", strength=1.0)
+
+losses holds the method's losses, rollout draws and takes the differentiable steps, objective puts the two together,
+adapter is what learns and what is written, evaluate measures the same pictures before and after, memory and estimate
+make it fit, loading and lora read users' files, train.Run does it all as a config says.
 """
+
+from ..rfnet.lazy import lazily
+
+__all__, __getattr__, __dir__ = lazily(
+    __name__,
+    adapter="Adapter AdapterError load_adapter save_adapter",
+    config="ConfigError TrainConfig read_config",
+    loading="FAMILIES Family load",
+    lora="fold_loras",
+    losses="LOSSES Loss",
+    merge="merge_files",
+    models="ModelError Models",
+    rollout="Job Sampling",
+    train="Run",
+)

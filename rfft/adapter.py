@@ -17,6 +17,7 @@ import os
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from torch import nn
 
 from ..rfnet.files import open_file, quoted, write_safetensors
 from ..rfnet.structured import shortened
-from .files import opened
+from .files import open_safetensors
 from .names import ldm_name
 
 FORMAT = "reliable-ads/rfft-adapter"
@@ -41,20 +42,24 @@ class AdapterError(ValueError):
 class LowRank(nn.Module):
     """One layer's update alpha / rank * up(down(x)). It begins as zero: up is zero, down is random."""
 
-    def __init__(self, layer: nn.Module, rank: int):
+    alpha: float
+    options: dict[str, Any] | None  # of a convolution
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d, rank: int):
         super().__init__()
-        inputs, outputs = layer.weight.shape[1], layer.weight.shape[0]
-        rank = min(rank, layer.weight[0].numel(), outputs)  # more would not say more
-        like = {
-            "device": layer.weight.device,
-            "dtype": torch.promote_types(layer.weight.dtype, torch.float32),
-        }  # learns in fp32 where the base is kept in half
+        weight = layer.weight
+        outputs, inputs = weight.shape[:2]
+        rank = min(rank, weight[0].numel(), outputs)  # more would not say more
+        # It learns in fp32 where the base is kept in half
+        device, dtype = weight.device, torch.promote_types(weight.dtype, torch.float32)
+        down: tuple[int, ...] = (rank, inputs)
+        up: tuple[int, ...] = (outputs, rank)
+        self.options = None
         if isinstance(layer, nn.Conv2d):
+            down, up = (*down, *layer.kernel_size), (*up, 1, 1)
             self.options = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-            down, up = (rank, inputs, *layer.kernel_size), (outputs, rank, 1, 1)
-        else:
-            self.options, down, up = None, (rank, inputs), (outputs, rank)
-        self.down, self.up = nn.Parameter(torch.empty(down, **like)), nn.Parameter(torch.zeros(up, **like))
+        self.down = nn.Parameter(torch.empty(down, device=device, dtype=dtype))
+        self.up = nn.Parameter(torch.zeros(up, device=device, dtype=dtype))
         nn.init.normal_(self.down, std=self.down[0].numel() ** -0.5)
         self.alpha = float(rank)
 
@@ -77,7 +82,9 @@ class Adapter(nn.Module):
     Its parameters are what is trained; the ControlNet's own stay as they are.
     """
 
-    def __init__(self, controlnet: nn.Module, rank: int = 16, strength: float = 1.0, seed: int = 0):
+    updates: Any  # a ModuleList of LowRank
+
+    def __init__(self, controlnet: Any, rank: int = 16, strength: float = 1.0, seed: int = 0):
         super().__init__()
         if rank < 1:
             raise AdapterError(f"rank is {rank}: it must be at least 1; 4 to 32 are usual.")
@@ -116,40 +123,36 @@ class Adapter(nn.Module):
 
     def tensors(self) -> dict:
         """{key of the file: tensor}."""
-        found = {}
+        tensors: dict[str, torch.Tensor] = {}
         for name, update in zip(self.names, self.updates):
-            found |= {
+            tensors |= {
                 PREFIX + name + UP: update.up.detach(),
                 PREFIX + name + DOWN: update.down.detach(),
                 PREFIX + name + ALPHA: torch.tensor(update.alpha),
             }
-        return found
+        return tensors
 
     def load(self, tensors: dict, file: str) -> None:
         """Take the weights of a file's tensors, every one or none. Raises AdapterError naming `file`."""
-        found, mine = updates_of(tensors, file), dict(zip(self.names, self.updates))
-        if strange := sorted(found.keys() ^ mine.keys()):
+        given, own = updates_of(tensors, file), dict(zip(self.names, self.updates))
+        if differing := sorted(given.keys() ^ own.keys()):
             raise AdapterError(
                 f'"{file}" was made for another kind of ControlNet (its layers differ, first in'
-                f" {shortened(strange[0])[1:-1]}): load it with the base that it names."
+                f" {shortened(differing[0])[1:-1]}): load it with the base that it names."
             )
-        for name, update in mine.items():
-            up, down, _ = found[name]
-            for key, own, new in (
-                (UP, update.up[:, 0], up[:, 0]),
-                (DOWN, update.down[0], down[0]),
-            ):  # all but the rank, which is the file's own affair
-                if own.shape != new.shape:
+        for name, update in own.items():
+            up, down, _ = given[name]
+            # All but the rank, which may be the file's own
+            for key, layer, new in ((UP, update.up[:, 0], up[:, 0]), (DOWN, update.down[0], down[0])):
+                if layer.shape != new.shape:
                     raise AdapterError(
                         f'"{file}" was made for another ControlNet ({shortened(PREFIX + name + key, 100)[1:-1]} is for'
-                        f" {tuple(new.shape)}, the layer has {tuple(own.shape)}): use the base that it names."
+                        f" {tuple(new.shape)}, the layer has {tuple(layer.shape)}): use the base that it names."
                     )
-        for name, update in mine.items():
-            up, down, alpha = found[name]
-            update.up, update.down = (
-                nn.Parameter(new.to(own).clone(), own.requires_grad)
-                for new, own in ((up, update.up), (down, update.down))
-            )
+        for name, update in own.items():
+            up, down, alpha = given[name]
+            update.up = nn.Parameter(up.to(update.up).clone(), update.up.requires_grad)
+            update.down = nn.Parameter(down.to(update.down).clone(), update.down.requires_grad)
             update.alpha = float(alpha)
 
 
@@ -177,14 +180,14 @@ def updates_of(tensors: dict, file: str) -> dict:
             f'"{file}" holds more than an RFFT adapter does ({len(tensors) - 3 * len(modules)} unknown tensors): it was'
             " changed by another program; take the original."
         )
-    found = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
-    for name, (up, down, alpha) in found.items():
+    updates = {name: tuple(tensors[PREFIX + name + end] for end in (UP, DOWN, ALPHA)) for name in modules}
+    for name, (up, down, alpha) in updates.items():
         if fault := fault_of(up, down, alpha):
             raise AdapterError(
                 f'"{file}" has an update of {shortened(name, 100)[1:-1]} that can\'t be used ({fault}): copy or train'
                 " it again."
             )
-    return found
+    return updates
 
 
 def fault_of(up: torch.Tensor, down: torch.Tensor, alpha) -> str:
@@ -258,10 +261,10 @@ def check_base(metadata: dict, path, base) -> None:
     """Raises AdapterError unless the ControlNet file `base` is the very one that the adapter file `path` was trained
     on.
     """
-    if (found := sha256_of(base)) != metadata["base_sha256"]:
+    if (digest := sha256_of(base)) != metadata["base_sha256"]:
         raise AdapterError(
             f'"{Path(path).name}" belongs to {quoted(metadata.get("base_name", "another ControlNet"), 60)} (SHA-256'
-            f' {shortened(metadata["base_sha256"][:12])[1:-1]}...), not to "{Path(base).name}" ({found[:12]}...):'
+            f' {shortened(metadata["base_sha256"][:12])[1:-1]}...), not to "{Path(base).name}" ({digest[:12]}...):'
             " choose the ControlNet file that it was trained on."
         )
 
@@ -284,7 +287,7 @@ def read_file(path, kind: str, remedy: str, most: int | None = None) -> tuple:
 
     Raises AdapterError, which calls the file what it was meant to be.
     """
-    with opened(
+    with open_safetensors(
         path, AdapterError, f"the {kind} {quoted(path)} does not exist: check the path, or {remedy}.", most
     ) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
@@ -315,17 +318,13 @@ def _sha256(path: str, changed: int, size: int) -> str:
 
 def _guess(tensors: dict) -> str:
     """What a file that isn't an adapter seems to be."""
-    keys = tensors.keys()
-    for words, sign in (
+    for kind, key in (
         ("a whole ControlNet", "zero_convs.0.0.weight"),
         ("a whole ControlNet", "control_model.zero_convs.0.0.weight"),
         ("a whole ControlNet", "controlnet_cond_embedding.conv_in.weight"),
         ("a control-LoRA", "lora_controlnet"),
     ):
-        if sign in keys:
-            return f" but {words}"
-    return (
-        " but a LoRA for the UNet or text encoder"
-        if any(key.startswith(("lora_unet", "lora_te")) for key in keys)
-        else ""
-    )
+        if key in tensors:
+            return f" but {kind}"
+    is_lora = any(key.startswith(("lora_unet", "lora_te")) for key in tensors)
+    return " but a LoRA for the UNet or text encoder" if is_lora else ""

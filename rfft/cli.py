@@ -1,7 +1,9 @@
 """`rfft train | estimate | evaluate | merge`: one command each, errors as one sentence and exit status 1."""
 
+import argparse
 import json
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -12,7 +14,7 @@ from ..rfnet.training.toml_config import parse_overrides
 from ..rfnet.weights import load_reviewer, read_metadata
 from .adapter import load_adapter
 from .config import ConfigError, TrainConfig, read_config
-from .inputs import briefs, check_result, check_reviewer, open_products
+from .inputs import check_result, check_reviewer, open_products, read_pairs
 from .loading import FAMILIES
 from .lora import fold_loras
 from .merge import merge_files
@@ -25,100 +27,102 @@ def main(argv=None, families: dict | None = None) -> int:
 
 def _commands() -> Commands:
     commands = Commands("rfft", "Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
-    command = commands.add
 
-    sub = command(
+    sub = commands.add(
         "train",
         train,
-        "Train an adapter as a TOML file says; run it again after an interruption, or with more steps, and it goes on.",
+        "Train an adapter as a TOML file says. Run it again to continue after an interruption, or with more steps.",
     )
-    sub.add_argument("config", type=path)
-    sub.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="any key of the config, such as steps=400 seed=1"
-    )
+    _add_config(sub)
 
-    sub = command(
+    sub = commands.add(
         "estimate",
         estimate,
-        "How much memory a config's training takes on every rung of the ladder that it climbs where memory runs out; no"
-        " weights are read but the reviewer's.",
+        "Estimate the memory of a training, as configured and for each plan that it falls back to when memory runs out."
+        " Reads no weights but the reviewer's.",
     )
-    sub.add_argument("config", type=path)
-    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
+    _add_config(sub)
 
-    sub = command(
+    sub = commands.add(
         "evaluate",
         evaluate_command,
-        "Rate, diversity and colours of a config's fixed orders, with an adapter or without.",
+        "Measure rate, diversity and colours of a config's ControlNet, with an adapter or without.",
     )
-    sub.add_argument("config", type=path)
-    sub.add_argument("--adapter", type=path, help="file that `rfft train` wrote; without one the base is measured")
-    sub.add_argument("--strength", type=STRENGTH, default=1.0)
-    sub.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
-    sub.add_argument("--json", action="store_true")
+    _add_config(sub)
+    sub.add_argument("--adapter", type=path, help="file that `rfft train` wrote; without it, the base is measured")
+    sub.add_argument("--strength", type=STRENGTH, default=1.0, help="how much of the adapter counts")
+    sub.add_argument("--json", action="store_true", help="print the figures as JSON")
 
-    sub = command(
+    sub = commands.add(
         "merge",
         merge,
-        "Fold adapters into the ControlNet that they were trained on: one full file, in that one's layout.",
+        "Merge adapters into the ControlNet that they were trained on. Writes a full ControlNet in its layout.",
     )
     sub.add_argument("base", type=path, help="the ControlNet file")
-    sub.add_argument("adapters", type=path, nargs="+")
+    sub.add_argument("adapters", type=path, nargs="+", help="files that `rfft train` wrote")
     sub.add_argument("--out", type=path, required=True, help="file to write, .safetensors")
     sub.add_argument("--strength", type=STRENGTH, nargs="+", help="one for each adapter; 1 by default")
     return commands
 
 
+def _add_config(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("config", type=path, help="TOML file; docs/rfft.md explains its keys")
+    sub.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change keys of the config, such as steps=400 seed=1"
+    )
+
+
 def train(args) -> None:
     from .train import Run
 
-    config, found, reviewer, models = _open(args, check_result)
-    Run(config, models, reviewer, found)()
+    config, pairs, reviewer, models = _load(args, check_result)
+    Run(config, models, reviewer, pairs)()
 
 
 def estimate(args) -> None:
-    from .estimate import estimates, outlook
+    from .estimate import advice, estimates
 
-    config, family, found = _checked(args)
+    config, family, pairs = _checked(args)
     if family.skeleton is None:
         raise ConfigError(
             f"the family \"{config.family}\" can't be built without its weights, so its memory can't be estimated:"
-            " train with batch = 1 and look."
+            " train with batch = 1, and watch the memory."
         )
     reviewer = load_reviewer(config.reviewer).requires_grad_(False)
     rows = []
     print("Memory of a training, estimated:", flush=True)
-    for row in estimates(config, lambda: family.skeleton(config.checkpoint, config.controlnet), reviewer, found):
+    for row in estimates(config, lambda: family.skeleton(config.checkpoint, config.controlnet), reviewer, pairs):
         print(f"  {row}", flush=True)
         rows.append(row)
-    print(outlook(rows))
+    print(advice(rows))
 
 
 def evaluate_command(args) -> None:
     from tqdm import tqdm
 
     from ..rfnet.training.processes import accelerator
-    from .evaluate import evaluate, triples
-    from .train import autocast, spread
+    from .evaluate import evaluate, evaluation_jobs
+    from .step import autocast
+    from .train import spread
 
-    config, found, reviewer, models = _open(args)
+    config, pairs, reviewer, models = _load(args)
     device = accelerator().device
     if config.half_base:
         models.to(torch.bfloat16)
     models, reviewer = models.freeze().to(device), reviewer.to(device)
     adapter = load_adapter(models.controlnet, args.adapter, config.controlnet, args.strength) if args.adapter else None
-    orders = triples(spread(found, config.evaluation_products), config.evaluation_seeds)
+    jobs = evaluation_jobs(spread(pairs, config.evaluation_products), config.evaluation_seeds)
     with autocast(device, config):
-        report, _ = evaluate(
+        evaluation, _ = evaluate(
             models,
             reviewer,
-            orders,
+            jobs,
             config.sampling,
             adapter,
             config.batch,
             progress=lambda batches: tqdm(batches, desc="evaluate", disable=args.json),
         )
-    print(json.dumps(report.row()) if args.json else report)
+    print(json.dumps(evaluation.row()) if args.json else evaluation)
 
 
 def merge(args) -> None:
@@ -127,27 +131,23 @@ def merge(args) -> None:
     print(f"wrote {args.out}")
 
 
-def _checked(args, check=lambda config: None) -> tuple:
-    """(config, its family, briefs): all that is quick to check."""
+def _checked(args, check: Callable = lambda config: None) -> tuple:
+    """(config, its family, its pairs of canvas and prompt): all that is quick to check."""
     config: TrainConfig = read_config(args.config, **parse_overrides(args.set, ConfigError))
     if config.family not in args.families:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)
     check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
-    found = open_products(config.products)
-    orders = briefs(config, found)
-    for sentence in found.sentences:
+    cut_outs = open_products(config.products)
+    pairs = read_pairs(config, cut_outs)
+    for sentence in cut_outs.sentences:
         print(f"rfft: {sentence}", file=sys.stderr)
-    args.status = 1 if found.broken else 0
-    return config, args.families[config.family], orders
+    args.status = 1 if cut_outs.broken else 0
+    return config, args.families[config.family], pairs
 
 
-def _open(args, check=lambda config: None) -> tuple:
-    """(config, briefs, reviewer, models): the models come last."""
-    config, family, found = _checked(args, check)
-    return (
-        config,
-        found,
-        load_reviewer(config.reviewer),
-        fold_loras(family.load(config.checkpoint, config.controlnet), config.loras),
-    )
+def _load(args, check: Callable = lambda config: None) -> tuple:
+    """(config, pairs, reviewer, models): the models come last."""
+    config, family, pairs = _checked(args, check)
+    reviewer = load_reviewer(config.reviewer)
+    return config, pairs, reviewer, fold_loras(family.load(config.checkpoint, config.controlnet), config.loras)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from ..rfnet.files import quoted
-from ..rfnet.structured import StructureError, check_fields, convert, refuse_unknown
-from ..rfnet.textfiles import TextError, read_toml
+from ..rfnet.structured import StructureError, check_fields, convert, shortened
+from ..rfnet.training.toml_config import make_config, read_toml_config
 from ..rfnet.weights import DEFAULT_WEIGHTS
-from .files import print_of
+from .files import fingerprint
+from .losses import LOSSES
 from .rollout import Sampling
 
 Whole = Annotated[int, Meta(ge=1, le=10**9)]
@@ -25,12 +26,12 @@ NAME = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 class ConfigError(ValueError):
-    """A fine-tuning can't begin; the message says what is wrong, where, and what to do."""
+    """A training can't begin; the message says what is wrong, where, and what to do."""
 
 
 @dataclass
 class Lora:
-    """A LoRA in kohya's layout, which is folded into the frozen UNet and text encoder."""
+    """A LoRA in kohya's layout, which is folded into the frozen UNet and text encoders."""
 
     file: Annotated[str, Meta(min_length=1)]
     strength: Annotated[float, Meta(ge=-100, le=100)] = 1.0
@@ -53,9 +54,7 @@ class TrainConfig:
     name: str
     reviewer: str = str(DEFAULT_WEIGHTS)
     family: str = "diffusers"  # which loader reads checkpoint and controlnet
-    loras: list = field(
-        default_factory=list
-    )  # {file, strength} each: LoRAs in kohya's layout, folded into the frozen UNet and text encoder
+    loras: list = field(default_factory=list)  # {file, strength} each, see Lora
     size: int = 512  # side of the canvas, pixels
     image_scale: Annotated[float, Meta(gt=0, le=1)] = 0.72  # share of the canvas that a product takes
 
@@ -64,30 +63,25 @@ class TrainConfig:
     accumulation: Few = 1  # batches per update
     gradient_steps: Few = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
     last_steps: Few = 10  # K: they are drawn among the last K of a rollout
-    loss: Literal["cc", "kl", "none"] = (
-        "cc"  # what is added to the feedback: the consistent condition, the KL baseline, or nothing
-    )
+    loss: str = "cc"  # a name of losses.LOSSES: what is added to the feedback
     beta: Annotated[float, Meta(ge=0, le=1e6)] = 0.05  # how much of it
     through_maps: bool = True  # whether gradient flows through the reviewer's depth and saliency
     lr: Positive = 1e-4
     warm_up: Annotated[int, Meta(ge=0, le=10**9)] = 10  # updates
     weight_decay: Annotated[float, Meta(ge=0, le=100)] = 0.0
-    ema: Annotated[float, Meta(ge=0, le=0.99999)] = (
-        0.99  # decay of the moving average, which is what is evaluated and written
-    )
+    # Decay of the moving average, which is what is evaluated and written
+    ema: Annotated[float, Meta(ge=0, le=0.99999)] = 0.99
     rank: Annotated[int, Meta(ge=1, le=4096)] = 16
-    checkpointing: bool = (
-        True  # recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
-    )
+    # Recompute activations of ControlNet, UNet and VAE: less memory, about a third more time
+    checkpointing: bool = True
     precision: Literal["no", "bf16"] = "no"
     half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
     sampling_steps: Few = 40
     guidance: Positive = 7.5  # scale of classifier-free guidance; 1 = off
-    rollout_guidance: bool = (
-        True  # False: training draws without guidance, at half of the passes; evaluation still has it
-    )
+    # False: training draws without guidance, at half of the passes; evaluation still has it
+    rollout_guidance: bool = True
     strength: Positive = 1.0  # of the ControlNet
     null_prompt: str = ""
 
@@ -105,14 +99,16 @@ class TrainConfig:
             check_fields(self)
         except StructureError as error:
             raise ConfigError(str(error)) from error
+        if self.loss not in LOSSES:
+            raise ConfigError(f"loss is {shortened(self.loss)}: use one of {', '.join(LOSSES)}.")
         if self.gradient_steps > min(self.last_steps, self.sampling_steps):
             raise ConfigError(
                 f"gradient_steps is {self.gradient_steps}, but there are only"
-                f" {min(self.last_steps, self.sampling_steps)} steps to take them from: lower it, or raise last_steps."
+                f" {min(self.last_steps, self.sampling_steps)} steps to take them from. Lower it, or raise last_steps."
             )
         if self.half_base and self.precision != "bf16":
             raise ConfigError(
-                f'half_base keeps networks in bfloat16, and precision is "{self.precision}": set precision = "bf16"'
+                f'half_base keeps networks in bfloat16, but precision is "{self.precision}": set precision = "bf16"'
                 " too, or half_base = false."
             )
         for number, lora in enumerate(self.loras):
@@ -127,7 +123,7 @@ class TrainConfig:
             raise ConfigError(f"size is {self.size}: it must be a multiple of 8 between 64 and 4096.")
         if not NAME.fullmatch(self.name):
             raise ConfigError(
-                f'the result\'s name is "{self.name}": use letters, digits, - and _ only; the folder is given by itself'
+                f'the result\'s name is "{self.name}": use letters, digits, - and _ only. "folder" says where it goes,'
                 " and .safetensors is added."
             )
 
@@ -137,14 +133,14 @@ class TrainConfig:
 
     @property
     def last(self) -> Path:
-        """The adapter of the latest evaluation or, where a run was broken off, of its last step; the result is the best
+        """The adapter of the latest evaluation or, where a run was broken off, of its last step. `result` is the best
         one.
         """
         return Path(self.folder) / f"{self.name}.last.safetensors"
 
     @property
     def state(self) -> Path:
-        """What a run goes on from: the live weights, their average, the optimiser and the place in the schedule."""
+        """The checkpoint that a run goes on from: weights, their average, the optimiser and how far the run got."""
         return Path(self.folder) / f"{self.name}.state"
 
     @property
@@ -154,9 +150,8 @@ class TrainConfig:
 
     @property
     def training_sampling(self) -> Sampling:
-        return Sampling(
-            self.sampling_steps, self.guidance if self.rollout_guidance else 1.0, self.strength, self.null_prompt
-        )
+        """How training draws."""
+        return self.sampling if self.rollout_guidance else replace(self.sampling, guidance=1.0)
 
     def settings(self) -> dict:
         """Everything but where files lie, how often they are written and how long the run is."""
@@ -165,16 +160,14 @@ class TrainConfig:
         return {**values, "loras": [{**lora, "file": Path(lora["file"]).name} for lora in self.loras]}
 
     def identity(self) -> dict:
-        """What a state must agree with to be gone on from: the settings, but for those that a run is told to change
-        where it can't go on; and the files.
+        """What a run must have in common with a checkpoint to go on from it: the files, and the settings but for those
+        that error messages tell the user to change.
         """
-        files = {name: print_of(getattr(self, name)) for name in ("checkpoint", "reviewer")} | {
-            f"lora {i}": print_of(lora["file"]) for i, lora in enumerate(self.loras)
-        }
-        return {
-            **{name: value for name, value in self.settings().items() if name not in ("lr", "precision", "half_base")},
-            **files,
-        }
+        changeable = ("lr", "precision", "half_base")
+        settings = {name: value for name, value in self.settings().items() if name not in changeable}
+        models = {name: fingerprint(getattr(self, name)) for name in ("checkpoint", "reviewer")}
+        loras = {f"lora {i}": fingerprint(lora["file"]) for i, lora in enumerate(self.loras)}
+        return {**settings, **models, **loras}
 
 
 def read_config(path, /, **changes) -> TrainConfig:
@@ -182,27 +175,10 @@ def read_config(path, /, **changes) -> TrainConfig:
 
     Raises ConfigError, which names what is wrong.
     """
-    path = Path(path)
-    try:
-        values = read_toml(path)
-    except TextError as error:
-        raise ConfigError(f"the config {error}") from error
-    if empty := [name for name in PATHS if "" in (values.get(name), changes.get(name))]:
-        raise ConfigError(f"the config {quoted(path)} can't be used: {empty[0]} is empty: give a path.")
-    values |= {name: str(path.parent / values[name]) for name in PATHS if isinstance(values.get(name), str)}
-    if isinstance(values.get("loras"), list):
-        values["loras"] = [
-            (
-                {**lora, "file": str(path.parent / lora["file"])}
-                if isinstance(lora, dict) and isinstance(lora.get("file"), str)
-                else lora
-            )
-            for lora in values["loras"]
-        ]
-    return config_of(
-        {**values, **{name: value for name, value in changes.items() if value is not None}},
-        f"the config {quoted(path)}",
-    )
+    config = read_toml_config(path, TrainConfig, ConfigError, (*PATHS, "loras.file"), changes)
+    if empty := [name for name in PATHS if not getattr(config, name)]:
+        raise ConfigError(f"the config {quoted(Path(path))} can't be used: {empty[0]} is empty: give a path.")
+    return config
 
 
 def config_of(values: dict, source: str) -> TrainConfig:
@@ -210,15 +186,4 @@ def config_of(values: dict, source: str) -> TrainConfig:
 
     Raises ConfigError, which names what is wrong.
     """
-    try:
-        refuse_unknown(values, TrainConfig, source)
-    except StructureError as error:
-        raise ConfigError(str(error)) from error
-    if missing := [
-        entry for entry in ("checkpoint", "controlnet", "products", "prompts", "folder", "name") if entry not in values
-    ]:
-        raise ConfigError(f"{source} lacks {', '.join(missing)}: name it there or with --set.")
-    try:
-        return TrainConfig(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{source} can't be used: {error}") from error
+    return make_config(values, TrainConfig, ConfigError, source)

@@ -1,20 +1,22 @@
-"""A training at a glance, drawn while it runs: the curves above, the pictures of the start and of now below."""
+"""A training at a glance, drawn while it runs: its curves, and the pictures of the start and of now."""
 
 from __future__ import annotations
 
+import torch
 from PIL import Image, ImageDraw
 
 from ..rfnet.lettering import letters, write
+from ..rfnet.sheets import contact_sheet, to_image
 
 INK, GREY, LINE, PAPER = "#1f2933", "#7b8794", "#d9dee4", "#ffffff"
 SERIES = (("p(available), each step", "#9cc3d5"), ("rate", "#0b6e99"), ("diversity, of the start's", "#e0912f"))
 WIDTH, HEIGHT = 768, 260
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 34, 26
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 34, 26  # margins
 LETTERS = 12
 
 
 def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
-    """A picture of a run so far.
+    """A run so far as one picture.
 
     history: train.Run's; steps: [(step, p(available))]; length: steps of the whole run; grid: a Pillow picture to put
     below.
@@ -27,6 +29,11 @@ def glance(history: list, steps: list, length: int, grid=None) -> Image.Image:
     sheet.paste(picture, (0, 0))
     sheet.paste(grid.resize((WIDTH, height), Image.Resampling.LANCZOS), (0, HEIGHT))
     return sheet
+
+
+def before_and_after(before: torch.Tensor, now: torch.Tensor) -> Image.Image:
+    """Two rows of pictures (3, H, W), those of the start above those of now."""
+    return contact_sheet([to_image(before), to_image(now)], columns=1)
 
 
 def curves(history: list, steps: list, length: int) -> Image.Image:
@@ -51,14 +58,8 @@ def curves(history: list, steps: list, length: int) -> Image.Image:
         draw.line((LEFT, y(value), WIDTH - RIGHT, y(value)), LINE)
         write(draw, (LEFT - 6, y(value)), f"{value:g}", GREY, LETTERS, "rm")
     for step in sorted({0, length // 2, length}):
-        write(
-            draw,
-            (x(step), HEIGHT - BOTTOM + 6),
-            f"step {step}" if step == length else str(step),
-            GREY,
-            LETTERS,
-            "rt" if step == length else "mt",
-        )
+        text, anchor = (f"step {step}", "rt") if step == length else (str(step), "mt")
+        write(draw, (x(step), HEIGHT - BOTTOM + 6), text, GREY, LETTERS, anchor)
     across = LEFT
     for (name, colour), row in zip(SERIES, points):
         spots = [(x(step), y(value)) for step, value in row]
@@ -66,8 +67,8 @@ def curves(history: list, steps: list, length: int) -> Image.Image:
             draw.line(spots, colour, 2)
         for spot in spots if name != SERIES[0][0] else []:
             draw.ellipse((spot[0] - 3, spot[1] - 3, spot[0] + 3, spot[1] + 3), colour)
-        said = f"{name} {row[-1][1]:.2f}" if row else name
+        legend = f"{name} {row[-1][1]:.2f}" if row else name
         draw.line((across, TOP / 2, across + 16, TOP / 2), colour, 3)
-        write(draw, (across + 22, TOP / 2), said, INK, LETTERS, "lm")
-        across += 22 + letters(LETTERS).getlength(said) + 26
+        write(draw, (across + 22, TOP / 2), legend, INK, LETTERS, "lm")
+        across += 22 + letters(LETTERS).getlength(legend) + 26
     return picture

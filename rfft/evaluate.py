@@ -1,7 +1,7 @@
 """The same pictures before, during and after a training: how many pass, what is wrong with the others, and whether they
 have become dull.
 
-Every figure comes from fixed orders (product, prompt, seed), so that two evaluations differ by the adapter alone. Each
+Every figure comes from fixed jobs (product, prompt, seed), so that two evaluations differ by the adapter alone. Each
 product and prompt is drawn with several seeds, since what a collapse takes away is that another seed gives another
 picture (arXiv:2408.00418 shows one plain background for all).
 """
@@ -9,19 +9,20 @@ picture (arXiv:2408.00418 shows one plain background for all).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
+from ..rfnet import intervals
 from ..rfnet.labels import LABELS
 from ..rfnet.resize import resize
-from .losses import consistent_condition
+from .losses import AVAILABLE, consistent_condition
 from .models import Models, Passes
-from .rollout import Order, Sampling, prepare, reference, review_logits, rollout
+from .rollout import Job, Sampling, prepare, reference, review_logits, rollout
 
-EVALUATION_SEEDS = (
-    2**31
-)  # from here on; training seeds stay below. torch's generator on the CPU takes 32 bits of a seed
+# Evaluation's seeds begin here, training's stay below. torch's generator on the CPU takes 32 bits of a seed
+EVALUATION_SEEDS = 2**31
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Evaluation:
     contrast: float
     cc: float
     evaluation_passes: int
-    accepted: list = field(default_factory=list)  # one bool per order, for paired comparisons
+    accepted: list = field(default_factory=list)  # one bool per job, for paired comparisons
 
     def row(self) -> dict:
         """All of it, JSON-able."""
@@ -57,7 +58,8 @@ class Evaluation:
         return {name: getattr(self, name) - getattr(before, name) for name in ("brightness", "saturation", "contrast")}
 
     def __str__(self) -> str:
-        r, defects = self.rate, ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in LABELS)
+        r = self.rate
+        defects = ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in LABELS)
         return (
             f"rate {r['value']:.1%} ({r['low']:.1%} to {r['high']:.1%}, n {r['n']}); mean probabilities {defects};"
             f" diversity {self.diversity:.3f}, colour {self.diversity_colour:.3f}, products"
@@ -65,99 +67,123 @@ class Evaluation:
         )
 
 
-def triples(canvases_and_prompts: list, seeds: int) -> list:
-    """Orders: every (canvas, prompt) with the same `seeds` seeds, which no training uses.
+def evaluation_jobs(pairs: list, seeds: int) -> list[Job]:
+    """Every (canvas, prompt) with the same `seeds` seeds, which no training uses.
 
     ValueError below two seeds: diversity couldn't be measured.
     """
     if seeds < 2:
         raise ValueError(f"{seeds} seeds per product: diversity across seeds needs at least 2.")
     return [
-        Order(canvas, prompt, EVALUATION_SEEDS + 1000 * place + seed)
-        for place, (canvas, prompt) in enumerate(canvases_and_prompts)
+        Job(canvas, prompt, EVALUATION_SEEDS + 1000 * place + seed)
+        for place, (canvas, prompt) in enumerate(pairs)
         for seed in range(seeds)
     ]
 
 
 def wilson(successes: int, n: int) -> dict:
     """A share with its Wilson 95 % interval: {"value", "low", "high", "n"}. n must be at least 1."""
-    z, p = 1.959964, successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
-    return {"value": p, "low": max(middle - half, 0.0), "high": min(middle + half, 1.0), "n": n}
+    value, low, high = intervals.wilson(successes, n)
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+@dataclass
+class Drawn:
+    """N drawn and reviewed pictures (N, 3, H, W), the reviewer's probabilities (N, 5), image_features (N, D) of the
+    pictures, and the consistent condition at a late step; all on the CPU.
+    """
+
+    pictures: torch.Tensor
+    probabilities: torch.Tensor
+    features: torch.Tensor
+    cc: float
 
 
 @torch.no_grad()
 def evaluate(
     models: Models,
     reviewer,
-    orders: list,
+    jobs: list[Job],
     sampling: Sampling,
     adapter=None,
     batch: int = 8,
     threshold: float | None = None,
     cc_from_end: int = 5,
-    progress=lambda batches: batches,
-) -> tuple:
-    """Draw and review the orders -> (Evaluation, pictures (N, 3, H, W) on the CPU).
+    progress: Callable = lambda batches: batches,
+) -> tuple[Evaluation, torch.Tensor]:
+    """Draw and review the jobs -> (Evaluation, pictures (N, 3, H, W) on the CPU).
 
     adapter: the one that is attached and learns, or None: then cc is 0. threshold: for p(available), by default the
     reviewer's own. cc_from_end: how many steps before the end the consistent condition is taken. The models' own count
     of passes is left as it was.
     """
     counted, models.passes = models.passes, Passes()
-    threshold = reviewer.threshold if threshold is None else threshold
     late = max(0, sampling.steps - cc_from_end)
-    pictures, probabilities, features, ccs = [], [], [], []
     try:
-        for start in progress(range(0, len(orders), batch)):
-            chunk = prepare(models, orders[start : start + batch], sampling)
-            latents, kept = rollout(models, chunk, sampling, keep=[late])
-            drawn = chunk.paste(models.decode(latents))
-            probabilities.append(
-                review_logits(reviewer, drawn, [order.canvas for order in chunk.orders]).float().softmax(1).cpu()
-            )
-            features.append(look_of(reviewer, drawn).cpu())
-            pictures.append(drawn.float().cpu())
-            if adapter is not None:
-                mine = reference(models, chunk, sampling, late, kept[late])
-                with adapter.off():
-                    base = reference(models, chunk, sampling, late, kept[late])
-                alpha_bar = models.schedule.alpha_bar(models.schedule.timesteps(sampling.steps)[late])
-                ccs.append(float(consistent_condition(*mine, *base, alpha_bar)) * len(chunk))
+        parts = [
+            draw_and_review(models, reviewer, jobs[start : start + batch], sampling, adapter, late)
+            for start in progress(range(0, len(jobs), batch))
+        ]
         passes = models.passes.total
     finally:
         models.passes = counted
-    pictures, probabilities, features = torch.cat(pictures), torch.cat(probabilities), torch.cat(features)
-    backgrounds = [1 - order.canvas.alpha for order in orders]
-    colours = torch.stack([colour_statistics(picture, weight) for picture, weight in zip(pictures, backgrounds)])
-    accepted = probabilities[:, 0] >= threshold
-    groups = [(id(order.canvas), order.prompt) for order in orders]
+    drawn = Drawn(
+        torch.cat([part.pictures for part in parts]),
+        torch.cat([part.probabilities for part in parts]),
+        torch.cat([part.features for part in parts]),
+        sum(part.cc * len(part.pictures) for part in parts) / len(jobs),
+    )
+    return evaluation_of(jobs, drawn, reviewer.threshold if threshold is None else threshold, passes), drawn.pictures
 
-    def look_distance(i, j):
-        return (features[i] - features[j]).square().mean().sqrt()
+
+def draw_and_review(models: Models, reviewer, jobs: list[Job], sampling: Sampling, adapter, late: int) -> Drawn:
+    """One batch of evaluate. late: the step at which the consistent condition is taken."""
+    batch = prepare(models, jobs, sampling)
+    latents, kept = rollout(models, batch, sampling, keep=[late])
+    pictures = batch.paste(models.decode(latents))
+    logits = review_logits(reviewer, pictures, [job.canvas for job in jobs])
+    features = image_features(reviewer, pictures)
+    cc = 0.0
+    if adapter is not None:
+        eps_text, eps_null = reference(models, batch, sampling, late, kept[late])
+        with adapter.off():
+            ref_text, ref_null = reference(models, batch, sampling, late, kept[late])
+        alpha_bar = models.schedule.alpha_bar(models.schedule.timesteps(sampling.steps)[late])
+        cc = float(consistent_condition(eps_text, eps_null, ref_text, ref_null, alpha_bar))
+    return Drawn(pictures.float().cpu(), logits.float().softmax(1).cpu(), features.cpu(), cc)
+
+
+def evaluation_of(jobs: list[Job], drawn: Drawn, threshold: float, passes: int) -> Evaluation:
+    """The figures of drawn pictures."""
+    backgrounds = [1 - job.canvas.alpha for job in jobs]
+    colours = torch.stack([colour_statistics(picture, weight) for picture, weight in zip(drawn.pictures, backgrounds)])
+    shades = torch.stack([shade(picture, weight) for picture, weight in zip(drawn.pictures, backgrounds)]).mean(0)
+    brightness, saturation, contrast = shades.tolist()
+    accepted = drawn.probabilities[:, AVAILABLE] >= threshold
+    groups = [(id(job.canvas), job.prompt) for job in jobs]  # pictures of one product and prompt
+
+    def feature_distance(i, j):
+        return (drawn.features[i] - drawn.features[j]).square().mean().sqrt()
 
     def colour_distance(i, j):
         return (colours[i] - colours[j]).norm()
 
-    shades = torch.stack([shade(picture, weight) for picture, weight in zip(pictures, backgrounds)]).mean(0).tolist()
-    return (
-        Evaluation(
-            wilson(int(accepted.sum()), len(orders)),
-            dict(zip(LABELS, probabilities.mean(0).tolist())),
-            mean_distance(groups, look_distance, True),
-            mean_distance(groups, colour_distance, True),
-            mean_distance(groups, colour_distance, False),
-            *shades,
-            sum(ccs) / len(orders),
-            passes,
-            accepted.tolist(),
-        ),
-        pictures,
+    return Evaluation(
+        rate=wilson(int(accepted.sum()), len(jobs)),
+        probabilities=dict(zip(LABELS, drawn.probabilities.mean(0).tolist())),
+        diversity=mean_distance(groups, feature_distance, True),
+        diversity_colour=mean_distance(groups, colour_distance, True),
+        diversity_products=mean_distance(groups, colour_distance, False),
+        brightness=brightness,
+        saturation=saturation,
+        contrast=contrast,
+        cc=drawn.cc,
+        evaluation_passes=passes,
+        accepted=accepted.tolist(),
     )
 
 
-def look_of(reviewer, pictures: torch.Tensor) -> torch.Tensor:
+def image_features(reviewer, pictures: torch.Tensor) -> torch.Tensor:
     """(B, width * h * w): the token maps of the reviewer's image encoder.
 
     The product, being the same, adds nothing to a distance within one product.
@@ -193,22 +219,9 @@ def mean_distance(groups: list, distance, within: bool) -> float:
     """The mean of distance(i, j) over all pairs of one group (within), or of two groups; 0 where there is no such
     pair.
     """
-    found = [
+    distances = [
         float(distance(i, j))
         for i, j in itertools.combinations(range(len(groups)), 2)
         if (groups[i] == groups[j]) == within
     ]
-    return sum(found) / len(found) if found else 0.0
-
-
-def front(points: list) -> list:
-    """Indices of the (rate, diversity) points that no other point beats in both; of equal points the first."""
-
-    def beats(a, b):
-        return a[0] >= b[0] and a[1] >= b[1] and (a[0] > b[0] or a[1] > b[1])
-
-    return [
-        i
-        for i, p in enumerate(points)
-        if not any(beats(q, p) or (tuple(q) == tuple(p) and j < i) for j, q in enumerate(points))
-    ]
+    return sum(distances) / len(distances) if distances else 0.0

@@ -7,15 +7,16 @@ from pathlib import Path
 from ..rfnet.files import open_file, quoted
 from ..rfnet.tensors import open_tensors
 
-BLOCKS, BLOCK = 256, 1 << 14
+BLOCKS = 256  # read of a file, at most about as many
+BLOCK = 1 << 14  # bytes
 
 
 @contextmanager
-def opened(path, error: type, missing: str, most: int | None = None):
+def open_safetensors(path, error: type, missing: str, most: int | None = None):
     """The open file, as safetensors gives it.
 
-    Raises `error`: with the sentence `missing` where no file is, and where it is no whole .safetensors file, or one of
-    more than `most` bytes.
+    Raises `error`: with the sentence `missing` where there is no file, and where it is no whole .safetensors file or
+    larger than `most` bytes.
     """
     path = Path(path)
     if path.suffix != ".safetensors" and path.exists():
@@ -27,22 +28,24 @@ def opened(path, error: type, missing: str, most: int | None = None):
         yield file
 
 
-def print_of(path) -> str:
-    """16 hex digits that tell a file, or a folder of models, from others: its size and bytes all over it, for two
-    fine-tunes of one checkpoint differ everywhere. What isn't there has none.
+def fingerprint(path) -> str:
+    """16 hex digits that tell a file, or a folder of models, from others. What isn't there has none of its own.
+
+    Read are the size and some blocks all over a file, since two fine-tunes of one checkpoint differ everywhere.
     """
-    path, found = Path(path), hashlib.sha256()
-    for file in (
-        sorted(inside for inside in path.rglob("*.safetensors") if inside.is_file())
-        if path.is_dir()
-        else [path]
-        if path.is_file()
-        else []
-    ):
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in _files(path):
         size = file.stat().st_size
-        found.update(f"{file.relative_to(path) if file != path else ''} {size}".encode())
-        with open_file(file) as opened_file:
+        digest.update(f"{file.relative_to(path) if file != path else ''} {size}".encode())
+        with open_file(file) as opened:
             for place in range(0, size, max(BLOCK, size // BLOCKS)):
-                opened_file.seek(place)
-                found.update(opened_file.read(BLOCK))
-    return found.hexdigest()[:16]
+                opened.seek(place)
+                digest.update(opened.read(BLOCK))
+    return digest.hexdigest()[:16]
+
+
+def _files(path: Path) -> list:
+    if path.is_dir():
+        return sorted(inside for inside in path.rglob("*.safetensors") if inside.is_file())
+    return [path] if path.is_file() else []

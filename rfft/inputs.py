@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -19,41 +19,43 @@ from ..rfnet.textfiles import TextError, read_text
 from .config import ConfigError, TrainConfig
 
 PROMPTS_LIMIT = 16 << 20  # bytes
+PRECISION: Any = Annotated[float, Meta(ge=0, le=1)]
 
 
 def open_products(folder) -> CutOuts:
-    """What a folder of cut-outs holds. Raises ConfigError where it can't be read, or holds no cut-outs."""
+    """The cut-outs that a folder holds. Raises ConfigError where it can't be read, or holds no cut-outs."""
     try:
         return read_folder(folder)
     except PictureError as error:
         raise ConfigError(f"the product folder {error}") from error
 
 
-def products_of(found: CutOuts) -> list:
+def products_of(cut_outs: CutOuts) -> list:
     """Every cut-out of a folder, by name -> list of Product. A product's caption is NAME.txt beside it, else its name.
 
-    One that can't be used is put among found.broken, and the others go on without it. Raises ConfigError where none is
-    left.
+    One that can't be used is added to cut_outs.broken, and the others go on without it. Raises ConfigError where none
+    is left.
     """
     products = []
-    for path, caption in found.items:
+    for path, caption in cut_outs.items:
         try:
             products.append(Product.from_picture(path, caption))
         except PictureError as error:
-            found.broken[path.name] = str(error).removeprefix(f'"{path.name}": ')
+            cut_outs.broken[path.name] = str(error).removeprefix(f'"{path.name}": ')
     if not products:
-        file, why = next(iter(found.broken.items()))
+        file, reason = next(iter(cut_outs.broken.items()))
         raise ConfigError(
-            f'no product can be used, first "{file}": {why.rstrip(".")}; give cut-outs with a transparent background.'
+            f'no product can be used, first "{file}": {reason.rstrip(".")}; give cut-outs with a transparent'
+            " background."
         )
     return products
 
 
 def read_products(folder) -> list:
     """The products of a folder; a warning names each that can't be used. Raises ConfigError."""
-    found = open_products(folder)
-    products = products_of(found)
-    for sentence in found.sentences:
+    cut_outs = open_products(folder)
+    products = products_of(cut_outs)
+    for sentence in cut_outs.sentences:
         logging.warning(sentence)
     return products
 
@@ -81,13 +83,13 @@ def prompts_of(lines: list, source: str = "the prompts") -> list:
     return prompts
 
 
-def briefs(config: TrainConfig, found: CutOuts | None = None) -> list:
+def read_pairs(config: TrainConfig, cut_outs: CutOuts | None = None) -> list:
     """(canvas, prompt) of every product of a config with every prompt.
 
-    found: its opened folder, which then says what is left out. Raises ConfigError.
+    cut_outs: its opened folder, which then says what is left out. Raises ConfigError.
     """
     prompts = read_prompts(config.prompts)
-    return pairs(products_of(found) if found else read_products(config.products), prompts, config)
+    return pairs(products_of(cut_outs) if cut_outs else read_products(config.products), prompts, config)
 
 
 def pairs(products: list, prompts: list, config: TrainConfig) -> list:
@@ -104,7 +106,7 @@ def pairs(products: list, prompts: list, config: TrainConfig) -> list:
 
 
 def check_result(config: TrainConfig) -> None:
-    """Raises ConfigError where the result exists and no state of this run says that it is its own, or where its folder
+    """Raises ConfigError where the result exists and no checkpoint shows that it is this run's, or where its folder
     can't be written.
     """
     if config.result.exists() and not config.state.exists():
@@ -131,11 +133,7 @@ def check_reviewer(metadata: dict, name: str, floor: float, force: bool = False)
     Raises ConfigError where it states none, or one below `floor`, unless forced.
     """
     try:
-        ap = convert(
-            parse_json(metadata["scores"], "scores")["ap"]["value"],
-            Annotated[float, Meta(ge=0, le=1)],
-            "the average precision",
-        )
+        ap: float = convert(parse_json(metadata["scores"], "scores")["ap"]["value"], PRECISION, "the average precision")
     except (KeyError, TypeError, ValueError):
         if force:
             return None

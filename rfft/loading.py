@@ -11,52 +11,12 @@ from pathlib import Path
 
 import torch
 
-from ..rfnet.files import quoted
-from ..rfnet.structured import from_json
-from ..rfnet.textfiles import read_text
-from .files import opened
+from .files import open_safetensors
+from .kinds import CONFIGS, Kind, check_models, part_config
 from .models import ModelError, Models, Text
 from .names import layers_of, ldm_key
 from .schedule import Schedule, scaled_linear
 from .tokens import tokenize
-
-CONFIGS = Path(__file__).parent / "configs"
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
-KNOWN_NOISE = {
-    "prediction_type": ("epsilon", "v_prediction"),
-    "beta_schedule": ("scaled_linear",),
-    "beta_start": (0.00085,),
-    "beta_end": (0.012,),
-    "rescale_betas_zero_snr": (False, None),
-    "sigma_data": (None,),
-}
-UNION = (
-    "task_embedding",
-    "control_add_embedding.linear_1.weight",
-)  # one file for several kinds of hints, of which the graph says which it is
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of Stable Diffusion.
-
-    texts: {part of diffusers' folder: where its weights begin in a single file}; those of the second encoder are in
-    open_clip's layout.
-    """
-
-    name: str
-    folder: str
-    texts: dict
-    example: str  # a ControlNet that fits
-
-
-SD15 = Kind("SD 1.5", "sd15", {"text_encoder": "cond_stage_model.transformer."}, "control_v11p_sd15_canny")
-SDXL = Kind(
-    "SDXL",
-    "sdxl",
-    {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."},
-    "diffusers' controlnet-canny-sdxl-1.0",
-)
 
 
 @dataclass(frozen=True)
@@ -101,9 +61,11 @@ def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str
     configs, controlnet_configs = configs or CONFIGS / kind.folder, controlnet_configs or CONFIGS / kind.folder
 
     def build(type, folder, part):
-        return type.from_config(_json(folder, part))
+        return type.from_config(part_config(folder, part))
 
-    unet, vae = build(UNet2DConditionModel, configs, "unet"), build(AutoencoderKL, configs, "vae")
+    # in the order in which weights are drawn: unet, vae, controlnet
+    unet = build(UNet2DConditionModel, configs, "unet")
+    vae = build(AutoencoderKL, configs, "vae")
     return _models(
         unet,
         build(ControlNetModel, controlnet_configs, "controlnet"),
@@ -114,139 +76,6 @@ def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str
 
 
 FAMILIES = {"diffusers": Family(load, skeleton)}
-
-
-def shapes(path) -> dict:
-    """{key: shape} of a safetensors file, from its header alone. Raises ModelError."""
-    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
-        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-
-
-def check_models(checkpoint, controlnet, configs=None) -> tuple:
-    """(Kind, prediction) of a checkpoint and a ControlNet that fit each other, from their headers.
-
-    Raises ModelError.
-    """
-    kind, prediction = check_folder(checkpoint, configs) if Path(checkpoint).is_dir() else check_checkpoint(checkpoint)
-    check_controlnet(controlnet, kind, configs)
-    return kind, prediction
-
-
-def check_checkpoint(path) -> tuple:
-    """(SD15 or SDXL, what its UNet predicts: "epsilon" or, where the file says so, "v_prediction").
-
-    Raises ModelError for every other kind of file.
-    """
-    found, name = shapes(path), Path(path).name
-
-    def has(prefix):
-        return any(key.startswith(prefix) for key in found)
-
-    if not has(UNET):
-        raise ModelError(
-            f'"{name}" holds no UNet of Stable Diffusion (no key begins with {UNET}): choose a whole checkpoint of SD'
-            " 1.5 or SDXL."
-        )
-    kind = SDXL if has("conditioner.embedders.") else SD15
-    channels = found.get(f"{UNET}input_blocks.0.0.weight", (0, 4))[1]
-    if channels != 4:
-        raise ModelError(
-            f'"{name}" is an inpainting checkpoint (its UNet takes {channels} channels): products are kept by blending'
-            " latents; choose the normal checkpoint."
-        )
-    if not has(VAE):
-        raise ModelError(
-            f'"{name}" holds no VAE (no key begins with {VAE}): choose a checkpoint with its VAE baked in.'
-        )
-    if has("cond_stage_model.model."):
-        raise ModelError(
-            f'"{name}" is an SD 2.x checkpoint: this version tunes ControlNets of SD 1.5 and SDXL; choose a checkpoint'
-            " of one of these."
-        )
-    if has("conditioner.embedders.0.model."):
-        raise ModelError(f'"{name}" is the refiner of SDXL: choose the base checkpoint.')
-    if odd := {"ztsnr", "edm_mean", "edm_vpred.sigma_max"} & found.keys():
-        raise ModelError(
-            f'"{name}" was trained with a noise schedule of its own ({min(odd)}), which RFFT doesn\'t know: choose'
-            " another checkpoint."
-        )
-    for prefix in kind.texts.values():
-        if not has(prefix):
-            raise ModelError(
-                f'"{name}" holds no text encoder (no key begins with {prefix}): choose a whole {kind.name} checkpoint.'
-            )
-    return kind, "v_prediction" if "v_pred" in found else "epsilon"
-
-
-def check_folder(folder, configs=None) -> tuple:
-    """The same of a diffusers folder."""
-    folder = Path(folder)
-    kind = SDXL if (folder / "text_encoder_2").is_dir() else SD15
-    for part in ("unet", "vae", *kind.texts):
-        if not (folder / part).is_dir():
-            raise ModelError(
-                f'the checkpoint folder "{folder}" has no {part}: give a whole diffusers folder, or a single'
-                " .safetensors file."
-            )
-    try:
-        unet = _json(folder, "unet")
-        scheduler = _table(folder / "scheduler" / "scheduler_config.json") if (folder / "scheduler").is_dir() else {}
-    except ValueError as error:
-        raise ModelError(
-            f"the checkpoint folder has a config that can't be read ({str(error).rstrip('.')}): copy or download it"
-            " again."
-        ) from error
-    channels = unet.get("in_channels", 4)
-    if channels != 4:
-        raise ModelError(
-            f'"{folder}" is an inpainting checkpoint (its UNet takes {channels} channels): choose the normal'
-            " checkpoint."
-        )
-    wanted, width = (
-        _json(configs or CONFIGS / kind.folder, "unet")["cross_attention_dim"],
-        unet.get("cross_attention_dim"),
-    )
-    if width not in (None, wanted):
-        raise ModelError(
-            f'"{folder}" is no {kind.name} checkpoint (its context is {width} wide, not {wanted}): this version tunes'
-            " ControlNets of SD 1.5 and SDXL; choose a checkpoint of one of these."
-        )
-    for name, known in KNOWN_NOISE.items():
-        if scheduler.get(name, known[0]) not in known:
-            raise ModelError(
-                f'"{folder}" was trained with a noise schedule of its own ({name} is {scheduler[name]}), which RFFT'
-                " doesn't know: choose another checkpoint."
-            )
-    return kind, scheduler.get("prediction_type", "epsilon")
-
-
-def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
-    """Raises ModelError unless a file is a full ControlNet for this kind's text encoders."""
-    from .adapter import AdapterError
-    from .merge import BY_WIDTH, weight_names
-
-    found, name = shapes(path), Path(path).name
-    try:
-        weight_names(found, name)
-    except AdapterError as error:
-        raise ModelError(str(error)) from error
-    if found.keys() & set(UNION):
-        raise ModelError(
-            f'"{name}" is a union ControlNet, of which this version would tune only a part: choose one for canny alone,'
-            f" such as {kind.example}."
-        )
-    wanted = _json(configs or CONFIGS / kind.folder, "controlnet")["cross_attention_dim"]
-    widths = {shape[1] for key, shape in found.items() if key.endswith("attn2.to_k.weight")}
-    if widths != {wanted}:
-        width = max(widths, default=0)
-        other = BY_WIDTH[width] if width in BY_WIDTH and width != wanted else "another family"
-        raise ModelError(
-            f'"{name}" is a ControlNet of {other} (its context is {width} wide, not {wanted}), and the checkpoint is'
-            f" {kind.name}: choose one for {kind.name}, such as {kind.example}."
-        )
-
-
-# Reading
 
 
 def _from_folder(folder: Path, kind: Kind) -> dict:
@@ -275,12 +104,8 @@ def _from_file(checkpoint: Path, kind: Kind, configs) -> dict:
 
     try:
         parts = {"unet": read(UNet2DConditionModel, "unet"), "vae": read(AutoencoderKL, "vae")}
-    except (
-        KeyError,
-        NotImplementedError,
-        SingleFileComponentError,
-        ValueError,
-    ) as error:  # weights that are missing or of other shapes
+    except (KeyError, NotImplementedError, SingleFileComponentError, ValueError) as error:
+        # weights are missing, or of other shapes
         raise ModelError(
             f'"{checkpoint.name}" has not the shape of {kind.name} ({str(error).splitlines()[0]}): copy or download it'
             " again, or choose another."
@@ -293,9 +118,9 @@ def _controlnet(path: Path, configs):
     from diffusers import ControlNetModel
 
     with torch.device("meta"):
-        model = ControlNetModel.from_config(_json(configs, "controlnet"))
+        model = ControlNetModel.from_config(part_config(configs, "controlnet"))
     own = model.state_dict().keys()
-    with opened(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+    with open_safetensors(path, ModelError, f'"{path}" does not exist: check the path.') as file:
         keys = set(file.keys())
         prefix = "control_model." if "control_model.zero_convs.0.0.weight" in keys else ""
         names = (
@@ -309,15 +134,14 @@ def _controlnet(path: Path, configs):
 
 
 def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):
-    """A CLIP text tower out of a single file: transformers names its weights with text_model.
-
-    before 5.6 and without it since.
+    """A CLIP text tower out of a single file. The names of its weights begin with "text_model." in transformers before
+    5.6, and not since.
     """
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
         model = _text_class(part)(_text_config(configs, part))
-    with opened(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
+    with open_safetensors(checkpoint, ModelError, f'"{checkpoint}" does not exist: check the path.') as file:
         stored = {
             key.removeprefix(prefix): file.get_tensor(key).float() for key in file.keys() if key.startswith(prefix)
         }
@@ -350,19 +174,19 @@ def from_open_clip(tensors: dict) -> dict:
     """open_clip's text tower -> transformers' names; queries, keys and values lie in one tensor there, and the
     projection is turned.
     """
-    found = {}
+    renamed = {}
     for key, value in tensors.items():
         if key in OPEN_CLIP:
-            found[OPEN_CLIP[key]] = value
+            renamed[OPEN_CLIP[key]] = value
         elif key == "text_projection":
-            found["text_projection.weight"] = value.T.contiguous()
+            renamed["text_projection.weight"] = value.T.contiguous()
         elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)", key):
-            found |= {
+            renamed |= {
                 f"encoder.layers.{m[1]}.self_attn.{name}_proj.{m[2]}": part for name, part in zip("qkv", value.chunk(3))
             }
         elif m := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.(weight|bias)", key):
-            found[f"encoder.layers.{m[1]}.{BLOCK.get(m[2], m[2])}.{m[3]}"] = value
-    return found
+            renamed[f"encoder.layers.{m[1]}.{BLOCK.get(m[2], m[2])}.{m[3]}"] = value
+    return renamed
 
 
 def _filled(model: torch.nn.Module, tensors: dict, file: str):
@@ -392,40 +216,28 @@ def _text_class(part: str):
 def _text_config(configs, part: str):
     from transformers import CLIPTextConfig
 
-    return CLIPTextConfig(**_json(configs, part))
+    return CLIPTextConfig(**part_config(configs, part))
 
 
 # Together
 
 
 def _models(unet, controlnet, vae, texts: list, prediction: str) -> Models:
-    schedule = Schedule(scaled_linear(), prediction)
+    def encode_prompts(prompts: list) -> Text:
+        return encode_one(texts[0], prompts) if len(texts) == 1 else encode_two(texts[0], texts[1], prompts)
+
     text_encoder = texts[0] if len(texts) == 1 else torch.nn.ModuleList(texts)
-    return Models(
-        unet,
-        controlnet,
-        vae,
-        lambda prompts: read_one(texts[0], prompts) if len(texts) == 1 else read_two(*texts, prompts),
-        schedule,
-        text_encoder=text_encoder,
-    )
+    schedule = Schedule(scaled_linear(), prediction)
+    return Models(unet, controlnet, vae, encode_prompts, schedule, text_encoder=text_encoder)
 
 
-def read_one(encoder, prompts: list) -> Text:
+def encode_one(encoder, prompts: list) -> Text:
     """SD 1.x: the last layer's words."""
     return Text(encoder(tokenize(prompts).to(encoder.device)).last_hidden_state)
 
 
-def read_two(first, second, prompts: list) -> Text:
+def encode_two(first, second, prompts: list) -> Text:
     """SDXL: both encoders' words before their last layer, side by side, and the second one's summary."""
     one = first(tokenize(prompts).to(first.device), output_hidden_states=True)
     two = second(tokenize(prompts, padding=0).to(second.device), output_hidden_states=True)
     return Text(torch.cat([one.hidden_states[-2], two.hidden_states[-2]], -1), two.text_embeds)
-
-
-def _json(configs, part: str) -> dict:
-    return _table(Path(configs) / part / "config.json")
-
-
-def _table(path: Path) -> dict:
-    return from_json(read_text(path, 1 << 20), dict, quoted(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .adapter import delta, fault_of
-from .files import opened
+from .files import open_safetensors
 from .models import ModelError, Models
 from .names import attention_of, unet_name
 
@@ -64,17 +64,18 @@ def updates(path, layers: dict) -> dict:
     another shape, and where values aren't finite.
     """
     path = Path(path)
-    with opened(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
+    with open_safetensors(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     modules = modules_of(tensors, path.name)
     if unknown := [module for module in modules if module not in layers]:
         more = f"{unknown[0][:100]} and {len(unknown) - 1} more layers"
         raise ModelError(f'"{path.name}" changes {more} that this checkpoint doesn\'t have: choose a LoRA of its kind.')
-    found = {}
+    by_layer: dict[torch.nn.Module, torch.Tensor] = {}
     for module in modules:
         if module + DOWN not in tensors:
             raise ModelError(f'"{path.name}" lacks {module}{DOWN}: it is not whole; copy or download it again.')
-        up, down, layer = tensors[module + UP], tensors[module + DOWN], layers[module]
+        up, down = tensors[module + UP], tensors[module + DOWN]
+        layer = layers[module]
         alpha = tensors.get(module + ALPHA, len(down) if down.ndim else 0)
         if fault := fault_of(up, down, alpha):
             raise ModelError(
@@ -82,15 +83,16 @@ def updates(path, layers: dict) -> dict:
                 " take another LoRA."
             )
         if len(up) != len(layer.weight) or _core(down) != _core(layer.weight):
-            made, there = (len(up), *down.shape[1:]), tuple(layer.weight.shape)
+            given, layer_shape = (len(up), *down.shape[1:]), tuple(layer.weight.shape)
             raise ModelError(
-                f'"{path.name}" was made for another kind of checkpoint (an update of {made} for weights of {there}):'
+                f'"{path.name}" was made for another kind of checkpoint (an update of {given} for weights of'
+                f" {layer_shape}):"
                 " choose one for this one."
             )
-        if layer in found:
+        if layer in by_layer:
             raise ModelError(f'"{path.name}" changes {module} twice, by two names of one layer: take another LoRA.')
-        found[layer] = delta(up, down, alpha)
-    return found
+        by_layer[layer] = delta(up, down, alpha)
+    return by_layer
 
 
 def modules_of(tensors: dict, file: str) -> list:
@@ -129,18 +131,21 @@ def _core(weight: torch.Tensor) -> tuple:
 
 def names_of(models: Models) -> dict:
     """{kohya's name: layer} of the UNet, by both layouts' names, and of the text encoders."""
-    config, found = models.unet.config, {}
+    names: dict[str, torch.nn.Module] = {}
+    config = models.unet.config
     attention = attention_of(config.down_block_types)
     for name, layer in layers_of(models.unet).items():
-        found["lora_unet_" + name.replace(".", "_")] = layer
-        found["lora_unet_" + unet_name(name, config.layers_per_block, attention).replace(".", "_")] = layer
-    encoders = models.text_encoder if isinstance(models.text_encoder, torch.nn.ModuleList) else [models.text_encoder]
+        names["lora_unet_" + name.replace(".", "_")] = layer
+        names["lora_unet_" + unet_name(name, config.layers_per_block, attention).replace(".", "_")] = layer
+    encoders = list(models.text_encoder) if isinstance(models.text_encoder, torch.nn.ModuleList) else []
+    if not encoders and models.text_encoder is not None:
+        encoders = [models.text_encoder]
     prefixes = ("lora_te",) if len(encoders) == 1 else ("lora_te1", "lora_te2")
     for prefix, encoder in zip(prefixes, encoders):
         for name, layer in layers_of(encoder).items():
             inside = name.removeprefix("text_model.").replace(".", "_")
-            found[f"{prefix}_{inside}" if inside == "text_projection" else f"{prefix}_text_model_{inside}"] = layer
-    return found
+            names[f"{prefix}_{inside}" if inside == "text_projection" else f"{prefix}_text_model_{inside}"] = layer
+    return names
 
 
 def layers_of(module: torch.nn.Module) -> dict:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
+
 from ..rfnet.files import quoted, write_safetensors
 from ..rfnet.structured import shortened
 from ..rfnet.tensors import check_finite
@@ -64,7 +66,8 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
 
     adapters: (tensors, strength, file name) each. Raises AdapterError where one doesn't fit.
     """
-    names, merged, sums = weight_names(base.keys(), base_file), dict(base), {}
+    names, merged = weight_names(base.keys(), base_file), dict(base)
+    sums: dict[str, torch.Tensor] = {}
     for tensors, strength, file in adapters:
         for module, parts in updates_of(tensors, file).items():
             update = delta(*parts)
@@ -75,7 +78,7 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
                     f" {shape}): choose the ControlNet that it was trained on."
                 )
             if strength:
-                sums[module] = sums.get(module, 0) + strength * update
+                sums[module] = sums[module] + strength * update if module in sums else strength * update
     for module, total in sums.items():
         weight = base[names[module]]
         merged[names[module]] = (weight.float() + total).to(weight.dtype)
@@ -97,7 +100,8 @@ def fold(base, adapters: list) -> tuple:
     adapters: (path, strength) each; with none, or at strength 0, the tensors are the base's own. Raises AdapterError
     where one doesn't belong to this base.
     """
-    base, read = Path(base), []
+    base = Path(base)
+    given: list[tuple] = []
     tensors, metadata = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
     weight_names(tensors, base.name)
     check_finite(tensors, quoted(base.name), AdapterError)
@@ -108,21 +112,21 @@ def fold(base, adapters: list) -> tuple:
         if all(families) and families[0] != families[1]:
             raise AdapterError(
                 f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of'
-                f" {families[1]}: "
-                f"choose the ControlNet that it was trained on, {quoted(about.get('base_name', 'unknown'), 60)}."
+                f" {families[1]}: choose the ControlNet that it was trained on,"
+                f" {quoted(about.get('base_name', 'unknown'), 60)}."
             )
         check_base(about, path, base)
-        read.append((path.name, values, strength, about))
-    if read:
-        what = [{"file": file, "strength": strength, **about} for file, _, strength, about in read]
+        given.append((path.name, values, strength, about))
+    if given:
+        adapted = [{"file": file, "strength": strength, **about} for file, _, strength, about in given]
         metadata = {
             **metadata,
             "format": "reliable-ads/rfft-controlnet",
             "base_sha256": sha256_of(base),
             "base_name": base.name,
-            "adapters": json.dumps(what),
+            "adapters": json.dumps(adapted),
         }
-    return merge_states(tensors, [(values, strength, file) for file, values, strength, _ in read], base.name), metadata
+    return merge_states(tensors, [(values, strength, file) for file, values, strength, _ in given], base.name), metadata
 
 
 def merge_files(base, adapter_files: list, out, strengths: list | None = None) -> None:

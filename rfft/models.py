@@ -1,5 +1,5 @@
-"""What RFFT needs of a Stable Diffusion family, as four diffusers modules with one way to ask each; and a count of what
-the UNet was asked.
+"""What RFFT needs of a Stable Diffusion family: four diffusers modules, one way to call each, and a count of the UNet's
+passes.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -22,7 +23,7 @@ class ModelError(ValueError):
 class Passes:
     """UNet passes, one per picture and prompt: guidance costs two.
 
-    Those with gradient are run a second time, backwards, and a third when they are checkpointed.
+    A pass with gradient costs more: the way back, and another pass when activations are recomputed.
     """
 
     plain: int = 0
@@ -68,15 +69,14 @@ class Models:
     itself.
     """
 
-    unet: torch.nn.Module
-    controlnet: torch.nn.Module
-    vae: torch.nn.Module
+    unet: Any  # diffusers' classes, whose methods and configs torch.nn.Module doesn't know
+    controlnet: Any
+    vae: Any
     encode_prompts: Callable
     schedule: Schedule
     passes: Passes = field(default_factory=Passes)
-    text_encoder: torch.nn.Module | None = (
-        None  # the module behind encode_prompts, where there is one: it moves and freezes with the others
-    )
+    # The module behind encode_prompts, where there is one: it moves and freezes with the others
+    text_encoder: torch.nn.Module | None = None
 
     def parts(self) -> dict:
         """{name: module} of all there are."""
@@ -102,10 +102,12 @@ class Models:
         three (arXiv:1604.06174).
         """
         for part in (self.controlnet, self.unet, self.vae):
-            part.enable_gradient_checkpointing() if on else part.disable_gradient_checkpointing()
-        for layer in (
-            self.vae.modules()
-        ):  # within a block of the decoder, too: three of these at full size are most of what a step holds
+            if on:
+                part.enable_gradient_checkpointing()
+            else:
+                part.disable_gradient_checkpointing()
+        # Within a block of the decoder, too: three of these layers at full size are most of what a step holds
+        for layer in self.vae.modules():
             if type(layer).__name__ == "ResnetBlock2D":
                 layer.__dict__.pop("forward", None)
                 if on:
@@ -120,10 +122,10 @@ class Models:
         weight = next(self.unet.parameters())
         return {"device": weight.device, "dtype": torch.promote_types(weight.dtype, torch.float32)}
 
-    def read(self, prompts: list) -> Text:
+    def encode_text(self, prompts: list) -> Text:
         """Prompts -> Text, in the dtype of `like`."""
-        found = self.encode_prompts(prompts)
-        return (found if isinstance(found, Text) else Text(found)).map(lambda values: values.to(**self.like))
+        text = self.encode_prompts(prompts)
+        return (text if isinstance(text, Text) else Text(text)).map(lambda values: values.to(**self.like))
 
     def predict(self, x: torch.Tensor, t: int, text: Text, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
         """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet: text of B
@@ -134,19 +136,19 @@ class Models:
         else:
             self.passes.plain += len(x)
         times = torch.full((len(x),), t, device=x.device, dtype=torch.long)
-        asked = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added(text, hint)}
+        conditions = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added_conditions(text, hint)}
         down, mid = self.controlnet(
-            x, times, controlnet_cond=hint, conditioning_scale=strength, return_dict=False, **asked
+            x, times, controlnet_cond=hint, conditioning_scale=strength, return_dict=False, **conditions
         )
         output = self.unet(
-            x, times, down_block_additional_residuals=down, mid_block_additional_residual=mid, **asked
+            x, times, down_block_additional_residuals=down, mid_block_additional_residual=mid, **conditions
         ).sample.to(x.dtype)
         return self.schedule.epsilon(x, output, t)
 
     @staticmethod
-    def added(text: Text, hint: torch.Tensor) -> dict | None:
-        """What SDXL is told besides (arXiv:2307.01952): the pooled text, and that the picture is whole: its size, cut
-        off nowhere, and its size again.
+    def added_conditions(text: Text, hint: torch.Tensor) -> dict | None:
+        """SDXL's further conditions (arXiv:2307.01952): the pooled text; the original size, the crop's corner and the
+        target size, here of an uncropped picture.
         """
         if text.pooled is None:
             return None
@@ -159,12 +161,11 @@ class Models:
         """(B, 3, H, W) in [0, 1] -> latents (B, 4, H/8, W/8) as the UNet knows them; an AutoencoderKL gives its mode,
         as ComfyUI does.
         """
-        answer = self.vae.encode(images * 2 - 1)
-        latents = answer.latents if hasattr(answer, "latents") else answer.latent_dist.mode()
+        encoded = self.vae.encode(images * 2 - 1)  # AutoencoderTiny has latents, AutoencoderKL a distribution
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
         return latents.to(images.dtype) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents -> (B, 3, H, W) in [0, 1], of the latents' dtype; differentiable."""
-        return ((self.vae.decode(latents / self.vae.config.scaling_factor).sample.to(latents.dtype) + 1) / 2).clamp(
-            0, 1
-        )
+        decoded = self.vae.decode(latents / self.vae.config.scaling_factor).sample.to(latents.dtype)
+        return ((decoded + 1) / 2).clamp(0, 1)

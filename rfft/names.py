@@ -45,7 +45,8 @@ def ldm_name(module: str, layers: int) -> str:
     m = re.fullmatch(r"down_blocks\.(\d+)\.(resnets|attentions|downsamplers)\.(\d+)\.(.+)", module)
     if not m:
         raise KeyError(module)
-    level, kind, block, rest = int(m[1]), m[2], int(m[3]), m[4]
+    kind, rest = m[2], m[4]
+    level, block = int(m[1]), int(m[3])
     if kind == "downsamplers":
         return f"input_blocks.{(layers + 1) * (level + 1)}.0.op"
     place = f"input_blocks.{1 + (layers + 1) * level + block}"
@@ -65,7 +66,8 @@ def unet_name(module: str, layers: int, attention: list) -> str:
     m = re.fullmatch(r"up_blocks\.(\d+)\.(resnets|attentions|upsamplers)\.(\d+)\.(.+)", module)
     if not m:
         return ldm_name(module, layers)
-    level, kind, block, rest = int(m[1]), m[2], int(m[3]), m[4]
+    kind, rest = m[2], m[4]
+    level, block = int(m[1]), int(m[3])
     if kind == "upsamplers":
         return f"output_blocks.{(layers + 1) * level + layers}.{2 if attention[::-1][level] else 1}.{rest}"
     place = f"output_blocks.{(layers + 1) * level + block}"

@@ -2,19 +2,20 @@
 
 A rollout is the authors' sampling: DDIM with classifier-free guidance and a canny ControlNet, and at every step the
 product's own latents, noised to the step's level, wherever the inpaint mask is 0. It keeps x_t of chosen steps. Each of
-these is then run once more with gradient: predict x0-hat, decode it, put the product back, and let the reviewer look.
+these is then taken once more with gradient: predict x0-hat, decode it, put the product back, and let the reviewer look.
 The paper takes one such step per rollout; several cost little more, because the rollout is what costs.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
-from ..rfnet.product import over_grey
+from ..rfnet.product import Canvas, over_grey
 from .models import Models, Text
 
 
@@ -23,7 +24,7 @@ class Sampling:
     """How pictures are drawn.
 
     guidance: the scale of classifier-free guidance, 1 = off; strength: of the ControlNet; null_prompt: what guidance
-    and CC call no text.
+    and the consistent condition call no text; a negative prompt, where one is wanted.
     """
 
     steps: int = 40
@@ -37,21 +38,21 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Order:
+class Job:
     """One picture to draw: a placed product, a prompt and a seed."""
 
-    canvas: object  # rfnet.product.Canvas
+    canvas: Canvas
     prompt: str
     seed: int
 
 
 @dataclass
 class Batch:
-    """B orders as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H,
-    W), text, null of B prompts.
+    """B jobs as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H, W),
+    text, null of B prompts.
     """
 
-    orders: list
+    jobs: list[Job]
     product: torch.Tensor
     noise: torch.Tensor
     mask: torch.Tensor
@@ -60,27 +61,31 @@ class Batch:
     null: Text
 
     def __len__(self) -> int:
-        return len(self.orders)
+        return len(self.jobs)
 
     def rows(self, rows: slice) -> Batch:
-        """Some of the orders."""
+        """Some of the jobs."""
         return Batch(
-            self.orders[rows],
-            *(getattr(self, name)[rows] for name in ("product", "noise", "mask", "hint")),
+            self.jobs[rows],
+            self.product[rows],
+            self.noise[rows],
+            self.mask[rows],
+            self.hint[rows],
             self.text.rows(rows),
             self.null.rows(rows),
         )
 
     @staticmethod
-    def join(batches: list) -> Batch:
+    def join(batches: list[Batch]) -> Batch:
         """Several batches as one."""
-        tensors = (
-            torch.cat([getattr(batch, name) for batch in batches]) for name in ("product", "noise", "mask", "hint")
-        )
         return Batch(
-            [order for batch in batches for order in batch.orders],
-            *tensors,
-            *(Text.join([getattr(batch, name) for batch in batches]) for name in ("text", "null")),
+            [job for batch in batches for job in batch.jobs],
+            torch.cat([batch.product for batch in batches]),
+            torch.cat([batch.noise for batch in batches]),
+            torch.cat([batch.mask for batch in batches]),
+            torch.cat([batch.hint for batch in batches]),
+            Text.join([batch.text for batch in batches]),
+            Text.join([batch.null for batch in batches]),
         )
 
     def blend(self, x: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
@@ -89,7 +94,7 @@ class Batch:
 
     def paste(self, pictures: torch.Tensor) -> torch.Tensor:
         """The product's own pixels on pictures (B, 3, H, W), each with its own canvas; differentiable."""
-        return torch.cat([order.canvas.paste(picture[None]) for order, picture in zip(self.orders, pictures)])
+        return torch.cat([job.canvas.paste(picture[None]) for job, picture in zip(self.jobs, pictures)])
 
 
 def start_noise(seeds, shape) -> torch.Tensor:
@@ -102,12 +107,12 @@ def start_noise(seeds, shape) -> torch.Tensor:
 
 
 @torch.no_grad()
-def prepare(models: Models, orders: list, sampling: Sampling) -> Batch:
-    """Everything about B orders that doesn't change while they are drawn.
+def prepare(models: Models, jobs: list[Job], sampling: Sampling) -> Batch:
+    """Everything about B jobs that doesn't change while they are drawn.
 
     All canvases must have one size, otherwise ValueError.
     """
-    sizes = sorted({(order.canvas.width, order.canvas.height) for order in orders})
+    sizes = sorted({(job.canvas.width, job.canvas.height) for job in jobs})
     if len(sizes) != 1:
         raise ValueError(
             f"a batch needs canvases of one size, these are {', '.join(f'{w}x{h}' for w, h in sizes)}: place the"
@@ -115,49 +120,66 @@ def prepare(models: Models, orders: list, sampling: Sampling) -> Batch:
         )
 
     def stack(name):
-        return torch.stack([getattr(order.canvas, name) for order in orders]).to(**models.like)
+        return torch.stack([getattr(job.canvas, name) for job in jobs]).to(**models.like)
 
     product = models.encode(stack("shown"))
+    # ComfyUI, too, scales masks bilinearly; diffusers takes the nearest pixel
     mask = F.interpolate(stack("inpaint_mask")[:, None], size=product.shape[-2:], mode="bilinear")
-    null, text = models.read([sampling.null_prompt]), models.read([order.prompt for order in orders])
-    noise = start_noise([order.seed for order in orders], product.shape[1:]).to(product)
-    return Batch(list(orders), product, noise, mask, stack("hint"), text, null.expand(len(orders)))
+    null = models.encode_text([sampling.null_prompt])
+    text = models.encode_text([job.prompt for job in jobs])
+    noise = start_noise([job.seed for job in jobs], product.shape[1:]).to(product)
+    return Batch(list(jobs), product, noise, mask, stack("hint"), text, null.expand(len(jobs)))
 
 
 @torch.no_grad()
-def rollout(models: Models, batch: Batch, sampling: Sampling, keep=(), to_the_end: bool = True):
+def rollout(
+    models: Models,
+    batch: Batch,
+    sampling: Sampling,
+    keep: Collection[int] = (),
+    to_the_end: bool = True,
+    on_step: Callable[[int, int], object] | None = None,
+) -> tuple:
     """Draw a batch -> (latents (B, 4, h, w), {step: x_t as the UNet saw it} for the steps in `keep`), steps counted
     from 0.
 
     to_the_end=False stops before the last kept step is computed, since nothing after it is needed; the latents are then
-    None.
+    None. on_step(steps done, steps) is called after each step.
     """
-    keep, times, kept = set(keep), models.schedule.timesteps(sampling.steps), {}
+    kept: dict[int, torch.Tensor] = {}
+    times = models.schedule.timesteps(sampling.steps)
     x = batch.noise
     for i, (t, before) in enumerate(zip(times, [*times[1:], -1])):
+        # Blended latent diffusion (arXiv:2206.02779): what the UNet sees of the product is the product itself, under
+        # the very noise that the drawing began with, so that the noise outside of the mask agrees with that inside.
+        # Before the step and not after it, as ComfyUI's samplers do.
         x = batch.blend(x, models.schedule.noisy(batch.product, batch.noise, t))
         if i in keep:
             kept[i] = x
-            if not to_the_end and len(kept) == len(keep):
+            if not to_the_end and len(kept) == len(set(keep)):
                 return None, kept
-        x = models.schedule.step(x, guided_epsilon(models, batch, sampling, x, t)[0], t, before)
+        eps, _, _ = guided_epsilon(models, batch, sampling, x, t)
+        x = models.schedule.step(x, eps, t, before)
+        if on_step:
+            on_step(i + 1, sampling.steps)
     return batch.blend(x, batch.product), kept
 
 
 def guided_epsilon(
-    models: Models, batch: Batch, sampling: Sampling, x: torch.Tensor, t: int, with_null: bool | None = None
-):
+    models: Models, batch: Batch, sampling: Sampling, x: torch.Tensor, t: int, with_null: bool = False
+) -> tuple:
     """(eps that the step goes by, eps of the text, eps of no text); the last is None where neither guidance nor the
     caller asks for it.
     """
-    with_null = sampling.guided if with_null is None else with_null or sampling.guided
-    if not with_null:
+    if not (with_null or sampling.guided):
         eps = models.predict(x, t, batch.text, batch.hint, sampling.strength)
         return eps, eps, None
+    # One pass of 2 B pictures rather than two of B
     both = models.predict(
         x.repeat(2, 1, 1, 1), t, Text.join([batch.text, batch.null]), batch.hint.repeat(2, 1, 1, 1), sampling.strength
     )
     text, null = both.chunk(2)
+    # Classifier-free guidance, arXiv:2207.12598, its scale as Stable Diffusion counts it
     return (null + sampling.guidance * (text - null) if sampling.guided else text), text, null
 
 
@@ -173,65 +195,66 @@ class Step:
     alpha_bar: float
 
 
-def look(models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True) -> Step:
-    """Run step i alone on its kept x_t, predict x0-hat, decode it and put the product back; with gradient if gradients
+def differentiable_step(
+    models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True
+) -> Step:
+    """Take step i alone on its kept x_t, predict x0-hat, decode it and put the product back; with gradient if gradients
     are on.
     """
     t = models.schedule.timesteps(sampling.steps)[i]
     eps, text, null = guided_epsilon(models, batch, sampling, x, t, with_null)
+    # x0-hat of the guided noise: the picture that the drawing is heading for, and not the one that the text alone would
+    # give. The product's latents need no noise at level 0.
     x0 = batch.blend(models.schedule.clean(x, eps, t), batch.product)
     return Step(text, null, batch.paste(models.decode(x0)), models.schedule.alpha_bar(t))
 
 
 @torch.no_grad()
-def reference(models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True):
+def reference(
+    models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True
+) -> tuple:
     """(eps_text, eps_null or None) of step i, for the reference: call it with the adapter switched off."""
     t = models.schedule.timesteps(sampling.steps)[i]
     if with_null:
-        return guided_epsilon(models, batch, sampling, x, t, True)[1:]
+        return guided_epsilon(models, batch, sampling, x, t, with_null=True)[1:]
     return models.predict(x, t, batch.text, batch.hint, sampling.strength), None
 
 
 @torch.no_grad()
 def draw(models: Models, batch: Batch, sampling: Sampling) -> torch.Tensor:
     """Finished pictures (B, 3, H, W) in [0, 1], the product's own pixels put back."""
-    return batch.paste(models.decode(rollout(models, batch, sampling)[0]))
+    latents, _ = rollout(models, batch, sampling)
+    return batch.paste(models.decode(latents))
 
 
-def chosen_steps(sampling: Sampling, last: int, count: int, seed: int) -> list:
+def chosen_steps(sampling: Sampling, last: int, count: int, seed: int) -> list[int]:
     """`count` different steps among the last `last`, drawn by `seed`, in the order of the drawing.
 
-    count=1 is the paper's schedule.
+    count=1 is the paper's schedule: one random step of the last ten.
     """
     last = min(last, sampling.steps)
     return sorted(random.Random(seed).sample(range(sampling.steps - last, sampling.steps), min(count, last)))
 
 
-def review_logits(reviewer, pictures: torch.Tensor, canvases: list, through_maps: bool = True) -> torch.Tensor:
+def review_logits(reviewer, pictures: torch.Tensor, canvases: list[Canvas], through_maps: bool = True) -> torch.Tensor:
     """The reviewer's logits (B, 5) for pictures with their products, divided by its temperature; differentiable.
 
     through_maps=False: depth and saliency are looked at but carry no gradient, so that no picture is made available by
     fooling their estimator.
     """
 
-    def shape(name):
+    def stack(name):
         return torch.stack([getattr(canvas, name) for canvas in canvases]).to(pictures)
 
-    rgb, alpha, captions, rfnet = (
-        shape("rgb"),
-        shape("alpha"),
-        [canvas.product.caption for canvas in canvases],
-        reviewer.rfnet,
-    )
-    with torch.autocast(
-        pictures.device.type, enabled=False
-    ):  # the verdict is what everything is judged by, and costs little: never in half precision
+    rgb, alpha = stack("rgb"), stack("alpha")
+    captions = [canvas.product.caption for canvas in canvases]
+    # Never in half precision: everything is judged by the verdict, and it costs little
+    with torch.autocast(pictures.device.type, enabled=False):
         if through_maps:
             return reviewer.logits(pictures, rgb, alpha, captions)
+        rfnet = reviewer.rfnet
         images = pictures.to(rfnet.head.weight)
         with torch.no_grad():
             depth, saliency = reviewer.maps(images)
-        return (
-            rfnet(over_grey(rgb, alpha).to(images), images, depth, saliency, rfnet.tokenize(captions).to(images.device))
-            / reviewer.temperature
-        )
+        tokens = rfnet.tokenize(captions).to(images.device)
+        return rfnet(over_grey(rgb, alpha).to(images), images, depth, saliency, tokens) / reviewer.temperature

@@ -2,7 +2,7 @@
 (arXiv:2202.00512).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -25,9 +25,10 @@ class Schedule:
 
     alphas_cumprod: torch.Tensor
     prediction: str = "epsilon"
+    _alphas: list = field(init=False, repr=False)  # as plain numbers, since every step asks for some
 
     def __post_init__(self):
-        object.__setattr__(self, "_alphas", self.alphas_cumprod.tolist())  # asked for at every step
+        object.__setattr__(self, "_alphas", self.alphas_cumprod.tolist())
         if self.prediction not in PREDICTIONS:
             raise ValueError(
                 f'the UNet predicts "{self.prediction}": RFFT works with {" and ".join(PREDICTIONS)}; take a checkpoint'
@@ -35,7 +36,7 @@ class Schedule:
             )
 
     def timesteps(self, steps: int) -> list:
-        """`steps` timesteps from noisy to clean, spaced as SD's DDIM has them ("leading", offset 1).
+        """`steps` timesteps from noisy to clean, spaced as SD's DDIM has them (diffusers: "leading", offset 1).
 
         ValueError outside 1 ... T.
         """
@@ -49,13 +50,13 @@ class Schedule:
         return self._alphas[max(t, 0)]
 
     def noisy(self, x0: torch.Tensor, eps: torch.Tensor, t: int) -> torch.Tensor:
-        """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps."""
+        """x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps (arXiv:2006.11239, eq. 4)."""
         a = self.alpha_bar(t)
         return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
     def epsilon(self, x: torch.Tensor, output: torch.Tensor, t: int) -> torch.Tensor:
-        """The noise that a UNet's output for x_t stands for; for v: eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar)
-        x_t.
+        """The noise that a UNet's output for x_t stands for; of v it is sqrt(alpha_bar_t) v + sqrt(1 - alpha_bar_t) x_t
+        (arXiv:2202.00512).
         """
         a = self.alpha_bar(t)
         return output if self.prediction == "epsilon" else a**0.5 * output + (1 - a) ** 0.5 * x
@@ -66,5 +67,7 @@ class Schedule:
         return (x - (1 - a) ** 0.5 * eps) / a**0.5
 
     def step(self, x: torch.Tensor, eps: torch.Tensor, t: int, before: int) -> torch.Tensor:
-        """x at the cleaner timestep `before` (negative: the end) from x_t and the noise in it."""
+        """x at the cleaner timestep `before` (negative: the end) from x_t and the noise in it: DDIM's eq. 12 with
+        sigma = 0.
+        """
         return self.noisy(self.clean(x, eps, t), eps, before)

@@ -152,7 +152,7 @@ def check_writable(path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def plain(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
     """Whether a name stands for one file or folder inside another on every system: no path, nothing hidden, no sign
     that a file system refuses.
     """

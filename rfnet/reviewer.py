@@ -17,6 +17,7 @@ from .presence import missing
 from .product import Canvas, over_grey
 from .resize import resize
 from .risks import ACCEPT, parse_risks
+from .sheets import GREEN, RED
 from .structured import shortened
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
@@ -230,9 +231,6 @@ def _fit(kind: str, values, images: torch.Tensor):
     if not torch.isfinite(values).all():
         raise ReviewError(f"the {kind} maps hold NaN or infinite values: check the node that made them.")
     return resize(values.float(), *images.shape[-2:]).expand(len(images), -1, -1, -1)
-
-
-GREEN, RED = (46, 160, 67), (207, 34, 46)
 
 
 def annotate(images: torch.Tensor, review: Review) -> list:

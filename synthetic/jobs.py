@@ -1,4 +1,4 @@
-"""Fixed orders to paint: a test product, a fitting prompt and a seed each, the same for every measurement."""
+"""Fixed jobs: a test product, a fitting prompt and a seed each, the same for every measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ SIZE = 128  # of its pictures, pixels
 
 
 @dataclass(frozen=True)
-class Brief:
+class Job:
+    """One picture to draw, whatever draws it."""
+
     product_id: str
     product: Product
     prompt: str
@@ -26,7 +28,7 @@ class Brief:
 
 def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
     """A prompt in words the pocket checkpoint was trained on, drawn from the product's id."""
-    rng = np.random.default_rng(seed_of("brief", product_id))
+    rng = np.random.default_rng(seed_of("brief", product_id))  # the word is a part of the seed
 
     def choose(options):
         return str(list(options)[rng.integers(len(options))])
@@ -44,18 +46,18 @@ def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
     return f"photo, on {surface}, {room}, {choose(LIGHTS)}"
 
 
-def test_briefs(count: int, folder: Path = TEST_SPLIT) -> list[Brief]:
-    """`count` of a split's briefs_of. Raises ValueError when the split has fewer products."""
-    briefs = briefs_of(folder)
-    if len(briefs) < count:
-        raise ValueError(f"{folder} shows {len(briefs)} whole products, {count} were asked for")
-    return briefs[:count]
+def test_jobs(count: int, folder: Path = TEST_SPLIT) -> list[Job]:
+    """`count` of a split's jobs_of. Raises ValueError when the split has fewer products."""
+    jobs = jobs_of(folder)
+    if len(jobs) < count:
+        raise ValueError(f"{folder} shows {len(jobs)} whole products, {count} were asked for")
+    return jobs[:count]
 
 
-def briefs_of(folder: Path) -> list[Brief]:
-    """One brief per distinct product of a split, in a fixed order."""
+def jobs_of(folder: Path) -> list[Job]:
+    """One job per distinct product of a split, in a fixed order."""
     samples = read_shards(folder, SIZE)
-    briefs, seen = [], set()
+    jobs, seen = [], set()
     for row in range(len(samples)):
         # only available scenes show the whole product: elsewhere clutter may stand before it; and no product of another
         # size or with other parts than usual
@@ -65,5 +67,5 @@ def briefs_of(folder: Path) -> list[Brief]:
         seen.add(name)
         sample = samples.read(row)
         product = Product(sample["product"].astype(np.float32) / 255, sample["caption"])
-        briefs.append(Brief(name, product, prompt_for(name), seed_of("seed", name) % 2**31))
-    return briefs
+        jobs.append(Job(name, product, prompt_for(name), seed_of("seed", name) % 2**31))
+    return jobs

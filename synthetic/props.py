@@ -95,9 +95,8 @@ def put_beside(prop: Mesh, product: Mesh, side: int, gap: float) -> Mesh:
     """
     half, width, depth = product.size[0] / 2, prop.size[0], prop.size[1]
     inner = half + gap
-    if (
-        inner >= 0.55 and half + width / 2 < HALF_FRAME - 0.02
-    ):  # little room: close to the product, half of it inside the frame at least
+    # little room: close to the product, half of it inside the frame at least
+    if inner >= 0.55 and half + width / 2 < HALF_FRAME - 0.02:
         inner = min(inner, max(half + 0.01, HALF_FRAME - width))
         return prop.moved(side * (inner + width / 2), 0.1 + depth / 2, 0)
     if inner < 0.55:

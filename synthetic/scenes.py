@@ -179,14 +179,12 @@ def _choose(rng, options):
 
 def other_size(product: ProductModel, rng) -> ProductModel:
     """The same thing sold much smaller or much larger, as only its caption says."""
-    word, factor = (
-        (_choose(rng, ("toy", "miniature", "doll's house")), rng.uniform(0.08, 0.16))
-        if product.metres > 0.25
-        else (_choose(rng, ("giant", "man-sized")), rng.uniform(6, 12))
-    )
-    return replace(
-        product, caption=f"a {word} {product.caption.split(' ', 1)[1]}", metres=round(product.metres * factor, 3)
-    )
+    if product.metres > 0.25:
+        word, factor = _choose(rng, ("toy", "miniature", "doll's house")), rng.uniform(0.08, 0.16)
+    else:
+        word, factor = _choose(rng, ("giant", "man-sized")), rng.uniform(6, 12)
+    caption = f"a {word} {product.caption.split(' ', 1)[1]}"
+    return replace(product, caption=caption, metres=round(product.metres * factor, 3))
 
 
 def draw_props(rng, product: ProductModel, cause: RenderedCause, least: int = 0) -> tuple[Prop, ...]:

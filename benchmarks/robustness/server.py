@@ -230,7 +230,9 @@ def good_graph(**changes) -> dict:
 def sampling_graph(**changes) -> dict:
     """The whole loop in two steps."""
     graph = {name: value for name, value in good_graph().items() if name in ("picture", "product", "reviewer")} | {
-        "models": node("RFPocketModels", ckpt_name="pocket_sd.safetensors", control_net_name="pocket_canny.safetensors"),
+        "models": node(
+            "RFPocketModels", ckpt_name="pocket_sd.safetensors", control_net_name="pocket_canny.safetensors"
+        ),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
         "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),

@@ -166,9 +166,9 @@ def profile(path: str) -> str:
     return json.dumps(
         [
             found.why_not(found.model, found.reviewer, settings),
-            [gate.at(20) for gate in found.gates],
-            found.look,
-            found.review,
+            [threshold.at(20) for threshold in found.thresholds],
+            found.check_cost,
+            found.review_cost,
             found.preview,
         ]
     )
@@ -215,11 +215,11 @@ def rfnet_config(path: str) -> str:
 def rfft_config(path: str) -> str:
     """A config, and all of what it names that is quick to check."""
     from reliable_ads.rfft.config import read_config
-    from reliable_ads.rfft.inputs import briefs
+    from reliable_ads.rfft.inputs import read_pairs
 
     config = read_config(path)
     return str(config.settings()) + digest(
-        *(part for canvas, prompt in briefs(config) for part in (canvas.rgb, prompt))
+        *(part for canvas, prompt in read_pairs(config) for part in (canvas.rgb, prompt))
     )
 
 

@@ -23,6 +23,7 @@ from ...rfnet.data.sources import read_shards
 from ...rfnet.files import quoted, write_picture, write_text
 from ...rfnet.labels import LABELS
 from ...rfnet.product import Product, place
+from ...rfnet.sheets import contact_sheet, to_image
 from ...rfnet.structured import StructureError, from_json, shortened
 from ...rfnet.textfiles import TextError, read_text
 from ...synthetic.jobs import prompt_for
@@ -100,24 +101,20 @@ def _draw_batch(samples: Samples, rows: list, out: Path, pocket, cfg: float, ste
         write_picture(out / line["image"], to_image(picture))
 
 
-def to_image(planes: torch.Tensor) -> Image.Image:
-    """(C, H, W) in [0, 1] → PIL."""
-    return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy())
-
-
 def sheet(pictures: list[Image.Image], texts: list[str], columns: int = 8, cell: int = 256) -> Image.Image:
     """Pictures with one line of text below each, nothing else: a page for labelling blind.
 
     cell: a picture's side on it, pixels.
     """
-    board = Image.new("RGB", (columns * (cell + 6), (len(pictures) + columns - 1) // columns * (cell + 22)), "white")
-    pen = ImageDraw.Draw(board)
-    for number, (picture, text) in enumerate(zip(pictures, texts)):
-        x = number % columns * (cell + 6)
-        y = number // columns * (cell + 22)
-        board.paste(picture.convert("RGB").resize((cell, cell), Image.Resampling.BICUBIC), (x, y))
-        pen.text((x + 2, y + cell + 4), text[: cell // 6], fill="black")
-    return board
+    return contact_sheet([captioned(picture, text, cell) for picture, text in zip(pictures, texts)], columns)
+
+
+def captioned(picture: Image.Image, text: str, side: int) -> Image.Image:
+    """A picture with its line below."""
+    card = Image.new("RGB", (side + 6, side + 22), "white")
+    card.paste(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), (0, 0))
+    ImageDraw.Draw(card).text((2, side + 4), text[: side // 6], fill="black")
+    return card
 
 
 def label(folder: Path, labels: Path, shard: Path) -> int:

@@ -17,6 +17,7 @@ import torch
 from msgspec import Meta
 
 from ...rfnet.files import quoted, write_picture
+from ...rfnet.sheets import contact_sheet, to_image
 from ...rfnet.structured import StructureError, from_json
 from ...rfnet.training.checkpoint import (
     add_prefix,
@@ -244,7 +245,4 @@ def to_unit(pictures: np.ndarray) -> torch.Tensor:
 
 def write_sheet(path, rows: list[torch.Tensor]) -> None:
     """Rows of (N, 3, H, W) pictures in [0, 1] → one PNG, written atomically."""
-    from PIL import Image
-
-    sheet = torch.cat([torch.cat(list(row.clamp(0, 1)), dim=2) for row in rows], dim=1)
-    write_picture(path, Image.fromarray((sheet * 255).round().byte().movedim(0, -1).cpu().numpy()))
+    write_picture(path, contact_sheet([to_image(picture) for row in rows for picture in row], len(rows[0])))

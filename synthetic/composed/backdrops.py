@@ -113,11 +113,10 @@ def surface_tile(name: str, rng, finishes: Finishes, lamp: Lamp, colours=None) -
 
     kind, own, numbers, strength, *_ = SURFACES[name]
     tint = rng.uniform(0.8, 1.2, 3) * rng.uniform(0.75, 1.2)
-    first, second = (
-        [np.clip(np.array(c) * tint, 0, 0.9).astype(np.float32) for c in own]
-        if colours is None
-        else [np.asarray(c, np.float32) ** 2.2 for c in colours]
-    )
+    if colours is None:
+        first, second = (np.clip(np.array(c) * tint, 0, 0.9).astype(np.float32) for c in own)
+    else:
+        first, second = (np.asarray(c, np.float32) ** 2.2 for c in colours)
     if kind == "flat" or colours is not None:
         albedo = first + (second - first) * noise(rng, TILE, TILE, 6)[..., None]
     else:
@@ -170,10 +169,8 @@ def panorama(view: View, assets, name: str, yaw: float, field_of_view: float) ->
     rows, columns = view.grid
     longitude = yaw + field_of_view * ((columns + 0.5) / view.width - 0.5)
     latitude = -field_of_view * (rows - view.horizon) / view.width
-    x, y = (
-        (longitude / (2 * np.pi) % 1 * width).astype(np.float32),
-        np.clip((0.5 - latitude / np.pi) * height, 0, height - 1).astype(np.float32),
-    )
+    x = (longitude / (2 * np.pi) % 1 * width).astype(np.float32)
+    y = np.clip((0.5 - latitude / np.pi) * height, 0, height - 1).astype(np.float32)
     toned = np.clip(source * (2.51 * source + 0.03) / (source * (2.43 * source + 0.59) + 0.14), 0, 1) ** (1 / 2.2)
     return np.clip(cv2.remap(toned.astype(np.float32), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_WRAP), 0, 1)
 

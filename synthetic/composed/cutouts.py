@@ -17,15 +17,8 @@ from .shapes import Sheet
 
 HELD_FAMILIES = ("perfume", "sneaker", "kettle", "armchair")
 SETS = ("bottle", "jar", "tube", "carton", "candle", "mug", "can", "perfume")  # what is sold in sets of several
-VAGUE = (
-    "vase",
-    "carton",
-    "candle",
-    "plush",
-    "cushion",
-    "speaker",
-    "handbag",
-)  # families whose size nobody knows by heart
+# families whose size nobody knows by heart
+VAGUE = ("vase", "carton", "candle", "plush", "cushion", "speaker", "handbag")
 VAGUE_CUTOUTS = (
     "trophy",
     "cardboard box",
@@ -247,11 +240,8 @@ def _set(split: str, rng, finishes: Finishes, pixels: int, lamp: float) -> Cutou
         for m in members
     ]
     order = np.argsort([-p.shape[0] for p in pictures])
-    middle, canvas = (
-        4 * pixels,
-        np.zeros((int(pixels * 1.12), 8 * pixels, 4), np.float32),
-    )  # four of the widest fit side by side
-    left = right = middle
+    canvas = np.zeros((int(pixels * 1.12), 8 * pixels, 4), np.float32)  # four of the widest fit side by side
+    left = right = middle = 4 * pixels
     for rank, index in enumerate(order):  # the tallest behind in the middle, the others to both sides in front of it
         picture = pictures[index]
         h, w = picture.shape[:2]

@@ -101,10 +101,8 @@ def put(rgba: np.ndarray, height: int, width: int, left: float, foot: float, hig
     layer = np.zeros((height, width, 4), np.float32)
     picture = resize(rgba, max(2, round(high)), max(2, round(wide)))
     top, left = round(foot) - picture.shape[0], round(left)
-    rows, columns = (
-        slice(max(top, 0), min(top + picture.shape[0], height)),
-        slice(max(left, 0), min(left + picture.shape[1], width)),
-    )
+    rows = slice(max(top, 0), min(top + picture.shape[0], height))
+    columns = slice(max(left, 0), min(left + picture.shape[1], width))
     if rows.start < rows.stop and columns.start < columns.stop:
         layer[rows, columns] = picture[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     return layer

@@ -28,9 +28,8 @@ def cast(alpha: np.ndarray, foot: float, lift: float, lamp: Lamp, wall: bool = F
         # towards us a shadow is cut short: it would part from things whose foot is round
         aside, deep = -0.9 * lamp.side, 0.5 * lamp.back if lamp.back < 0 else 0.2 * lamp.back
         foot = foot - (0.025 * tall if lift == 0 else 0)
-        matrix = np.float32(
-            [[1, -aside, aside * foot], [0, -deep, foot + deep * foot]]
-        )  # (x, y) -> (x + aside z, foot + deep z), z = foot - y
+        # (x, y) -> (x + aside z, foot + deep z), z = foot - y
+        matrix = np.float32([[1, -aside, aside * foot], [0, -deep, foot + deep * foot]])
     flat = cv2.warpAffine(alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
     soft = (1 - lamp.hardness) * 0.05 * tall + 0.01 * tall + 0.1 * lift * (1 - 0.5 * lamp.hardness)
     near = cv2.GaussianBlur(flat, (0, 0), max(0.6, 0.35 * soft))
@@ -53,9 +52,8 @@ def contact(alpha: np.ndarray, foot: float, lift: float, lamp: Lamp) -> np.ndarr
     tall = rows[-1] - rows[0] + 1
     lowest = np.where(solid.any(0), height - 1 - np.argmax(solid[::-1], 0), -1).astype(np.float32)
     base = foot - lift
-    near = np.clip(1.15 - (base - lowest) / (0.12 * tall), 0, 1) * (
-        lowest >= 0
-    )  # how close each column comes to the foot
+    # how close each column comes to the foot
+    near = np.clip(1.15 - (base - lowest) / (0.12 * tall), 0, 1) * (lowest >= 0)
     thick = max(1.8, 0.026 * tall)
     rows_grid = np.arange(height, dtype=np.float32)[:, None]
     where = np.minimum(lowest, base)[None] + lift

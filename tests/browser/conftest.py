@@ -2,7 +2,7 @@
 
 import pytest
 
-from reliable_ads.devtools.browser import NO_BROWSER, Desk, chromium
+from reliable_ads.devtools.browser import NO_BROWSER, Browser, chromium
 from reliable_ads.devtools.comfy import ComfyServer
 
 
@@ -33,9 +33,9 @@ def desk(browser, server):
     """
     opened = []
 
-    def open_page(**settings) -> Desk:
+    def open_page(**settings) -> Browser:
         opened.append(
-            Desk(browser, server.address, {name.replace("__", "."): value for name, value in settings.items()})
+            Browser(browser, server.address, {name.replace("__", "."): value for name, value in settings.items()})
         )
         return opened[-1]
 

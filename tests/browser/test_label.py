@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools.browser import Desk
+from reliable_ads.devtools.browser import Browser
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
@@ -44,7 +44,7 @@ def folder(server) -> LabelFolder:
 class Buttons:
     """One RF Label node on a page."""
 
-    def __init__(self, desk: Desk, folder: LabelFolder, blind: bool = True):
+    def __init__(self, desk: Browser, folder: LabelFolder, blind: bool = True):
         self.desk, self.page, self.folder, self.blind = desk, desk.page, folder, blind
         self.open()
 
@@ -247,7 +247,7 @@ def test_a_key_while_the_page_asks_by_itself_counts(desk, folder):
 def test_two_hundred_labels_and_a_server_that_stops_between(browser, tmp_path):
     folder = fill(tmp_path, 200)
     with ComfyServer(tmp_path, tmp_path / "server.log", ("--cpu",)) as server:
-        page = Desk(browser, server.address, {})
+        page = Browser(browser, server.address, {})
         buttons = Buttons(page, folder)
         buttons.hover()
         for number in range(90):

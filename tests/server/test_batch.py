@@ -8,9 +8,7 @@ import pytest
 from reliable_ads.cyclic.gallery import Gallery
 
 from .ads import ALWAYS, NEVER, ad, cut_out, latent, node, png, report_of
-from .test_early_rejection import profiling
-from .test_loop import advanced, with_remedies
-from .test_product_list import listed_ads
+from .graphs import advanced, listed_ads, profiling, with_remedies
 
 KSAMPLER = ("model", "positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 CUSTOM = ("noise", "guider", "sampler", "sigmas")
@@ -208,7 +206,7 @@ def test_a_profile_goes_round_the_pictures(client, base):
         path.unlink()
         return found
 
-    about = {"look_through": "vae", "threshold": NEVER}
+    about = {"preview_method": "vae", "threshold": NEVER}
     both = scores("round", batched(profiling("round", draws=3, **about)))
     one = batched(profiling("one", draws=1, seed=8, **about))
     one["second"] = node("LatentFromBatch", samples=["batch", 0], batch_index=1, length=1)

@@ -10,25 +10,12 @@ from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 
 from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, node, pixels, report_of
-
-STEPS = 10
-
-
-def profiling(name: str, **changes) -> dict:
-    graph = ad(sampler__steps=STEPS)
-    shared = {
-        key: value for key, value in graph.pop("sampler")["inputs"].items() if key not in ("attempts", "on_exhausted")
-    }
-    graph.pop("save")
-    graph["profile"] = node(
-        "RFProfile", **{**shared, "profile_name": name, "draws": 2, "share": 0.03, "threshold": ALWAYS, **changes}
-    )
-    return graph
+from .graphs import STEPS, profiling
 
 
 @pytest.fixture(scope="module")
 def strict(base, server):
-    """A profile measured here, then given a gate that nothing passes."""
+    """A profile measured here, then given a threshold that nothing passes."""
     from reliable_ads.devtools.client import ComfyClient
 
     from . import ads
@@ -58,16 +45,18 @@ def test_a_profile_keeps_its_draws_and_takes_more(client, base):
         client.outputs(profiling("grows", steps=30))
 
 
-@pytest.mark.parametrize("look_through, factors", [("preview", 3), ("vae", 0)])
-def test_a_profile_keeps_what_it_looked_through(client, base, look_through, factors):
+@pytest.mark.parametrize("preview_method, factors", [("preview", 3), ("vae", 0)])
+def test_a_profile_keeps_how_it_made_previews(client, base, preview_method, factors):
     report = json.loads(
-        client.outputs(profiling(f"by-{look_through}", draws=1, look_through=look_through))["profile"]["report"][0]
+        client.outputs(profiling(f"by-{preview_method}", draws=1, preview_method=preview_method))["profile"]["report"][
+            0
+        ]
     )
-    kept = json.loads((base / "models" / "rfnet" / f"by-{look_through}.gates.json").read_text())
+    kept = json.loads((base / "models" / "rfnet" / f"by-{preview_method}.gates.json").read_text())
     assert report["draws"] == 1 and len(kept["preview"]) == factors and all(len(row) == 5 for row in kept["preview"])
 
 
-def test_enough_draws_give_gates(client, base):
+def test_enough_draws_give_thresholds(client, base):
     report = json.loads(client.outputs(profiling("enough", draws=22))["profile"]["report"][0])
     assert report["accepted"] == 22 and "held_out" in report and "note" not in report
     (base / "models" / "rfnet" / "enough.gates.json").unlink()  # or auto would find it
@@ -108,7 +97,7 @@ def test_auto_finds_the_profile_of_this_model(client, strict):
     best = max(report["attempts"][:2], key=lambda a: a["probabilities"]["available"])
     assert (
         report["attempts"][2]["seed"] == best["seed"] and report["steps"] == 20
-    )  # the best of those given up, to its end
+    )  # the best of those stopped early, to its end
     assert len(outputs["sampler"]["images"]) == 3
     assert np.array_equal(pixels(client, outputs["save"]), pixels(client, outputs["sampler"], 2))
 

@@ -197,7 +197,7 @@ def test_a_server_that_is_killed_in_the_middle_of_200_labels(tmp_path):
             state = tab.state()
             assert state["labelled"] in (len(answered), len(answered) + 1)
 
-            def send(key, tab=tab, server=server, kill_after=kill_after):
+            def send(key, tab=tab, kill_after=kill_after, server=server):
                 tab.label(key, wanted[key])
                 answered.append(key)
                 if len(answered) == kill_after:

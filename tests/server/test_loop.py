@@ -10,33 +10,7 @@ from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfnet.product import default_dilation
 
 from .ads import ALWAYS, SIZE, ad, latent, node, pixels, report_of
-
-
-def advanced(**changes) -> dict:
-    """The advertising graph with RF Cyclic Sampler (Advanced) and the stock nodes that it takes."""
-    graph = ad()
-    ours = graph["sampler"]["inputs"]
-    graph |= {
-        "noise": node("RandomNoise", noise_seed=ours["seed"]),
-        "guider": node(
-            "CFGGuider", model=ours["model"], positive=ours["positive"], negative=ours["negative"], cfg=ours["cfg"]
-        ),
-        "which": node("KSamplerSelect", sampler_name="dpmpp_2m"),
-        "sigmas": node("BasicScheduler", model=ours["model"], scheduler="karras", steps=ours["steps"], denoise=1.0),
-    }
-    loop = {
-        key: ours[key]
-        for key in ("latent_image", "vae", "reviewer", "product", "attempts", "on_exhausted", "threshold")
-    }
-    graph["sampler"] = node(
-        "RFCyclicSamplerAdvanced",
-        noise=["noise", 0],
-        guider=["guider", 0],
-        sampler=["which", 0],
-        sigmas=["sigmas", 0],
-        **{**loop, **changes},
-    )
-    return graph
+from .graphs import advanced, with_remedies
 
 
 def test_the_advanced_sampler_is_stock_sampler_custom_advanced_to_the_last_bit(client, base):
@@ -88,23 +62,6 @@ def test_several_at_once_draw_what_one_at_a_time_draws(client, base, make):
 def test_several_usable_ones_of_one_batch_are_no_more_than_asked_for(client):
     found = client.outputs(ad(sampler__threshold=ALWAYS, sampler__parallel=3))
     assert len(report_of(found)["attempts"]) == 3 and len(found["save"]["images"]) == 1
-
-
-def with_remedies(**switches) -> dict:
-    graph = ad(sampler__remedies=["remedies", 0])
-    names = ["contrast", "guidance", "control", "dilation", "surface", "position", "scale", "avoid", "tuned"]
-    on = {name: name in switches.get("only", names) for name in names}
-    graph["remedies"] = node(
-        "RFRemedies",
-        clip=["models", 1],
-        contrast_words="plain background",
-        surface_words="on a table",
-        avoid_words="floating",
-        begin_at=switches.get("begin_at", ""),
-        tuned_control_net=["models", 3],
-        **on,
-    )
-    return graph
 
 
 def test_a_rejected_attempt_is_answered_and_the_answer_changes_the_picture(client):

@@ -12,25 +12,8 @@ from reliable_ads.cyclic.gallery import Gallery, file_name
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 
-from .ads import ALWAYS, ad, jobs_of, node
-
-
-def listed_ads(where: Path, /, **changes) -> dict:
-    """The advertising graph over a folder: three products, two prompts, two attempts of which none is accepted."""
-    graph = ad(
-        product__image=["folder", 0],
-        product__mask=["folder", 1],
-        product__caption=["folder", 2],
-        prompt__text=["folder", 3],
-        sampler__seed=["folder", 4],
-        sampler__job=["folder", 5],
-        **{"sampler__attempts": 2, **changes},
-    )
-    del graph["picture"]
-    graph["folder"] = node(
-        "RFProductFolder", folder=where.name, prompts="{caption} on a table\na beach", gallery=where.name, seed=3
-    )
-    return graph
+from .ads import ALWAYS, jobs_of
+from .graphs import listed_ads
 
 
 def pictures(gallery: Path) -> dict:

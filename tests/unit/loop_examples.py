@@ -6,7 +6,7 @@ import torch
 def drawing(scores):
     """A generator and a review that give the scores in turn; the picture carries its attempt."""
 
-    def generate(index, seed, look):
+    def generate(index, seed, check):
         return torch.full((3, 8, 8), float(index)), f"latent {index}"
 
     def review(image):

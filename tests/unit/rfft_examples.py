@@ -12,7 +12,7 @@ from reliable_ads.pocket.family import POCKET, alphas_cumprod, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfft.config import TrainConfig
 from reliable_ads.rfft.models import Models
-from reliable_ads.rfft.rollout import Order
+from reliable_ads.rfft.rollout import Job
 from reliable_ads.rfft.schedule import Schedule
 from reliable_ads.rfft.train import Run
 from reliable_ads.rfnet.product import Product, place
@@ -59,14 +59,14 @@ def small_reviewer():
     return Reviewer(*small_networks(), {"temperature": "1.5"}).requires_grad_(False)
 
 
-def orders(count=2, seed=0):
+def jobs(count=2, seed=0):
     """Bottles in several colours on 64x64 canvases."""
     found = []
     for i in range(count):
         rgba = bottle_rgba()
         rgba[rgba[..., 3] > 0, :3] = np.roll((30, 60, 200), i)
         found.append(
-            Order(
+            Job(
                 place(Product.from_arrays(rgba, caption=f"bottle {i}"), 64, 64),
                 ("on sand, a park", "on a table, a white wall")[i % 2],
                 seed + i,
@@ -137,6 +137,7 @@ def runs_in(folder: Path):
         reviewer = small_reviewer()
         reviewer.metadata |= SCORES
         config = TrainConfig(**{**SETTINGS, **places, **changes})
-        return Run(config, models_of(tiny_pocket()), reviewer, [(o.canvas, o.prompt) for o in orders(3)], watch=watch)
+        pairs = [(job.canvas, job.prompt) for job in jobs(3)]
+        return Run(config, models_of(tiny_pocket()), reviewer, pairs, watch=watch)
 
     return make

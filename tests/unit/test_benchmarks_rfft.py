@@ -39,7 +39,7 @@ def test_pictures_of_a_product_are_one_observation():
 
 def test_what_is_measured_was_never_learned_from():
     products = tuning.test_products()
-    names = {brief.product_id for brief in products}
+    names = {job.product_id for job in products}
     assert len(names) == len(products) >= 200
     assert all(name.startswith("test-") for name in names)
     learned = tuning.learned_products()

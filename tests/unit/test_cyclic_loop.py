@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.cyclic.early_rejection import Gate
+from reliable_ads.cyclic.early_rejection import EarlyThreshold
 from reliable_ads.cyclic.loop import (
     Accepted,
     Exhausted,
@@ -72,8 +72,8 @@ def test_no_attempts_are_refused_before_anything_is_drawn(attempts):
 
 
 def with_nan(generate, broken):
-    return lambda index, seed, look: (
-        (torch.full((3, 8, 8), torch.nan), None) if index in broken else generate(index, seed, look)
+    return lambda index, seed, check: (
+        (torch.full((3, 8, 8), torch.nan), None) if index in broken else generate(index, seed, check)
     )
 
 
@@ -97,7 +97,7 @@ def test_a_cancel_passes_through():
     class Cancel(Exception):
         pass
 
-    def generate(index, seed, look):
+    def generate(index, seed, check):
         raise Cancel
 
     with pytest.raises(Cancel):
@@ -122,27 +122,27 @@ def stepping(scores):
     """As `drawing`, with STEPS steps whose predicted picture tells the final score."""
     _plain, review = drawing(scores)
 
-    def generate(index, seed, look):
+    def generate(index, seed, check):
         picture = torch.full((3, 8, 8), float(seed - 100))  # the seed decides, as in life
         for step in range(1, STEPS + 1):
-            look(step, STEPS, lambda: picture)
+            check(step, STEPS, lambda: picture)
         return picture, f"latent {seed}"
 
     return generate, review
 
 
-def test_a_closed_gate_ends_a_draw_early():
+def test_a_draw_below_a_threshold_is_stopped_early():
     events = []
     result = run(
         *stepping([0.05, 0.3, 0.9]),
         seed=100,
         attempts=5,
-        gates=(Gate(0.2, 0.1), Gate(0.5, 0.4)),
+        thresholds=(EarlyThreshold(0.2, 0.1), EarlyThreshold(0.5, 0.4)),
         on_event=events.append,
     )
-    assert [(a.dropped, a.steps) for a in result.attempts] == [(True, 2), (True, 5), (False, 10)]
+    assert [(a.stopped_early, a.steps) for a in result.attempts] == [(True, 2), (True, 5), (False, 10)]
     assert result.accepted and result.returned.index == 2 and result.steps == 17
-    assert events[1].text == "attempt 1/5 · given up after step 2 · size_mismatch 0.95"
+    assert events[1].text == "attempt 1/5 · stopped early after step 2 · size_mismatch 0.95"
     report = json.loads(json.dumps(result.report()))
     assert (
         report["attempts"][2]["looks"] == [{"step": 2, "available": 0.9}, {"step": 5, "available": 0.9}]
@@ -152,32 +152,46 @@ def test_a_closed_gate_ends_a_draw_early():
 
 
 def test_when_all_were_given_up_the_best_is_drawn_to_its_end():
-    result = run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, gates=(Gate(0.5, 0.6),))
-    assert [a.dropped for a in result.attempts] == [True, True, True, False]
+    result = run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, thresholds=(EarlyThreshold(0.5, 0.6),))
+    assert [a.stopped_early for a in result.attempts] == [True, True, True, False]
     assert result.returned.seed == 101 and result.returned.payload == "latent 101" and not result.accepted
     assert (
         run(
-            *stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, on_exhausted="last", gates=(Gate(0.5, 0.6),)
+            *stepping([0.1, 0.3, 0.2]),
+            seed=100,
+            attempts=3,
+            on_exhausted="last",
+            thresholds=(EarlyThreshold(0.5, 0.6),),
         ).returned.seed
         == 102
     )
     assert (
-        run(*stepping([0.1, 0.3, 0.2]), seed=100, attempts=3, on_exhausted="stop", gates=(Gate(0.5, 0.6),)).returned
+        run(
+            *stepping([0.1, 0.3, 0.2]),
+            seed=100,
+            attempts=3,
+            on_exhausted="stop",
+            thresholds=(EarlyThreshold(0.5, 0.6),),
+        ).returned
         is None
     )
 
 
-def test_a_gate_that_was_wrong_about_the_best_still_gives_it():
-    result = run(*stepping([0.1, 0.7]), seed=100, attempts=2, gates=(Gate(0.5, 0.8),))
+def test_a_threshold_that_was_wrong_about_the_best_still_gives_it():
+    result = run(*stepping([0.1, 0.7]), seed=100, attempts=2, thresholds=(EarlyThreshold(0.5, 0.8),))
     assert result.accepted and result.returned.seed == 101
 
 
 def test_a_predicted_picture_with_nan_is_left_to_the_final_review():
-    def generate(index, seed, look):
-        look(5, STEPS, lambda: torch.full((3, 8, 8), torch.nan))
+    def generate(index, seed, check):
+        check(5, STEPS, lambda: torch.full((3, 8, 8), torch.nan))
         return torch.zeros(3, 8, 8), None
 
-    assert not run(generate, drawing([0.9])[1], seed=0, attempts=1, gates=(Gate(0.5, 0.5),)).attempts[0].dropped
+    assert (
+        not run(generate, drawing([0.9])[1], seed=0, attempts=1, thresholds=(EarlyThreshold(0.5, 0.5),))
+        .attempts[0]
+        .stopped_early
+    )
 
 
 def test_several_usable_pictures():
@@ -204,16 +218,16 @@ def drawing_together(scores, early=None, steps=10):
     generate, review = drawing([*scores, *(early or [])])
     worked = []
 
-    def together(index, seeds, looks):
+    def together(index, seeds, checks):
         for step in range(1, steps + 1):
-            worked.append(len(looks.alive))
-            looks(
+            worked.append(len(checks.alive))
+            checks(
                 step,
                 steps,
                 lambda rows: torch.stack([torch.full((3, 8, 8), float(len(scores) + index + row)) for row in rows]),
             )
-        return torch.stack([torch.full((3, 8, 8), float(index + row)) for row in looks.alive]), [
-            f"latent {index + row}" for row in looks.alive
+        return torch.stack([torch.full((3, 8, 8), float(index + row)) for row in checks.alive]), [
+            f"latent {index + row}" for row in checks.alive
         ]
 
     return generate, review, together, worked
@@ -237,12 +251,18 @@ def test_several_at_once_draw_what_one_at_a_time_draws():
     )
 
 
-def test_rows_that_a_gate_closes_on_are_no_longer_worked_on():
+def test_rows_that_were_stopped_early_are_no_longer_worked_on():
     generate, review, together, worked = drawing_together([0.1, 0.9, 0.1], early=[0.05, 0.6, 0.05])
-    result = run(generate, review, seed=0, attempts=3, gates=(Gate(0.5, 0.2),), together=together, parallel=3)
+    result = run(
+        generate, review, seed=0, attempts=3, thresholds=(EarlyThreshold(0.5, 0.2),), together=together, parallel=3
+    )
     assert worked == [3] * 5 + [1] * 5
     assert result.accepted and result.returned.payload == "latent 1"
-    assert [(attempt.dropped, attempt.steps) for attempt in result.attempts] == [(True, 5), (False, 10), (True, 5)]
+    assert [(attempt.stopped_early, attempt.steps) for attempt in result.attempts] == [
+        (True, 5),
+        (False, 10),
+        (True, 5),
+    ]
 
 
 def test_when_all_of_them_are_given_up_the_rest_of_the_steps_is_saved():
@@ -253,18 +273,18 @@ def test_when_all_of_them_are_given_up_the_rest_of_the_steps_is_saved():
         seed=0,
         attempts=2,
         on_exhausted="stop",
-        gates=(Gate(0.3, 0.2),),
+        thresholds=(EarlyThreshold(0.3, 0.2),),
         together=together,
         parallel=2,
     )
-    assert len(worked) == 3 and all(attempt.dropped for attempt in result.attempts) and result.returned is None
+    assert len(worked) == 3 and all(attempt.stopped_early for attempt in result.attempts) and result.returned is None
 
 
 def test_too_many_at_once_goes_on_one_at_a_time():
     generate, review, _, _ = drawing_together([0.1, 0.2, 0.9])
     events = []
 
-    def together(index, seeds, looks):
+    def together(index, seeds, checks):
         raise TooMany("no room")
 
     result = run(generate, review, seed=0, attempts=3, on_event=events.append, together=together, parallel=3)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reliable_ads.cyclic.early_rejection import Gate
+from reliable_ads.cyclic.early_rejection import EarlyThreshold
 from reliable_ads.cyclic.loop import run
 from reliable_ads.cyclic.remedies import EVERY, NAMES, REMEDIES, Policy, Remedy, register, replaced
 from reliable_ads.rfnet.labels import LABELS
@@ -78,25 +78,25 @@ def test_the_loop_answers_each_rejection_and_reports_what_each_attempt_was_drawn
     policy, seen = Policy(("scale",)), []
     generate, review = drawing([0.1, 0.2, 0.9])
 
-    def watched(index, seed, look):
+    def watched(index, seed, check):
         seen.append(policy["scale"])
-        return generate(index, seed, look)
+        return generate(index, seed, check)
 
     report = run(watched, review, seed=0, attempts=5, remedies=policy).report()
     assert seen == [1.0, 0.9, 0.8]
     assert [[change["after"] for change in row["remedies"]] for row in report["attempts"]] == [[], [0.9], [0.8]]
 
 
-def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
-    """After a rejection the tuned ControlNet paints: its draws go to their end, while other remedies leave the gates as
-    they are.
+def test_no_threshold_stops_draws_of_another_network_than_it_was_measured_with():
+    """After a rejection the tuned ControlNet paints: its draws go to their end, while other remedies leave the
+    thresholds as they are.
     """
     for allowed, dropped in ((("tuned",), [True, False, False]), (("guidance",), [True, True, True])):
         generate, review = drawing([0.1, 0.1, 0.1])
 
-        def looked_at(index, seed, look, generate=generate):
-            image, payload = generate(index, seed, look)
-            look(1, 10, lambda: image)
+        def looked_at(index, seed, check, generate=generate):
+            image, payload = generate(index, seed, check)
+            check(1, 10, lambda: image)
             return image, payload
 
         report = run(
@@ -105,7 +105,7 @@ def test_no_gate_closes_on_draws_of_another_network_than_it_was_measured_with():
             seed=0,
             attempts=3,
             on_exhausted="stop",
-            gates=(Gate(0.1, 0.5),),
+            thresholds=(EarlyThreshold(0.1, 0.5),),
             remedies=Policy(allowed),
         ).report()
         assert [row["dropped"] for row in report["attempts"]] == dropped

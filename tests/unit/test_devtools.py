@@ -277,7 +277,7 @@ def test_the_contact_sheet_frames_verdicts_in_green_and_red():
         },
         {"attempt": 2, "seed": 6, "label": "available", "probabilities": {"available": 0.9}, "accepted": True},
     ]
-    drawn = np.asarray(sheet.contact_sheet([Image.new("RGB", (128, 128)), Image.new("RGB", (96, 128))], attempts))
+    drawn = np.asarray(sheet.attempts_sheet([Image.new("RGB", (128, 128)), Image.new("RGB", (96, 128))], attempts))
     middle = sheet.GAP + sheet.CELL // 2
     assert tuple(drawn[middle, sheet.GAP + 1]) == sheet.RED
     assert tuple(drawn[middle, sheet.GAP + sheet.CELL + 2 * sheet.FRAME + sheet.GAP + 1]) == sheet.GREEN

@@ -57,4 +57,4 @@ def test_the_rejected_are_struck_out_in_red_and_the_accepted_is_framed_in_green(
 
 
 def test_the_hardest_products_come_first():
-    assert len({brief.product_id for brief in hardest()}) == len(hardest()) > 50
+    assert len({job.product_id for job in hardest()}) == len(hardest()) > 50

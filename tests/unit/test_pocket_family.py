@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket import family, ldm
-from reliable_ads.pocket.pipeline import sample, sample_latents
+from reliable_ads.pocket.pipeline import sample
 from reliable_ads.pocket.training.diffusion import train_diffusion
 from reliable_ads.pocket.training.export import denoise_once, export
 from reliable_ads.pocket.training.latents import cached_latents, mix
@@ -163,7 +163,10 @@ def test_sampling_keeps_the_product_and_depends_on_the_seed_alone(pocket):
     inside = (canvas.alpha == 1).expand(3, -1, -1)
     assert torch.equal(drawn[0][inside], canvas.rgb[inside])
     with pytest.raises(ValueError, match="one prompt and one seed per canvas"):
-        sample_latents(pocket, [canvas], ["photo"], [1, 2])
+        sample(pocket, [canvas], ["photo"], [1, 2])
+    steps = []
+    sample(pocket, [canvas], ["photo"], [3], steps=3, on_step=lambda done, all_: steps.append((done, all_)))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_resumed_training_equals_an_unbroken_one(tmp_path):

@@ -13,22 +13,22 @@ from reliable_ads.rfft.evaluate import (
     Evaluation,
     colour_statistics,
     evaluate,
-    front,
+    evaluation_jobs,
     mean_distance,
     shade,
-    triples,
     wilson,
 )
 from reliable_ads.rfft.models import Passes
 from reliable_ads.rfft.rollout import Sampling, start_noise
+from reliable_ads.rfft.selection import front
 
-from .rfft_examples import models_of, orders, small_reviewer, tiny_pocket
+from .rfft_examples import jobs, models_of, small_reviewer, tiny_pocket
 
 SAMPLING = Sampling(4, 3.0)
 
 
 def asked(count=2, seeds=2):
-    return triples([(o.canvas, o.prompt) for o in orders(count)], seeds)
+    return evaluation_jobs([(o.canvas, o.prompt) for o in jobs(count)], seeds)
 
 
 def test_wilson_against_published_values():
@@ -99,11 +99,11 @@ def test_an_evaluation_is_repeatable_and_needs_no_batches():
 
 
 def test_equal_pictures_have_no_diversity():
-    """Two orders with one seed stand for a model that has collapsed."""
-    from reliable_ads.rfft.rollout import Order
+    """Two jobs with one seed stand for a model that has collapsed."""
+    from reliable_ads.rfft.rollout import Job
 
-    models, one = models_of(tiny_pocket()), orders(1)[0]
-    collapsed, _ = evaluate(models, small_reviewer(), [Order(one.canvas, one.prompt, 5)] * 2, SAMPLING)
+    models, one = models_of(tiny_pocket()), jobs(1)[0]
+    collapsed, _ = evaluate(models, small_reviewer(), [Job(one.canvas, one.prompt, 5)] * 2, SAMPLING)
     assert collapsed.diversity == pytest.approx(0, abs=1e-5) and collapsed.diversity_colour == pytest.approx(
         0, abs=1e-5
     )

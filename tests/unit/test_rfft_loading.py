@@ -12,23 +12,14 @@ from safetensors.torch import load_file, save_file
 from reliable_ads.pocket.ldm import key_maps, save_controlnet, to_ldm
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
-from reliable_ads.rfft.loading import (
-    CONFIGS,
-    FAMILIES,
-    SD15,
-    SDXL,
-    Family,
-    check_checkpoint,
-    check_controlnet,
-    check_folder,
-    load,
-    tokenize,
-)
+from reliable_ads.rfft.kinds import CONFIGS, SD15, SDXL, check_checkpoint, check_controlnet, check_folder
+from reliable_ads.rfft.loading import FAMILIES, Family, load
 from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
+from reliable_ads.rfft.tokens import tokenize
 from reliable_ads.rfnet.weights import save_reviewer
 
-from .rfft_examples import TINY, models_of, orders, tiny_pocket, vae_ldm
+from .rfft_examples import TINY, jobs, models_of, tiny_pocket, vae_ldm
 from .rfnet_examples import bottle_rgba, small_networks
 
 U, V, T = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.text_model."
@@ -72,7 +63,7 @@ def files(tmp_path_factory):
 
 def test_a_single_file_and_a_folder_give_the_same_pictures(files):
     root, configs = files
-    asked, sampling, drawn = orders(1), Sampling(2, 2.0), []
+    asked, sampling, drawn = jobs(1), Sampling(2, 2.0), []
     for checkpoint in (root / "sd.safetensors", root / "folder"):
         models = load(checkpoint, root / "canny.safetensors", configs).freeze()
         assert models.schedule.prediction == "epsilon"
@@ -84,7 +75,7 @@ def test_a_single_file_and_a_folder_give_the_same_pictures(files):
         torch.equal(v.half().float(), models.controlnet.state_dict()[k])
         for k, v in pocket.controlnet.state_dict().items()
     )
-    assert torch.allclose(models.read(["on sand"]).context, pocket.encode_prompts(["on sand"]), atol=1e-6)
+    assert torch.allclose(models.encode_text(["on sand"]).context, pocket.encode_prompts(["on sand"]), atol=1e-6)
 
 
 def test_the_shipped_configs_are_those_of_sd15():

@@ -1,11 +1,13 @@
-"""The three losses against values and gradients worked out by hand, in float64."""
+"""The losses against values and gradients worked out by hand, in float64; and one from outside of the package."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from reliable_ads.rfft.losses import consistent_condition, feedback, kl_baseline
+from reliable_ads.rfft.config import ConfigError
+from reliable_ads.rfft.losses import LOSSES, Loss, consistent_condition, feedback, kl_baseline, norm, titles
 
 D = torch.float64
 
@@ -72,3 +74,59 @@ def test_alpha_bar_may_differ_by_picture():
     zero = torch.zeros_like(text)
     loss = consistent_condition(text, zero, zero, zero, torch.tensor([0.0, 0.96], dtype=D).view(2, 1, 1, 1))
     assert loss.item() == pytest.approx((1 + 5) / 2)
+
+
+# From outside
+
+
+def score_distance(eps_text, ref_text, alpha_bar):
+    """|| (eps_theta - eps_ref) / sqrt(1 - alpha_bar_t) ||"""
+    return norm((eps_text - ref_text) / (1 - alpha_bar) ** 0.5).mean()
+
+
+def grey(pictures, eps_null):
+    """How colourful the pictures are; eps_null shows that the null branch is there without a reference."""
+    assert eps_null.shape[1] == 4 and len(eps_null) == len(pictures)
+    return pictures.std(1).mean()
+
+
+def half(logits):
+    return feedback(logits) / 2
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Loss("score distance", "the noise that the text asks for stays", score_distance),
+        Loss("grey", "colours are punished", grey, feedback=half),
+    ],
+    ids=["score", "grey"],
+)
+def test_a_loss_from_outside_trains(world, monkeypatch, loss):
+    with pytest.raises(ConfigError, match='loss is "mine": use one of cc, kl, none'):
+        world(loss="mine")
+    monkeypatch.setitem(LOSSES, "mine", loss)
+    assert titles()[loss.title] == "mine" and loss.effect in str(loss)
+    run = world(loss="mine", beta=2.0, steps=2, rollout_guidance=False)
+    begin = [p.detach().clone() for p in run.learner.parameters]
+    steps = []
+    run.watch = lambda event: steps.append(event["loss"]) if event["kind"] == "step" else None
+    answer = run()
+    assert answer["steps"] == 2 and any(not torch.equal(a, b) for a, b in zip(begin, run.learner.parameters))
+    assert steps[-1]["regulariser"] > 0
+    assert steps[-1]["total"] == pytest.approx(steps[-1]["feedback"] + 2 * steps[-1]["regulariser"], rel=1e-4)
+
+
+def test_a_loss_costs_only_the_passes_that_it_asks_for():
+    needs = {name: (loss.needs_null, loss.needs_reference, loss.needs_reference_null) for name, loss in LOSSES.items()}
+    assert needs == {"cc": (True, True, True), "kl": (False, True, False), "none": (False, False, False)}
+    with pytest.raises(TypeError, match='"mine" asks for eps: name its arguments after any of eps_text, eps_null,'):
+        Loss("mine", "", lambda eps: eps)
+
+
+def test_the_documents_know_every_loss():
+    root = Path(__file__).parents[2]
+    method = (root / "docs" / "rfft.md").read_text(encoding="utf-8")
+    help_page = (root / "web" / "docs" / "RFTrainer" / "en.md").read_text(encoding="utf-8")
+    for name, loss in LOSSES.items():
+        assert f'`"{name}"`' in method and f"`{loss.title}`" in help_page

@@ -17,13 +17,13 @@ from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.cli import main
 from reliable_ads.rfft.config import ConfigError, TrainConfig
-from reliable_ads.rfft.estimate import Ledger, estimate
-from reliable_ads.rfft.memory import Rung, ladder
+from reliable_ads.rfft.estimate import MemoryTracker, estimate
+from reliable_ads.rfft.memory import MemoryPlan, memory_plans
 from reliable_ads.rfft.models import Models
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer, save_reviewer
 
-from .rfft_examples import orders, state
+from .rfft_examples import jobs, state
 from .rfnet_examples import bottle_rgba, small_networks
 
 
@@ -44,26 +44,26 @@ def of(**changes) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-def test_every_rung_takes_less_at_once_than_the_one_before():
-    names = [str(rung) for rung in ladder(of(batch=5, checkpointing=False))]
+def test_every_plan_takes_less_at_once_than_the_one_before():
+    names = [str(plan) for plan in memory_plans(of(batch=5, checkpointing=False))]
     assert names == [
         "activations kept, 5 pictures at a time",
         *(f"activations recomputed, {n} picture{'s' * (n > 1)} at a time" for n in (5, 3, 2, 1)),
     ]
-    assert [rung.pictures for rung in ladder(of(batch=4))] == [4, 2, 1] and len(ladder(of(batch=1))) == 1
-    assert Rung(True, 2).slices(5) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert [plan.pictures for plan in memory_plans(of(batch=4))] == [4, 2, 1] and len(memory_plans(of(batch=1))) == 1
+    assert MemoryPlan(True, 2).slices(5) == [slice(0, 2), slice(2, 4), slice(4, 5)]
 
 
-def test_the_ledger_counts_what_is_held_and_gives_back_what_is_freed():
-    with Ledger() as ledger:
+def test_the_tracker_counts_what_is_held_and_gives_back_what_is_freed():
+    with MemoryTracker() as tracker:
         a = torch.zeros(1000)
         view = a.view(10, 100) + 0
-        assert ledger.held == 8000
+        assert tracker.held == 8000
         a.add_(1)
         del a
-        assert ledger.held == 4000
+        assert tracker.held == 4000
         torch.zeros(500)
-        assert ledger.held == 4000 and ledger.most == 8000 and len(view)
+        assert tracker.held == 4000 and tracker.most == 8000 and len(view)
 
 
 # Peak of the process's memory over what it held before, in a process whose allocator hands back at once what is freed.
@@ -73,7 +73,7 @@ from reliable_ads.pocket import tuning
 from reliable_ads.rfft.adapter import Adapter
 from reliable_ads.rfft.objective import objective
 from reliable_ads.rfft.config import TrainConfig
-from reliable_ads.rfft.rollout import Order, prepare
+from reliable_ads.rfft.rollout import Job, prepare
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 checkpointing, count = sys.argv[1] == "True", int(sys.argv[2])
@@ -82,7 +82,7 @@ canvas = place(Product.from_arrays(torch.zeros(32, 32, 3), torch.ones(32, 32).tr
 models = tuning.load(config.checkpoint, config.controlnet).freeze().checkpoint(checkpointing)
 adapter = Adapter(models.controlnet, config.rank)
 def step(count):
-    batch = prepare(models, [Order(canvas, "on sand", i) for i in range(count)], config.training_sampling)
+    batch = prepare(models, [Job(canvas, "on sand", i) for i in range(count)], config.training_sampling)
     before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
     objective(models, reviewer, adapter, config, batch, 3, batch.noise)["total"].backward()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
@@ -91,8 +91,8 @@ print(step(count))
 """
 
 
-def briefs():
-    return [(place(order.canvas.product, 128, 128), order.prompt) for order in orders(1)]
+def pairs():
+    return [(place(job.canvas.product, 128, 128), job.prompt) for job in jobs(1)]
 
 
 @pytest.mark.slow(reason="steps of training in a process of their own")
@@ -104,8 +104,8 @@ def test_the_estimate_is_what_a_process_takes(checkpointing):
         config,
         tuning.skeleton(CHECKPOINT, CONTROLNET),
         load_reviewer(DEFAULT_WEIGHTS).requires_grad_(False),
-        briefs(),
-        Rung(checkpointing, count),
+        pairs(),
+        MemoryPlan(checkpointing, count),
     )
     thrifty = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -154,7 +154,9 @@ class Full:
     """Memory that runs out at chosen UNet passes with gradient or without, counted over the whole run."""
 
     def __init__(self, at: set):
-        self.at, self.count, self.predict = at, 0, Models.predict
+        self.at = at
+        self.count = 0
+        self.predict = Models.predict
 
     def __call__(self, models, *arguments):
         self.count += 1
@@ -165,7 +167,7 @@ class Full:
 
 @pytest.mark.slow(reason="two trainings")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_data(world, monkeypatch, seed):
+def test_a_run_that_runs_out_of_memory_falls_back_to_the_next_plan_with_the_same_data(world, monkeypatch, seed):
     settings = {"batch": 2, "steps": 2, "evaluate_every": 2, "lr": 1e-4, "seed": 5}
     plain = Full(set())
     monkeypatch.setattr(Models, "predict", lambda *arguments: plain(*arguments))
@@ -174,7 +176,7 @@ def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_d
     told, full = [], Full({random.Random(seed).randrange(1, plain.count)})
     monkeypatch.setattr(Models, "predict", lambda *arguments: full(*arguments))
     short = world(
-        name="short", watch=lambda event: told.append(event["rung"]) if event["kind"] == "memory" else None, **settings
+        name="short", watch=lambda event: told.append(event["plan"]) if event["kind"] == "memory" else None, **settings
     )
     short()
     assert (
@@ -185,7 +187,7 @@ def test_a_run_that_runs_out_of_memory_goes_on_with_the_next_rung_and_the_same_d
             assert torch.allclose(value, state(short)[key], atol=2e-5), key
     memory = json.loads(read_adapter(short.config.last)[1]["memory"])
     assert memory["rung"] == told[0] and memory["climbed"][0]["rung"] == told[0]
-    assert world(name="short", **{**settings, "steps": 3}).climb.rung == Rung(
+    assert world(name="short", **{**settings, "steps": 3}).fallback.plan == MemoryPlan(
         True, 2
     )  # a run that goes on begins where this one had got to
 
@@ -194,24 +196,29 @@ def test_parts_of_a_batch_make_the_same_gradient(world):
     gradients = []
     for pictures in (3, 2, 1):
         run = world(name=f"p{pictures}", batch=3, seed=3)
-        drawn = [run._draw(asked, [1], Rung(False, 3)) for asked in run._orders(0)]
-        gradients.append((run._gradient(drawn, 1, Rung(False, pictures)), [p.grad.clone() for p in run.parameters]))
+        drawn = [run.take_step.draw(asked, [1], MemoryPlan(False, 3)) for asked in run.take_step.jobs(0)]
+        gradients.append(
+            (
+                run.take_step.gradient(drawn, 1, MemoryPlan(False, pictures)),
+                [p.grad.clone() for p in run.learner.parameters],
+            )
+        )
     for losses, values in gradients[1:]:
         assert losses == pytest.approx(gradients[0][0], rel=1e-4)
         assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-7) for a, b in zip(values, gradients[0][1]))
 
 
 @pytest.mark.slow(reason="two trainings")
-def test_with_no_rung_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):
+def test_with_no_plan_left_the_run_ends_with_a_sentence_and_its_state(world, monkeypatch):
     run = world(steps=3, batch=2, evaluate_every=10)
-    full, step = Full(set(range(1, 10**6))), run._step
+    full, take_step = Full(set(range(1, 10**6))), run.take_step
 
-    def failing():
-        if run.step == 1:
+    def failing(step):
+        if step == 1:
             monkeypatch.setattr(Models, "predict", lambda *arguments: full(*arguments))
-        step()
+        return take_step(step)
 
-    run._step = failing
+    run.take_step = failing
     with pytest.raises(
         ConfigError,
         match=(
@@ -232,7 +239,10 @@ def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(wo
         for p in part.parameters()
         if p.is_floating_point()
     )
-    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in run.parameters) and answer["steps"] == 2
+    assert (
+        all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in run.learner.parameters)
+        and answer["steps"] == 2
+    )
     with pytest.raises(ConfigError, match=r'half_base keeps networks in bfloat16.*set precision = "bf16" too'):
         of(half_base=True)
 

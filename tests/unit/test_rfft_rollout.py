@@ -8,15 +8,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler
 
 from reliable_ads.pocket.pipeline import sample
 from reliable_ads.rfft.models import Passes
 from reliable_ads.rfft.rollout import (
-    Order,
+    Job,
     Sampling,
     chosen_steps,
+    differentiable_step,
     draw,
-    look,
     prepare,
     reference,
     review_logits,
@@ -24,7 +26,7 @@ from reliable_ads.rfft.rollout import (
 )
 from reliable_ads.rfnet.product import Product, place
 
-from .rfft_examples import models_of, orders, small_reviewer, tiny_pocket
+from .rfft_examples import jobs, models_of, small_reviewer, tiny_pocket
 from .rfnet_examples import bottle_rgba
 
 SAMPLING = Sampling(steps=4, guidance=3.0)
@@ -40,21 +42,48 @@ def models(pocket):
     return models_of(pocket)
 
 
-@pytest.mark.parametrize("guidance", [3.0, 1.0])
-def test_drawing_equals_the_plain_sampler(pocket, models, guidance):
-    asked = orders(3)
-    mine = draw(models, prepare(models, asked, Sampling(5, guidance)), Sampling(5, guidance))
-    theirs = sample(
-        pocket, [o.canvas for o in asked], [o.prompt for o in asked], [o.seed for o in asked], steps=5, cfg=guidance
+@torch.no_grad()
+def by_diffusers(pocket, jobs, steps, guidance):
+    """The same recipe written out with diffusers' DDIM."""
+    ddim = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
     )
-    assert torch.allclose(mine, theirs, atol=2e-4)
-    for order, picture in zip(asked, mine):
-        opaque = order.canvas.alpha == 1
-        assert torch.equal(picture[:, opaque], order.canvas.rgb[:, opaque])
+    ddim.set_timesteps(steps)
+    canvases = [job.canvas for job in jobs]
+    product = pocket.encode(torch.stack([canvas.shown for canvas in canvases]))
+    mask = F.interpolate(torch.stack([c.inpaint_mask for c in canvases])[:, None], product.shape[-2:], mode="bilinear")
+    hints = torch.stack([canvas.hint for canvas in canvases])
+    context = [pocket.encode_prompts([job.prompt for job in jobs]), pocket.encode_prompts([""] * len(jobs))]
+    noise = torch.stack([torch.randn(product[0].shape, generator=torch.Generator().manual_seed(j.seed)) for j in jobs])
+    x = noise
+    for t in ddim.timesteps:
+        x = mask * x + (1 - mask) * ddim.add_noise(product, noise, t)
+        text, null = (pocket.velocity(x, t.expand(len(x)), each, hints) for each in context)
+        x = ddim.step(null + guidance * (text - null), t, x).prev_sample
+    pictures = pocket.decode(mask * x + (1 - mask) * product)
+    return torch.cat([canvas.paste(picture[None]) for canvas, picture in zip(canvases, pictures)])
+
+
+@pytest.mark.parametrize("guidance", [3.0, 1.0])
+def test_drawing_equals_diffusers(pocket, models, guidance):
+    asked = jobs(3)
+    mine = draw(models, prepare(models, asked, Sampling(5, guidance)), Sampling(5, guidance))
+    assert torch.allclose(mine, by_diffusers(pocket, asked, 5, guidance), atol=2e-4)
+    canvases, prompts, seeds = zip(*[(job.canvas, job.prompt, job.seed) for job in asked])
+    assert torch.equal(mine, sample(pocket, canvases, prompts, seeds, steps=5, cfg=guidance))
+    for job, picture in zip(asked, mine):
+        opaque = job.canvas.alpha == 1
+        assert torch.equal(picture[:, opaque], job.canvas.rgb[:, opaque])
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(models):
-    asked = orders(3)
+    asked = jobs(3)
     together = draw(models, prepare(models, asked, SAMPLING), SAMPLING)
     alone = draw(models, prepare(models, asked[1:2], SAMPLING), SAMPLING)
     assert torch.allclose(together[1], alone[0], atol=1e-4)
@@ -64,14 +93,14 @@ def test_the_last_step_seen_alone_is_the_finished_picture(models):
     """At the last step x0-hat is what DDIM's end, at timestep 0, is noised from: run alone, it must give nearly that
     picture.
     """
-    batch = prepare(models, orders(), SAMPLING)
+    batch = prepare(models, jobs(), SAMPLING)
     latents, kept = rollout(models, batch, SAMPLING, keep=[3])
-    alone = look(models, batch, SAMPLING, 3, kept[3]).pictures
+    alone = differentiable_step(models, batch, SAMPLING, 3, kept[3]).pictures
     assert (alone - batch.paste(models.decode(latents))).abs().mean() < 0.03
 
 
 def test_kept_steps_are_what_the_unet_saw(models):
-    batch = prepare(models, orders(), SAMPLING)
+    batch = prepare(models, jobs(), SAMPLING)
     _, kept = rollout(models, batch, SAMPLING, keep=[1, 3])
     none, again = rollout(models, batch, SAMPLING, keep=[1], to_the_end=False)
     assert sorted(kept) == [1, 3] and none is None and torch.equal(kept[1], again[1])
@@ -85,15 +114,15 @@ def test_kept_steps_are_what_the_unet_saw(models):
 @pytest.mark.parametrize("guidance, expected", [(3.0, 2), (1.0, 1)])
 def test_passes_are_counted_exactly(models, guidance, expected):
     models.passes, sampling = Passes(), Sampling(6, guidance)
-    batch = prepare(models, orders(3), sampling)
+    batch = prepare(models, jobs(3), sampling)
     rollout(models, batch, sampling)
     assert (models.passes.plain, models.passes.gradient) == (6 * 3 * expected, 0)
     models.passes = Passes()
     _, kept = rollout(models, batch, sampling, keep=[2, 4], to_the_end=False)
     assert models.passes.total == 4 * 3 * expected  # steps 0 to 3; step 4 is only looked at
-    look(models, batch, sampling, 4, kept[4], with_null=False)
+    differentiable_step(models, batch, sampling, 4, kept[4], with_null=False)
     assert models.passes.gradient == 3 * expected
-    look(models, batch, sampling, 2, kept[2])
+    differentiable_step(models, batch, sampling, 2, kept[2])
     reference(models, batch, sampling, 2, kept[2])
     reference(models, batch, sampling, 2, kept[2], with_null=False)
     assert (models.passes.plain, models.passes.gradient) == (12 * expected + 6 + 3, 3 * expected + 6)
@@ -103,9 +132,9 @@ def test_the_real_unet_is_asked_as_often_as_is_counted(models):
     seen = []
     handle = models.unet.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     models.passes = Passes()
-    batch = prepare(models, orders(2), SAMPLING)
+    batch = prepare(models, jobs(2), SAMPLING)
     _, kept = rollout(models, batch, SAMPLING, keep=[3])
-    look(models, batch, SAMPLING, 3, kept[3])
+    differentiable_step(models, batch, SAMPLING, 3, kept[3])
     handle.remove()
     assert sum(seen) == models.passes.total == 4 * 4 + 4
 
@@ -115,14 +144,17 @@ def test_the_gradient_is_the_true_one():
     pocket = tiny_pocket()
     for part in pocket.parts().values():
         part.double()
-    models, reviewer, sampling = models_of(pocket), small_reviewer().double(), Sampling(3, 2.0)
-    asked = orders(1)
+    models, sampling = models_of(pocket), Sampling(3, 2.0)
+    reviewer = small_reviewer().double()
+    asked = jobs(1)
     batch = prepare(models, asked, sampling)
     weight = models.controlnet.controlnet_mid_block.weight
     x = batch.noise
 
     def value():
-        return review_logits(reviewer, look(models, batch, sampling, 2, x).pictures, [o.canvas for o in asked])[0, 0]
+        return review_logits(
+            reviewer, differentiable_step(models, batch, sampling, 2, x).pictures, [o.canvas for o in asked]
+        )[0, 0]
 
     weight.requires_grad_()
     value().backward()
@@ -141,23 +173,23 @@ def test_the_gradient_is_the_true_one():
 
 
 def test_checkpointing_changes_no_gradient():
-    pocket, reviewer, asked = tiny_pocket(), small_reviewer(), orders(2)
-    models = models_of(pocket)
+    models, reviewer = models_of(tiny_pocket()), small_reviewer()
+    asked = jobs(2)
     batch = prepare(models, asked, SAMPLING)
     weight = models.controlnet.controlnet_down_blocks[0].weight.requires_grad_()
     gradients = []
     for on in (False, True):
         models.checkpoint(on)
         weight.grad = None
-        review_logits(reviewer, look(models, batch, SAMPLING, 3, batch.noise).pictures, [o.canvas for o in asked])[
-            :, 0
-        ].sum().backward()
+        review_logits(
+            reviewer, differentiable_step(models, batch, SAMPLING, 3, batch.noise).pictures, [o.canvas for o in asked]
+        )[:, 0].sum().backward()
         gradients.append(weight.grad.clone())
     assert gradients[0].abs().max() > 0 and torch.allclose(*gradients, rtol=1e-4, atol=1e-9)
 
 
 def test_gradient_through_the_maps_can_be_switched_off():
-    reviewer, asked = small_reviewer(), orders(2)
+    reviewer, asked = small_reviewer(), jobs(2)
     pictures = torch.rand(2, 3, 64, 64, requires_grad=True)
     canvases, gradients = [o.canvas for o in asked], []
     logits = [review_logits(reviewer, pictures, canvases, through) for through in (True, False)]
@@ -183,6 +215,6 @@ def test_chosen_steps_are_the_last_ones_and_repeatable():
 
 
 def test_canvases_of_two_sizes_are_refused(models):
-    other = Order(place(Product.from_arrays(bottle_rgba()), 64, 72), "on sand", 0)
+    other = Job(place(Product.from_arrays(bottle_rgba()), 64, 72), "on sand", 0)
     with pytest.raises(ValueError, match="canvases of one size, these are 64x64, 64x72"):
-        prepare(models, [*orders(1), other], SAMPLING)
+        prepare(models, [*jobs(1), other], SAMPLING)

@@ -12,16 +12,17 @@ from safetensors.torch import save_file
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.config import TrainConfig, read_config
 from reliable_ads.rfft.estimate import estimate
-from reliable_ads.rfft.loading import BLOCK, CONFIGS, OPEN_CLIP, SDXL, check_models, from_open_clip, load, skeleton
+from reliable_ads.rfft.kinds import CONFIGS, SDXL, check_models
+from reliable_ads.rfft.loading import BLOCK, OPEN_CLIP, from_open_clip, load, skeleton
 from reliable_ads.rfft.lora import fold_loras
-from reliable_ads.rfft.memory import Rung
+from reliable_ads.rfft.memory import MemoryPlan
 from reliable_ads.rfft.models import ModelError
 from reliable_ads.rfft.names import attention_of, ldm_key, unet_key, unet_name
 from reliable_ads.rfft.rollout import Sampling, draw, prepare
 from reliable_ads.rfft.train import Run
 
 from .comfy_process import in_comfyui
-from .rfft_examples import orders, small_reviewer, vae_ldm
+from .rfft_examples import jobs, small_reviewer, vae_ldm
 
 REAL = """
 import json, torch
@@ -267,18 +268,18 @@ def test_single_files_of_either_layout_and_a_folder_draw_the_same(small):
         ("folder", "ldm.safetensors"),
     ):
         models = load(small / checkpoint, small / controlnet, small / "configs").freeze()
-        drawn.append(draw(models, prepare(models, orders(1), sampling), sampling))
+        drawn.append(draw(models, prepare(models, jobs(1), sampling), sampling))
     assert (
         torch.allclose(drawn[0], drawn[1]) and torch.allclose(drawn[0], drawn[2], atol=1e-5) and drawn[0].std() > 0.01
     )
-    text = models.read(["on sand", "on a table"])
+    text = models.encode_text(["on sand", "on a table"])
     assert text.context.shape == (2, 77, 64) and text.pooled.shape == (2, 32)
     assert models.vae.config.scaling_factor == 0.13025
 
 
 def test_what_sdxl_is_told_besides_matters(small):
     models = load(small / "xl.safetensors", small / "ldm.safetensors", small / "configs").freeze()
-    batch, asked = prepare(models, orders(2), Sampling(2, 2.0)), []
+    batch, asked = prepare(models, jobs(2), Sampling(2, 2.0)), []
     from dataclasses import replace
 
     for text in (batch.text, replace(batch.text, pooled=batch.text.pooled * 0)):
@@ -328,9 +329,9 @@ def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
         before + 0.5 * up @ down,
         atol=1e-5,
     )
-    briefs = [(order.canvas, order.prompt) for order in orders(2)]
-    run = Run(config, models, small_reviewer(), briefs, watch=lambda event: None)
-    assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.adapter.names)
+    pairs = [(job.canvas, job.prompt) for job in jobs(2)]
+    run = Run(config, models, small_reviewer(), pairs, watch=lambda event: None)
+    assert run()["steps"] == 1 and any(name.startswith("label_emb") for name in run.learner.adapter.names)
     tensors, metadata = read_adapter(config.last, small / "ldm.safetensors")
     learned = [value for key, value in tensors.items() if key.endswith("lora_up.weight")]
     assert any(value.abs().sum() > 0 for value in learned) and metadata["steps"] == "1"
@@ -338,8 +339,8 @@ def test_a_small_sdxl_learns_and_takes_loras(small, tmp_path):
         config,
         skeleton(small / "xl.safetensors", small / "ldm.safetensors", small / "configs"),
         small_reviewer(),
-        run.briefs,
-        Rung(True, 1),
+        run.pairs,
+        MemoryPlan(True, 1),
     )
     networks = (*models.parts().values(), run.reviewer)
     assert guessed.weights == sum(p.numel() * 4 for part in networks for p in part.parameters())

@@ -12,21 +12,23 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.rfft import inputs, train
+from reliable_ads.rfft import inputs, step, train
 from reliable_ads.rfft.adapter import read_adapter
 from reliable_ads.rfft.cli import _checked
 from reliable_ads.rfft.config import ConfigError, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
 from reliable_ads.rfft.inputs import (
-    briefs,
     check_reviewer,
     check_space,
     open_products,
     products_of,
+    read_pairs,
     read_products,
     read_prompts,
 )
-from reliable_ads.rfft.loading import CONFIGS
+from reliable_ads.rfft.kinds import CONFIGS
+from reliable_ads.rfft.learner import Learner
+from reliable_ads.rfft.step import TrainingStep
 from reliable_ads.rfft.train import Run
 
 from .rfft_examples import state
@@ -55,16 +57,15 @@ def test_only_the_adapter_changes(world, changes):
         f"{name}.{k}": v.clone() for name, part in run.models.parts().items() for k, v in part.state_dict().items()
     }
     reviewer = {k: v.clone() for k, v in run.reviewer.state_dict().items()}
-    begin = [p.detach().clone() for p in run.parameters]
+    begin = [p.detach().clone() for p in run.learner.parameters]
     answer = run()
     assert equal(
         frozen, {f"{name}.{k}": v for name, part in run.models.parts().items() for k, v in part.state_dict().items()}
     )
     assert equal(reviewer, dict(run.reviewer.state_dict()))
     assert all(p.grad is None for part in (*run.models.parts().values(), run.reviewer) for p in part.parameters())
-    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.parameters)) > 0.8 * len(
-        begin
-    )  # an untrained reviewer leaves some gradients at next to nothing
+    # an untrained reviewer leaves some gradients at next to nothing
+    assert sum(not torch.equal(a, b) for a, b in zip(begin, run.learner.parameters)) > 0.8 * len(begin)
     assert [row["step"] for row in answer["history"]] == [0, 2] and run.updates == 2 * run.config.gradient_steps
     assert answer["history"][0]["cc"] == 0 and answer["history"][1]["cc"] > 0
     assert not run.models.controlnet._forward_hooks and not any(
@@ -73,13 +74,16 @@ def test_only_the_adapter_changes(world, changes):
 
 
 def test_passes_of_a_run_are_those_of_its_equations(world, monkeypatch):
-    monkeypatch.setattr(train, "chosen_steps", lambda *_: [0, 1])
+    monkeypatch.setattr(step, "chosen_steps", lambda *_: [0, 1])
     run = world(steps=1, batch=2)
     run()
     # a rollout to step 1 (one step with guidance), then two looks with gradient and their references, each with and
     # without text
-    assert (run.passes.plain, run.passes.gradient) == (1 * 2 * 2 + 2 * 2 * 2, 2 * 2 * 2)
-    assert [row["passes"] for row in run.history] == [0, run.passes.total]  # what measuring cost is counted by itself
+    assert (run.progress.passes.plain, run.progress.passes.gradient) == (1 * 2 * 2 + 2 * 2 * 2, 2 * 2 * 2)
+    assert [row["passes"] for row in run.history] == [
+        0,
+        run.progress.passes.total,
+    ]  # what measuring cost is counted by itself
 
 
 @pytest.mark.slow(reason="trainings")
@@ -91,7 +95,9 @@ def test_n_and_n_steps_are_2n(world):
     second = world(name="parts", steps=2, evaluate_every=1)
     assert second.step == 1
     second()
-    assert equal(weights(whole), weights(second)) and second.step == 2 and second.passes == whole.passes
+    assert (
+        equal(weights(whole), weights(second)) and second.step == 2 and second.progress.passes == whole.progress.passes
+    )
 
     def strip(run):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history]
@@ -110,17 +116,17 @@ def test_a_run_that_is_broken_off_goes_on_from_its_last_whole_step(world, monkey
     class Killed(Exception):
         pass
 
-    update, count = Run._update, iter(range(100))
+    update, count = Learner.update, iter(range(100))
 
-    def dying(self):
+    def dying(self, step):
         if next(count) == 3:  # in the middle of the second step
             raise Killed
-        update(self)
+        update(self, step)
 
-    monkeypatch.setattr(Run, "_update", dying)
+    monkeypatch.setattr(Learner, "update", dying)
     with pytest.raises(Killed):
         world(name="killed", steps=2, save_every=100, evaluate_every=10)()
-    monkeypatch.setattr(Run, "_update", update)
+    monkeypatch.setattr(Learner, "update", update)
     again = world(name="killed", steps=2, save_every=1, evaluate_every=10)
     assert again.step == 1 and read_adapter(again.config.last)[1]["steps"] == "1"  # nothing of the half step is left
     again()
@@ -133,7 +139,7 @@ def test_a_watcher_can_end_a_run_and_nothing_is_lost(world):
     answer = run()
     assert answer["steps"] == 1 and seen == ["evaluation", "step", "end"]
     assert world(steps=50).step == 1
-    with pytest.raises(ConfigError, match=r"belongs to a run with other settings.*delete it to start anew"):
+    with pytest.raises(ConfigError, match=r"belongs to a run with other settings.*delete it to start over"):
         world(steps=50, rank=4)
 
 
@@ -162,7 +168,7 @@ def fake_evaluations(monkeypatch, rows):
     """
     found = iter(rows)
 
-    def evaluate(models, reviewer, orders, *_):
+    def evaluate(models, reviewer, jobs, *_):
         rate, diversity = next(found)
         return Evaluation(wilson(rate, 10), {"available": rate / 10}, diversity, 0, 0, 0, 0, 0, 0, 0, []), torch.zeros(
             2, 3, 64, 64
@@ -177,7 +183,7 @@ def test_collapse_stops_a_run_and_the_best_lively_adapter_is_kept(world, monkeyp
     answer = run()
     assert (
         answer["steps"] == 4
-        and "diversity fell to 50% of the start's; raise diversity_loss to go on" in answer["stopped"]
+        and "diversity fell to 50% of the start's. Raise diversity_loss to go on" in answer["stopped"]
     )
     assert answer["best"] == 2 and answer["after"]["rate"]["value"] == 0.8
     assert [row["step"] for row in run.front()] == [0, 1, 2, 4]
@@ -204,13 +210,13 @@ def test_a_run_that_stopped_goes_on_where_more_diversity_may_be_lost(world, monk
     assert world(steps=2, evaluate_every=1, diversity_loss=0.5)()["after"]["step"] == 2
 
 
-@pytest.mark.parametrize("briefs, count", [(8, 4), (8, 32), (20, 32), (12, 8)])
-def test_pictures_to_measure_on_are_spread_over_all_briefs_and_none_comes_twice(briefs, count):
-    chosen = train.spread(list(range(briefs)), count)
+@pytest.mark.parametrize("pairs, count", [(8, 4), (8, 32), (20, 32), (12, 8)])
+def test_pictures_to_measure_on_are_spread_over_all_briefs_and_none_comes_twice(pairs, count):
+    chosen = train.spread(list(range(pairs)), count)
     assert (
-        len(set(chosen)) == len(chosen) == min(briefs, count)
+        len(set(chosen)) == len(chosen) == min(pairs, count)
         and chosen[0] == 0
-        and chosen[-1] >= briefs - briefs / len(chosen) - 1
+        and chosen[-1] >= pairs - pairs / len(chosen) - 1
     )
 
 
@@ -223,32 +229,32 @@ def test_losing_diversity_and_rate_is_no_collapse_and_no_gain_keeps_nothing(worl
 
 def test_evaluation_sees_the_average_and_gives_the_live_weights_back(world):
     run = world(steps=1)
-    run._step()
-    live = [p.detach().clone() for p in run.parameters]
-    assert not all(torch.equal(a, b) for a, b in zip(live, run.ema))
-    with pytest.raises(KeyError), run.averaged():
-        assert all(torch.equal(a, b) for a, b in zip(run.parameters, run.ema))
+    run.take_step(0)
+    live = [p.detach().clone() for p in run.learner.parameters]
+    assert not all(torch.equal(a, b) for a, b in zip(live, run.learner.average.shadow.values()))
+    with pytest.raises(KeyError), run.learner.average.applied():
+        assert all(torch.equal(a, b) for a, b in zip(run.learner.parameters, run.learner.average.shadow.values()))
         raise KeyError
-    assert all(torch.equal(a, b) for a, b in zip(live, run.parameters))
+    assert all(torch.equal(a, b) for a, b in zip(live, run.learner.parameters))
 
 
 def test_a_broken_gradient_is_passed_over_and_three_end_the_run(world, monkeypatch):
     run = world(steps=9, gradient_steps=1)
-    before = [p.detach().clone() for p in run.parameters]
-    loss = Run.loss
-    monkeypatch.setattr(Run, "loss", lambda *a: {k: v * float("nan") for k, v in loss(*a).items()})
+    before = [p.detach().clone() for p in run.learner.parameters]
+    loss = TrainingStep.losses
+    monkeypatch.setattr(TrainingStep, "losses", lambda *a: {k: v * float("nan") for k, v in loss(*a).items()})
     with pytest.raises(RuntimeError, match=r"not finite 3 times in a row at step 2.*lower lr"):
         run()
-    assert all(torch.equal(a, b) for a, b in zip(before, run.parameters)) and run.updates == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, run.learner.parameters)) and run.updates == 0
 
 
-def test_no_seed_is_drawn_twice_and_every_brief_has_its_turn(world):
+def test_no_seed_is_drawn_twice_and_every_pair_has_its_turn(world):
     run = world(batch=2, accumulation=2)
-    drawn = [order for step in range(6) for batch in run._orders(step) for order in batch]
+    drawn = [job for step in range(6) for batch in run.take_step.jobs(step) for job in batch]
     assert len({o.seed for o in drawn}) == 24 and max(o.seed for o in drawn) < EVALUATION_SEEDS
-    counts = [sum(o.canvas is canvas for o in drawn) for canvas, _ in run.briefs]
+    counts = [sum(o.canvas is canvas for o in drawn) for canvas, _ in run.pairs]
     assert counts == [8, 8, 8]
-    later = [o.seed for batch in world(name="b", batch=2, accumulation=2)._orders(3) for o in batch]
+    later = [o.seed for batch in world(name="b", batch=2, accumulation=2).take_step.jobs(3) for o in batch]
     assert later == [o.seed for o in drawn[12:16]]
 
 
@@ -276,7 +282,7 @@ def test_a_config_is_read_beside_its_file(folder):
     )
     (folder / "products" / "red.png").write_bytes((folder / "products" / "blue_bottle.png").read_bytes())
     (folder / "products" / "red.txt").write_text("a red thing\n")
-    found = briefs(config)
+    found = read_pairs(config)
     assert [canvas.product.caption for canvas, _ in found] == ["blue bottle", "a red thing"] and {
         prompt for _, prompt in found
     } == {"on sand, a park"}
@@ -295,7 +301,7 @@ def test_a_config_is_read_beside_its_file(folder):
         ({"gradient_steps": 11}, "only 10 steps to take them from"),
         ({"size": 100}, "multiple of 8"),
         ({"lr": 0.0}, "lr is 0.0: it must be a number of more than 0"),
-        ({"stepz": 1}, "unknown keys: stepz"),
+        ({"stepz": 1}, "there is no key stepz to set"),
         ({"precision": "fp16"}, "use one of no, bf16"),
     ],
 )
@@ -335,9 +341,8 @@ def test_a_damaged_product_is_named_and_the_others_go_on(folder):
     Image.new("RGB", (40, 40), "red").save(folder / "products" / "photo.jpg")
     found = open_products(folder / "products")
     assert [product.caption for product in products_of(found)] == ["a red thing"]
-    assert (
-        sorted(found.broken) == ["blue_bottle.png", "cut.png"] and "save it as UTF-8" in found.broken["blue_bottle.png"]
-    )
+    assert sorted(found.broken) == ["blue_bottle.png", "cut.png"]
+    assert "save it as UTF-8" in found.broken["blue_bottle.png"]
     assert found.left_out == "1 file of other kinds (.jpg)"
 
 

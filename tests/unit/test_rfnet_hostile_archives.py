@@ -1,6 +1,4 @@
-"""Archives, arrays, journals, galleries and states from outside: bombs, names that are there twice, sizes that lead back,
-pipes.
-"""
+"""Archives, arrays, journals, galleries and states from outside: bombs, names twice, sizes that lead back, pipes."""
 
 import io
 import json
@@ -200,6 +198,6 @@ def test_a_gallery_or_journal_that_is_odd_is_empty(tmp_path, text):
 )
 def test_a_state_that_is_none(tmp_path, state):
     write_safetensors(tmp_path / "odd.safetensors", {}, {"state": state})
-    with pytest.raises(PocketFileError, match="is not a training checkpoint .*Delete it to start over") as error:
+    with pytest.raises(PocketFileError, match=r"is not a training checkpoint .*Delete it to start over") as error:
         read_state(tmp_path / "odd.safetensors")
     clear(error)

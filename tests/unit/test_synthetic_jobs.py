@@ -6,7 +6,7 @@ import pytest
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.synthetic import scenes
 from reliable_ads.synthetic.jobs import TEST_SPLIT, prompt_for
-from reliable_ads.synthetic.jobs import test_briefs as make_briefs
+from reliable_ads.synthetic.jobs import test_jobs as make_jobs
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +48,14 @@ def test_depth_puts_the_product_before_the_backdrop(shipped):
         assert sample["depth"][solid].mean() > sample["depth"][0].mean()
 
 
-def test_briefs_are_distinct_products_with_prompts_the_checkpoint_knows():
-    briefs = make_briefs(120)
-    assert len({brief.product_id for brief in briefs}) == 120
-    for brief in briefs:
-        assert brief.prompt == prompt_for(brief.product_id)
-        assert any(f"on {surface}, " in brief.prompt for surface in scenes.SURFACES)
+def test_jobs_are_distinct_products_with_prompts_the_checkpoint_knows():
+    jobs = make_jobs(120)
+    assert len({job.product_id for job in jobs}) == 120
+    for job in jobs:
+        assert job.prompt == prompt_for(job.product_id)
+        assert any(f"on {surface}, " in job.prompt for surface in scenes.SURFACES)
 
 
 def test_more_briefs_than_products_is_refused():
     with pytest.raises(ValueError, match="were asked for"):
-        make_briefs(100_000)
+        make_jobs(100_000)

@@ -1,6 +1,8 @@
-// The buttons below RF Label: one picture of the dataset that waits for its label, its product, and what is wrong with it in plain words.
+// The buttons below RF Label: a picture of the dataset that waits for its label, its product, and five buttons
+// that say in plain words what is wrong with it.
 //
-// All that counts lies on the server (nodes/label_routes.py): each press names the picture that it is about, and the answer says what is next.
+// All that counts lies on the server (nodes/label_routes.py): each press names the picture that it is about, and the
+// answer says what is next.
 // So a reloaded page, a second tab or a server that was stopped go on where they were.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
@@ -91,7 +93,9 @@ class Labels {
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
     const key = event.key.toLowerCase()
-    const act = { u: () => this.undo(), backspace: () => this.undo(), s: () => this.skip() }[key] ?? (LABELS[key - 1] && (() => this.label(LABELS[key - 1])))
+    const undo = () => this.undo()
+    const label = LABELS[key - 1]
+    const act = { u: undo, backspace: undo, s: () => this.skip() }[key] ?? (label && (() => this.label(label)))
     if (!act) return
     event.preventDefault()
     event.stopPropagation() // Backspace would delete the node
@@ -120,17 +124,19 @@ class Labels {
     if (name === this.dataset) this.refresh()
   }
 
-  /** Asks the server and shows what it answers; true where it did. What is pressed while a request is under way does nothing. */
+  /** Asks the server and shows what it answers; true where it did. Nothing that is pressed meanwhile counts. */
   async ask(path = '', body = undefined, query = {}) {
     if (this.busy) return false
     const { dataset } = this
     if (dataset !== this.asked) Object.assign(this, { asked: dataset, mine: [], state: undefined })
-    const options = body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+    const headers = { 'Content-Type': 'application/json' }
+    const options = body && { method: 'POST', headers, body: JSON.stringify(body) }
     this.wait(true)
     let kept = false
     try {
       const parameters = new URLSearchParams({ ...query, ...(!this.blind && { verdict: 1 }) })
-      const answer = await api.fetchApi(`/reliable_ads/labels/${encodeURIComponent(dataset)}${path}?${parameters}`, options)
+      const route = `/reliable_ads/labels/${encodeURIComponent(dataset)}${path}`
+      const answer = await api.fetchApi(`${route}?${parameters}`, options)
       const found = await answer.json()
       kept = answer.ok
       if (kept) await this.show(found)
@@ -145,7 +151,9 @@ class Labels {
 
   /** The page's own question, as after a reconnection: what is pressed while it is under way waits for its answer. */
   refresh() {
-    return this.busy ? this.refreshed : (this.refreshed = this.ask('', undefined, this.state?.item ? { at: this.state.item.key } : {}))
+    if (this.busy) return this.refreshed
+    const { item } = this.state ?? {}
+    return (this.refreshed = this.ask('', undefined, item ? { at: item.key } : {}))
   }
 
   async label(label) {
@@ -203,8 +211,10 @@ class Labels {
     this.caption.textContent = item.caption
     this.prompt.textContent = this.prompt.title = item.prompt
     const { verdict } = item
-    this.verdict.textContent = verdict && !this.blind ? say('label_verdict', { label: say(verdict.label), percent: Math.round(100 * verdict.probability) }) : ''
-    const address = (kind, key) => api.apiURL(`/reliable_ads/labels/${encodeURIComponent(this.dataset)}/${kind}/${key}.png`)
+    const told = () => ({ label: say(verdict.label), percent: Math.round(100 * verdict.probability) })
+    this.verdict.textContent = verdict && !this.blind ? say('label_verdict', told()) : ''
+    const folder = `/reliable_ads/labels/${encodeURIComponent(this.dataset)}`
+    const address = (kind, key) => api.apiURL(`${folder}/${kind}/${key}.png`)
     this.product.src = address('products', item.product)
     this.picture.src = address('pictures', item.key)
     try {
@@ -231,7 +241,8 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return
     const labels = (node.rfLabels = new Labels(node))
-    const widget = node.addDOMWidget('labels', 'rf_label', labels.root, { serialize: false, hideOnZoom: false, selectOn: ['click'], getMinHeight: () => HEIGHT })
+    const options = { serialize: false, hideOnZoom: false, selectOn: ['click'], getMinHeight: () => HEIGHT }
+    const widget = node.addDOMWidget('labels', 'rf_label', labels.root, options)
     widget.serialize = false // neither in the saved graph nor in the prompt
     for (const name of ['dataset', 'blind']) {
       const changed = labels.widget(name)

@@ -34,7 +34,7 @@ export function element(kind, className, parent, text = '') {
   return made
 }
 
-/** Puts on a style sheet that lies beside this file, and waits for the user's language; without an answer it stays English. */
+/** Puts on a style sheet that lies beside this file, and waits for the user's language; English where none comes. */
 export function dress(file) {
   Object.assign(element('link', '', document.head), { rel: 'stylesheet', href: new URL(file, import.meta.url).href })
   return (asked ??= translate().catch(() => {}))

@@ -1,7 +1,8 @@
-// The strip of verdicts in the cyclic samplers and RF Review: each picture's thumbnail, ✓ or ✗, and in plain words why.
+// The strip of verdicts in the cyclic samplers and RF Review: each picture's thumbnail, ✓ or ✗, and why, in plain words.
 //
-// While a node runs, the server sends `reliable_ads.verdicts` events with one verdict each; when it has run, or its result comes
-// from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says what is in them.
+// While a node runs, the server sends `reliable_ads.verdicts` events with one verdict each. When it has run, or its
+// result comes from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says
+// what is in them.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { dress, element, rootGraph, say, speak } from './page.js'
@@ -15,7 +16,7 @@ speak({
   unsure: 'not sure enough',
   missing: 'product is missing',
   error: 'no picture',
-  dropped: 'given up: $verdict',
+  dropped: 'stopped early: $verdict',
   heat: 'heat: $defect',
   click: 'Click for the heat map.',
   attempts: 'attempts',
@@ -58,7 +59,9 @@ function headline(strip) {
   if (pictures > 1) return batchHeadline(strip)
   const accepted = rows.filter((row) => row.accepted)
   const seeds = accepted.map((row) => row.seed)
-  const values = { count: rows.length, most: Math.max(most ?? 0, rows.length), accepted: accepted.length, seed: seeds[0], seeds: seeds.join(', ') }
+  const count = rows.length
+  const [seed] = seeds
+  const values = { count, most: Math.max(most ?? 0, count), accepted: accepted.length, seed, seeds: seeds.join(', ') }
   if (!most) return say('sorted', values)
   if (running && !accepted.length && rows.length < most) return say('drawing', { number: rows.length + 1, most })
   if (accepted.length) return say(accepted.length === 1 ? 'one' : 'several', values)
@@ -74,7 +77,8 @@ function address(picture) {
 function tile(row, parent, pictures) {
   const made = element('figure', `rf-tile ${row.accepted ? 'rf-good' : 'rf-bad'}`, parent)
   const image = element('img', '', made)
-  element('b', '', made, `${row.accepted ? '✓' : '✗'} ${row.number}${pictures > 1 ? ` · ${row.of}/${pictures}` : ''}`)
+  const of = pictures > 1 ? ` · ${row.of}/${pictures}` : ''
+  element('b', '', made, `${row.accepted ? '✓' : '✗'} ${row.number}${of}`)
   const caption = element('figcaption', '', made)
   const words = verdict(row)
   const told = pictures > 1 ? say('batch_tile', { picture: row.of, verdict: words }) : words
@@ -146,7 +150,8 @@ function stop() {
 /** The last live preview would lie over the finished pictures until the next run. */
 function endPreview(node) {
   const id = node.graph.isRootGraph === false ? `${node.graph.id}:${node.id}` : node.id
-  const reactive = app.extensionManager?._p?._s?.get('nodeOutput')?.nodePreviewImages // Vue nodes look here; absent in other front ends
+  // Vue nodes look here; other front ends have no such store
+  const reactive = app.extensionManager?._p?._s?.get('nodeOutput')?.nodePreviewImages
   for (const previews of [app.nodePreviewImages, reactive]) if (previews) delete previews[id]
 }
 

@@ -34,7 +34,7 @@ def unless_of_one_colour(product) -> str | None:
     return "own_colours" if solid.std(0).mean() > 0.2 else None
 
 
-CAUSES = (
+CAUSES = [
     ComposedCause("clutter", LABEL, crowd=clutter),
     ComposedCause("own_colours", LABEL, colours=own_colours),
     ComposedCause("camouflage", LABEL, pattern=camouflage_tile),
@@ -42,4 +42,4 @@ CAUSES = (
     ComposedCause("fog", LABEL, instead=unless_of_one_colour, haze=fog),
     ComposedCause("same_kind", LABEL, held=True, crowd=same_kind),
     ComposedCause("swarm", LABEL, splits=("train",), crowd=swarm),
-)
+]

@@ -16,7 +16,7 @@ def grown(make, least: float = 1.0):
     return partial(extra_parts.grow, make, least=least)
 
 
-CAUSES = (
+CAUSES = [
     ComposedCause("legs", LABEL, above=STANDS_ON, room_below=True, part=grown(extra_parts.legs)),
     ComposedCause("pedestal", LABEL, above=STANDS_ON, room_below=True, part=grown(extra_parts.pedestal)),
     ComposedCause("handle", LABEL, part=grown(extra_parts.handle)),
@@ -27,4 +27,4 @@ CAUSES = (
     ComposedCause("ghost", LABEL, held=True, part=extra_parts.ghost),
     ComposedCause("stretch", LABEL, splits=TRAIN, part=extra_parts.stretch),
     ComposedCause("limb", LABEL, splits=TRAIN, part=extra_parts.limb),
-)
+]

@@ -13,7 +13,7 @@ def beside(product) -> str:
     return "big_beside" if product.metres < 0.6 else "small_beside"
 
 
-CAUSES = (
+CAUSES = [
     ComposedCause("big_beside", LABEL, sizes=(0.25, 1.6), instead=beside),
     ComposedCause("small_beside", LABEL, sizes=(0.05, 0.6), smaller=True, instead=beside),
     ComposedCause("big_in_room", LABEL, stage="room", sizes=(0.9, 2.6), instead=beside),
@@ -22,4 +22,4 @@ CAUSES = (
     ComposedCause(
         "small_outdoors", LABEL, splits=TRAIN, stage="outdoors", sizes=(0.1, 0.8), smaller=True, instead=beside
     ),
-)
+]

@@ -54,7 +54,7 @@ def before_a_wall(box, ground: float, height: int, rng) -> tuple[float, float]:
     return horizon, min(ground + max(rng.uniform(0.12, 0.3) * h, 0.06 * height), 0.97 * height) - horizon
 
 
-CAUSES = (
+CAUSES = [
     ComposedCause("float", LABEL, above=(0.12, 0.35), room_below=True, shadow=hovering_shadow),
     ComposedCause("sink", LABEL, instead=unless_upright, below=(0.22, 0.48), hide=sunk),
     ComposedCause("over_edge", LABEL, stage="table", instead=unless_large, table_end=over_the_edge),
@@ -70,4 +70,4 @@ CAUSES = (
         at_wall=True,
         shadow=wall_shadow,
     ),
-)
+]

@@ -30,12 +30,8 @@ def tilt(rng) -> float:
 
 
 def bottle(sheet, rng, a, b, c):
-    r, neck, shoulder, cap = (
-        rng.uniform(0.13, 0.21),
-        rng.uniform(0.04, 0.07),
-        rng.uniform(0.55, 0.7),
-        rng.uniform(0.8, 0.88),
-    )
+    r, neck = rng.uniform(0.13, 0.21), rng.uniform(0.04, 0.07)
+    shoulder, cap = rng.uniform(0.55, 0.7), rng.uniform(0.8, 0.88)
     round_ = rng.uniform(0.4, 1.0)
     profile = [
         (r * 0.9, 0),
