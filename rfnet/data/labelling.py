@@ -27,11 +27,14 @@ from ..labels import LABELS
 from ..structured import parse_json
 from .errors import DataError
 
-ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
+# Labels from which an adaptation is worth while: all together, and of each kind.
+ENOUGH = 200
+EACH = 5
 KEY = re.compile(r"[0-9a-f]{16}")
 JOURNAL = "journal.jsonl"
 TABLE = "labels.jsonl"
-LONGEST, LARGEST = 1 << 16, 1 << 28  # bytes of a line, and of the journal
+LONGEST = 1 << 16  # bytes of a line
+LARGEST = 1 << 28  # bytes of the journal
 WRITING = threading.Lock()  # one line after the other, and one table
 
 
@@ -232,7 +235,8 @@ def _record(line: bytes):
         texts = [record[name] for name in ("product", "product_id", "caption", "prompt")]
         if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
             return None
-        return Item(key, *texts, _verdict(record.get("verdict")))
+        product, product_id, caption, prompt = texts
+        return Item(key, product, product_id, caption, prompt, _verdict(record.get("verdict")))
     except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or another's
         return None
 

@@ -1,5 +1,6 @@
 """Names and texts as spans of one byte buffer, a million at a time: no Python object per line is made or kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,9 @@ class Texts:
     def __getitem__(self, row: int) -> str:
         start = self.starts[row]
         return self.buffer[start : start + self.lengths[row]].tobytes().decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
 
     def select(self, rows) -> "Texts":
         return Texts(self.buffer, self.starts[rows], self.lengths[rows])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from ..data.errors import BrokenSample, DataError
 from ..files import open_file, quoted
@@ -51,7 +52,7 @@ class Order:
             step += 1
 
 
-class BatchDataset:
+class BatchDataset(Dataset):
     """A torch Dataset of whole batches, so that DataLoader's workers read and augment them: (seed, rows) ->
     augment.Batch of those samples that can be read, in every process the same. Raises DataError where none can.
     """

@@ -29,7 +29,7 @@ def edge_loss(error: torch.Tensor, known: torch.Tensor, strides: tuple = (1, 2, 
     """How much an error (B, H, W) changes from place to place, at several distances (Ranftl et al., arXiv:1907.01341):
     a map that is off by the same everywhere keeps its edges, and a product that stands must meet what it stands on.
     """
-    total = 0
+    total = error.new_zeros(())
     for stride in strides:
         for axis in (1, 2):
             here = (slice(None),) * axis + (slice(stride, None),)

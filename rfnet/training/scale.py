@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..data.shards import SIZES
+from ..model import RFNet
 
 
 def log_sizes(sample: dict) -> list:
@@ -34,13 +35,13 @@ class ScaleReader(nn.Module):
     left to compare them.
     """
 
-    def __init__(self, rfnet: nn.Module):
+    def __init__(self, rfnet: RFNet):
         super().__init__()
         self.rfnet = rfnet
         self.sizes = nn.Linear(rfnet.config.width, len(SIZES))
 
     def forward(self, *inputs):
-        states = []
+        states: list[torch.Tensor] = []
         logits = self.rfnet(*inputs, states=states)  # a call, so that hooks on RFNet see it
         return logits, self.sizes(states[max(1, len(states) - 2)])
 

@@ -62,9 +62,9 @@ class Step:
             maps = batch.maps if self.computed_maps else self.networks.mapnet(batch.image)
         tokens = self.networks.rfnet.tokenize(batch.captions).to(batch.image.device)
         output = self.model(batch.shown, batch.image, *maps, tokens)
-        logits, log_sizes = output if config.scale else (output, None)
+        logits = output[0] if config.scale else output
         loss = verdict_loss(logits.float(), batch.labels, self.label_weights, config.smoothing, config.labels)
-        return loss + config.scale * scale_loss(log_sizes.float(), batch.sizes) if config.scale else loss
+        return loss + config.scale * scale_loss(output[1].float(), batch.sizes) if config.scale else loss
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         """AdamW; what is pretrained, the image encoders and a text tower, learns at a rate of its own."""

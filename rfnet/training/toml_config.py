@@ -2,13 +2,18 @@
 
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..files import quoted
 from ..structured import StructureError, nearest, refuse_unknown, shortened
 from ..textfiles import TextError, read_toml, toml_reader
 
-Config = TypeVar("Config")
+
+class Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Config = TypeVar("Config", bound=Dataclass)
 
 
 def read_toml_config(

@@ -90,7 +90,7 @@ class Run:
         """Train to the end; returns the validation report of the weights written."""
         while self.place.stage in STAGES:
             self._run_stage()
-            self.place.stage = (*STAGES, "done")[STAGES.index(self.place.stage) + 1]
+            self.place.stage = "rfnet" if self.place.stage == "maps" else "done"
             self.place.step = 0
             self.place.seconds = 0.0
             self._begin_stage()
@@ -175,7 +175,7 @@ class Run:
 
     def _batches(self) -> Iterator[Batch]:
         """This process's share of the batch of every step from the present one on."""
-        loader = DataLoader(
+        loader: DataLoader = DataLoader(
             BatchDataset(self.train, self.roundtrips, self.config.augment),
             sampler=self.order.from_step(self.place.step),
             batch_size=None,

@@ -1,6 +1,7 @@
 """Scores on the validation data while a training runs: which weights are kept, and what is shown of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class Validation:
         self.out = Path(config.out)
         self.best = -1.0
         self.history: list[dict] = []
-        self.tensorboard = None
+        self.tensorboard: Any = None  # a SummaryWriter, once the first row is there
 
     def __call__(self, step: int, losses: list[float]) -> None:
         rfnet = self.networks.rfnet
