@@ -19,13 +19,18 @@ from reliable_ads.rfnet.files import write_text
 from reliable_ads.rfnet.intervals import wilson
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 
+from .figures import find
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number with its 95 % interval, the sample behind it, and whether it meets its target."""
+    """One number with its 95 % interval and the sample behind it.
+
+    unit, target, holds: only for one without a definition in benchmarks/figures/, which says them otherwise.
+    """
 
     value: float
     low: float | None = None
@@ -67,6 +72,30 @@ def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
     return found.hexdigest()[:16]
 
 
+def described(name: str, figures: dict[str, Figure], known: dict[str, dict]) -> dict[str, dict]:
+    """Figures as the JSON files have them, with what their definitions say; known: those of the same file."""
+    numbers = {key: asdict(figure) for key, figure in figures.items()}
+    for key, figure in numbers.items():
+        definition = find(name, key)
+        figure["title"] = definition.title
+        if definition.unit or definition.target:
+            figure |= {"unit": definition.unit, "target": definition.target}
+            verdict = definition.verdict(figure, {**known, **numbers})
+            figure["holds"] = verdict == "yes" if verdict else None
+        numbers[key] = figure
+    return numbers
+
+
+def print_table(name: str, figures: dict[str, dict]) -> None:
+    print(f"\n{name} on {machine()}")
+    for key, f in figures.items():
+        interval = f" [{f['low']:.3f}, {f['high']:.3f}]" if f["low"] is not None else ""
+        verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[f["holds"]]
+        n = "-" if f["n"] is None else f["n"]
+        target = f["target"] or "-"
+        print(f"  {key:24s} {f['value']:9.3f}{interval} {f['unit']:10s} n={n}  target {target}{verdict}")
+
+
 def publish(
     name: str,
     command: str,
@@ -77,34 +106,23 @@ def publish(
     reviews: bool = True,
 ) -> None:
     """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day,
-    its machine and, where the reviewer has a part in it (reviews), the reviewer that ships then.
+    its machine, its seeds and, where the reviewer has a part in it (reviews), the reviewer that ships then.
     """
-    print(f"\n{name} on {machine()}")
-    for key, f in figures.items():
-        interval = f" [{f.low:.3f}, {f.high:.3f}]" if f.low is not None else ""
-        verdict = "" if f.holds is None else ("  holds" if f.holds else "  FALLS SHORT")
-        print(
-            f"  {key:24s} {f.value:9.3f}{interval} {f.unit:10s} n={f.n if f.n is not None else '-'}  target"
-            f" {f.target or '-'}{verdict}"
-        )
+    file = RESULTS / f"{name}.json"
+    old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"figures": {}, "details": {}}
+    new = described(name, figures, old["figures"])
+    print_table(name, new)
     if quick:
         print("  (--quick: nothing written)")
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
-    file = RESULTS / f"{name}.json"
-    old = json.loads(file.read_text()) if file.exists() else {"figures": {}, "details": {}}
     stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
+    own = {**stamp, "seeds": seeds, "reviewer": reviewer_print() if reviews else None}
     report = {
         "command": command,
         **stamp,
         "seeds": seeds,
-        "figures": {
-            **old["figures"],
-            **{
-                key: {**asdict(figure), **stamp, "reviewer": reviewer_print() if reviews else None}
-                for key, figure in figures.items()
-            },
-        },
+        "figures": {**old["figures"], **{key: {**figure, **own} for key, figure in new.items()}},
         "details": {**old.get("details", {}), **(details or {})},
     }
     write_text(file, json.dumps(report, indent=1) + "\n")
@@ -116,9 +134,11 @@ def keep_memory() -> None:
     MALLOC_TRIM_THRESHOLD_ do for one that is about to begin. A training step on a CPU frees and takes the same hundreds
     of megabytes every time, and having the kernel hand out fresh pages for them costs a tenth of it (`--only step`).
     """
-    trim_threshold, mmap_max = -1, -4  # glibc's malloc.h
+    trim_threshold = -1
+    mmap_max = -4  # glibc's malloc.h
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(trim_threshold, -1), mallopt(mmap_max, 0)  # never; none
+    mallopt(trim_threshold, -1)  # never
+    mallopt(mmap_max, 0)  # none

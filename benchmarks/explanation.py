@@ -75,7 +75,8 @@ def cover(picture: torch.Tensor, canvas: Canvas, order: np.ndarray) -> torch.Ten
     def blur(values):
         return cv2.GaussianBlur(values.astype(np.float32), (0, 0), free.shape[0] / 8)
 
-    pixels, known = picture[0].permute(1, 2, 0).numpy(), (free & ~chosen)[..., None].astype(np.float32)
+    pixels = picture[0].permute(1, 2, 0).numpy()
+    known = (free & ~chosen)[..., None].astype(np.float32)
     around = blur(pixels * known) / np.maximum(blur(known)[..., None], 1e-6)
     return torch.from_numpy(np.where(chosen[..., None], around, pixels)).float().permute(2, 0, 1)[None]
 
@@ -89,12 +90,10 @@ def by_product(values, products, draws: int = 2000) -> tuple:
 
 
 def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
-    """Figures, details, and [(picture, review, explanation)] for a look."""
-    reviewer, scenes, random = (
-        load_reviewer(DEFAULT_WEIGHTS),
-        read_shards(ROOT / "synthetic" / "test_split", 128),
-        np.random.default_rng(SEED),
-    )
+    """Figures, details, and [(picture, review, explanation)] for a sheet."""
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    scenes = read_shards(ROOT / "synthetic" / "test_split", 128)
+    random = np.random.default_rng(SEED)
     chosen = rejected(reviewer, scenes, each)
     pictures = [picture_of(scenes, row) for row, _, _ in chosen]
     shown = [
@@ -103,29 +102,32 @@ def measure(each: int) -> tuple[dict[str, Figure], dict, list]:
     ]
     drops = {"hottest": [], "random": [], "elsewhere": []}
     for number, ((_row, canvas, _), (picture, _review, why)) in enumerate(zip(chosen, shown)):
-        label, size = int(why.label_ids[0]), picture.shape[-2:]
+        label = int(why.label_ids[0])
+        size = picture.shape[-2:]
         field = torch.from_numpy(random.random((1, 1, GRAIN, GRAIN), np.float32))
         orders = {
             "hottest": why.heat[0],
             "random": torch.nn.functional.interpolate(field, size, mode="bicubic", align_corners=False)[0, 0],
             "elsewhere": shown[number - each][2].heat[0],  # a scene of another defect
         }
-
-        def odds(image):
-            return float(torch.logit(reviewer.review(image, canvas).probabilities[0, label].double(), 1e-9))
-
-        before = odds(picture)
+        before = odds(reviewer, picture, canvas, label)
         for name, order in orders.items():
-            drops[name].append(before - odds(cover(picture, canvas, order.numpy())))
+            drops[name].append(before - odds(reviewer, cover(picture, canvas, order.numpy()), canvas, label))
     figures, details = figures_of({name: np.array(values) for name, values in drops.items()}, scenes, chosen, shown)
     return {**figures, **cost_of(reviewer, pictures[0], chosen[0][1])}, details, shown
+
+
+def odds(reviewer, picture: torch.Tensor, canvas: Canvas, label: int) -> float:
+    """A picture's log-odds of one label."""
+    return float(torch.logit(reviewer.review(picture, canvas).probabilities[0, label].double(), 1e-9))
 
 
 def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rounds: int = 3) -> dict[str, Figure]:
     """CPU time of explaining a picture of a batch that was reviewed, in seconds and over that of reviewing it; medians
     of some rounds.
     """
-    images, times = picture.expand(batch, -1, -1, -1), []
+    images = picture.expand(batch, -1, -1, -1)
+    times = []
     for _ in range(rounds):
         started = time.process_time()
         review = reviewer.review(images, canvas)
@@ -134,21 +136,19 @@ def cost_of(reviewer, picture: torch.Tensor, canvas: Canvas, batch: int = 8, rou
         times.append((time.process_time() - reviewed, reviewed - started))
     explaining, reviewing = np.median(times, 0) / batch
     return {
-        "seconds": Figure(explaining, n=rounds, unit="s"),
-        "cost": Figure(explaining / reviewing, n=rounds, unit="reviews"),
+        "seconds": Figure(explaining, n=rounds),
+        "cost": Figure(explaining / reviewing, n=rounds),
     }
 
 
 def figures_of(drops: dict, scenes: Samples, chosen: list, shown: list) -> tuple[dict[str, Figure], dict]:
-    n, rows = len(chosen), [row for row, _, _ in chosen]
-    products, labels = (
-        [scenes.product_id(row) for row in rows],
-        np.array([int(why.label_ids[0]) for _, _, why in shown]),
-    )
-    figures = {f"drop_{name}": Figure(*by_product(values, products), n, "log-odds") for name, values in drops.items()}
+    rows = [row for row, _, _ in chosen]
+    products = [scenes.product_id(row) for row in rows]
+    labels = np.array([int(why.label_ids[0]) for _, _, why in shown])
+    figures = {f"drop_{name}": Figure(*by_product(values, products), len(rows)) for name, values in drops.items()}
     for name in ("random", "elsewhere"):
-        value, low, high = by_product(drops["hottest"] - drops[name], products)
-        figures[f"hottest_over_{name}"] = Figure(value, low, high, n, "log-odds", "> 0, all of the interval", low > 0)
+        more = by_product(drops["hottest"] - drops[name], products)
+        figures[f"hottest_over_{name}"] = Figure(*more, len(rows))
     per_label = {
         LABELS[label]: {name: round(float(values[labels == label].mean()), 3) for name, values in drops.items()}
         for label in np.unique(labels)

@@ -1,9 +1,9 @@
-"""How far the shipped reviewer can be trusted: on the shipped test split, on composites with families and defects it
+"""How the shipped reviewer generalises: on the shipped test split, on composites with families and defects it
 never saw, on drawn pictures.
 
 The composites are made by `synthetic compose`; a third of their test split shows product families, and a fifth of its
 defects ways of making them, that no training scene had. Drawn pictures (pocket/training/drawn_split/held) were labelled
-by eye.
+by language models.
 """
 
 from __future__ import annotations
@@ -46,13 +46,8 @@ def held_marks(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in marks.items()}
 
 
-def figures_of(
-    prefix: str, logits: torch.Tensor, samples, metadata: dict, target: float | None, defects: float | None = None
-) -> dict[str, Figure]:
-    """The four scores, AP per defect, calibration error, and what accepting at each certified risk does.
-
-    target, defects: for AP, of each defect too.
-    """
+def figures_of(prefix: str, logits: torch.Tensor, samples, metadata: dict) -> dict[str, Figure]:
+    """The four scores, AP per defect, calibration error, and what accepting at each certified risk does."""
     report = score(
         logits,
         samples,
@@ -60,28 +55,13 @@ def figures_of(
         float(metadata["threshold"]),
         risks=parse_risks(metadata.get("risks", "{}")),
     )
-
-    def figure(value: dict, least: float | None = None, most: float | None = None) -> Figure:
-        bound = f">= {least}" if least else f"<= {most}" if most else ""
-        holds = value["value"] >= least if least else value["value"] <= most if most else None
-        return Figure(**value, n=len(samples), target=bound, holds=holds)
-
-    found = {
-        f"{prefix}{kind}": figure(report[kind], target if kind == "ap" else None)
-        for kind in ("ap", "precision", "recall", "f1")
-    }
-    found |= {
-        f"{prefix}ap_{name}": figure(value, defects)
-        for name, value in report["defects"].items()
-        if np.isfinite(value["value"])
-    }
-    found[f"{prefix}ece"] = figure(report["ece"], most=0.05 if target else None)
-    for risk, entry in report.get("risks", {}).items():
-        if "refused" not in entry and entry["accepted"]:
-            value, low, high = share(round(entry["bad"]["value"] * entry["accepted"]), entry["accepted"])
-            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(
-                value, low, high, entry["accepted"], "share", f"<= {risk}", value <= float(risk)
-            )
+    defects = {f"ap_{name}": value for name, value in report["defects"].items() if np.isfinite(value["value"])}
+    kinds = {kind: report[kind] for kind in ("ap", "precision", "recall", "f1", "ece")}
+    found = {f"{prefix}{key}": Figure(**value, n=len(samples)) for key, value in {**kinds, **defects}.items()}
+    for risk, certified in report.get("risks", {}).items():
+        if "refused" not in certified and (count := certified["accepted"]):
+            bad = share(round(certified["bad"]["value"] * count), count)
+            found[f"{prefix}bad_at_risk_{float(risk) * 100:g}"] = Figure(*bad, count)
     return found
 
 
@@ -90,7 +70,8 @@ def map_figures(prefix: str, mapnet, samples) -> dict[str, Figure]:
     """How near the built-in estimator's maps come to the true ones: mean error of inverse depth, and intersection over
     union of what stands out.
     """
-    errors, overlaps = [], []
+    errors = []
+    overlaps = []
     for start in range(0, len(samples), 50):
         rows = range(start, min(start + 50, len(samples)))
         batch = collate([samples[row] for row in rows])
@@ -121,38 +102,42 @@ def most_wrong(logits: torch.Tensor, samples, path: Path) -> None:
     sheet([Image.fromarray(samples[row]["image"]) for row in rows], texts).save(path)
 
 
-def trust(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
+def measure(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
     """The figures of all three kinds of pictures. sheets: a folder for the pictures that it gets most wrong."""
     rfnet, mapnet, metadata = load_networks(weights)
     figures = {}
 
-    def look(prefix: str, folder: Path, target: float | None, defects: float | None = None):
+    def scored(prefix: str, folder: Path):
         samples = open_samples(folder, rfnet.config.image_size)
         samples = samples.select(np.arange(min(100, len(samples)))) if quick else samples
         logits = predict(rfnet, mapnet, samples)
-        figures.update(figures_of(prefix, logits, samples, metadata, target, defects))
+        figures.update(figures_of(prefix, logits, samples, metadata))
         if sheets:
             most_wrong(logits, samples, sheets / f"most-wrong-{prefix or 'test'}.png")
         return samples, logits
 
-    samples, _ = look("", TEST_SPLIT, 0.92)
+    samples, _ = scored("", TEST_SPLIT)
     figures |= map_figures("", mapnet, samples)
-    look("drawn_", HELD, None)
+    scored("drawn_", HELD)
     if not composites.is_dir():
         print(f"no composites in {composites}: make them with `synthetic compose`")
         return figures
-    samples, logits = look("composites_", composites, 0.80, 0.60)
+    samples, logits = scored("composites_", composites)
     figures |= map_figures("composites_", mapnet, samples)
+    return figures | held_out(composites, samples, logits, metadata)
+
+
+def held_out(composites: Path, samples, logits: torch.Tensor, metadata: dict) -> dict[str, Figure]:
+    """Composites of families and of ways to make defects that no training scene had."""
     held = {name: values[: len(samples)] for name, values in held_marks(composites).items()}
     rows = np.flatnonzero(held["family"])
-    figures["ap_hard_split"] = figures_of("", logits[rows], samples.select(rows), metadata, None)["ap"]
+    figures = {"ap_hard_split": figures_of("", logits[rows], samples.select(rows), metadata)["ap"]}
     rejected = ((logits / float(metadata["temperature"])).softmax(1)[:, 0] < float(metadata["threshold"])).numpy()
-    for name, chosen in (
-        ("seen", ~held["cause"]),
-        ("held", held["cause"]),
-    ):  # one kind of defect has no AP of its own: how many of them are caught
-        bad = rejected[chosen & (samples.labels > 0)]
-        figures[f"{name}_causes_rejected"] = Figure(*share(int(bad.sum()), len(bad)), len(bad), "share")
-    good = rejected[samples.labels == 0]
-    figures["composites_available_rejected"] = Figure(*share(int(good.sum()), len(good)), len(good), "share")
+    bad = samples.labels > 0
+    for name, chosen in (  # one kind of defect has no AP of its own: how many of them are caught
+        ("seen_causes_rejected", bad & ~held["cause"]),
+        ("held_causes_rejected", bad & held["cause"]),
+        ("composites_available_rejected", ~bad),
+    ):
+        figures[name] = Figure(*share(int(rejected[chosen].sum()), int(chosen.sum())), int(chosen.sum()))
     return figures

@@ -21,7 +21,9 @@ import numpy as np
 
 from reliable_ads.rfnet.labels import LABELS, UNSUITABLE
 
-ROWS, ARCHIVES, DRAWS = 1_000_000, 30, 5  # DRAWS: pictures of one product
+ROWS = 1_000_000
+ARCHIVES = 30
+DRAWS = 5  # DRAWS: pictures of one product
 CHILD = """
 import json, resource, sys, time
 from reliable_ads.rfnet.data.rf1m import read_rf1m
@@ -33,7 +35,8 @@ def peak():
 before, began, worked = peak(), time.perf_counter(), time.process_time()
 samples = read_rf1m(sys.argv[1])
 seconds, worked = time.perf_counter() - began, time.process_time() - worked
-print(json.dumps({"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before, "samples": len(samples), "findings": samples.findings.counts}))
+found = {"samples": len(samples), "findings": samples.findings.counts}
+print(json.dumps({"index_seconds": seconds, "cpu_seconds": worked, "index_mib": peak() - before, **found}))
 """
 
 
@@ -65,8 +68,10 @@ def write(root: Path, rows: int) -> None:
 
 def write_zip(path: Path, members: dict[bytes, bytes]) -> None:
     """A zip of many small stored members; the standard library takes ten times as long for it."""
-    local, entry = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I")
-    directory, place = [], 0
+    local = struct.Struct("<4s5H3I2H")
+    entry = struct.Struct("<4s6H3I5H2I")
+    directory = []
+    place = 0
     with open(path, "wb") as file:
         for name, content in members.items():
             sums = (0, 0, 0, 33, zlib.crc32(content), len(content), len(content), len(name), 0)

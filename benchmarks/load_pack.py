@@ -13,8 +13,8 @@ pack = sys.argv[1]
 del sys.argv[1:]
 sys.path[0] = str(comfyui_folder())  # what `python main.py` would have put there, instead of this folder
 
-import comfy.options  # noqa: E402
-import utils.install_util  # noqa: E402, F401  (before another module takes the name utils)
+import comfy.options  # noqa: E402  (needs the path above)
+import utils.install_util  # noqa: E402, F401  (after that path, and before another module takes the name utils)
 
 comfy.options.enable_args_parsing()
 sys.argv.append("--cpu")

@@ -10,7 +10,8 @@ from reliable_ads.pocket.ldm import TEXT_PREFIX, UNET_PREFIX
 from reliable_ads.rfft.names import unet_key
 from reliable_ads.rfnet.files import write_safetensors
 
-CHECKPOINT, VAE = "random_sd15.safetensors", "random_sd15_vae.safetensors"
+CHECKPOINT = "random_sd15.safetensors"
+VAE = "random_sd15_vae.safetensors"
 ATTENTION = [True, True, True, False]  # of the UNet's levels, from the finest
 
 

@@ -1,7 +1,7 @@
 """What RFFT does to the pocket family: how many more pictures are usable, whether they get dull, with which losses, and
 whether the gain moves along.
 
-    python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets pairs eye graph
+    python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets pairs labels graph
     cost] [--products 200] [--judge WEIGHTS]
 
 `train` runs benchmarks/tuning.py's trainings (six to ten minutes of one core each, the long one three quarters of an
@@ -9,8 +9,8 @@ hour; a stopped one goes on). `rates` draws test products by each of them and by
 seeds. `transfer` moves one adapter to other checkpoints and LoRAs (docs/pocket.md says how they are made). `passes`
 compares the schedule with the paper's on validation products. The judge is a reviewer of another architecture, trained
 on other scenes (benchmarks/judge.toml), that no training looks at. `sheets` mixes 100 pictures of before with 100 of
-after for labelling by eye, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft_eye.json,
-and `eye` counts them. `products` is only needed to make benchmarks/products anew, from `synthetic render --test 1400`.
+after for labelling, `pairs` lays other 100 of each side by side; labels go into benchmarks/labels/rfft_labels.json, and
+`labels` counts them. `products` is only needed to make benchmarks/products anew, from `synthetic render --test 1400`.
 `cost` is benchmarks/rfft_cost.py.
 """
 
@@ -334,7 +334,7 @@ PARTS = {
     "cost": cost,
     "sheets": rfft_pictures.sheets,
     "pairs": rfft_pictures.pairs,
-    "eye": rfft_pictures.eye,
+    "labels": rfft_pictures.labels,
     "graph": rfft_pictures.graph,
 }
 EVERYTHING = ["train", "rates", "passes", "transfer", "attempts", "sheets", "pairs", "graph", "cost"]

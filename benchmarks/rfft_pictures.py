@@ -1,4 +1,4 @@
-"""The pictures of benchmarks/rfft.py: sheets to label by eye, what their labels say, the README's grid of before and
+"""The pictures of benchmarks/rfft.py: sheets to label, what their labels say, the README's grid of before and
 after, and the front of rate against diversity.
 """
 
@@ -15,10 +15,11 @@ from reliable_ads.pocket.training.draw import sheet
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
 from reliable_ads.rfnet.sheets import GREEN, RED, contact_sheet, to_image
 
-from . import table, tuning
+from . import tuning
 from .common import RESULTS, ROOT, Figure, mean, share
+from .figures.rfft import RUNS
 
-EYE = ROOT / "benchmarks" / "labels" / "rfft_eye.json"
+LABELS = ROOT / "benchmarks" / "labels" / "rfft_labels.json"
 PER_SHEET = 20  # pictures
 BLOCK = 100  # products that are labelled together
 EACH = 3  # labellers of a picture
@@ -61,7 +62,7 @@ def sheets(options) -> tuple[dict[str, Figure], dict]:
         ]
         write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
     write_text(options.out / "blind.json", json.dumps(rows))
-    return {}, {"eye_rows": rows}
+    return {}, {"labels_rows": rows}
 
 
 def pairs(options) -> tuple[dict[str, Figure], dict]:
@@ -84,7 +85,7 @@ def pairs(options) -> tuple[dict[str, Figure], dict]:
             ]
         write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
     write_text(options.out / "pairs.json", json.dumps(rows))
-    return {}, {"eye_pairs": rows}
+    return {}, {"labels_pairs": rows}
 
 
 def preferred(found: dict, rows: list) -> np.ndarray:
@@ -96,54 +97,50 @@ def preferred(found: dict, rows: list) -> np.ndarray:
     )
 
 
-def eye(options) -> tuple[dict[str, Figure], dict]:
-    """Labels given by eye, {"labels": {labeller: {hash: label}}}: the share that is available before and after by what
-    most labellers of a picture say, and the difference of the same products, over all of them and by hundreds. "pairs",
-    {labeller: {product: side}}: how often the picture of after is preferred.
+def labels(options) -> tuple[dict[str, Figure], dict]:
+    """Labels by language models, {"labels": {labeller: {hash: label}}}: the share that is available before and after by
+    what most labellers of a picture say, and the difference of the same products, over all of them and by hundreds.
+    "pairs", {labeller: {product: side}}: how often the picture of after is preferred.
     """
-    given, details = (json.loads(file.read_text(encoding="utf-8")) for file in (EYE, RESULTS / "rfft.json"))
-    labels, details = given["labels"], details["details"]
-    rows = details["eye_rows"]
+    given, report = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
+    rows, pairs = report["details"]["labels_rows"], report["details"]["labels_pairs"]
+    figures = labelled(given["labels"], rows)
+    votes = {name: preferred(found, pairs) for name, found in given["pairs"].items()}
+    figures["labels_prefers"] = Figure(*mean(sum(votes.values()) / len(votes)), len(pairs))
+    figures |= {f"labels_prefers_{name}": Figure(*mean(found), len(found)) for name, found in votes.items()}
+    return figures, {}
 
-    def given_to(row):
-        return [found[row["hash"]] == "available" for found in labels.values() if row["hash"] in found]
 
-    if missing := [row["hash"] for row in rows if len(given_to(row)) != EACH]:
+def labelled(given: dict, rows: list) -> dict[str, Figure]:
+    """The shares before and after, and their difference; given: {labeller: {hash: label}}; rows: what was labelled."""
+    of_picture = {
+        row["hash"]: [found[row["hash"]] == "available" for found in given.values() if row["hash"] in found]
+        for row in rows
+    }
+    if missing := [picture for picture, said in of_picture.items() if len(said) != EACH]:
         raise SystemExit(
-            f"{EYE} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
+            f"{LABELS} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
         )
-    usable = {(row["way"], row["product"]): sum(given_to(row)) > EACH / 2 for row in rows}
+    usable = {(row["way"], row["product"]): sum(of_picture[row["hash"]]) > EACH / 2 for row in rows}
     products = sorted({row["product"] for row in rows})
     figures = {}
-
-    def compared(name: str, usable: dict, products: list, target: str = "") -> None:
-        before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
-        value, low, high = mean(after - before)
-        figures[f"eye_gain{name}"] = Figure(
-            value, low, high, len(products), "points", target, low > 0 if target else None
-        )
-        figures.update(
-            {
-                f"eye_{way}{name}": Figure(*share(int(found.sum()), len(found)), len(found), "share")
-                for way, found in (("before", before), ("after", after))
-            }
-        )
-
-    for number in range(
-        0, len(products), BLOCK
-    ):  # the target is each hundred's own: the second was labelled because the first had missed it
-        compared(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK], "> 0, interval too")
-    compared("", usable, products)
-    for name, found in labels.items():
+    for number in range(0, len(products), BLOCK):
+        figures |= gained(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK])
+    figures |= gained("", usable, products)
+    for name, found in given.items():
         own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
-        compared(f"_{name}", own, sorted({product for _, product in own}))
-    votes = {name: preferred(found, details["eye_pairs"]) for name, found in given["pairs"].items()}
-    value, low, high = mean(sum(votes.values()) / len(votes))
-    figures["eye_prefers"] = Figure(
-        value, low, high, len(details["eye_pairs"]), "share", "> 0.5, interval too", low > 0.5
-    )
-    figures |= {f"eye_prefers_{name}": Figure(*mean(found), len(found), "share") for name, found in votes.items()}
-    return figures, {}
+        figures |= gained(f"_{name}", own, sorted({product for _, product in own}))
+    return figures
+
+
+def gained(name: str, usable: dict, products: list) -> dict[str, Figure]:
+    """usable: {(way, product): bool}."""
+    before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
+    return {
+        f"labels_gain{name}": Figure(*mean(after - before), len(products)),
+        f"labels_before{name}": Figure(*share(int(before.sum()), len(before)), len(before)),
+        f"labels_after{name}": Figure(*share(int(after.sum()), len(after)), len(after)),
+    }
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
@@ -220,7 +217,7 @@ def front(histories: dict) -> bytes:
             risen,
             styles[variety],
             color=COLOURS[kind],
-            label=table.RUNS[name],
+            label=RUNS[name],
             marker="o",
             markersize=3,
             linewidth=1.2,

@@ -27,7 +27,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     ("configs of rfft", "a table where none belongs"): "a LoRA is opened, and refused, when it is folded in",
     ("configs of rfft", "prompts that are none"): "any text whose encoding can be told is a prompt",
     ("label files", "names that are not there"): "RF1M names pictures without their endings, too, and there they are",
-    ("albums", "a row with odd values"): SHOWN,
+    ("galleries", "a row with odd values"): SHOWN,
     ("nodes", "product with odd words"): WORDS,
     ("nodes", "requests with other methods"): "ComfyUI itself answers OPTIONS, and says nothing",
     ("nodes", "labels with odd values"): "the summary names a report that is none; the pictures have no verdict then",

@@ -48,7 +48,8 @@ def glass_bottle() -> None:
     for more in ({}, {"alpha_threshold": 0.1}, {"position": "keep"}):
         canvas = placed("01", "glass_bottle.png", **more)
         left, top, right, bottom = extent(canvas.alpha > 0.02)
-        wide, high = right - left, bottom - top
+        wide = right - left
+        high = bottom - top
         assert abs(wide / high - 160 / 390) < 0.04, f"{more}: the bottle is {wide} wide and {high} high"
         glass = (canvas.alpha > 0.3) & (canvas.alpha < 0.5)
         assert glass.sum() > 1000 and (canvas.inpaint_mask[glass] > 0.5).float().mean() > 0.8, (
@@ -252,7 +253,8 @@ def rfnet(*arguments) -> tuple[int, str]:
     """(exit status, what it says to stderr) of a command, the paths of an index relative to it."""
     from reliable_ads.rfnet.cli import main
 
-    err, before = io.StringIO(), os.getcwd()
+    err = io.StringIO()
+    before = os.getcwd()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
         try:
             status = main([str(part) for part in arguments])

@@ -274,8 +274,10 @@ def rfft_with_odd_changes(bench: Bench) -> Bad:
 
 @maker("commands")
 def merge_with_odd_files(bench: Bench) -> Bad:
-    goods, out = bench.goods, bench.folder / "m.safetensors"
-    base, adapter = goods / "pocket_canny.safetensors", goods / "adapter.safetensors"
+    goods = bench.goods
+    out = bench.folder / "m.safetensors"
+    base = goods / "pocket_canny.safetensors"
+    adapter = goods / "adapter.safetensors"
     arguments, name = bench.pick(
         (
             ([adapter, base, "--out", out], "adapter.safetensors"),

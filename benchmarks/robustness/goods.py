@@ -64,7 +64,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def make(folder: Path) -> None:
-    """Writes all of them into a folder: reviewer, adapter, lora, pocket family, profile, album, labels, products,
+    """Writes all of them into a folder: reviewer, adapter, lora, pocket family, profile, gallery, labels, products,
     table."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -79,7 +79,7 @@ def make(folder: Path) -> None:
     shutil.copy(ROOT / "rfnet" / "weights" / "pocket.gates.json", folder / "good.gates.json")
     cut_out().save(folder / "product.png")
     Image.new("RGB", (96, 120), (90, 120, 60)).save(folder / "drawn.png")
-    album(folder / "album", folder / "product.png")
+    gallery(folder / "gallery", folder / "product.png")
     labels(folder / "labels")
     shop = folder / "shop"
     shop.mkdir()
@@ -122,9 +122,10 @@ def family(folder: Path) -> None:
     save_file(tensors, folder / "lora.safetensors")
 
 
-def album(folder: Path, product: Path) -> None:
-    """An album of one product and two prompts, both done."""
-    found, made = jobs([(product, "a box")], ["on a table", "on grass"])[0], Gallery(folder)
+def gallery(folder: Path, product: Path) -> None:
+    """A gallery of one product and two prompts, both done."""
+    found, _ = jobs([(product, "a box")], ["on a table", "on grass"])
+    made = Gallery(folder)
     made.begin(found, {})
     picture = Image.new("RGB", (64, 64), (120, 130, 90))
     chances = {name: 0.9 if name == "available" else 0.025 for name in LABELS}
@@ -136,8 +137,8 @@ def album(folder: Path, product: Path) -> None:
         "accepted": True,
         "seconds": 1.0,
     }
-    for entry in found:
-        made.keep(entry, [picture], {"attempts": [attempt], "usable": [1], "returned": 1, "steps": 20, "seconds": 1.0})
+    for job in found:
+        made.keep(job, [picture], {"attempts": [attempt], "usable": [1], "returned": 1, "steps": 20, "seconds": 1.0})
 
 
 def labels(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 SHARES = {  # of 1,000
@@ -14,7 +15,7 @@ SHARES = {  # of 1,000
     "loras": 50,
     "pocket files": 50,
     "profiles": 60,
-    "albums": 40,
+    "galleries": 40,
     "label folders": 40,
     "label files": 30,
     "configs of rfnet": 70,
@@ -23,6 +24,20 @@ SHARES = {  # of 1,000
     "commands": 60,
     "nodes": 60,
 }
+
+MODULES = (  # where the makers are; in this order they take turns
+    "commands",
+    "configs",
+    "models",
+    "nodes",
+    "learning_nodes",
+    "pictures",
+    "picture_files",
+    "routes",
+    "states",
+    "tables",
+    "weights",
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,8 @@ def maker(kind: str):
 def plan(seed: int = 0, only: str = "", every: int = 1) -> list[Planned]:
     """The 1,000 inputs, or those of the kinds whose name holds `only`; of them every so many. A kind's makers take
     turns."""
-    from . import commands, configs, models, nodes, pictures, states, tables, weights  # noqa: F401  their makers
+    for name in MODULES:
+        import_module(f"{__package__}.{name}")
 
     found = []
     for kind, share in SHARES.items():

@@ -16,8 +16,14 @@ from .sentences import unclear
 from .server import Server
 from .watch import Worker
 
-CLEAR, SAME, HARMLESS = "clear", "as the good one", "harmless"
-UNCLEAR, TRACEBACK, HANG, MEMORY, MATTERS = "unclear", "traceback", "hang", "over memory", "matters"
+CLEAR = "clear"
+SAME = "as the good one"
+HARMLESS = "harmless"
+UNCLEAR = "unclear"
+TRACEBACK = "traceback"
+HANG = "hang"
+MEMORY = "over memory"
+MATTERS = "matters"
 BAD = (UNCLEAR, TRACEBACK, HANG, MEMORY, MATTERS)
 
 
@@ -46,7 +52,8 @@ def outcomes(planned, keep: Path | None = None) -> Iterator[Outcome]:
         made = scratch / "goods"
         made.mkdir()
         goods.make(made)
-        worker, server = stack.enter_context(Worker(warm=("warm_up", {"goods": str(made)}))), None
+        worker = stack.enter_context(Worker(warm=("warm_up", {"goods": str(made)})))
+        server = None
         for one in planned:
             folder = scratch / "input"
             bench = one.bench(folder, made)
@@ -65,7 +72,8 @@ def outcomes(planned, keep: Path | None = None) -> Iterator[Outcome]:
 
 def sort_out(one: Planned, bad: Bad, ask) -> Outcome:
     answer = ask(bad.target, bad.arguments)
-    kind, message = answer["outcome"], answer.get("message", "")
+    kind = answer["outcome"]
+    message = answer.get("message", "")
 
     def made(verdict, why=""):
         return Outcome(one, verdict, message, why, answer["seconds"])

@@ -37,7 +37,9 @@ class Server:
     watch.Worker does; a server that hung or grew is started anew."""
 
     def __init__(self, base: Path, goods: Path):
-        self.base, self.goods, self.server = base, goods, None
+        self.base = base
+        self.goods = goods
+        self.server = None
         for kind, names in {
             "reviewer": ("reviewer.safetensors",),
             "pocket": ("pocket_sd.safetensors", "pocket_canny.safetensors"),
@@ -74,7 +76,9 @@ class Server:
     def ask(self, target: str, arguments: dict) -> dict:
         self.start()
         process = psutil.Process(self.server.process.pid)
-        before, began, computed = process.memory_info().rss, time.monotonic(), sum(process.cpu_times()[:2])
+        before = process.memory_info().rss
+        began = time.monotonic()
+        computed = sum(process.cpu_times()[:2])
         files = [
             (self.goods.parent / "input" / source, self.base / FOLDERS[kind] / Path(source).name)
             for kind, source in arguments.pop("files", ())
@@ -87,14 +91,7 @@ class Server:
             answer = {"outcome": "hang" if self.server.process.poll() is None else "crash", "message": str(error)}
         finally:
             for _, place in files:
-                (
-                    shutil.rmtree(
-                        place,
-                        ignore_errors=True,
-                    )
-                    if place.is_dir() and not place.is_symlink()
-                    else place.unlink(missing_ok=True)
-                )
+                _remove(place)
         if answer["outcome"] not in ("hang", "crash"):
             if process.memory_info().rss - before > MEMORY:
                 answer["outcome"] = "memory"
@@ -107,7 +104,8 @@ class Server:
     def _graph(self, graph: dict) -> dict:
         client = ComfyClient(self.server.address, patience=BUSY * PATIENCE)
         try:
-            last, shown = None, []
+            last = None
+            shown = []
             for event in client.run(graph):
                 last = event
                 if event.kind == "executed":
@@ -151,7 +149,8 @@ class Server:
                 connection.putheader(name, value.replace("{address}", self.server.address))
             connection.endheaders(content)
             answer = connection.getresponse()
-            status, text = answer.status, answer.read(100_000).decode("utf-8", "replace")
+            status = answer.status
+            text = answer.read(100_000).decode("utf-8", "replace")
         except http.client.HTTPException as error:
             return {"outcome": "refused", "message": f"the connection ends: {error!r}", "said": True}
         finally:
@@ -164,6 +163,13 @@ class Server:
             return {"outcome": "refused", "message": json.loads(text)["error"], "said": "to a program"}
         except (ValueError, KeyError, TypeError):  # aiohttp's own, such as "404: Not Found", or core's empty 403
             return {"outcome": "refused", "message": f"HTTP {status}: {text.strip()}", "said": "the server's own words"}
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _copy(source: Path, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bad profiles of early rejection, albums and folders of labels."""
+"""Bad profiles of early rejection, galleries and folders of labels."""
 
 from __future__ import annotations
 
@@ -55,31 +55,31 @@ def fields_missing_or_unknown(bench: Bench) -> Bad:
 
 
 @maker("profiles")
-def odd_gates(bench: Bench) -> Bad:
+def odd_thresholds(bench: Bench) -> Bad:
     values = good_profile(bench)
 
-    def gate(progress, threshold):
+    def threshold_at(progress, threshold):
         return {"progress": progress, "threshold": threshold}
 
     values["gates"] = bench.pick(
         (
-            [gate(0, 0.5)],
-            [gate(1, 0.5)],
-            [gate(-1, 0.5)],
-            [gate(0.5, 2)],
-            [gate(0.5, -1)],
-            [gate(float("nan"), 0.5)],
-            [gate(0.5, float("nan"))],
-            [gate("0.5", "0.1")],
-            [gate(0.5, None)],
-            [gate(0.5, 1e999)],
-            [gate(0.5, 0.1)] * 100_000,
+            [threshold_at(0, 0.5)],
+            [threshold_at(1, 0.5)],
+            [threshold_at(-1, 0.5)],
+            [threshold_at(0.5, 2)],
+            [threshold_at(0.5, -1)],
+            [threshold_at(float("nan"), 0.5)],
+            [threshold_at(0.5, float("nan"))],
+            [threshold_at("0.5", "0.1")],
+            [threshold_at(0.5, None)],
+            [threshold_at(0.5, 1e999)],
+            [threshold_at(0.5, 0.1)] * 100_000,
             [{"progress": 0.5}],
             [[0.5, 0.1]],
             ["a"],
-            [gate(True, True)],
-            [{**gate(0.5, 0.1), "more": 1}],
-            [gate(0.5, 10**400)],
+            [threshold_at(True, True)],
+            [{**threshold_at(0.5, 0.1), "more": 1}],
+            [threshold_at(0.5, 10**400)],
         )
     )
     return profile(bench, json.dumps(values))
@@ -118,34 +118,35 @@ def no_regular_file(bench: Bench) -> Bad:
     return Bad(bad.target, bad.arguments, bad.names)
 
 
-# albums: what is damaged is drawn again, so that an album with a damaged row has to come out as one without it
+# galleries: what is damaged is drawn again, so that one with a damaged row has to come out as one without it
 
 
-def album(bench: Bench, damage) -> Bad:
-    """damage(path of an entry's row, its values) -> bytes or text of the bad row, or None where it has dealt with
+def gallery(bench: Bench, damage) -> Bad:
+    """damage(path of a job's row, its values) -> bytes or text of the bad row, or None where it has dealt with
     it."""
-    folder, without = bench.folder / "album", bench.folder / "without"
-    shutil.copytree(bench.goods / "album", folder)
+    folder = bench.folder / "gallery"
+    without = bench.folder / "without"
+    shutil.copytree(bench.goods / "gallery", folder)
     row = sorted((folder / "entries").glob("*.json"))[0]
     shutil.copytree(folder, without)
     (without / "entries" / row.name).unlink()
     content = damage(row, json.loads(row.read_text("utf-8")))
     if content is not None:
         row.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-    return Bad("album", {"folder": str(folder)}, (row.name, "album"), {"folder": str(without)})
+    return Bad("gallery", {"folder": str(folder)}, (row.name, "gallery"), {"folder": str(without)})
 
 
-@maker("albums")
+@maker("galleries")
 def a_damaged_row(bench: Bench) -> Bad:
-    return album(bench, lambda path, row: damaged(bench, json.dumps(row)))
+    return gallery(bench, lambda path, row: damaged(bench, json.dumps(row)))
 
 
-@maker("albums")
+@maker("galleries")
 def a_row_that_is_no_json(bench: Bench) -> Bad:
-    return album(bench, lambda path, row: bench.pick(NOT_JSON))
+    return gallery(bench, lambda path, row: bench.pick(NOT_JSON))
 
 
-@maker("albums")
+@maker("galleries")
 def a_row_with_odd_values(bench: Bench) -> Bad:
     def damage(path, row):
         where = bench.pick(
@@ -159,11 +160,11 @@ def a_row_with_odd_values(bench: Bench) -> Bad:
         where[bench.pick(sorted(where))] = bench.pick([value for value in VALUES if value not in (0, 1)])
         return json.dumps(row)
 
-    return album(bench, damage)
+    return gallery(bench, damage)
 
 
-@maker("albums")
-def paths_that_leave_the_album(bench: Bench) -> Bad:
+@maker("galleries")
+def paths_that_leave_the_gallery(bench: Bench) -> Bad:
     def damage(path, row):
         row[bench.pick(("pictures", "thumbnails"))] = [
             bench.pick(
@@ -184,18 +185,19 @@ def paths_that_leave_the_album(bench: Bench) -> Bad:
         ]
         return json.dumps(row)
 
-    return album(bench, damage)
+    return gallery(bench, damage)
 
 
-@maker("albums")
+@maker("galleries")
 def no_regular_row(bench: Bench) -> Bad:
-    return album(bench, lambda path, row: odd_file(bench, path))
+    return gallery(bench, lambda path, row: odd_file(bench, path))
 
 
-@maker("albums")
+@maker("galleries")
 def a_damaged_list(bench: Bench) -> Bad:
-    folder, without = bench.folder / "album", bench.folder / "without"
-    shutil.copytree(bench.goods / "album", folder)
+    folder = bench.folder / "gallery"
+    without = bench.folder / "without"
+    shutil.copytree(bench.goods / "gallery", folder)
     shutil.copytree(folder, without)
     (without / "list.json").unlink()
     path = folder / "list.json"
@@ -208,7 +210,7 @@ def a_damaged_list(bench: Bench) -> Bad:
         path.write_text(json.dumps(values))
     else:
         path.write_bytes(damaged(bench, json.dumps(values)) if kind == "damaged" else bench.pick(NOT_JSON).encode())
-    return Bad("album", {"folder": str(folder)}, ("list.json", "album"), {"folder": str(without)})
+    return Bad("gallery", {"folder": str(folder)}, ("list.json", "gallery"), {"folder": str(without)})
 
 
 # folders of labels: damaged lines of the journal are passed over
@@ -216,7 +218,8 @@ def a_damaged_list(bench: Bench) -> Bad:
 
 def journal(bench: Bench, more: bytes) -> Bad:
     """A folder of labels whose journal has some more lines, which must not change what it says."""
-    folder, like = bench.folder / "labels", bench.folder / "like"
+    folder = bench.folder / "labels"
+    like = bench.folder / "like"
     for copy in (folder, like):
         shutil.copytree(bench.goods / "labels", copy)
     with open(folder / "journal.jsonl", "ab") as file:

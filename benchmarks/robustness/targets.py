@@ -59,7 +59,9 @@ def sample(table: str) -> Said | str:
     from reliable_ads.rfnet.data.errors import BrokenSample
     from reliable_ads.rfnet.data.sources import open_samples
 
-    samples, broken, read = open_samples(table, 64), [], []
+    samples = open_samples(table, 64)
+    broken = []
+    read = []
     for row in range(len(samples)):
         try:
             found = samples.read(row)
@@ -147,14 +149,7 @@ def profile(path: str) -> str:
     """A profile of early rejection, and what the sampler asks of it."""
     from reliable_ads.cyclic.early_rejection import Profile
 
-    found = (
-        Profile.from_json(
-            Path(path).read_bytes(),
-            Path(path).name,
-        )
-        if not hasattr(Profile, "read")
-        else Profile.read(path)
-    )
+    found = Profile.read(path)
     settings = {
         "steps": 20,
         "cfg": 1.5,
@@ -174,8 +169,8 @@ def profile(path: str) -> str:
     )
 
 
-def album(folder: str) -> str:
-    """An album that a run would go on with: what is done, and its page."""
+def gallery(folder: str) -> str:
+    """A gallery that a run would go on with: what is done, and its page."""
     from reliable_ads.cyclic.gallery import Gallery
 
     found = Gallery(folder)
@@ -183,7 +178,7 @@ def album(folder: str) -> str:
         [
             sorted(found.rows),
             found.to_do,
-            digest(found.page().read_text("utf-8").replace(Path(folder).name, "ALBUM")),
+            digest(found.page().read_text("utf-8").replace(Path(folder).name, "GALLERY")),
         ]
     )
 
@@ -225,7 +220,8 @@ def rfft_config(path: str) -> str:
 
 def command(program: str, arguments: list, folder: str) -> Said | str:
     """A command line; what it prints to stderr is what it says."""
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    err = io.StringIO()
     os.chdir(folder)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -283,7 +279,7 @@ TARGETS = {
         lora,
         pocket,
         profile,
-        album,
+        gallery,
         labels,
         rf1m,
         rfnet_config,

@@ -27,7 +27,11 @@ class Worker:
     time and memory it takes."""
 
     def __init__(self, patience: float = PATIENCE, memory: int = MEMORY, warm: tuple | None = None):
-        self.patience, self.memory, self.warm, self.process, self.warmed = patience, memory, warm, None, set()
+        self.patience = patience
+        self.memory = memory
+        self.warm = warm
+        self.process = None
+        self.warmed = set()
 
     def __enter__(self) -> Worker:
         return self
@@ -69,7 +73,9 @@ class Worker:
             self._send(self.warm[0], {**self.warm[1], "target": target})
             self.answers.get(timeout=STARTING)
         seen = psutil.Process(self.process.pid)
-        before, began, clock = seen.memory_info().rss, time.monotonic(), Clock(seen)
+        before = seen.memory_info().rss
+        began = time.monotonic()
+        clock = Clock(seen)
         self._send(target, arguments)
         while True:
             try:
@@ -77,7 +83,8 @@ class Worker:
                 break
             except queue.Empty:
                 try:
-                    grown, taken = seen.memory_info().rss - before, clock.read()
+                    grown = seen.memory_info().rss - before
+                    taken = clock.read()
                 except psutil.Error:  # it has just ended
                     continue
                 if taken > self.patience:
@@ -104,14 +111,18 @@ class Clock:
     keep the machine from it don't count. Read it often: it asks each time what the process is doing."""
 
     def __init__(self, process: psutil.Process):
-        self.process, self.taken = process, 0.0
-        self.seen, self.computed = time.monotonic(), self._computed()
+        self.process = process
+        self.taken = 0.0
+        self.seen = time.monotonic()
+        self.computed = self._computed()
 
     def read(self) -> float:
-        now, computed = time.monotonic(), self._computed()
+        now = time.monotonic()
+        computed = self._computed()
         running = self.process.status() == psutil.STATUS_RUNNING
         self.taken += computed - self.computed if running else now - self.seen
-        self.seen, self.computed = now, computed
+        self.seen = now
+        self.computed = computed
         return self.taken
 
     def _computed(self) -> float:

@@ -235,7 +235,8 @@ def a_tensor_of_another_kind(bench: Bench, targets: tuple) -> Bad:
 def tensors_missing_added_or_renamed(bench: Bench, targets: tuple) -> Bad:
     def change(header, data):
         key, other = bench.random.sample(tensors_of(header), 2)
-        end, scalar = len(data), {"dtype": "F32", "shape": [2]}
+        end = len(data)
+        scalar = {"dtype": "F32", "shape": [2]}
         bench.pick(
             (
                 lambda: header.update({f"{key}x": header.pop(key)}),
@@ -343,18 +344,16 @@ def metadata_with_odd_texts(bench: Bench, targets: tuple) -> Bad:
 @for_each_kind
 def no_regular_file(bench: Bench, targets: tuple) -> Bad:
     target = bench.pick(targets)
-    name, kind = (
-        f"odd_{bench.random.randint(0, 99)}.safetensors",
-        bench.pick(
-            (
-                "pipe",
-                "folder",
-                "missing",
-                "circle",
-                "zeros",
-                "random",
-            )
-        ),
+    name = f"odd_{bench.random.randint(0, 99)}.safetensors"
+    kind = bench.pick(
+        (
+            "pipe",
+            "folder",
+            "missing",
+            "circle",
+            "zeros",
+            "random",
+        )
     )
     path = bench.folder / name
     if kind == "pipe":

@@ -24,9 +24,13 @@ def test_figures_keep_the_reviewer_that_they_were_measured_with(results, monkeyp
     )
     common.publish("end_to_end", "a command", "0", {"setup_seconds": common.Figure(90)}, False, reviews=False)
     assert figures()["ap"]["reviewer"] == common.reviewer_print() and figures()["setup_seconds"]["reviewer"] is None
-    assert not any("¹" in line for line in table.rows(figures(), figures()))
+
+    def listed():
+        return table.listed(table.rows_of("end_to_end", {"figures": figures()}))
+
+    assert not any("¹" in line for line in listed())
     monkeypatch.setattr(table, "reviewer_print", lambda: "another")
-    lines = table.rows(figures(), figures())
+    lines = listed()
     assert "¹" in lines[2] and "¹" not in lines[3] and lines[-1] == table.EARLIER
 
 

@@ -1,0 +1,112 @@
+"""Figures of `python -m benchmarks.sampler`."""
+
+from .definition import Definition
+
+WAYS = {
+    "plain": "Plain loop",
+    "early": "Early rejection",
+    "equal": "Early rejection, as many steps as the plain loop may pay",
+    "words": "Early rejection and remedies, no tuned ControlNet",
+    "remedies": "Early rejection and remedies",
+    "answered": "Remedies without early rejection",
+}
+PARTS = {"": "", "_half": ", harder half of the products", "_hard": ", hardest quarter"}
+JUDGES = {"judge": "the second reviewer", "labels": "most of three language models, blind,"}
+SAVED = {"saved": ""}  # docs/sampler.md
+HALF = "Sampling steps per accepted picture, of what simply drawing again takes (harder half of the products):"
+
+
+def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headline: str = "") -> Definition:
+    """What a usable picture costs, against the plain loop."""
+    shown = SAVED | ({"figures": f"{HALF} {headline}"} if headline else {})
+    return Definition(
+        f"{key}{part}",
+        f"{WAYS[way]}: {what} per usable picture, against the plain loop{PARTS[part]}",
+        "of plain",
+        most,
+        shown,
+    )
+
+
+def usable(way: str) -> Definition:
+    return Definition(f"usable_{way}", f"{WAYS[way]}: products with a usable picture", "share", shown=SAVED)
+
+
+def against_the_same(way: str, target: str = "") -> Definition:
+    title = f"{WAYS[way]}: attempts per usable picture, against early rejection alone"
+    return Definition(f"attempts_ratio_{way}", title, "of early", target, SAVED)
+
+
+def called_bad() -> list[Definition]:
+    """What others say of the pictures that were accepted."""
+    definitions = []
+    for who, words in JUDGES.items():
+        for way in ("plain", "early", "words", "remedies", "answered"):
+            title = f"{WAYS[way]}: accepted pictures that {words} calls bad"
+            definitions.append(Definition(f"{who}_bad_{way}", title, "share", shown=SAVED))
+            if way != "plain":
+                more = f"{title}, more than of the plain loop"
+                definitions.append(Definition(f"{who}_bad_{way}_more", more, "points", "<= 0", SAVED))
+    return definitions
+
+
+FIGURES = [
+    *(
+        Definition(f"plain_rate{part}", f"Plain loop: attempts that are accepted{words}", "share", shown=SAVED)
+        for part, words in PARTS.items()
+    ),
+    usable("plain"),
+    ratio("steps_ratio", "early", "steps"),
+    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", "with early rejection"),
+    ratio("steps_ratio", "early", "steps", "_hard", "<= 0.6"),
+    ratio("wall_ratio", "early", "seconds"),
+    ratio("wall_ratio", "early", "seconds", "_half", "<= 0.8"),
+    ratio("wall_ratio", "early", "seconds", "_hard", "<= 0.65"),
+    usable("early"),
+    ratio("steps_ratio_equal", "equal", "steps"),
+    ratio("steps_ratio_equal", "equal", "steps", "_hard"),
+    usable("equal"),
+    against_the_same("words"),
+    ratio("steps_ratio_words", "words", "steps"),
+    ratio("steps_ratio_words", "words", "steps", "_hard"),
+    usable("words"),
+    against_the_same("remedies", "<= 0.85"),
+    ratio("attempts_ratio_remedies_plain", "remedies", "attempts"),
+    ratio("steps_ratio_remedies", "remedies", "steps"),
+    ratio(
+        "steps_ratio_remedies",
+        "remedies",
+        "steps",
+        "_half",
+        "<= 0.75",
+        "with early rejection, and a tuned ControlNet after a rejected picture",
+    ),
+    ratio("steps_ratio_remedies", "remedies", "steps", "_hard", "<= 0.6"),
+    ratio("wall_ratio_remedies", "remedies", "seconds"),
+    ratio("wall_ratio_remedies", "remedies", "seconds", "_half", "<= 0.8"),
+    ratio("wall_ratio_remedies", "remedies", "seconds", "_hard", "<= 0.65"),
+    usable("remedies"),
+    ratio("attempts_ratio_answered", "answered", "attempts", most="<= 0.85"),
+    ratio("steps_ratio_answered", "answered", "steps"),
+    ratio("steps_ratio_answered", "answered", "steps", "_hard"),
+    usable("answered"),
+    *called_bad(),
+    *(
+        Definition(
+            f"{what}_per_usable_{way}", f"{words}: {what} per usable picture", "s" if what == "seconds" else what
+        )
+        for what in ("steps", "seconds", "attempts")
+        for way, words in WAYS.items()
+    ),
+    *(
+        Definition(
+            f"after_rejection_{key}", f"Validation products, the draw after a rejected one: accepted {words}", "share"
+        )
+        for key, words in (
+            ("seed", "with the next seed alone"),
+            ("words", "with words to avoid and more guidance"),
+            ("tuned", "with the tuned ControlNet"),
+            ("all", "with all three"),
+        )
+    ),
+]
