@@ -112,8 +112,7 @@ def adapt(
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
     parts = divide(labels.read().rows())
     tables = {name: _write(labels.folder / f"adapt-{name}.jsonl", rows) for name, rows in parts.rows.items()}
-    size = load_networks(weights)[0].config.image_size
-    other = open_samples(mixed["train"], size) if "train" in mixed else None
+    other = open_samples(mixed["train"]) if "train" in mixed else None
     mixed_in = len(other) if other else 0
     _check_labels(parts.train, other)
     before = _score(weights, tables["held"], watch)
