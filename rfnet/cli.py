@@ -147,7 +147,7 @@ def _add_evaluate(commands: Commands) -> None:
 
 def evaluate(args) -> None:
     from .training.evaluate import curves, score, write_report
-    from .training.metrics import table, without_nan
+    from .training.metrics import format_report, without_nan
 
     if args.out:
         check_writable(Path(args.out) / "report.json")
@@ -160,7 +160,7 @@ def evaluate(args) -> None:
         "data_fingerprint": samples.fingerprint,
         "findings": samples.findings.counts,
     }
-    print(json.dumps(without_nan(report)) if args.json else table(report))
+    print(json.dumps(without_nan(report)) if args.json else format_report(report))
     if args.out:
         for path in write_report(report | curves(logits, samples, temperature), args.out):
             print(f"wrote {path}", file=sys.stderr)

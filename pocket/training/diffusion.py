@@ -125,7 +125,7 @@ def train_diffusion(
         freeze_hint_layers(pocket.controlnet, train.hints[:32, None].float().expand(-1, 3, -1, -1))
     controlled = start is not None and _begin_beside(start, pocket, only_unet)
     modules = {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}
-    run = Training(work, "diffusion", modules, lr, minutes, steps, 0.998, 0.01, seed, matrices=is_matrix)
+    run = Training(work, "diffusion", modules, lr, minutes, steps, seed=seed, matrices=is_matrix)
     run.extra["config"] = pocket.config
     if start is not None:
         train.contexts = train.encode_prompts(pocket)

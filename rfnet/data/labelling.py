@@ -103,7 +103,7 @@ class Contents:
 
     def rows(self) -> list:
         """The table: one dict per labelled picture with the columns that sources.read_table knows."""
-        found = ((self.items[key], label) for key, label in sorted(self.labels.items()))
+        labelled = ((self.items[key], label) for key, label in sorted(self.labels.items()))
         return [
             {
                 "image": f"pictures/{item.key}.png",
@@ -113,7 +113,7 @@ class Contents:
                 "prompt": item.prompt,
                 "product_id": item.product_id,
             }
-            for item, label in found
+            for item, label in labelled
         ]
 
 
@@ -139,20 +139,20 @@ class LabelFolder:
 
         A folder that isn't there is empty; damaged lines are passed over.
         """
-        found = Contents()
-        there = _names(self.folder / "pictures")
+        contents = Contents()
+        pictures = _names(self.folder / "pictures")
         for line in _lines(self.folder / JOURNAL):
             record = _record(line)
             if isinstance(record, Item):
-                found.items[record.key] = record
+                contents.items[record.key] = record
             elif record:
                 key, label = record
-                found.labels.pop(key, None)
+                contents.labels.pop(key, None)
                 if label is not None:
-                    found.labels[key] = label
-        found.items = {key: item for key, item in found.items.items() if f"{key}.png" in there}
-        found.labels = {key: label for key, label in found.labels.items() if key in found.items}
-        return found
+                    contents.labels[key] = label
+        contents.items = {key: item for key, item in contents.items.items() if f"{key}.png" in pictures}
+        contents.labels = {key: label for key, label in contents.labels.items() if key in contents.items}
+        return contents
 
     def add(
         self, picture, product, product_id: str, caption: str = "", prompt: str = "", verdict: dict | None = None

@@ -110,8 +110,8 @@ def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple
     """(labels (N,), full keys, stem keys, a function that names a row) of all label files; unknown labels are left out
     here.
     """
-    words = {label: place for place, label in enumerate((*LABELS, UNSUITABLE))}
-    codes = words | {str(number): NUMBERED + words[name] for number, name in (numbers or NUMBERS).items()}
+    by_name = {label: place for place, label in enumerate((*LABELS, UNSUITABLE))}
+    codes = by_name | {str(number): NUMBERED + by_name[name] for number, name in (numbers or NUMBERS).items()}
     hashes = np.array([hash_text(word, PLAIN) for word in codes], np.uint64)
     order = np.argsort(hashes)
     hashes = hashes[order]
@@ -121,9 +121,9 @@ def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple
     for folders, path in paths:
         if (lines := _lines(path, findings)) is None:
             continue
-        found = hash_spans(lines.buffer, lines.rests, lines.stops, PLAIN)
-        place = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
-        labels = np.where(hashes[place] == found, values[place], UNKNOWN)
+        labels_hashed = hash_spans(lines.buffer, lines.rests, lines.stops, PLAIN)
+        place = np.minimum(np.searchsorted(hashes, labels_hashed), len(hashes) - 1)
+        labels = np.where(hashes[place] == labels_hashed, values[place], UNKNOWN)
         _split_at_last_space(lines, labels, codes)
         unknown = np.flatnonzero(labels == UNKNOWN)
         findings.add("unknown_labels", (_unknown(path, lines, row) for row in unknown[:SHOWN]), len(unknown))
@@ -235,9 +235,9 @@ def _match_texts(paths: list, full: np.ndarray, stem: np.ndarray, findings: Find
             continue
         _, line_full, line_stem, _ = name_keys(folders, lines.buffer, lines.starts, lines.cuts)
         unique, first = np.unique(line_full, return_index=True)
-        found = Pictures(unique, line_stem[first], Files.join([])).find(full, stem)
-        rows = np.flatnonzero((found >= 0) & (chosen.lengths == 0))
-        line = first[found[rows]]
+        places = Pictures(unique, line_stem[first], Files.join([])).find(full, stem)
+        rows = np.flatnonzero((places >= 0) & (chosen.lengths == 0))
+        line = first[places[rows]]
         chosen.starts[rows] = lines.rests[line] + len(chosen.buffer)
         chosen.lengths[rows] = lines.ends[line] - lines.rests[line]
         chosen.buffer = np.concatenate([chosen.buffer, lines.buffer])

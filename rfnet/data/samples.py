@@ -45,8 +45,8 @@ class Findings:
         count = len(sentences) if count is None else int(count)
         if count:
             self.counts[kind] = self.counts.get(kind, 0) + count
-            kept = self.sentences.setdefault(kind, [])
-            kept += sentences[: SHOWN - len(kept)]
+            shown = self.sentences.setdefault(kind, [])
+            shown += sentences[: SHOWN - len(shown)]
 
     @property
     def damaged(self) -> int:
@@ -60,7 +60,7 @@ class Findings:
             ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in sorted(self.counts.items()))
             or "it is empty"
         )
-        first = next((f"; first: {kept[0].rstrip('.')}" for kept in self.sentences.values() if kept), "")
+        first = next((f"; first: {shown[0].rstrip('.')}" for shown in self.sentences.values() if shown), "")
         return counts[:120] + (first if len(first) <= 180 else first[:179] + "…")
 
     def __str__(self) -> str:
@@ -328,20 +328,20 @@ def index(rows: dict, findings: Findings, size: int, where: str) -> Samples:
     (product names, Texts of N rows) and "lines": a function that names rows in a message. Raises DataError where
     nothing is left.
     """
-    kept = once(rows["ids"], rows["labels"], findings, rows["lines"])
-    if not len(kept):
+    unique = once(rows["ids"], rows["labels"], findings, rows["lines"])
+    if not len(unique):
         raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}): give other data, or change these.")
-    keys, first, products = np.unique(rows["keys"][kept], return_index=True, return_inverse=True)
+    keys, first, products = np.unique(rows["keys"][unique], return_index=True, return_inverse=True)
     return Samples(
-        rows["labels"][kept].astype(np.uint8),
+        rows["labels"][unique].astype(np.uint8),
         products.astype(np.int32),
         keys,
-        rows["ids"][kept],
-        {role: files.select(kept) for role, files in rows["files"].items()},
-        {name: texts.select(kept) for name, texts in rows["texts"].items()},
+        rows["ids"][unique],
+        {role: files.select(unique) for role, files in rows["files"].items()},
+        {name: texts.select(unique) for name, texts in rows["texts"].items()},
         size,
         findings,
-        rows["names"].select(kept[first]) if rows.get("names") else None,
+        rows["names"].select(unique[first]) if rows.get("names") else None,
     )
 
 

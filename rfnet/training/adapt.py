@@ -193,21 +193,23 @@ def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
     old = before["ap"]["value"]
     new = after["ap"]["value"]
     verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
-    words = (
+    sentences = (
         f'{verdict}: average precision of "available" on {len(parts.held)} held-out labels was {old:.3f} and is'
         f" {new:.3f} after it."
     )
     if not after["ap"]["low"] > old:
-        words += (
+        sentences += (
             f" With so few labels that may be chance ({after['ap']['low']:.3f} to {after['ap']['high']:.3f})."
             if new >= old
             else " Label more, or take a smaller learning rate."
         )
     if parts.by == "picture":
-        words += " The parts share products, as there are too few of them to divide: on new products it may do worse."
+        sentences += (
+            " The parts share products, as there are too few of them to divide: on new products it may do worse."
+        )
     if damaged:
-        words += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
-    return words
+        sentences += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
+    return sentences
 
 
 def _dealt(pairs) -> dict:

@@ -32,9 +32,9 @@ def edge_loss(error: torch.Tensor, known: torch.Tensor, strides: tuple = (1, 2, 
     total = error.new_zeros(())
     for stride in strides:
         for axis in (1, 2):
-            here = (slice(None),) * axis + (slice(stride, None),)
-            there = (slice(None),) * axis + (slice(None, -stride),)
-            total = total + mean_of((error[here] - error[there]).abs(), known[here] & known[there])
+            after = (slice(None),) * axis + (slice(stride, None),)
+            before = (slice(None),) * axis + (slice(None, -stride),)
+            total = total + mean_of((error[after] - error[before]).abs(), known[after] & known[before])
     return total / len(strides)
 
 

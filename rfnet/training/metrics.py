@@ -220,7 +220,7 @@ def without_nan(report):
     return None if isinstance(report, float) and report != report else report
 
 
-def table(report: dict) -> str:
+def format_report(report: dict) -> str:
     """The report as lines to print: each score in percent with its interval, the confusion matrix in shares of its
     rows.
     """

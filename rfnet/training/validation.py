@@ -13,7 +13,7 @@ from ..map_sources import BUILTIN
 from ..weights import load_networks, save_reviewer
 from .config import TrainConfig
 from .evaluate import fit_temperature, predict, score
-from .metrics import table
+from .metrics import format_report
 from .mixed import MixedDataset
 from .networks import Networks
 
@@ -77,7 +77,7 @@ class Validation:
         }
         save_reviewer(self.out, rfnet, mapnet, about)
         written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB{self._draw_curves()}"
-        print(f"{table(report)}\ntemperature {temperature:.3f}; {written}")
+        print(f"{format_report(report)}\ntemperature {temperature:.3f}; {written}")
         return report
 
     def _about(self) -> dict:
