@@ -18,7 +18,6 @@ from .structured import StructureError, convert, parse_json, shortened
 
 LONGEST = 16 << 20  # bytes of a header: a checkpoint of Stable Diffusion has half a million
 AGAIN = "copy or download it again"
-STATE = "delete it to start over"  # what to do about a training checkpoint
 FLOATS = ("F64", "F32", "F16", "BF16")
 Place = Annotated[int, Meta(ge=0)]
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from ...rfnet.arguments import COUNT, COUNT_OR_NONE, Parser, decimal, path, whole
+from ...rfnet.arguments import COUNT, COUNT_OR_NONE, Parser, decimal, whole
 from ...rfnet.commands import guarded
 from ...rfnet.files import check_writable, quoted
+from .train_commands import add_train_parser, file_path
 
 STEPS = whole(1, 1000)  # of a sampler
 GUIDANCE = decimal(0, 100)
-
-
-def file_path(text: str) -> Path:
-    return Path(path(text))
 
 
 def _draw(args) -> int:
@@ -70,8 +66,6 @@ def main(arguments=None) -> int:
     label.add_argument("--labels", type=file_path, required=True, help="JSON object {number: label}")
     label.add_argument("--shard", type=file_path, required=True, help="the .zip to write")
     label.set_defaults(run=_label)
-    from .train import add_train_parser
-
     add_train_parser(commands)
     args = parser.parse_args(arguments)
     return guarded("pocket", lambda: args.run(args), status=2)

@@ -3,202 +3,32 @@
 First UNet and text encoder alone (CONTROL_FROM of the budget), since every step is then almost twice as fast. Then the
 ControlNet starts as a copy of the UNet's way down with its outputs at zero (as arXiv:2302.05543 has it), and all three
 go on together. A training that begins from earlier weights (`start`) leaves the text encoder as it is, and takes their
-ControlNet along from its first step on. What rests is computed once per scene, not once per step: the latents, the hint
-layers' features, a resting text encoder's words.
+ControlNet along from its first step on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import time
-import zlib
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from ...rfnet.files import write_safetensors, write_text
-from ...rfnet.labels import LABELS
-from ...rfnet.product import Product, canny_hint, place
-from ...synthetic.scenes import described
-from ..family import POCKET, Pocket, alphas_cumprod, build_pocket, tokenize
+from ...rfnet.data.samples import Samples
+from ...rfnet.files import write_text
+from ...rfnet.product import Product, place
+from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, CONTROLNET, from_ldm, key_maps, read_file
 from ..pipeline import sample
+from .latents import LatentDataset, features_as_hints, freeze_hint_layers, make_dataset
 from .training import Training, read_averages, to_unit, write_sheet
 from .vae import load_vae, save_vae
 
 CONTROL_FROM = 0.55  # share of the budget after which the ControlNet takes part
 WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet stands alone too
-EMPTY_PROMPT = 0.1
-# share of the prompts that also say what is right or wrong with the picture, as captions of real pictures sometimes do
-DESCRIBED = 0.35
 PRODUCT_WEIGHT = 0.4  # of the loss on the product, whose own pixels are put back after sampling
-REPORT_SECONDS, SHEET_SECONDS = 30, 420
+SHEET_SECONDS = 420
 STATE = ".state.safetensors"
-
-
-@dataclass
-class Table:
-    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token
-    ids (2 N + 1, 77) of the prompts, of the prompts with words on the picture, and of the empty prompt; how often each
-    scene is drawn (N,); and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints, contexts
-    (2 N + 1, 77, C) of the tokens.
-    """
-
-    latents: torch.Tensor
-    shares: torch.Tensor
-    hints: torch.Tensor
-    tokens: torch.Tensor
-    weights: torch.Tensor
-    features: torch.Tensor | None = None
-    contexts: torch.Tensor | None = None
-
-    def draw(self, count: int, random: torch.Generator, pocket: Pocket):
-        """A batch (latents, shares, features, contexts); some of the prompts are empty."""
-        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
-        chance = torch.rand(count, generator=random)
-        words = torch.where(chance < EMPTY_PROMPT, -1, index + len(self.latents) * (chance > 1 - DESCRIBED))
-        contexts = (
-            pocket.text_encoder(self.tokens[words]).last_hidden_state if self.contexts is None else self.contexts[words]
-        )
-        return (
-            self.latents[index],
-            self.shares[index],
-            None if self.features is None else self.features[index],
-            contexts,
-        )
-
-    @torch.no_grad()
-    def encode_prompts(self, pocket: Pocket, batch: int = 64) -> torch.Tensor:
-        """The tokens' contexts (2 N + 1, 77, C)."""
-        return torch.cat(
-            [
-                pocket.text_encoder(self.tokens[i : i + batch]).last_hidden_state
-                for i in range(0, len(self.tokens), batch)
-            ]
-        )
-
-    @torch.no_grad()
-    def encode_hints(self, controlnet, batch: int = 16) -> torch.Tensor:
-        """What the resting layers of the ControlNet's hint embedding make of the line drawings: (N, 256, 16, 16),
-        float16.
-        """
-        embedding = controlnet.controlnet_cond_embedding
-        rows = []
-        for i in range(0, len(self.hints), batch):
-            x = F.silu(embedding.conv_in(self.hints[i : i + batch, None].float().expand(-1, 3, -1, -1)))
-            for layer in embedding.blocks:
-                x = F.silu(layer(x))
-            rows.append(x.half())
-        return torch.cat(rows)
-
-
-@contextlib.contextmanager
-def features_as_hints(controlnet):
-    """Inside, `controlnet` takes the features of `Table.encode_hints` where it takes hints otherwise."""
-    embedding = controlnet.controlnet_cond_embedding
-    embedding.forward = embedding.conv_out.forward
-    try:
-        yield
-    finally:
-        del embedding.forward
-
-
-def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
-    with torch.no_grad():
-        return torch.cat(
-            [vae.encode(to_unit(images[i : i + batch]) * 2 - 1).latents for i in range(0, len(images), batch)]
-        )
-
-
-def cached_latents(scenes, vae, cache: Path) -> torch.Tensor:
-    """The scenes' latents; those that the file `cache` holds from the same autoencoder are not computed again."""
-    from safetensors import safe_open
-
-    key, known = f"{sum(float(p.half().double().sum()) for p in vae.parameters()):.6f}", {}  # half: as exported
-    if cache.exists():
-        with safe_open(str(cache), framework="pt") as file:
-            if file.metadata().get("vae") == key:
-                known = dict(zip(json.loads(file.metadata()["ids"]), file.get_tensor("latents")))
-    names = [
-        f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(scenes.column("id"), scenes.arrays["image"])
-    ]  # a scene may be rendered anew
-    missing = [row for row, name in enumerate(names) if name not in known]
-    if missing:
-        known |= dict(zip([names[row] for row in missing], encode_scenes(vae, scenes.arrays["image"][missing])))
-        write_safetensors(
-            cache, {"latents": torch.stack(list(known.values()))}, {"vae": key, "ids": json.dumps(list(known))}
-        )
-    return torch.stack([known[name] for name in names])
-
-
-def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.Tensor:
-    """Weights (N,) by which the scenes of a label or a cause that `shares` names get that share of the draws; all
-    others divide what is left.
-
-    Raises ValueError on a name that no scene has, on a share outside of [0, 1], and where the shares exceed 1 or leave
-    something for nobody.
-    """
-    weights, left, rest = torch.zeros(len(labels)), 1.0, np.ones(len(labels), bool)
-    for name, share in (shares or {}).items():
-        chosen = np.array([name in (LABELS[label], cause) for label, cause in zip(labels, causes)])
-        if not chosen.any():
-            raise ValueError(
-                f'no scene is "{name}": name a label or a cause, such as'
-                f" {', '.join(sorted({LABELS[label] for label in labels} | {cause for cause in causes if cause}))}"
-            )
-        if not 0 <= share <= 1 or (chosen & ~rest).any():
-            raise ValueError(
-                f"the share of {name} is {share}: give each scene one share between 0 and 1, such as available=0.5"
-            )
-        weights[chosen], left, rest = share / chosen.sum(), left - share, rest & ~chosen
-    if left < -1e-6 or (left > 1e-6 and not rest.any()):
-        raise ValueError(
-            f"the shares add up to {1 - left:.2f}: they may not be more than 1, nor less where they name all scenes"
-        )
-    if rest.any():
-        weights[rest] = max(0.0, left) / rest.sum()
-    return weights
-
-
-def make_table(scenes, vae, cache: Path, shares: dict | None = None) -> Table:
-    latents, prompts = cached_latents(scenes, vae, cache), scenes.column("prompt")
-    alphas = torch.from_numpy(scenes.arrays["product"][..., 3].astype(np.float32) / 255)
-    hints = np.stack(
-        [canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))[0] > 0 for p in scenes.arrays["product"]]
-    )
-    print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    words = [
-        described(prompt, LABELS[label], np.random.default_rng(row))
-        for row, (prompt, label) in enumerate(zip(prompts, scenes.labels))
-    ]
-    return Table(
-        latents,
-        F.avg_pool2d(alphas[:, None], 8),
-        torch.from_numpy(hints),
-        tokenize([*prompts, *words, ""]),
-        mix(scenes.labels, scenes.column("cause"), shares),
-    )
-
-
-@torch.no_grad()
-def freeze_hint_layers(controlnet, hints: torch.Tensor) -> None:
-    """Leaves the hint's convolutions as random features of unit size and trains only the last one.
-
-    They work on full pictures and would cost a third of every step; what they must tell of a line drawing survives
-    random convolutions.
-    """
-    embedding = controlnet.controlnet_cond_embedding
-    x = hints
-    for layer in (embedding.conv_in, *embedding.blocks):
-        torch.nn.init.orthogonal_(layer.weight.flatten(1))
-        x = layer(x)
-        layer.weight /= x.std()
-        x = F.silu(x / x.std())
-        layer.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -263,8 +93,8 @@ def begin_from(file, pocket: Pocket) -> bool:
 
 
 def train_diffusion(
-    scenes,
-    held_out,
+    scenes: Samples,
+    held_out: Samples,
     work,
     minutes: float | None = None,
     steps: int | None = None,
@@ -277,8 +107,8 @@ def train_diffusion(
     only_unet: bool = False,
     config: dict = POCKET,
 ) -> Path:
-    """Trains on Samples in memory with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors
-    is the result for `export`.
+    """Trains on Samples in memory with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the
+    result for `export`.
 
     start: the state file of an earlier training, or an exported checkpoint, that this one begins from; its autoencoder
     is taken along where WORK has none. shares: {label or cause: share of the scenes that the steps draw}, since a small
@@ -286,78 +116,83 @@ def train_diffusion(
     stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits both.
     """
     work = Path(work)
-    lonely = ValueError(
-        f"the UNet alone is trained on beside a ControlNet, and {start or 'a new training'} has none: begin with"
-        f" {CHECKPOINT.name} in a folder with its {CONTROLNET.name}"
-    )
-    if (
-        only_unet
-        and not str(start).endswith(STATE)
-        and (start is None or not Path(start).with_name(CONTROLNET.name).exists())
-    ):
-        raise lonely
-    if start is not None and not (work / "vae.safetensors").exists() and not str(start).endswith(STATE):
-        save_vae(work / "vae.safetensors", *load_vae(start), {})
-    vae, trained = load_vae(work / "vae.safetensors")
-    config = {**config, "vae": trained["vae"]}
-    pocket = build_pocket(config, seed)
-    pocket.vae = vae
-    table, check = (
-        make_table(s, vae, work / f"latents-{name}.safetensors", asked)
-        for s, name, asked in ((scenes, "train", shares), (held_out, "val", None))
-    )
+    _check_start(work, start, only_unet)
+    pocket = _build(work, config, seed)
+    train = make_dataset(scenes, pocket.vae, work / "latents-train.safetensors", shares)
+    val = make_dataset(held_out, pocket.vae, work / "latents-val.safetensors")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        freeze_hint_layers(pocket.controlnet, table.hints[:32, None].float().expand(-1, 3, -1, -1))
+        freeze_hint_layers(pocket.controlnet, train.hints[:32, None].float().expand(-1, 3, -1, -1))
+    controlled = start is not None and _begin_beside(start, pocket, only_unet)
+    modules = {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}
+    run = Training(work, "diffusion", modules, lr, minutes, steps, seed=seed, matrices=is_matrix)
+    run.extra["config"] = pocket.config
     if start is not None:
-        controlled = begin_from(start, pocket)
-        pocket.text_encoder.requires_grad_(False)
-        if only_unet and not controlled:
-            raise lonely
-        if only_unet:
-            pocket.controlnet.requires_grad_(False)
-    run = Training(
-        work,
-        "diffusion",
-        {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder},
-        lr,
-        minutes,
-        steps,
-        ema_decay=0.998,
-        weight_decay=0.01,
-        seed=seed,
-        matrices=is_matrix,
-    )
-    run.extra["config"] = config
-    if start is not None:
-        table.contexts = table.encode_prompts(pocket)
+        train.contexts = train.encode_prompts(pocket)
         run.extra.setdefault("control", controlled)
     for module in run.modules.values():
         module.train()
+    validate = partial(_validate, run, pocket, held_out, val, sheet_columns)
     alpha_bar = alphas_cumprod()
-    reported = sheeted = time.monotonic()
     while run.running:
-        if run.progress >= CONTROL_FROM and not run.extra.get("control"):
-            start_controlnet(run, pocket)
-        if run.extra.get("control") and table.features is None:
-            table.features, check.features = (
-                table.encode_hints(pocket.controlnet),
-                check.encode_hints(pocket.controlnet),
-            )
-        latents, shares, features, contexts = table.draw(batch, run.random, pocket)
+        _let_control_in(run, pocket, train, val)
+        latents, product_shares, features, contexts = train.draw(batch, run.random, pocket)
         if torch.rand((), generator=run.random) < WITHOUT_CONTROL:
             features = None
-        run.update(velocity_loss(pocket, latents, shares, features, contexts, alpha_bar, run.random))
-        now = time.monotonic()
-        if now - reported > REPORT_SECONDS:
-            run.log(batch)
-            reported = now
-        if now - sheeted > SHEET_SECONDS:
-            _report(run, pocket, held_out, check, alpha_bar, sheet_columns)
-            reported = sheeted = time.monotonic()
+        run.update(velocity_loss(pocket, latents, product_shares, features, contexts, alpha_bar, run.random))
+        run.report(batch, validate, SHEET_SECONDS)
     run.save()
-    _report(run, pocket, held_out, check, alpha_bar, sheet_columns)
+    validate()
     return run.path
+
+
+def _check_start(work: Path, start, only_unet: bool) -> None:
+    """Raises ValueError where the UNet is to be trained beside a ControlNet that `start` lacks; takes its autoencoder
+    along where WORK has none.
+    """
+    exported = start is not None and not str(start).endswith(STATE)
+    if only_unet and (start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())):
+        raise _lonely(start)
+    if exported and not (work / "vae.safetensors").exists():
+        save_vae(work / "vae.safetensors", *load_vae(start), {})
+
+
+def _lonely(start) -> ValueError:
+    return ValueError(
+        f"the UNet alone is trained on beside a ControlNet, and {start or 'a new training'} has none: begin with"
+        f" {CHECKPOINT.name} in a folder with its {CONTROLNET.name}"
+    )
+
+
+def _build(work: Path, config: dict, seed: int) -> Pocket:
+    """A new family around the autoencoder of WORK."""
+    vae, trained = load_vae(work / "vae.safetensors")
+    pocket = build_pocket({**config, "vae": trained["vae"]}, seed)
+    pocket.vae = vae
+    return pocket
+
+
+def _begin_beside(start, pocket: Pocket, only_unet: bool) -> bool:
+    """Take the weights of `start` and let rest what stays as it is. Whether they have a ControlNet; ValueError where
+    they must.
+    """
+    controlled = begin_from(start, pocket)
+    pocket.text_encoder.requires_grad_(False)
+    if only_unet and not controlled:
+        raise _lonely(start)
+    if only_unet:
+        pocket.controlnet.requires_grad_(False)
+    return controlled
+
+
+def _let_control_in(run: Training, pocket: Pocket, *datasets: LatentDataset) -> None:
+    """Start the ControlNet when its time has come, and compute once what its resting layers make of the hints."""
+    if run.progress >= CONTROL_FROM and not run.extra.get("control"):
+        start_controlnet(run, pocket)
+    if run.extra.get("control"):
+        for dataset in datasets:
+            if dataset.features is None:
+                dataset.features = dataset.encode_hints(pocket.controlnet)
 
 
 def sheet_canvases(scenes, count: int) -> list:
@@ -370,26 +205,18 @@ def sheet_canvases(scenes, count: int) -> list:
     ]
 
 
-def _report(run: Training, pocket: Pocket, held_out, check: Table, alpha_bar: torch.Tensor, columns: int) -> None:
-    with run.averaged(), torch.no_grad():
-        fixed = torch.Generator().manual_seed(0)
-        loss = float(
-            velocity_loss(
-                pocket,
-                check.latents,
-                check.shares,
-                check.features,
-                check.encode_prompts(pocket)[: len(check.latents)],
-                alpha_bar,
-                fixed,
-            )
-        )
-        seeds = list(range(columns))
-        drawn = sample(pocket, sheet_canvases(held_out, columns), held_out.column("prompt")[:columns], seeds)
-    print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {loss:.4f}", flush=True)
-    run.extra["loss"] = loss
-    write_sheet(
-        run.work / "sheets" / f"diffusion-{run.step:06d}.png", [to_unit(held_out.arrays["image"][:columns]), drawn]
-    )
-    write_text(run.work / "sheets" / "prompts.txt", "\n".join(held_out.column("prompt")[:columns]) + "\n")
+@torch.no_grad()
+def _validate(run: Training, pocket: Pocket, held_out: Samples, val: LatentDataset, columns: int) -> None:
+    """Print the moving average's loss on held-out scenes, and draw some of them for a sheet."""
+    with run.averaged():
+        contexts = val.encode_prompts(pocket)[: len(val.latents)]
+        random = torch.Generator().manual_seed(0)
+        loss = velocity_loss(pocket, val.latents, val.shares, val.features, contexts, alphas_cumprod(), random)
+        prompts = held_out.column("prompt")[:columns]
+        drawn = sample(pocket, sheet_canvases(held_out, columns), prompts, list(range(columns)))
+    run.extra["loss"] = float(loss)
+    print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {float(loss):.4f}", flush=True)
+    sheets = run.work / "sheets"
+    write_sheet(sheets / f"diffusion-{run.step:06d}.png", [to_unit(held_out.arrays["image"][:columns]), drawn])
+    write_text(sheets / "prompts.txt", "\n".join(prompts) + "\n")
     run.off_the_clock()

@@ -17,6 +17,7 @@ from msgspec import Meta
 from PIL import Image, ImageDraw
 
 from ...rfnet.data.errors import DataError
+from ...rfnet.data.samples import Samples
 from ...rfnet.data.shards import write_shard
 from ...rfnet.data.sources import read_shards
 from ...rfnet.files import quoted, write_picture, write_text
@@ -41,71 +42,63 @@ def draw(
     0.72), into OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept.
     first: begin with another product, for another set. Returns OUT.
     """
-    from ..pipeline import sample
-
     samples = read_shards(split, PICTURE_SIZE)
-    rows = [
-        row for row in range(len(samples)) if samples.labels[row] == 0 and not samples.texts["cause"][row]
-    ]  # no product of another size or with other parts than usual
-    rows = [
-        rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first : first + count]
-    ]  # the same products every time
+    # No product of another size or with other parts than usual; the same products every time.
+    rows = [row for row in range(len(samples)) if samples.labels[row] == 0 and not samples.texts["cause"][row]]
+    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[first : first + count]]
     if len(rows) < count:
         raise DataError(
             f"{quoted(split)} shows {len(rows)} whole products, {count} were asked for: render more, or ask for fewer."
         )
     (out / "pictures").mkdir(parents=True, exist_ok=True)
-    lines = []
-    for number, row in enumerate(rows, first):
-        name = f"{samples.texts['id'][row]}-{number:04d}"
-        lines.append(
-            {
-                "number": number,
-                "id": f"drawn-{name}",
-                "image": f"pictures/{name}.png",
-                "product": f"pictures/{name}-product.png",
-                "caption": samples.texts["caption"][row],
-                "prompt": prompt_for(f"{samples.product_id(row)}/{number}"),
-                "product_id": samples.product_id(row),
-                "seed": seed_of("drawn", name) % 2**31,
-            }
-        )
+    lines = [_line(samples, row, number) for number, row in enumerate(rows, first)]
     for start in progress(range(0, count, batch)):
-        part = [
-            (row, line)
-            for row, line in list(zip(rows, lines))[start : start + batch]
-            if not (out / line["image"]).exists()
-        ]
-        if not part:
-            continue
-        canvases = [
-            place(
-                Product(samples.read(row)["product"].astype(np.float32) / 255, line["caption"]),
-                PICTURE_SIZE,
-                PICTURE_SIZE,
-            )
-            for row, line in part
-        ]
-        pictures = sample(
-            pocket,
-            canvases,
-            [line["prompt"] for _, line in part],
-            [line["seed"] for _, line in part],
-            cfg=cfg,
-            steps=steps,
-        )
-        for canvas, picture, (_, line) in zip(canvases, pictures, part):
-            write_picture(out / line["product"], to_image(torch.cat([canvas.rgb, canvas.alpha[None]])))
-            write_picture(out / line["image"], to_image(picture))
+        chosen = zip(rows[start : start + batch], lines[start : start + batch])
+        missing = [(row, line) for row, line in chosen if not (out / line["image"]).exists()]
+        if missing:
+            _draw_batch(samples, missing, out, pocket, cfg, steps)
     write_text(out / TABLE, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     for start in range(0, count, PER_SHEET):
-        part = lines[start : start + PER_SHEET]
-        pictures = [Image.open(out / line["image"]) for line in part]
+        shown = lines[start : start + PER_SHEET]
+        pictures = [Image.open(out / line["image"]) for line in shown]
         write_picture(
             out / f"sheet-{first + start:03d}.png",
-            sheet(pictures, [f"{line['number']}: {line['caption']}" for line in part]),
+            sheet(pictures, [f"{line['number']}: {line['caption']}" for line in shown]),
         )
     return out
+
+
+def _line(samples: Samples, row: int, number: int) -> dict:
+    """What the table says of the drawing with this number."""
+    name = f"{samples.texts['id'][row]}-{number:04d}"
+    return {
+        "number": number,
+        "id": f"drawn-{name}",
+        "image": f"pictures/{name}.png",
+        "product": f"pictures/{name}-product.png",
+        "caption": samples.texts["caption"][row],
+        "prompt": prompt_for(f"{samples.product_id(row)}/{number}"),
+        "product_id": samples.product_id(row),
+        "seed": seed_of("drawn", name) % 2**31,
+    }
+
+
+def _draw_batch(samples: Samples, rows: list, out: Path, pocket, cfg: float, steps: int) -> None:
+    """rows: (row of the samples, line of the table) of each picture to draw and write."""
+    from ..pipeline import sample
+
+    canvases = [
+        place(
+            Product(samples.read(row)["product"].astype(np.float32) / 255, line["caption"]), PICTURE_SIZE, PICTURE_SIZE
+        )
+        for row, line in rows
+    ]
+    prompts = [line["prompt"] for _, line in rows]
+    seeds = [line["seed"] for _, line in rows]
+    pictures = sample(pocket, canvases, prompts, seeds, cfg=cfg, steps=steps)
+    for canvas, picture, (_, line) in zip(canvases, pictures, rows):
+        write_picture(out / line["product"], to_image(torch.cat([canvas.rgb, canvas.alpha[None]])))
+        write_picture(out / line["image"], to_image(picture))
 
 
 def sheet(pictures: list[Image.Image], texts: list[str], columns: int = 8, cell: int = 256) -> Image.Image:

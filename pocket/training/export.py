@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from ...rfnet.files import whole, write_text
-from ...rfnet.product import canny_hint
 from ...rfnet.resize import resize
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
-from .diffusion import cached_latents
+from .latents import cached_latents, hint_of
 from .training import read_averages, read_state, to_unit
 from .vae import load_vae
 
@@ -81,8 +80,8 @@ def roundtrip(
     noise=(150, 350),
     size: int = 160,
 ) -> Path:
-    """Writes the images of Samples in memory as the family would draw them: uint8 (N, size, size, 3) .npy in the scenes' order, ids
-    beside it in a .txt; returns its path.
+    """Writes the images of Samples in memory as the family would draw them: uint8 (N, size, size, 3) .npy in the
+    samples' order, ids beside it in a .txt; returns its path.
 
     variant: "vae", through the autoencoder; "denoised", noised to a timestep between those of `noise` and denoised in
     one step, as a draw that is looked at early. cache: the latents file of a diffusion training with the same
@@ -91,24 +90,17 @@ def roundtrip(
     from tqdm import tqdm
 
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
-    random, count = torch.Generator().manual_seed(seed), len(scenes)
-    copies, cached = (
-        np.empty((count, size, size, 3), np.uint8),
-        cached_latents(scenes, pocket.vae, Path(cache)) if cache else None,
-    )
+    random = torch.Generator().manual_seed(seed)
+    images = scenes.arrays["image"]
+    prompts = scenes.column("prompt")
+    copies = np.empty((len(scenes), size, size, 3), np.uint8)
+    cached = cached_latents(scenes, pocket.vae, Path(cache)) if cache else None
     for i in tqdm(range(0, len(copies), batch), desc=f"roundtrip ({variant})"):
         rows = slice(i, i + batch)
-        latents = pocket.encode(to_unit(scenes.arrays["image"][rows])) if cached is None else cached[rows]
+        latents = pocket.encode(to_unit(images[rows])) if cached is None else cached[rows]
         if variant == "denoised":
-            hints = np.stack(
-                [
-                    canny_hint(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255))
-                    for p in scenes.arrays["product"][rows]
-                ]
-            )
-            latents = denoise_once(
-                pocket, latents, torch.from_numpy(hints), scenes.column("prompt")[rows], random, *noise
-            )
+            hints = torch.from_numpy(np.stack([hint_of(product) for product in scenes.arrays["product"][rows]]))
+            latents = denoise_once(pocket, latents, hints, prompts[rows], random, *noise)
         copies[rows] = (resize(pocket.decode(latents), size, size) * 255).round().byte().movedim(1, -1).numpy()
     out = Path(out)
     with whole(out) as partial, open(partial, "wb") as file:

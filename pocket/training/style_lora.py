@@ -16,7 +16,8 @@ from ...rfft.lora import ALPHA, DOWN, UP, layers_of
 from ...rfnet.files import write_safetensors
 from ..family import alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, read_file
-from .diffusion import begin_from, make_table, velocity_loss
+from .diffusion import begin_from, velocity_loss
+from .latents import make_dataset
 from .training import Training
 from .vae import load_vae
 
@@ -59,7 +60,8 @@ def attached(unet, updates: torch.nn.ModuleDict):
 
 def save_lora(path, updates: torch.nn.ModuleDict, about: dict[str, str] | None = None) -> None:
     """Writes the updates as fp16, whole or not at all. about: further metadata."""
-    tensors, ranks = {}, [len(update.down) for update in updates.values()]
+    tensors = {}
+    ranks = [len(update.down) for update in updates.values()]
     for name, update in updates.items():
         tensors |= {
             name + UP: update.up.half(),
@@ -97,7 +99,8 @@ def train_lora(
     written again. checkpoint: the pocket checkpoint to train it on, by default the one that ships. Raises ValueError on
     what can't be, before anything is computed.
     """
-    out, checkpoint = Path(out), Path(checkpoint or CHECKPOINT)
+    out = Path(out)
+    checkpoint = Path(checkpoint or CHECKPOINT)
     if out.suffix != SUFFIX or out.is_dir():
         raise ValueError(
             f"--out is {out}: give the path of a file that ends with {SUFFIX}, such as lora_{style}{SUFFIX}"
@@ -121,12 +124,12 @@ def train_lora(
             f"{run.path} is the state of a training in the style {run.extra['about']['style']} on"
             f" {run.extra['about']['trained_on']}: delete it to start over, or choose another --out"
         )
-    table = make_table(scenes, pocket.vae, out.parent / f"latents-{style}{SUFFIX}")
-    table.contexts = table.encode_prompts(pocket)
+    dataset = make_dataset(scenes, pocket.vae, out.parent / f"latents-{style}{SUFFIX}")
+    dataset.contexts = dataset.encode_prompts(pocket)
     run.off_the_clock()
     with attached(pocket.unet, updates):
         while run.running:
-            latents, shares, _, contexts = table.draw(batch, run.random, pocket)
+            latents, shares, _, contexts = dataset.draw(batch, run.random, pocket)
             run.update(velocity_loss(pocket, latents, shares, None, contexts, alphas_cumprod(), run.random))
             if run.step % REPORT_EVERY == 0:
                 run.log(batch)

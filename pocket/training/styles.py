@@ -8,10 +8,12 @@ of two things is the lighter one.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...rfnet.data.samples import Samples
+if TYPE_CHECKING:  # the command line names the styles before torch may be loaded
+    from ...rfnet.data.samples import Samples
 
 LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
@@ -64,7 +66,8 @@ def restyle(image: np.ndarray, alpha: np.ndarray, name: str) -> np.ndarray:
     """
     if name not in STYLES:
         raise ValueError(f'there is no style "{name}": choose one of {", ".join(STYLES)}')
-    x, product = image / np.float32(255), alpha[..., None] / np.float32(255)
+    x = image / np.float32(255)
+    product = alpha[..., None] / np.float32(255)
     return np.round(255 * np.clip(product * x + (1 - product) * STYLES[name](x), 0, 1)).astype(np.uint8)
 
 

@@ -34,6 +34,7 @@ from ..ldm import PocketFileError
 from .muon import Muon
 
 SAVE_EVERY_SECONDS = 120
+REPORT_SECONDS = 30
 WARM_UP_STEPS = 50
 FLAT_UNTIL = 0.4  # share of the budget at full learning rate; a cosine leads to zero from there
 
@@ -104,8 +105,12 @@ class Training:
         matrices=lambda key, parameter: False,
     ):
         self.path = Path(work) / f"{name}.state.safetensors"
-        self.work, self.name, self.modules, self.lr = Path(work), name, modules, lr
-        self.minutes, self.steps = minutes, steps
+        self.work = Path(work)
+        self.name = name
+        self.modules = modules
+        self.lr = lr
+        self.minutes = minutes
+        self.steps = steps
         self.parameters = {
             f"{part}.{key}": p
             for part, module in modules.items()
@@ -113,17 +118,20 @@ class Training:
             if p.requires_grad
         }
         self.optimisers = {}
-        if chosen := [p for key, p in self.parameters.items() if matrices(key, p)]:
-            self.optimisers["muon"] = Muon(chosen, lr, weight_decay=weight_decay)
+        if by_muon := [p for key, p in self.parameters.items() if matrices(key, p)]:
+            self.optimisers["muon"] = Muon(by_muon, lr, weight_decay=weight_decay)
         rest = [p for key, p in self.parameters.items() if not matrices(key, p)]
         self.optimisers["adamw"] = torch.optim.AdamW(
             rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
         )
         self.average = MovingAverage(self.parameters, ema_decay)
         self.random = torch.Generator().manual_seed(seed)
-        self.step, self.seconds, self.extra = 0, 0.0, {}
-        self._clock = self._saved_at = self._logged_at = time.monotonic()
-        self._logged_step, self._losses = 0, []
+        self.step = 0
+        self.seconds = 0.0
+        self.extra = {}
+        self._clock = self._saved_at = self._logged_at = self._sheeted_at = time.monotonic()
+        self._logged_step = 0
+        self._losses = []
         if self.path.exists():
             self._resume()
 
@@ -163,6 +171,15 @@ class Training:
         self._clock = self._logged_at = time.monotonic()
         self._logged_step = self.step
 
+    def report(self, pictures_per_step: int, sheet, sheet_seconds: float) -> None:
+        """After a step: a line every REPORT_SECONDS, and sheet() every `sheet_seconds`."""
+        now = time.monotonic()
+        if now - self._logged_at > REPORT_SECONDS:
+            self.log(pictures_per_step)
+        if now - self._sheeted_at > sheet_seconds:
+            sheet()
+            self._sheeted_at = time.monotonic()
+
     def log(self, pictures_per_step: int, note: str = "") -> None:
         """Prints a line with the mean loss and the speed since the last line."""
         now = time.monotonic()
@@ -172,7 +189,9 @@ class Training:
             f" {speed:.2f} steps/s · {speed * pictures_per_step:.1f} pictures/s{note}",
             flush=True,
         )
-        self._losses, self._logged_at, self._logged_step = [], now, self.step
+        self._losses = []
+        self._logged_at = now
+        self._logged_step = self.step
 
     def save(self) -> None:
         tensors = add_prefix("ema.", self.average.shadow) | {"random": self.random.get_state()}
@@ -198,7 +217,9 @@ class Training:
         for name, optimiser in self.optimisers.items():
             load_optimizer_state(optimiser, select_prefix(f"{name}.", tensors))
         self.random.set_state(tensors["random"])
-        self.step, self.seconds, self.extra = state["step"], state["seconds"], state["extra"]
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.extra = state["extra"]
         self._logged_step = self.step
         print(
             f"{self.name} goes on from step {self.step} after {self.seconds / 60:.1f} minutes of training", flush=True

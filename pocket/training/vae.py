@@ -8,7 +8,7 @@ hold one channel each and wipe out every picture's mean colour, which the networ
 
 from __future__ import annotations
 
-import time
+import json
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ EDGE_WEIGHT = 0.5
 UNIT_WEIGHT = 0.02  # pulls the latents towards mean 0 and deviation 1, which the noise schedule expects
 LATENT_NOISE = 0.08  # the decoder has to bear latents that a sampler missed by a little
 FULL_SIZE_FROM = 0.5  # share of the budget after which pictures are no longer halved: four times as many steps before
-REPORT_SECONDS, SHEET_SECONDS = 30, 120
+SHEET_SECONDS = 120
 START_SCALE = 4.0  # colours in [0, 1] deviate by about 1/4
 
 
@@ -39,8 +39,10 @@ def pass_through(vae) -> None:
         if type(block).__name__ == "AutoencoderTinyBlock":
             block.conv[-1].weight.zero_()
             block.conv[-1].bias.zero_()
-    point, square = torch.zeros(3, 3), torch.zeros(3, 3)
-    point[1, 1], square[1:, 1:] = 1, 0.25
+    point = torch.zeros(3, 3)
+    square = torch.zeros(3, 3)
+    point[1, 1] = 1
+    square[1:, 1:] = 0.25
     tent = torch.outer(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.5, 0.25]))
 
     def carry(conv, kernel, gain: float = 1.0, offset: float = 0.0):
@@ -88,8 +90,6 @@ def reconstruct(vae, pictures: torch.Tensor, batch: int = 8) -> torch.Tensor:
 
 
 def save_vae(path, vae, config: dict, metadata: dict[str, str]) -> None:
-    import json
-
     write_safetensors(path, to_ldm(vae, key_maps(config, vae=vae)["vae"]), {**metadata, "pocket": json.dumps(config)})
 
 
@@ -119,36 +119,17 @@ def train_vae(
     start: an earlier vae.safetensors to begin from; blocks that rest in `config` are left out of it.
     """
     work = Path(work)
-    torch.manual_seed(seed)
-    vae = build_vae(config)
-    pass_through(vae)
-    if start is not None:
-        from_ldm(vae, key_maps(config, vae=vae)["vae"], read_file(start)[0], start)
-        for block in vae.modules():
-            if isinstance(block, RestingBlock):
-                block.rest()
+    vae = _start(config, start, seed)
     run = Training(work, "vae", {"vae": vae}, lr, minutes, steps, ema_decay=0.99, weight_decay=0.0, seed=seed)
     vae.train()
     check = to_unit(held_out[:64]) * 2 - 1
-    reported = sheeted = time.monotonic()
     while run.running:
-        index = torch.randint(len(images), (batch,), generator=run.random)
-        pictures = to_unit(images[index.numpy()]) * 2 - 1
-        if torch.rand((), generator=run.random) < 0.5:
-            pictures = pictures.flip(-1)
-        if run.progress < FULL_SIZE_FROM:
-            pictures = F.avg_pool2d(pictures, 2)
+        pictures = _batch(images, batch, run)
         latents = vae.encode(pictures).latents
         noise = torch.randn(latents.shape, generator=run.random)
         run.update(vae_loss(vae.decode(latents + LATENT_NOISE * noise).sample, pictures, latents))
-        now = time.monotonic()
-        if now - reported > REPORT_SECONDS:
-            run.log(batch)
-            reported = now
-        if now - sheeted > SHEET_SECONDS:
-            _report(run, vae, check, work)
-            reported = sheeted = time.monotonic()
-    _report(run, vae, check, work)
+        run.report(batch, lambda: _validate(run, vae, check), SHEET_SECONDS)
+    _validate(run, vae, check)
     run.save()
     with run.averaged():
         path = work / "vae.safetensors"
@@ -157,9 +138,33 @@ def train_vae(
     return path
 
 
-def _report(run: Training, vae, check: torch.Tensor, work: Path) -> None:
+def _start(config: dict, start, seed: int):
+    """A new autoencoder, or one with the weights of the file `start`, whose resting blocks rest again."""
+    torch.manual_seed(seed)
+    vae = build_vae(config)
+    pass_through(vae)
+    if start is not None:
+        from_ldm(vae, key_maps(config, vae=vae)["vae"], read_file(start)[0], start)
+        for block in vae.modules():
+            if isinstance(block, RestingBlock):
+                block.rest()
+    return vae
+
+
+def _batch(images, count: int, run: Training) -> torch.Tensor:
+    """(count, 3, H, W) in [-1, 1], some of them mirrored; halved in size while the training is young."""
+    index = torch.randint(len(images), (count,), generator=run.random)
+    pictures = to_unit(images[index.numpy()]) * 2 - 1
+    if torch.rand((), generator=run.random) < 0.5:
+        pictures = pictures.flip(-1)
+    return F.avg_pool2d(pictures, 2) if run.progress < FULL_SIZE_FROM else pictures
+
+
+def _validate(run: Training, vae, check: torch.Tensor) -> None:
+    """Print what the moving average makes of held-out pictures, and put some of them on a sheet."""
     with run.averaged(), torch.no_grad():
-        result, latents = reconstruct(vae, check), vae.encode(check).latents
+        result = reconstruct(vae, check)
+        latents = vae.encode(check).latents
     run.extra["psnr"] = psnr(result, check)
     print(
         f"vae step {run.step} · {100 * run.progress:.0f} % · held-out PSNR {run.extra['psnr']:.2f} dB · latents' mean"
@@ -173,5 +178,5 @@ def _report(run: Training, vae, check: torch.Tensor, work: Path) -> None:
         for x in (check[i : i + 12], result[i : i + 12])
         if len(x) == min(12, len(check))
     ]
-    write_sheet(work / "sheets" / f"vae-{run.step:06d}.png", [row / 2 + 0.5 for row in rows])
+    write_sheet(run.work / "sheets" / f"vae-{run.step:06d}.png", [row / 2 + 0.5 for row in rows])
     run.off_the_clock()

@@ -9,7 +9,7 @@ import os
 import struct
 import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,13 @@ from .spans import as_bytes
 
 LOOSE, TAR, STORED, DEFLATED, OTHER = range(5)  # how a file is kept; OTHER: in a zip, in a way that isn't read
 METHODS = {0: STORED, 8: DEFLATED}
-RECORD, END, END64, PLACE64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-ENCRYPTED, FULL16, FULL32 = 1, 0xFFFF, 0xFFFFFFFF
+RECORD = b"PK\x01\x02"
+END = b"PK\x05\x06"
+END64 = b"PK\x06\x06"
+PLACE64 = b"PK\x06\x07"
+ENCRYPTED = 1
+FULL16 = 0xFFFF
+FULL32 = 0xFFFFFFFF
 LARGEST = 1 << 28  # bytes of one file
 DIRECTORY = 1 << 30  # bytes of a zip's directory: a million members have a tenth
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -74,7 +79,10 @@ class Files:
     def join(cls, parts) -> "Files":
         """All files of several, in order."""
         parts = list(parts) or [cls.one("", [], [], LOOSE)]
-        containers, places, starts, names = [], [], [], 0
+        containers: list[str] = []
+        places = []
+        starts = []
+        names = 0
         for part in parts:
             places.append(np.where(part.container < 0, -1, part.container + len(containers)).astype(np.int32))
             starts.append(np.where(part.kind == LOOSE, part.start + names, part.start))
@@ -86,9 +94,9 @@ class Files:
 
         return cls(
             containers,
-            np.concatenate(places),
-            np.concatenate(starts),
-            *map(join, ("length", "kind", "crc", "whole", "names")),
+            container=np.concatenate(places),
+            start=np.concatenate(starts),
+            **{name: join(name) for name in ("length", "kind", "crc", "whole", "names")},
         )
 
     def select(self, rows) -> "Files":
@@ -96,8 +104,8 @@ class Files:
         rows = np.asarray(rows)
         if not len(self):
             return Files.one("", np.zeros(len(rows)), 0, LOOSE)._without(rows < 0)
-        arrays = [getattr(self, name)[rows] for name in ("container", "start", "length", "kind", "crc", "whole")]
-        return Files(self.containers, *arrays, self.names)._without(rows < 0)
+        columns = ("container", "start", "length", "kind", "crc", "whole")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})._without(rows < 0)
 
     def _without(self, none: np.ndarray) -> "Files":
         self.container[none] = -1
@@ -133,7 +141,9 @@ class Files:
 
     def read(self, row: int) -> bytes:
         """The content of one file. Raises ArchiveError or OSError."""
-        kind, path, length = self.kind[row], self.path(row), int(self.length[row])
+        kind = self.kind[row]
+        path = self.path(row)
+        length = int(self.length[row])
         if kind == OTHER:
             raise ArchiveError(
                 "it is encrypted or packed by a method other than stored or deflated: unpack the archive"
@@ -206,7 +216,10 @@ def list_tar(path) -> Listing:
 
     Raises ArchiveError, OSError.
     """
-    names, starts, lengths, last = [], [], [], -1
+    names = []
+    starts = []
+    lengths = []
+    last = -1
     try:
         with open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
@@ -217,25 +230,21 @@ def list_tar(path) -> Listing:
                     names.append(os.fsencode(member.name))
                     starts.append(member.offset_data)
                     lengths.append(member.size)
-                archive.members = []  # a million TarInfo would not fit
+                vars(archive)["members"] = []  # a million TarInfo would not fit
     except (tarfile.TarError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
         if isinstance(error, ArchiveError):
             raise
         raise ArchiveError(f"it is no readable tar ({error})") from error
-    return Listing(*Listing.of_names(names), Files.one(path, starts, lengths, TAR))
+    buffer, begins, ends = Listing.of_names(names)
+    return Listing(buffer, begins, ends, Files.one(path, starts, lengths, TAR))
 
 
 def list_zip(path) -> Listing:
     """A .zip by its central directory, ZIP64 included; about a microsecond a member. Raises ArchiveError, OSError."""
     try:
         return _list_zip(path)
-    except (
-        IndexError,
-        MemoryError,
-        OverflowError,
-        ValueError,
-        struct.error,
-    ) as error:  # numbers in it that lead beyond it
+    except (IndexError, MemoryError, OverflowError, ValueError, struct.error) as error:
+        # Numbers in it lead beyond it.
         if isinstance(error, ArchiveError):
             raise
         raise ArchiveError("its directory is damaged") from error
@@ -246,20 +255,24 @@ def _list_zip(path) -> Listing:
     records = _records(directory, count)
     buffer = as_bytes(directory)
 
-    def field(at, size):
-        return sum(buffer[records + at + byte].astype(np.int64) << (8 * byte) for byte in range(size))
+    def field(at: int, size: int) -> np.ndarray:
+        return np.sum([buffer[records + at + byte].astype(np.int64) << (8 * byte) for byte in range(size)], axis=0)
 
-    packed, whole, offset = field(20, 4), field(24, 4), field(42, 4)
+    compressed = field(20, 4)
+    whole = field(24, 4)
+    offset = field(42, 4)
     starts = records + 46
     ends = starts + field(28, 2)
-    for row in np.flatnonzero((packed == FULL32) | (whole == FULL32) | (offset == FULL32)):
-        whole[row], packed[row], offset[row] = _zip64(
-            directory, int(ends[row]), int(records[row]), whole[row], packed[row], offset[row]
+    for row in np.flatnonzero((compressed == FULL32) | (whole == FULL32) | (offset == FULL32)):
+        whole[row], compressed[row], offset[row] = _zip64(
+            directory, int(ends[row]), int(records[row]), whole[row], compressed[row], offset[row]
         )
     method = np.full(FULL16 + 1, OTHER, np.uint8)
     method[list(METHODS)] = list(METHODS.values())
     kind = np.where(field(8, 2) & ENCRYPTED, OTHER, method[field(10, 2)])
-    return Listing(buffer, starts, ends, Files.one(path, offset + moved, packed, kind, field(16, 4), whole & FULL32))
+    return Listing(
+        buffer, starts, ends, Files.one(path, offset + moved, compressed, kind, field(16, 4), whole & FULL32)
+    )
 
 
 def _records(directory: bytes, count: int) -> np.ndarray:
@@ -268,13 +281,13 @@ def _records(directory: bytes, count: int) -> np.ndarray:
     marks = [buffer[place : len(buffer) - 3 + place] == value for place, value in enumerate(RECORD)]
     records = np.flatnonzero(marks[0] & marks[1] & marks[2] & marks[3])
     if len(records) == count and (not count or records[-1] + 46 <= len(buffer)):
-        lengths = 46 + sum(buffer[records + place].astype(np.int64) << (8 * (place % 2)) for place in range(28, 34))
+        parts = [buffer[records + place].astype(np.int64) << (8 * (place % 2)) for place in range(28, 34)]
+        lengths = 46 + np.sum(parts, axis=0)
         if np.array_equal(np.cumsum(lengths) - lengths, records) and lengths.sum() <= len(buffer):
             return records
-    records, place = (
-        np.empty(count, np.int64),
-        0,
-    )  # a name or comment may hold the mark too: follow the records one by one
+    # A name or comment may hold the mark too: follow the records one by one.
+    records = np.empty(count, np.int64)
+    place = 0
     for number in range(count):
         if directory[place : place + 4] != RECORD or place + 46 > len(directory):
             raise ArchiveError("its directory is damaged")
@@ -312,8 +325,8 @@ def _central_directory(path) -> tuple:
 
 
 def _zip64(directory: bytes, extra: int, record: int, *values) -> list:
-    """Fill whole, packed and offset from a member's ZIP64 field, which holds those that don't fit in 32 bits, in this
-    order.
+    """Whole size, compressed size and offset from a member's ZIP64 field, which holds those that don't fit in 32 bits,
+    in this order.
     """
     end = extra + struct.unpack_from("<H", directory, record + 30)[0]
     while extra + 4 <= end:

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.numpy import save
+from torch.utils.data import DataLoader, Dataset
 
 from ..files import quoted, refusal, write_bytes, write_text
 from ..structured import from_json
@@ -38,11 +41,12 @@ def precompute_maps(
     have no maps and are listed in maps.json. Returns what maps.json says; afterwards `samples.with_maps(folder)` reads
     them. Raises DataError where the folder holds the maps of something else.
     """
-    folder, samples = Path(folder), samples.resized(size)
+    folder = Path(folder)
+    samples = samples.resized(size)
     folder.mkdir(parents=True, exist_ok=True)
     count = -(-len(samples) // CHUNK)
     identity = {"selection": _ordered(samples.ids), "size": str(size), "estimator": name, "samples": str(len(samples))}
-    broken = []
+    broken: list[str] = []
     for number in progress(range(count)):
         rows = range(number * CHUNK, min(len(samples), (number + 1) * CHUNK))
         done = _finished(chunk_file(folder, number), identity)
@@ -83,11 +87,12 @@ def _finished(path: Path, identity: dict):
     return from_json(metadata.get("broken", ""), list[str], f"the list of broken pictures in {quoted(path)}")
 
 
-class _Images:
+class _Images(Dataset):
     """The images of some samples for a DataLoader: uint8 arrays, or the sentence that says why there is none."""
 
     def __init__(self, samples: Samples, rows):
-        self.samples, self.rows = samples, rows
+        self.samples = samples
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,30 +106,28 @@ class _Images:
 
 
 def _compute(samples: Samples, rows, estimator, path: Path, identity: dict, batch: int, workers: int) -> list:
-    import torch
-    from safetensors.numpy import save
-    from torch.utils.data import DataLoader
-
-    kept, broken, maps = [], [], {name: [] for name in NAMES}
+    readable: list[int] = []
+    broken: list[str] = []
+    maps: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     for pairs in DataLoader(_Images(samples, rows), batch, num_workers=workers, collate_fn=list):
         broken += [image for _, image in pairs if isinstance(image, str)]
-        pairs = [(row, image) for row, image in pairs if not isinstance(image, str)]
-        if not pairs:
+        pixels = {row: image for row, image in pairs if not isinstance(image, str)}
+        if not pixels:
             continue
-        images = torch.from_numpy(np.stack([image for _, image in pairs])).permute(0, 3, 1, 2).float() / 255
+        images = torch.from_numpy(np.stack(list(pixels.values()))).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            found = dict(zip(NAMES, estimator(images)))
-        for name, values in found.items():
-            if values.shape[:2] != (len(pairs), 1) or not torch.isfinite(values).all():
+            estimates = dict(zip(NAMES, estimator(images)))
+        for name, values in estimates.items():
+            if values.shape[:2] != (len(images), 1) or not torch.isfinite(values).all():
                 raise DataError(
-                    f"the estimator gave a {name} of shape {tuple(values.shape)} for {len(pairs)} images, or NaN: it"
-                    f" must give ({len(pairs)}, 1, H, W) in [0, 1]."
+                    f"the estimator gave a {name} of shape {tuple(values.shape)} for {len(images)} images, or NaN: it"
+                    f" must give ({len(images)}, 1, H, W) in [0, 1]."
                 )
             maps[name].append((values[:, 0].float().clamp(0, 1) * 255 + 0.5).byte().cpu().numpy())
-        kept += [row for row, _ in pairs]
+        readable += pixels
     tensors = {
         name: np.concatenate(values) if values else np.zeros((0, 1, 1), np.uint8) for name, values in maps.items()
     }
-    tensors["ids"] = samples.ids[np.array(kept, np.int64)].view(np.int64)
+    tensors["ids"] = samples.ids[np.array(readable, np.int64)].view(np.int64)
     write_bytes(path, save(tensors, {**identity, "broken": json.dumps(broken, ensure_ascii=False)}))
     return broken

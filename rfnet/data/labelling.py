@@ -27,10 +27,14 @@ from ..labels import LABELS
 from ..structured import parse_json
 from .errors import DataError
 
-ENOUGH, EACH = 200, 5  # labels from which an adaptation is worth while: all together, and of each kind
+# Labels from which an adaptation is worth while: all together, and of each kind.
+ENOUGH = 200
+EACH = 5
 KEY = re.compile(r"[0-9a-f]{16}")
-JOURNAL, TABLE = "journal.jsonl", "labels.jsonl"
-LONGEST, LARGEST = 1 << 16, 1 << 28  # bytes of a line, and of the journal
+JOURNAL = "journal.jsonl"
+TABLE = "labels.jsonl"
+LONGEST = 1 << 16  # bytes of a line
+LARGEST = 1 << 28  # bytes of the journal
 WRITING = threading.Lock()  # one line after the other, and one table
 
 
@@ -99,7 +103,7 @@ class Contents:
 
     def rows(self) -> list:
         """The table: one dict per labelled picture with the columns that sources.read_table knows."""
-        found = ((self.items[key], label) for key, label in sorted(self.labels.items()))
+        labelled = ((self.items[key], label) for key, label in sorted(self.labels.items()))
         return [
             {
                 "image": f"pictures/{item.key}.png",
@@ -109,7 +113,7 @@ class Contents:
                 "prompt": item.prompt,
                 "product_id": item.product_id,
             }
-            for item, label in found
+            for item, label in labelled
         ]
 
 
@@ -135,19 +139,20 @@ class LabelFolder:
 
         A folder that isn't there is empty; damaged lines are passed over.
         """
-        found, there = Contents(), _names(self.folder / "pictures")
+        contents = Contents()
+        pictures = _names(self.folder / "pictures")
         for line in _lines(self.folder / JOURNAL):
             record = _record(line)
             if isinstance(record, Item):
-                found.items[record.key] = record
+                contents.items[record.key] = record
             elif record:
                 key, label = record
-                found.labels.pop(key, None)
+                contents.labels.pop(key, None)
                 if label is not None:
-                    found.labels[key] = label
-        found.items = {key: item for key, item in found.items.items() if f"{key}.png" in there}
-        found.labels = {key: label for key, label in found.labels.items() if key in found.items}
-        return found
+                    contents.labels[key] = label
+        contents.items = {key: item for key, item in contents.items.items() if f"{key}.png" in pictures}
+        contents.labels = {key: label for key, label in contents.labels.items() if key in contents.items}
+        return contents
 
     def add(
         self, picture, product, product_id: str, caption: str = "", prompt: str = "", verdict: dict | None = None
@@ -230,7 +235,8 @@ def _record(line: bytes):
         texts = [record[name] for name in ("product", "product_id", "caption", "prompt")]
         if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
             return None
-        return Item(key, *texts, _verdict(record.get("verdict")))
+        product, product_id, caption, prompt = texts
+        return Item(key, product, product_id, caption, prompt, _verdict(record.get("verdict")))
     except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or another's
         return None
 

@@ -38,24 +38,23 @@ class MapFiles:
         folder = Path(folder)
         try:
             summary = parse_json(read_text(folder / SUMMARY), quoted(SUMMARY))
-            ids = []
+            parts = []
             for number in range(convert(summary["chunks"], Annotated[int, Meta(ge=0, le=10**6)], "chunks")):
                 read_header(chunk_file(folder, number), ValueError)
                 with safe_open(chunk_file(folder, number), "numpy") as file:
-                    ids.append(file.get_tensor("ids").view(np.uint64))
+                    parts.append(file.get_tensor("ids").view(np.uint64))
         except Exception as error:  # damaged files raise whatever the parser meets first
             reason = shortened(str(error).rstrip("."), 120)[1:-1] if not isinstance(error, OSError) else error.strerror
             raise DataError(
                 f"{quoted(folder)} holds no finished maps ({reason}): compute them again, which goes on where it was"
                 " left."
             ) from error
-        chunks = np.repeat(np.arange(len(ids), dtype=np.int32), [len(part) for part in ids])
-        rows = np.concatenate([np.arange(len(part), dtype=np.int32) for part in ids] or [np.zeros(0, np.int32)])
-        ids = np.concatenate(ids or [np.zeros(0, np.uint64)])
+        chunks = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+        rows = np.concatenate([np.arange(len(part), dtype=np.int32) for part in parts] or [np.zeros(0, np.int32)])
+        ids = np.concatenate(parts or [np.zeros(0, np.uint64)])
         order = np.argsort(ids)
         maps = cls(str(folder), ids[order], chunks[order], rows[order], summary["estimator"])
-        lacking = 0 if wanted is None else int((~np.isin(wanted, maps.ids)).sum())
-        if lacking:
+        if wanted is not None and (lacking := int((~np.isin(wanted, maps.ids)).sum())):
             raise DataError(
                 f'"{folder}" lacks the maps of {lacking} of {len(wanted)} samples: compute maps for these samples, or'
                 " leave out those that can't be read."

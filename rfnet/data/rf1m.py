@@ -24,7 +24,6 @@ trained without them.
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +31,12 @@ import numpy as np
 from ..files import quoted, refusal
 from ..labels import LABELS, UNSUITABLE
 from ..textfiles import TextError
-from .archives import ArchiveError, Files, list_names, list_tar, list_zip
+from .archives import ArchiveError, Files
 from .errors import DataError
+from .rf1m_tree import ROLES, Pictures, name_keys, sort_by_role, walk
 from .samples import SHOWN, Findings, Samples, index
-from .spans import PICTURES, PLAIN, Lines, Texts, hash_spans, hash_text, in_one_form, mix, read_lines, stems
+from .spans import PLAIN, Lines, Texts, hash_spans, hash_text, mix, read_lines
 
-ROLES = {  # in the order in which they are looked for: "transparent_images" are products
-    "depth": ("depth", "dpt"),
-    "saliency": ("salien", "u2net"),
-    "product": ("product", "transparent", "cutout", "rgba"),
-    "image": ("generated", "image"),
-}
 NUMBERS = dict(enumerate((*LABELS, UNSUITABLE)))
 # How the data set's own page counts its labels.
 LISTED_NUMBERS = dict(
@@ -50,47 +44,8 @@ LISTED_NUMBERS = dict(
         ("available", UNSUITABLE, "space_mismatch", "size_mismatch", "indistinctiveness", "shape_hallucination"), 1
     )
 )
-TEXT_FILE = re.compile(r"(label|caption|prompt)s?\.txt", re.IGNORECASE)
-SEALED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 UNKNOWN = 255
 NUMBERED = 100  # is added to a label that is given as a number, until it is known how they are counted
-
-
-@dataclass
-class Pictures:
-    """The pictures of one role: full (M,) names them within their folder, stem (M,) by file name alone, both hashes;
-    sorted by full.
-    """
-
-    full: np.ndarray
-    stem: np.ndarray
-    files: Files
-
-    def find(self, full: np.ndarray, stem: np.ndarray) -> np.ndarray:
-        """Positions of the pictures of these names: by both keys, else by the file name where only one picture has it
-        and only one name asks for it. -1: there is none; -2: it can't be told which.
-        """
-        if not len(self.full):
-            return np.full(len(full), -1)
-        place = np.minimum(np.searchsorted(self.full, full), len(self.full) - 1)
-        found = np.where(self.full[place] == full, place, -1)
-        left = np.flatnonzero(found < 0)
-        if not len(left):
-            return found
-        order = np.argsort(self.stem, kind="stable")
-        ordered = self.stem[order]
-        first, last = (np.searchsorted(ordered, stem[left], side) for side in ("left", "right"))
-        by_name = np.select([last == first, last == first + 1], [-1, order[np.minimum(first, len(order) - 1)]], -2)
-        taken = np.zeros(len(self.full), bool)
-        taken[found[found >= 0]] = True
-        by_name[(by_name >= 0) & taken[by_name]] = -1  # names repeat between packages: this picture is another one's
-        asked = by_name >= 0
-        lowest, highest = np.full(len(self.full), ~np.uint64(0)), np.zeros(len(self.full), np.uint64)
-        np.minimum.at(lowest, by_name[asked], full[left][asked])
-        np.maximum.at(highest, by_name[asked], full[left][asked])
-        by_name[asked & (lowest != highest)[by_name]] = -2
-        found[left] = by_name
-        return found
 
 
 def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str | None = None) -> Samples:
@@ -104,27 +59,27 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
     """
     if identify not in (None, "name", "bytes"):
         raise DataError(f'identify is "{identify}": use "name" or "bytes".')
-    root, findings = Path(root), Findings()
+    root = Path(root)
+    findings = Findings()
     if not root.is_dir():
         raise DataError(
             f"{quoted(root)} is no folder: give the folder that holds label.txt and the pictures or their archives."
         )
-    listings, texts = _walk(root, findings)
-    if not texts["label"]:
+    tree = walk(root, findings)
+    if not tree.texts["label"]:
         raise DataError(
             f"{quoted(root)} holds no label.txt, in no subfolder either: put it there, or give the folder that has it."
         )
-    pictures = _sort_by_role(listings, findings)
-    listings.clear()
-    labels, full, stem, name_line = _read_labels(texts["label"], numbers, findings)
+    pictures = sort_by_role(tree.listings, findings)
+    tree.listings.clear()  # millions of names, which nobody needs any more
+    labels, full, stem, name_line = _read_labels(tree.texts["label"], numbers, findings)
 
     image = pictures["image"].find(full, stem)
     fine = _report_missing(image, "images", name_line, findings)
     fine &= labels < len(LABELS)
     lines = np.flatnonzero(fine)
-    full, stem = (
-        getattr(pictures["image"], key)[image[lines]] for key in ("full", "stem")
-    )  # the picture's folder helps to find the others
+    full = pictures["image"].full[image[lines]]  # the picture's folder helps to find the others
+    stem = pictures["image"].stem[image[lines]]
     places = {"image": image[lines]} | {role: pictures[role].find(full, stem) for role in ROLES if role != "image"}
 
     def named(row):
@@ -132,150 +87,48 @@ def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str 
 
     with_product = np.flatnonzero(_report_missing(places["product"], "products", named, findings))
     findings.add("unlabelled_images", (), len(pictures["image"].full) - len(np.unique(image[image >= 0])))
-    lines, full, stem = lines[with_product], full[with_product], stem[with_product]
+    lines = lines[with_product]
+    full = full[with_product]
+    stem = stem[with_product]
     files = {
         role: pictures[role].files.select(np.maximum(place[with_product], -1))
         for role, place in places.items()
         if len(pictures[role].full)
     }
-    return index(
-        {
-            "labels": labels[lines],
-            "ids": full,
-            "keys": _product_keys(files["product"], full, identify, findings) if len(lines) else full,
-            "files": files,
-            "texts": {name: _match_texts(texts[name], full, stem, findings) for name in ("caption", "prompt")},
-            "lines": lambda row: name_line(lines[row]),
-        },
-        findings,
-        size,
-        str(root),
-    )
-
-
-def _walk(root: Path, findings: Findings) -> tuple:
-    """([(folder parts below the root, Listing)], {"label", "caption", "prompt": [(parts, path)]}); each folder is
-    scanned once.
-    """
-    loose, packed, texts = [], [], {"label": [], "caption": [], "prompt": []}
-    folders, seen = [((), str(root))], set()
-    while folders:
-        parts, folder = folders.pop()
-        if (real := os.path.realpath(folder)) in seen:  # links may lead in circles
-            continue
-        seen.add(real)
-        names, inner, archives = [], [], []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name.lower()
-                if name.endswith(PICTURES):
-                    names.append(os.fsencode(entry.name))
-                elif name.endswith((".zip", ".tar")):
-                    archives.append(entry.name)
-                elif name.endswith(SEALED):
-                    findings.add(
-                        "unreadable_archives",
-                        f'"{entry.name}" can\'t be read in the middle: unpack it, or pack it as .zip or plain .tar.',
-                    )
-                elif match := TEXT_FILE.fullmatch(entry.name):
-                    texts[match[1].lower()].append((parts, entry.path))
-                elif entry.is_dir():
-                    inner.append(((*parts, entry.name), entry.path))
-        if names:
-            loose.append((parts, list_names(folder, sorted(names))))
-        for name in sorted(archives):
-            try:
-                listing = (list_zip if name.lower().endswith(".zip") else list_tar)(os.path.join(folder, name))
-                packed.append(((*parts, name[:-4]), listing))
-            except (ArchiveError, OSError) as error:
-                findings.add("unreadable_archives", f'"{name}": {error}.')
-        folders += sorted(inner, reverse=True)
-    for found in texts.values():
-        found.sort()
-    return loose + packed, texts  # where an archive lies beside its unpacked folder, the folder's files come first
-
-
-def _role_and_group(parts) -> tuple:
-    """(role, group) of a folder: the outermost part that names a role decides it; the group is the innermost that says
-    more than a role.
-    """
-    role, group = None, ""
-    for part in parts:
-        part = part.lower()
-        role = role or next((role for role, words in ROLES.items() if any(word in part for word in words)), None)
-        rest = part
-        for words in ROLES.values():
-            for word in words:
-                rest = rest.replace(word + "s", "").replace(word, "")
-        group = rest.strip(" _-.") or group
-    return role or "image", group
-
-
-def _keys(parts, buffer, starts, ends) -> tuple:
-    """Per name below a folder: role (index in ROLES), full key, stem key, is it a picture."""
-    buffer, starts, ends = in_one_form(buffer, starts, ends)
-    folder_ends, begins, stops, picture = stems(buffer, starts, ends)
-    _, first, inverse = np.unique(hash_spans(buffer, starts, folder_ends), return_index=True, return_inverse=True)
-    folders = [buffer[starts[row] : folder_ends[row]].tobytes().decode("utf-8", "replace") for row in first]
-    places = [
-        _role_and_group((*parts, *(part for part in re.split(r"[/\\]", folder) if part not in ("", "."))))
-        for folder in folders
-    ]
-    roles = np.array([list(ROLES).index(role) for role, _ in places], np.uint8)[inverse]
-    groups = np.array([hash_text(group) for _, group in places], np.uint64)[inverse]
-    stem = hash_spans(buffer, begins, stops)
-    return roles, mix(groups, stem), stem, picture
-
-
-def _sort_by_role(listings: list, findings: Findings) -> dict:
-    """{role: Pictures}; of pictures with the same name in the same group the first one listed is kept."""
-    parts = {role: [] for role in ROLES}
-    for folders, listing in listings:
-        roles, full, stem, picture = _keys(folders, listing.buffer, listing.starts, listing.ends)
-        for number, role in enumerate(ROLES):
-            rows = np.flatnonzero(picture & (roles == number))
-            if len(rows):
-                parts[role].append((full[rows], stem[rows], listing.files.select(rows)))
-    return {role: _pictures(role, found, findings) for role, found in parts.items()}
-
-
-def _pictures(role: str, found: list, findings: Findings) -> Pictures:
-    if not found:
-        return Pictures(np.zeros(0, np.uint64), np.zeros(0, np.uint64), Files.join([]))
-    full, stem = (np.concatenate([part[column] for part in found]) for column in (0, 1))
-    files = Files.join(part[2] for part in found)
-    unique, first = np.unique(full, return_index=True)
-    if len(unique) < len(full):
-        again = np.setdiff1d(np.arange(len(full)), first)
-        findings.add(
-            "duplicate_files",
-            (f'{role} "{files.name(row)}" was found before: the first one counts.' for row in again[:SHOWN]),
-            len(again),
-        )
-    return Pictures(unique, stem[first], files.select(first))
+    columns = {
+        "labels": labels[lines],
+        "ids": full,
+        "keys": _product_keys(files["product"], full, identify, findings) if len(lines) else full,
+        "files": files,
+        "texts": {name: _match_texts(tree.texts[name], full, stem, findings) for name in ("caption", "prompt")},
+        "lines": lambda row: name_line(lines[row]),
+    }
+    return index(columns, findings, size, str(root))
 
 
 def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple:
     """(labels (N,), full keys, stem keys, a function that names a row) of all label files; unknown labels are left out
     here.
     """
-    words = {label: place for place, label in enumerate((*LABELS, UNSUITABLE))}
-    codes = words | {str(number): NUMBERED + words[name] for number, name in (numbers or NUMBERS).items()}
+    by_name = {label: place for place, label in enumerate((*LABELS, UNSUITABLE))}
+    codes = by_name | {str(number): NUMBERED + by_name[name] for number, name in (numbers or NUMBERS).items()}
     hashes = np.array([hash_text(word, PLAIN) for word in codes], np.uint64)
     order = np.argsort(hashes)
-    hashes, values = hashes[order], np.array(list(codes.values()), np.uint8)[order]
-    parts, files = [], []
+    hashes = hashes[order]
+    values = np.array(list(codes.values()), np.uint8)[order]
+    parts = []
+    files = []
     for folders, path in paths:
         if (lines := _lines(path, findings)) is None:
             continue
-        found = hash_spans(lines.buffer, lines.rests, lines.stops, PLAIN)
-        place = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
-        labels = np.where(hashes[place] == found, values[place], UNKNOWN)
+        labels_hashed = hash_spans(lines.buffer, lines.rests, lines.stops, PLAIN)
+        place = np.minimum(np.searchsorted(hashes, labels_hashed), len(hashes) - 1)
+        labels = np.where(hashes[place] == labels_hashed, values[place], UNKNOWN)
         _split_at_last_space(lines, labels, codes)
         unknown = np.flatnonzero(labels == UNKNOWN)
         findings.add("unknown_labels", (_unknown(path, lines, row) for row in unknown[:SHOWN]), len(unknown))
         rows = np.flatnonzero(labels < UNKNOWN)
-        _, full, stem, _ = _keys(folders, lines.buffer, lines.starts[rows], lines.cuts[rows])
+        _, full, stem, _ = name_keys(folders, lines.buffer, lines.starts[rows], lines.cuts[rows])
         parts.append((labels[rows], full, stem))
         files.append((path, lines.numbers[rows]))
     if not parts:
@@ -319,7 +172,7 @@ def _split_at_last_space(lines: Lines, labels: np.ndarray, codes: dict) -> None:
         re.IGNORECASE,
     )
     spaced = lines.rests < lines.ends
-    for row in np.flatnonzero((labels == UNKNOWN) & spaced):
+    for row in np.flatnonzero((labels == UNKNOWN) & spaced).tolist():
         line = lines.line(row)
         if b"\t" not in line and len(line) < 4096 and (match := pattern.fullmatch(line)):
             labels[row] = codes[match[2].decode().lower().replace(" ", "_").replace("-", "_")]
@@ -362,8 +215,9 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
         )
     if identify == "name":
         return names
-    crc, whole = files.crc.astype(np.uint64), files.whole.astype(np.uint64)
-    for row in np.flatnonzero(files.whole == 0):
+    crc = files.crc.astype(np.uint64)
+    whole = files.whole.astype(np.uint64)
+    for row in np.flatnonzero(files.whole == 0).tolist():
         try:
             crc[row], whole[row] = files.content_key(row)
         except ArchiveError as error:
@@ -379,11 +233,11 @@ def _match_texts(paths: list, full: np.ndarray, stem: np.ndarray, findings: Find
     for folders, path in paths:
         if (lines := _lines(path, findings)) is None:
             continue
-        _, line_full, line_stem, _ = _keys(folders, lines.buffer, lines.starts, lines.cuts)
+        _, line_full, line_stem, _ = name_keys(folders, lines.buffer, lines.starts, lines.cuts)
         unique, first = np.unique(line_full, return_index=True)
-        found = Pictures(unique, line_stem[first], Files.join([])).find(full, stem)
-        rows = np.flatnonzero((found >= 0) & (chosen.lengths == 0))
-        line = first[found[rows]]
+        places = Pictures(unique, line_stem[first], Files.join([])).find(full, stem)
+        rows = np.flatnonzero((places >= 0) & (chosen.lengths == 0))
+        line = first[places[rows]]
         chosen.starts[rows] = lines.rests[line] + len(chosen.buffer)
         chosen.lengths[rows] = lines.ends[line] - lines.rests[line]
         chosen.buffer = np.concatenate([chosen.buffer, lines.buffer])

@@ -13,20 +13,16 @@ from ..files import quoted, refusal
 from ..labels import LABELS, UNSUITABLE
 from ..pictures import PictureError, decode
 from ..product import Product, place
-from .archives import ArchiveError
+from .archives import ArchiveError, Files
 from .errors import BrokenSample, DataError
 from .map_files import MapFiles
 from .spans import Texts, hash_text, mix
 
 SHOWN = 5  # sentences kept per kind of finding
 HARMLESS = (UNSUITABLE, "unlabelled_images", "duplicate_lines")  # findings that a data set may well have
-SAME, MOST = (
-    32,
-    0.85,
-    # on one canvas, this share of the product's pixels differs by less than so many of 255: scaling and compression
-    # change
-    # less
-)
+# On one canvas MOST of the product's pixels differ by less than SAME of 255: scaling and compression change less.
+SAME = 32
+MOST = 0.85
 LONGEST = 65535  # pixels on a side of a picture, LARGEST squared in all
 PLACED = 512  # a product that has to be placed first is placed on a canvas of at most this many pixels a side
 
@@ -37,9 +33,9 @@ class Findings:
     it was read.
     """
 
-    counts: dict = field(default_factory=dict)
-    sentences: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    sentences: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, kind: str, sentences, count: int | None = None) -> None:
         """Count `count` findings, or as many as there are sentences; sentences: one, or an iterable that is drawn from
@@ -49,8 +45,8 @@ class Findings:
         count = len(sentences) if count is None else int(count)
         if count:
             self.counts[kind] = self.counts.get(kind, 0) + count
-            kept = self.sentences.setdefault(kind, [])
-            kept += sentences[: SHOWN - len(kept)]
+            shown = self.sentences.setdefault(kind, [])
+            shown += sentences[: SHOWN - len(shown)]
 
     @property
     def damaged(self) -> int:
@@ -64,7 +60,7 @@ class Findings:
             ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in sorted(self.counts.items()))
             or "it is empty"
         )
-        first = next((f"; first: {kept[0].rstrip('.')}" for kept in self.sentences.values() if kept), "")
+        first = next((f"; first: {shown[0].rstrip('.')}" for shown in self.sentences.values() if shown), "")
         return counts[:120] + (first if len(first) <= 180 else first[:179] + "…")
 
     def __str__(self) -> str:
@@ -89,13 +85,13 @@ class Samples:
     products: np.ndarray
     product_keys: np.ndarray
     ids: np.ndarray
-    files: dict
-    texts: dict
+    files: dict[str, Files]
+    texts: dict[str, Texts]
     size: int
     findings: Findings
     product_names: Texts | None = None  # of P rows; where products have names of their own
     maps: MapFiles | None = None
-    arrays: dict = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,7 +105,7 @@ class Samples:
         return hashlib.sha256(np.sort(mix(self.ids, self.labels)).astype("<u8").tobytes()).hexdigest()[:16]
 
     @property
-    def product_ids(self) -> list:
+    def product_ids(self) -> list[str]:
         """N texts, equal for samples of one product."""
         return [self.product_id(row) for row in range(len(self))]
 
@@ -121,7 +117,7 @@ class Samples:
         """N texts of one kind: "caption", "prompt", ..."""
         return list(self.texts[name])
 
-    def count_labels(self) -> dict:
+    def count_labels(self) -> dict[str, int]:
         """{label: number of samples}, every label named."""
         return count_labels(self.labels)
 
@@ -200,7 +196,8 @@ class Samples:
 
     def read_many(self, rows) -> tuple:
         """(samples, broken): those at these rows that can be read, and [(row, sentence)] of those that can't."""
-        samples, broken = [], []
+        samples = []
+        broken = []
         for row in rows:
             try:
                 samples.append(self.read(row))
@@ -221,7 +218,9 @@ class Samples:
         stay on disk. Otherwise as without_broken.
         """
         shapes = {"image": (self.size, self.size, 3), "product": (self.size, self.size, 4)}
-        arrays = {name: np.empty((len(self), *shape), np.uint8) for name, shape in shapes.items()}
+        arrays: dict[str, np.ndarray] = {
+            name: np.empty((len(self), *shape), np.uint8) for name, shape in shapes.items()
+        }
         arrays["aligned"] = np.empty(len(self), bool)
 
         def keep(row: int, sample: dict) -> None:
@@ -329,20 +328,20 @@ def index(rows: dict, findings: Findings, size: int, where: str) -> Samples:
     (product names, Texts of N rows) and "lines": a function that names rows in a message. Raises DataError where
     nothing is left.
     """
-    kept = once(rows["ids"], rows["labels"], findings, rows["lines"])
-    if not len(kept):
+    unique = once(rows["ids"], rows["labels"], findings, rows["lines"])
+    if not len(unique):
         raise DataError(f"{quoted(where)} holds no usable sample ({findings.brief}): give other data, or change these.")
-    keys, first, products = np.unique(rows["keys"][kept], return_index=True, return_inverse=True)
+    keys, first, products = np.unique(rows["keys"][unique], return_index=True, return_inverse=True)
     return Samples(
-        rows["labels"][kept].astype(np.uint8),
+        rows["labels"][unique].astype(np.uint8),
         products.astype(np.int32),
         keys,
-        rows["ids"][kept],
-        {role: files.select(kept) for role, files in rows["files"].items()},
-        {name: texts.select(kept) for name, texts in rows["texts"].items()},
+        rows["ids"][unique],
+        {role: files.select(unique) for role, files in rows["files"].items()},
+        {name: texts.select(unique) for name, texts in rows["texts"].items()},
         size,
         findings,
-        rows["names"].select(kept[first]) if rows.get("names") else None,
+        rows["names"].select(unique[first]) if rows.get("names") else None,
     )
 
 

@@ -15,7 +15,7 @@ from ..files import whole
 
 INDEX = "index.jsonl"
 SIZES = ("metres", "shown_metres")  # the product's largest side as it is, and as the scene makes it look
-FORMATS = (  # of the pictures in a shard: name, format, options of Pillow's
+FORMATS: tuple[tuple[str, str, dict], ...] = (  # of the pictures in a shard: name, format, options of Pillow's
     ("image", "webp", {"quality": 92}),
     ("product", "webp", {"quality": 92}),
     ("depth", "png", {}),

@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,21 +16,55 @@ from ..files import on_disk, quoted, same_name
 from ..labels import LABELS, UNSUITABLE
 from ..structured import StructureError, convert, parse_json, shortened
 from ..textfiles import TextError, decoded, open_text
-from .archives import LOOSE, ArchiveError, Files, list_zip
+from .archives import LOOSE, ArchiveError, Files, Listing, list_zip
 from .errors import DataError
 from .rf1m import read_rf1m
 from .samples import Findings, Samples, index, plain_label
 from .shards import INDEX, SIZES
 from .spans import PICTURES, Texts, hash_spans
 
-COLUMNS = (
-    "image",
-    "product",
-    "label",
-)  # what a table must have; caption, prompt, product_id, depth and saliency may be there too
+COLUMNS = ("image", "product", "label")  # what a table must have; Row says what else may be there
 ROLES = ("image", "product", "depth", "saliency")
 TEXTS = ("caption", "prompt")
 SHARD_TEXTS = (*TEXTS, "id", "cause", "room_id", "family", *SIZES)
+LABEL_CODES = {name: code for code, name in enumerate((*LABELS, UNSUITABLE))} | {
+    str(code): code for code in range(len(LABELS))
+}
+
+
+@dataclass
+class _Columns:
+    """What the lines of a table or of shards say, column by column; `lines` is what messages call each."""
+
+    labels: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    products: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    pictures: dict[str, list] = field(default_factory=lambda: {role: [] for role in ROLES})
+    texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, label: int, id: str, product: str, line: str, pictures: dict, texts: dict[str, str]) -> None:
+        self.labels.append(label)
+        self.ids.append(id)
+        self.products.append(product)
+        self.lines.append(line)
+        for role, column in self.pictures.items():
+            column.append(pictures[role])
+        for name, text in texts.items():
+            self.texts.setdefault(name, []).append(text)
+
+    def samples(self, files: dict[str, Files], findings: Findings, size: int, source: str) -> Samples:
+        """files: {role: a file per line}."""
+        columns = {
+            "labels": np.array(self.labels, np.uint8),
+            "ids": _hashes(self.ids),
+            "keys": _hashes(self.products),
+            "names": Texts.of(self.products),
+            "files": files,
+            "texts": {name: Texts.of(column) for name, column in self.texts.items()},
+            "lines": self.lines.__getitem__,
+        }
+        return index(columns, findings, size, source)
 
 
 def open_samples(path, size: int = 384) -> Samples:
@@ -65,58 +100,38 @@ def read_table(path, size: int = 384) -> Samples:
     where the table can't be used at all; lines that can't are counted in `findings`.
     """
     path = Path(path)
-    findings, folder = Findings(), _Folder(path.parent)
-    words = {name: code for code, name in enumerate((*LABELS, UNSUITABLE))} | {
-        str(code): code for code in range(len(LABELS))
-    }
-    given, labels, numbers, products, names, texts = (
-        set(),
-        [],
-        [],
-        [],
-        {role: [] for role in ROLES},
-        {name: [] for name in TEXTS},
-    )
+    findings = Findings()
+    folder = _Folder(path.parent)
+    columns = _Columns()
+    seen_labels = set()
     for number, row in _readable(_rows(path, findings)):
-        where = f'line {number} of "{path.name}"'
+        line = f'line {number} of "{path.name}"'
+        seen_labels.add(_text(row, "label"))
         try:
-            label = words.get(plain_label(_text(row, "label")))
-            given.add(_text(row, "label"))
-            if label is None:
-                raise _Fault(
-                    "unknown_labels",
-                    f"says {quoted(_text(row, 'label'), 60)}, which is no label: use one of"
-                    f" {', '.join((*LABELS, UNSUITABLE))}",
-                )
-            if label == len(LABELS):
-                findings.add(UNSUITABLE, f"{where} is unsuitable.")
-                continue
-            files = {role: folder.check(_text(row, role), role) for role in ROLES}
+            label = _label_of_row(row)
+            pictures = {role: folder.check(_text(row, role), role) for role in ROLES}
         except _Fault as fault:
-            findings.add(fault.kind, f"{where} {fault}.")
+            findings.add(fault.kind, f"{line} {fault}.")
             continue
-        for role in ROLES:
-            names[role].append(files[role])
-        for name in TEXTS:
-            texts[name].append(_text(row, name))
-        labels.append(label)
-        numbers.append(number)
-        products.append(_text(row, "product_id") or os.path.splitext(files["product"])[0])
-    _check_numbers(given, path)
-    return index(
-        {
-            "labels": np.array(labels, np.uint8),
-            "ids": _hashes(names["image"]),
-            "keys": _hashes(products),
-            "names": Texts.of(products),
-            "files": {role: folder.files(found) for role, found in names.items() if any(found)},
-            "texts": {name: Texts.of(found) for name, found in texts.items()},
-            "lines": lambda row: f'line {numbers[row]} of "{path.name}"',
-        },
-        findings,
-        size,
-        str(path),
-    )
+        product = _text(row, "product_id") or os.path.splitext(pictures["product"])[0]
+        texts = {name: _text(row, name) for name in TEXTS}
+        columns.add(label, pictures["image"], product, line, pictures, texts)
+    _check_numbers(seen_labels, path)
+    files = {role: folder.files(names) for role, names in columns.pictures.items() if any(names)}
+    return columns.samples(files, findings, size, str(path))
+
+
+def _label_of_row(row: dict) -> int:
+    """The position in LABELS of a table's row. Raises _Fault."""
+    label = LABEL_CODES.get(plain_label(_text(row, "label")))
+    if label is None:
+        raise _Fault(
+            "unknown_labels",
+            f"says {quoted(_text(row, 'label'), 60)}, which is no label: use one of {', '.join((*LABELS, UNSUITABLE))}",
+        )
+    if label == len(LABELS):
+        raise _Fault(UNSUITABLE, "is unsuitable")
+    return label
 
 
 def read_shards(folder, size: int = 384) -> Samples:
@@ -124,60 +139,51 @@ def read_shards(folder, size: int = 384) -> Samples:
 
     Raises DataError.
     """
-    folder, findings = Path(folder), Findings()
+    folder = Path(folder)
+    findings = Findings()
     shards = sorted(folder.glob("*.zip"))
     if not shards:
         raise DataError(
             f"{quoted(folder)} holds no .zip shards: give the folder of one split, such as DATA/train; `synthetic"
             " render` makes them."
         )
-    labels, ids, products, places, parts, begin = [], [], [], {role: [] for role in ROLES}, [], 0
-    texts, names = {name: [] for name in SHARD_TEXTS}, []
+    columns = _Columns()
+    parts: list[Files] = []
+    begin = 0
     for shard in shards:
         try:
-            listing = list_zip(shard)
-            members = _members(listing)
-            if INDEX not in members:
-                raise ArchiveError(f"it holds no {INDEX}")
-            lines = decoded(listing.files.read(members[INDEX]), INDEX).split(
-                "\n"
-            )  # splitlines() would also cut captions at U+2028
+            listing, members, lines = _read_index(shard)
         except (ArchiveError, OSError, ValueError) as error:
             findings.add("unreadable_archives", f'"{shard.name}": {error}.')
             continue
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
+        for number, text in enumerate(lines, 1):
+            if not text.strip():
                 continue
+            line = f"{shard.name}:{number}"
             try:
-                row = _scene(line, members)
+                label, product, members_of_row, texts = _scene(text, members)
             except _Fault as fault:
-                findings.add(fault.kind, f"{shard.name}:{number} {fault}.")
+                findings.add(fault.kind, f"{line} {fault}.")
                 continue
-            for role in ROLES:
-                places[role].append(row[role] + begin if row[role] >= 0 else -1)
-            for name, found in texts.items():
-                found.append(row["texts"][name])
-            labels.append(row["label"])
-            ids.append(row["texts"]["id"] or f"{shard.name}:{number}")
-            products.append(row["product_id"])
-            names.append(f"{shard.name}:{number}")
+            pictures = {role: member + begin if member >= 0 else -1 for role, member in members_of_row.items()}
+            columns.add(label, texts["id"] or line, product, line, pictures, texts)
         parts.append(listing.files)
         begin += len(listing.files)
     files = Files.join(parts)
-    return index(
-        {
-            "labels": np.array(labels, np.uint8),
-            "ids": _hashes(ids),
-            "keys": _hashes(products),
-            "names": Texts.of(products),
-            "files": {role: files.select(found) for role, found in places.items() if max(found, default=-1) >= 0},
-            "texts": {name: Texts.of(found) for name, found in texts.items()},
-            "lines": names.__getitem__,
-        },
-        findings,
-        size,
-        str(folder),
-    )
+    selected = {role: files.select(rows) for role, rows in columns.pictures.items() if max(rows, default=-1) >= 0}
+    return columns.samples(selected, findings, size, str(folder))
+
+
+def _read_index(shard: Path) -> tuple[Listing, dict[str, int], list[str]]:
+    """(the shard's listing, positions of its members by name, lines of its index). Raises ArchiveError, OSError,
+    ValueError.
+    """
+    listing = list_zip(shard)
+    members = _members(listing)
+    if INDEX not in members:
+        raise ArchiveError(f"it holds no {INDEX}")
+    # splitlines() would also cut captions at U+2028
+    return listing, members, decoded(listing.files.read(members[INDEX]), INDEX).split("\n")
 
 
 def _check_numbers(given: set, path: Path) -> None:
@@ -202,7 +208,8 @@ class _Folder:
     """The folder of a table: checks its paths, scanning each folder below it once."""
 
     def __init__(self, root: Path):
-        self.root, self.listed = str(root), {}
+        self.root = str(root)
+        self.listed: dict[str, dict[str, str]] = {}
 
     def check(self, path: str, role: str) -> str:
         """The path with forward slashes; "" for an optional one that isn't given. Raises _Fault."""
@@ -218,16 +225,13 @@ class _Folder:
         if not (parts := [part for part in parts if part not in ("", ".")]):
             raise _Fault(f"missing_{role}s", f"names the folder itself as the {role}")
         *folders, name = parts
-        folders = (
-            on_disk(os.path.join(self.root, *folders)).parts[len(Path(self.root).parts) :]
-            if not path.isascii()
-            else folders
-        )
+        if not path.isascii():
+            folders = list(on_disk(os.path.join(self.root, *folders)).parts[len(Path(self.root).parts) :])
         names = self._names("/".join(folders))
-        found = names.get(name) or names.get(same_name(name))
-        if not found:
+        file = names.get(name) or names.get(same_name(name))
+        if not file:
             raise _Fault(f"missing_{role}s", f"names the {role} {quoted(path)}, which does not exist")
-        return "/".join((*folders, found))
+        return "/".join((*folders, file))
 
     def _names(self, folder: str) -> dict:
         """{name, in the form that the disk and in the form that Unicode prefers: name on the disk}."""
@@ -352,8 +356,11 @@ def _members(listing) -> dict:
     return members
 
 
-def _scene(line: str, members: dict) -> dict:
-    """One line of a shard's index, its pictures as positions in the shard. Raises _Fault."""
+def _scene(line: str, members: dict[str, int]) -> tuple[int, str, dict[str, int], dict[str, str]]:
+    """(label, product, {role: position of its picture in the shard, or -1}, texts) of a line of a shard's index.
+
+    Raises _Fault.
+    """
     try:
         row = _checked(line)
     except StructureError as error:
@@ -363,20 +370,15 @@ def _scene(line: str, members: dict) -> dict:
         raise _Fault(UNSUITABLE, "is unsuitable")
     if label not in LABELS:
         raise _Fault("unknown_labels", f"says {quoted(label, 60)}, which is no label")
-    scene = {role: members.get(same_name(_text(row, role)), -1) for role in ROLES}
+    pictures = {role: members.get(same_name(_text(row, role)), -1) for role in ROLES}
     for role in ROLES:
-        if scene[role] < 0 and (role in COLUMNS or row.get(role)):
+        if pictures[role] < 0 and (role in COLUMNS or row.get(role)):
             raise _Fault(f"missing_{role}s", f"names the {role} {quoted(row.get(role))}, which the shard lacks")
     texts = {name: str(row.get(name, "")) for name in SHARD_TEXTS}
-    return {
-        **scene,
-        "label": LABELS.index(label),
-        "texts": texts,
-        "product_id": str(row.get("product_id") or row["product"]),
-    }
+    return LABELS.index(label), str(row.get("product_id") or row["product"]), pictures, texts
 
 
 def _hashes(texts: list) -> np.ndarray:
     """A uint64 per text."""
-    found = Texts.of(texts)
-    return hash_spans(found.buffer, found.starts, found.starts + found.lengths)
+    joined = Texts.of(texts)
+    return hash_spans(joined.buffer, joined.starts, joined.starts + joined.lengths)

@@ -1,5 +1,6 @@
 """Names and texts as spans of one byte buffer, a million at a time: no Python object per line is made or kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,9 @@ class Texts:
     def __getitem__(self, row: int) -> str:
         start = self.starts[row]
         return self.buffer[start : start + self.lengths[row]].tobytes().decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
 
     def select(self, rows) -> "Texts":
         return Texts(self.buffer, self.starts[rows], self.lengths[rows])
@@ -130,10 +134,12 @@ def read_lines(path) -> Lines:
     CRLF, no final newline, a byte order mark and UTF-16 are read. Raises TextError.
     """
     content = read_bytes(path, LARGEST)
-    text, begin = decoded(content, path), 3 if content[:3] == b"\xef\xbb\xbf" else 0
+    text = decoded(content, path)
+    begin = 3 if content[:3] == b"\xef\xbb\xbf" else 0
     buffer = as_bytes(content if content[begin : begin + 2] not in (b"\xff\xfe", b"\xfe\xff") else text.encode("utf-8"))
     newlines = np.flatnonzero(buffer == NEWLINE)
-    starts, ends = np.append(0, newlines + 1), np.append(newlines, len(buffer))
+    starts = np.append(0, newlines + 1)
+    ends = np.append(newlines, len(buffer))
     starts[0] = begin
     parts = [
         _columns(buffer, first, starts[first : first + ROWS], ends[first : first + ROWS])
@@ -144,13 +150,17 @@ def read_lines(path) -> Lines:
 
 def _columns(buffer, first, starts, ends):
     """The columns of some successive lines, as in Lines."""
-    origin, none = starts[0], len(buffer)
+    origin = starts[0]
+    none = len(buffer)
     part = buffer[origin : ends[-1]]
     solid, tabs, spaces = (np.flatnonzero(found) + origin for found in (~BLANK[part], part == TAB, part == SPACE))
-    starts, ends = next_of(solid, starts, none), last_of(solid, ends, -1) + 1
+    starts = next_of(solid, starts, none)
+    ends = last_of(solid, ends, -1) + 1
     rows = np.flatnonzero(starts < ends)
-    starts, ends = starts[rows], ends[rows]
-    tab, space = next_of(tabs, starts, none), next_of(spaces, starts, none)
+    starts = starts[rows]
+    ends = ends[rows]
+    tab = next_of(tabs, starts, none)
+    space = next_of(spaces, starts, none)
     cuts = np.minimum(np.where(tab < ends, tab, space), ends)
     rests = np.minimum(next_of(solid, cuts, none), ends)
     second = next_of(tabs, rests, none)
@@ -166,7 +176,9 @@ def in_one_form(buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tup
         return buffer, starts, ends
     texts = (buffer[starts[row] : ends[row]].tobytes().decode("utf-8", "surrogateescape") for row in rows)
     names = [same_name(text).encode("utf-8", "surrogateescape") for text in texts]
-    starts, ends, lengths = starts.copy(), ends.copy(), np.array([len(name) for name in names])
+    starts = starts.copy()
+    ends = ends.copy()
+    lengths = np.array([len(name) for name in names])
     ends[rows] = len(buffer) + np.cumsum(lengths)
     starts[rows] = ends[rows] - lengths
     return np.concatenate([buffer, as_bytes(b"".join(names))]), starts, ends

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..architectures import ARCHITECTURES
 from ..data.errors import DataError
 from ..data.labelling import ENOUGH, LabelFolder
+from ..data.samples import Samples
 from ..data.sources import open_samples
 from ..files import write_text
 from ..labels import LABELS
@@ -19,20 +20,14 @@ from ..weights import change_metadata, load_networks
 from .config import TrainConfig
 from .evaluate import predict, score
 from .metrics import without_nan
+from .train import Run
 
-LEAST, LEAST_OF_KIND = 40, 4  # labels in all; of available ones, and of others
-DEAL = (
-    "train",
-    "held",
-    "train",
-    "val",
-    "train",
-    "held",
-    "train",
-)  # held: to score on; val: to choose the best epoch and the temperature by
-MOST_TIMES = (
-    4  # how often a picture of one's own comes in an epoch, so that these weigh about as much as what is mixed in
-)
+LEAST = 40  # labels in all
+LEAST_OF_KIND = 4  # of available ones, and of others
+# held: to score on; val: to choose the best epoch and the temperature by
+DEAL = ("train", "held", "train", "val", "train", "held", "train")
+# How often a picture of one's own comes in an epoch, so that these weigh about as much as what is mixed in.
+MOST_TIMES = 4
 SCORES = ("ap", "accuracy", "precision", "recall", "f1", "ece")
 
 
@@ -42,10 +37,14 @@ class Parts:
     them, else "picture".
     """
 
-    train: list
-    val: list
-    held: list
+    train: list[dict]
+    val: list[dict]
+    held: list[dict]
     by: str
+
+    @property
+    def rows(self) -> dict[str, list[dict]]:
+        return {"train": self.train, "val": self.val, "held": self.held}
 
 
 @dataclass
@@ -106,43 +105,26 @@ def adapt(
     there, such as a cancel, ends everything with nothing written to `out`. Raises DataError, weights.WeightsError,
     OSError. cpu: stay off the accelerator that is there.
     """
-    from .train import Run
-
-    began, out, mixed = time.monotonic(), Path(out), mixed or {}
+    began = time.monotonic()
+    out = Path(out)
+    mixed = mixed or {}
     if out.exists():
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
     parts = divide(labels.read().rows())
-    tables = {
-        name: _write(labels.folder / f"adapt-{name}.jsonl", getattr(parts, name)) for name in ("train", "val", "held")
-    }
-    config = load_networks(weights)[0].config
-    other = open_samples(mixed["train"], config.image_size) if "train" in mixed else []
+    tables = {name: _write(labels.folder / f"adapt-{name}.jsonl", rows) for name, rows in parts.rows.items()}
+    other = open_samples(mixed["train"]) if "train" in mixed else None
+    mixed_in = len(other) if other else 0
     _check_labels(parts.train, other)
     before = _score(weights, tables["held"], watch)
-    times = max(1, min(MOST_TIMES, round(len(other) / len(parts.train))))
-    batch = max(8, min(32, (times * len(parts.train) + len(other)) // 8))  # a few labels shall make more than one step
+    times = max(1, min(MOST_TIMES, round(mixed_in / len(parts.train))))
+    batch = max(8, min(32, (times * len(parts.train) + mixed_in) // 8))  # a few labels shall make more than one step
     with tempfile.TemporaryDirectory() as folder:
         trained = Path(folder) / "reviewer.safetensors"
-        run = Run(
-            TrainConfig(
-                train=[tables["train"]] * times + ([mixed["train"]] if other else []),
-                val=[tables["val"], *([mixed["val"]] if "val" in mixed else [])],
-                out=str(trained),
-                architecture=config,
-                weights=[weights],
-                epochs=epochs,
-                map_epochs=0,
-                batch=batch,
-                lr=lr,
-                backbone_lr=lr * 0.4,
-                seed=seed,
-                **({} if config.backbone == ARCHITECTURES["compact"].backbone else {"frozen": []}),
-            ),
-            cpu=cpu,
-        )
+        config = _config(weights, tables, mixed, times, trained, epochs=epochs, batch=batch, lr=lr, seed=seed)
+        run = Run(config, cpu=cpu)
         steps = max(1, round(max(1, len(run.train) // batch) * epochs))
-        for network in (run.networks.rfnet, run.networks.mapnet):
-            watch(network, steps)
+        watch(run.networks.rfnet, steps)
+        watch(run.networks.mapnet, steps)
         run()
         after = _score(trained, tables["held"], watch)
         better = after["ap"]["value"] >= before["ap"]["value"]
@@ -152,9 +134,9 @@ def adapt(
             "file": out.name if better else None,
             "dataset": labels.folder.name,
             "split": f"by {parts.by}",
-            "labels": {name: len(getattr(parts, name)) for name in ("train", "val", "held")},
+            "labels": {name: len(rows) for name, rows in parts.rows.items()},
             "times_each": times,
-            "mixed_in": len(other),
+            "mixed_in": mixed_in,
             "steps": steps,
             "damaged": run.damaged,
             "held_out": {"before": before, "after": after},
@@ -165,11 +147,29 @@ def adapt(
     return Adapted(report, out if better else None)
 
 
-def _check_labels(rows: list, other) -> None:
+def _config(weights, tables: dict[str, str], mixed: dict, times: int, out: Path, **options) -> TrainConfig:
+    """A training that goes on from a reviewer file, each picture of one's own `times` times an epoch beside what is
+    mixed in; the estimator of maps stays as it is.
+    """
+    architecture = load_networks(weights)[0].config
+    if architecture.backbone != ARCHITECTURES["compact"].backbone:
+        options["frozen"] = []  # the layers that compact freezes have no counterpart in another backbone
+    return TrainConfig(
+        train=[tables["train"]] * times + ([mixed["train"]] if "train" in mixed else []),
+        val=[tables["val"]] + ([mixed["val"]] if "val" in mixed else []),
+        out=str(out),
+        architecture=architecture,
+        weights=[weights],
+        map_epochs=0,
+        backbone_lr=options["lr"] * 0.4,
+        **options,
+    )
+
+
+def _check_labels(rows: list[dict], other: Samples | None) -> None:
     """Raises DataError where nothing to train on has one of the labels: what a reviewer never sees it forgets."""
-    seen = {row["label"] for row in rows} | {
-        name for name, count in (other.count_labels() if len(other) else {}).items() if count
-    }
+    seen = {row["label"] for row in rows}
+    seen |= {name for name, count in other.count_labels().items() if count} if other else set()
     if missing := [name for name in LABELS if name not in seen]:
         raise DataError(
             f"no picture to train on is labelled {', '.join(missing)}: label some more pictures, three of each at"
@@ -177,7 +177,7 @@ def _check_labels(rows: list, other) -> None:
         )
 
 
-def _score(weights, table: Path, watch) -> dict:
+def _score(weights, table: str, watch) -> dict:
     """Scores of a reviewer file on a table, with intervals."""
     rfnet, mapnet, metadata = load_networks(weights)
     for network in (rfnet, mapnet):
@@ -190,27 +190,30 @@ def _score(weights, table: Path, watch) -> dict:
 
 
 def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
-    old, new = before["ap"]["value"], after["ap"]["value"]
+    old = before["ap"]["value"]
+    new = after["ap"]["value"]
     verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
-    words = (
+    sentences = (
         f'{verdict}: average precision of "available" on {len(parts.held)} held-out labels was {old:.3f} and is'
         f" {new:.3f} after it."
     )
     if not after["ap"]["low"] > old:
-        words += (
+        sentences += (
             f" With so few labels that may be chance ({after['ap']['low']:.3f} to {after['ap']['high']:.3f})."
             if new >= old
             else " Label more, or take a smaller learning rate."
         )
     if parts.by == "picture":
-        words += " The parts share products, as there are too few of them to divide: on new products it may do worse."
+        sentences += (
+            " The parts share products, as there are too few of them to divide: on new products it may do worse."
+        )
     if damaged:
-        words += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
-    return words
+        sentences += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
+    return sentences
 
 
 def _dealt(pairs) -> dict:
-    parts = {"train": [], "val": [], "held": []}
+    parts: dict[str, list[dict]] = {"train": [], "val": [], "held": []}
     for name, row in pairs:
         parts[name].append(row)
     return parts

@@ -1,6 +1,7 @@
 """Augmentations that make rendered scenes look like generated ones, on batches of bytes; the label never changes."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,14 +44,16 @@ class Batch:
         return self.depth[:, None], self.saliency[:, None]
 
     def to(self, device) -> "Batch":
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return Batch(
-            **{name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-        )
+        moved: dict[str, Any] = {
+            entry.name: value.to(device)
+            for entry in fields(self)
+            if isinstance(value := getattr(self, entry.name), torch.Tensor)
+        }
+        return replace(self, **moved)
 
 
 def make_batch(scenes, rows, roundtrips=(), augment: bool = False) -> Batch:
-    """The samples scenes[row] (data.Scenes or samples.Samples) at these rows; see collate."""
+    """The samples scenes[row] (of Samples or a MixedDataset) at these rows; see collate."""
     return collate([scenes[row] for row in rows], rows, roundtrips, augment)
 
 
@@ -78,7 +81,8 @@ def collate(samples: list, rows=(), roundtrips=(), augment: bool = False) -> Bat
         for kind in ("depth", "saliency")
     )
     aligned = torch.tensor([sample["aligned"] for sample in samples])
-    rgb, alpha = product[:, :3], product[:, 3]
+    rgb = product[:, :3]
+    alpha = product[:, 3]
     if augment:
         image = degrade(image)
         flip = torch.rand(len(samples)) < 0.5

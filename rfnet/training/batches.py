@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from ..data.errors import BrokenSample, DataError
 from ..files import open_file, quoted
@@ -51,14 +52,16 @@ class Order:
             step += 1
 
 
-class BatchDataset:
+class BatchDataset(Dataset):
     """A torch Dataset of whole batches, so that DataLoader's workers read and augment them: (seed, rows) ->
     augment.Batch of those samples that can be read, in every process the same. Raises DataError where none can.
     """
 
     def __init__(self, samples, roundtrips: Sequence = (), augment: bool = False):
         """samples: a MixedDataset, or whatever gives a sample for samples[row]."""
-        self.samples, self.roundtrips, self.augment = samples, roundtrips, augment
+        self.samples = samples
+        self.roundtrips = roundtrips
+        self.augment = augment
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -77,7 +80,8 @@ class BatchDataset:
 
     def __getitem__(self, step: tuple) -> Batch:
         seed, rows = step
-        samples, broken = {}, {}
+        samples = {}
+        broken = {}
         for row in rows:
             try:
                 samples[row] = self.samples[row]

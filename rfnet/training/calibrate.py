@@ -54,7 +54,8 @@ def calibrate(
     so far. Raises DataError where a half holds no available scene or no other, ValueError on a risk or unit that makes
     no sense.
     """
-    labels, products = np.asarray(labels), np.asarray(products)
+    labels = np.asarray(labels)
+    products = np.asarray(products)
     fit, held = halves(products, seed)
     for rows in (fit, held):
         if len(set((labels[rows] == 0).tolist())) < 2:

@@ -12,9 +12,10 @@ import torch
 
 from ..files import quoted, write_safetensors
 from ..structured import shortened
-from ..tensors import STATE, open_tensors
+from ..tensors import open_tensors
 
 Tensors = dict[str, torch.Tensor]
+START_OVER = "delete it to start over"
 
 
 def write_checkpoint(path, tensors: Tensors, metadata: dict[str, str]) -> None:
@@ -30,7 +31,7 @@ def read_checkpoint(
     missing: the sentence for a file that isn't there; name: what sentences call the file, by default its name in
     quotes.
     """
-    with open_tensors(path, error, missing, name=name, remedy=STATE) as file:
+    with open_tensors(path, error, missing, name=name, remedy=START_OVER) as file:
         return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
 
 
@@ -71,7 +72,7 @@ def refusing_damaged(path, error: type[Exception]):
 
 def not_a_checkpoint(name: str, reason: str) -> str:
     """name: what the sentence calls the file; reason: what is wrong with it."""
-    return f"{name} is not a training checkpoint ({reason.rstrip('.')}). Delete it to start over."
+    return f"{name} is not a training checkpoint ({reason.rstrip('.')}). {START_OVER.capitalize()}."
 
 
 def copied(tensors: Tensors) -> Tensors:

@@ -91,10 +91,8 @@ class TrainConfig:
                 name,
                 [str(path) if isinstance(path, Path) else path for path in value] if isinstance(value, list) else value,
             )
-        self.out, self.frozen = (
-            str(self.out) if isinstance(self.out, Path) else self.out,
-            list(self.frozen) if isinstance(self.frozen, tuple) else self.frozen,
-        )
+        self.out = str(self.out) if isinstance(self.out, Path) else self.out
+        self.frozen = list(self.frozen) if isinstance(self.frozen, tuple) else self.frozen
         self.estimator = str(self.estimator) if isinstance(self.estimator, Path) else self.estimator
         try:
             check_fields(self)

@@ -1,15 +1,14 @@
 """Verdicts of a network over whole splits: logits, temperature, scores."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..data.samples import Samples
 from ..files import write_bytes
-from .augment import make_batch
+from .augment import Batch, make_batch
 from .batches import unwrap_errors
 from .metrics import at_threshold, classification_report, precision_recall, reliability, without_nan
 from .mixed import MixedDataset
@@ -17,22 +16,39 @@ from .mixed import MixedDataset
 
 @torch.no_grad()
 def predict(
-    rfnet, mapnet, scenes: Samples | MixedDataset, batch: int = 32, progress=lambda steps: steps, workers: int = 0
+    rfnet, mapnet, samples: Samples | MixedDataset, batch: int = 32, progress=lambda steps: steps, workers: int = 0
 ) -> torch.Tensor:
-    """Logits (N, 5) of every scene, seen as in use: maps by mapnet, or those that were computed beforehand
+    """Logits (N, 5) of every sample, seen as in use: maps by mapnet, or those that were computed beforehand
     (Samples.with_maps), product over grey. progress wraps the iterator of batches; workers: processes that read
     pictures.
     """
-    rfnet.eval(), mapnet.eval()
+    rfnet.eval()
+    mapnet.eval()
     device = next(rfnet.parameters()).device
-    logits, parts = [], [range(start, min(start + batch, len(scenes))) for start in range(0, len(scenes), batch)]
-    for part in unwrap_errors(
-        progress(DataLoader(parts, batch_size=None, collate_fn=partial(make_batch, scenes), num_workers=workers))
-    ):
+    rows = range(len(samples))
+    loader: DataLoader = DataLoader(
+        _Rows(samples, [rows[start : start + batch] for start in rows[::batch]]), batch_size=None, num_workers=workers
+    )
+    logits = []
+    for part in unwrap_errors(progress(loader)):
         image = part.image.to(device)
-        maps = (found.to(device) for found in part.maps) if scenes.map_name else mapnet(image)
+        maps = (values.to(device) for values in part.maps) if samples.map_name else mapnet(image)
         logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())
     return torch.cat(logits)
+
+
+class _Rows(Dataset):
+    """The batch of each of some ranges of rows."""
+
+    def __init__(self, samples: Samples | MixedDataset, ranges: list[range]):
+        self.samples = samples
+        self.ranges = ranges
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    def __getitem__(self, number: int) -> Batch:
+        return make_batch(self.samples, self.ranges[number])
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -50,7 +66,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 def score(
     logits: torch.Tensor,
-    scenes: Samples | MixedDataset,
+    samples: Samples | MixedDataset,
     temperature: float = 1.0,
     threshold: float = 0.5,
     resamples: int = 300,
@@ -62,7 +78,7 @@ def score(
     here.
     """
     probabilities = (logits / temperature).softmax(1).numpy()
-    about = scenes.labels, scenes.product_ids
+    about = samples.labels, samples.product_ids
     report = classification_report(probabilities, *about, threshold, resamples)
     if risks:
         report["risks"] = {
@@ -77,11 +93,11 @@ def score(
 
 
 def curves(
-    logits: torch.Tensor, scenes: Samples | MixedDataset, temperature: float = 1.0, resamples: int = 300
+    logits: torch.Tensor, samples: Samples | MixedDataset, temperature: float = 1.0, resamples: int = 300
 ) -> dict:
     """{"reliability", "precision_recall"}: what metrics says of the same logits, point by point."""
     probabilities = (logits / temperature).softmax(1).numpy()
-    about = scenes.labels, scenes.product_ids, resamples
+    about = samples.labels, samples.product_ids, resamples
     return {
         "reliability": reliability(probabilities[:, 0], *about),
         "precision_recall": precision_recall(probabilities, *about),

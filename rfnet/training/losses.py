@@ -29,14 +29,12 @@ def edge_loss(error: torch.Tensor, known: torch.Tensor, strides: tuple = (1, 2, 
     """How much an error (B, H, W) changes from place to place, at several distances (Ranftl et al., arXiv:1907.01341):
     a map that is off by the same everywhere keeps its edges, and a product that stands must meet what it stands on.
     """
-    total = 0
+    total = error.new_zeros(())
     for stride in strides:
         for axis in (1, 2):
-            here, there = (
-                (slice(None),) * axis + (slice(stride, None),),
-                (slice(None),) * axis + (slice(None, -stride),),
-            )
-            total = total + mean_of((error[here] - error[there]).abs(), known[here] & known[there])
+            after = (slice(None),) * axis + (slice(stride, None),)
+            before = (slice(None),) * axis + (slice(None, -stride),)
+            total = total + mean_of((error[after] - error[before]).abs(), known[after] & known[before])
     return total / len(strides)
 
 
@@ -47,7 +45,8 @@ def verdict_loss(
     together.
     """
     if count == 2:
-        logits, labels = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1), (labels > 0).long()
+        logits = torch.stack([logits[:, 0], logits[:, 1:].logsumexp(1)], 1)
+        labels = (labels > 0).long()
         weights = torch.stack([weights[0], weights[1:].mean()])
     return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
 

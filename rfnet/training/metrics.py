@@ -42,7 +42,8 @@ def classification_report(
     "confusion_shares": the same as shares of their row}; each score and share is {"value", "low", "high"}, NaN where a
     class is missing.
     """
-    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    probabilities = np.asarray(probabilities, np.float64)
+    labels = np.asarray(labels)
     called = probabilities.argmax(1)
 
     def statistic(weights):
@@ -52,7 +53,8 @@ def classification_report(
         ]
 
     score = intervals(statistic, products, resamples, seed)
-    names, size = ("ap", "precision", "recall", "f1", "accuracy", "ece"), len(LABELS)
+    names = ("ap", "precision", "recall", "f1", "accuracy", "ece")
+    size = len(LABELS)
     cells = score[len(names) + size - 1 :]
     return {
         "n": len(labels),
@@ -71,7 +73,8 @@ def at_threshold(
     """What accepting from p(available) >= threshold does: {"threshold", "accepted": count, "bad": share of the accepted
     that is not available, "recall": share of the available that is accepted}, the shares with intervals.
     """
-    p, available = np.asarray(p), np.asarray(labels) == 0
+    p = np.asarray(p)
+    available = np.asarray(labels) == 0
     accepted = p >= threshold
 
     def statistic(weights):
@@ -88,9 +91,11 @@ def reliability(p: np.ndarray, labels: np.ndarray, products, resamples: int = 30
     """The reliability diagram of p(available): per bin that holds scenes {"n", "confidence": mean p, "share": available
     among them}.
     """
-    p, available = np.asarray(p, np.float64), np.asarray(labels) == 0
+    p = np.asarray(p, np.float64)
+    available = np.asarray(labels) == 0
     bin_of = _bins(p)
-    sizes, sums = np.bincount(bin_of, minlength=BINS), np.bincount(bin_of, p, minlength=BINS)
+    sizes = np.bincount(bin_of, minlength=BINS)
+    sums = np.bincount(bin_of, p, minlength=BINS)
 
     def statistic(weights):
         whole = np.bincount(bin_of, weights, minlength=BINS)
@@ -112,7 +117,8 @@ def precision_recall(
     """{"recall": RECALLS, label: its precision at each, "low", "high": the interval of "available"}; lists of 101, NaN
     for a missing class.
     """
-    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    probabilities = np.asarray(probabilities, np.float64)
+    labels = np.asarray(labels)
     band = intervals(lambda weights: precision_at(labels == 0, probabilities[:, 0], weights), products, resamples, seed)
     ones = np.ones(len(labels))
     lines = {
@@ -165,7 +171,8 @@ def _curve(truth, scores, weights):
     last_of_tie = np.append(np.diff(scores[order]) != 0, True)
     hits = np.cumsum((weights * truth)[order])[last_of_tie]
     drawn = np.cumsum(weights[order])[last_of_tie]
-    hits, drawn = hits[drawn > 0], drawn[drawn > 0]
+    hits = hits[drawn > 0]
+    drawn = drawn[drawn > 0]
     if not len(hits) or not hits[-1]:
         return np.zeros(0), np.zeros(0)
     return hits / hits[-1], hits / drawn
@@ -183,10 +190,12 @@ def _shares(labels, called, weights) -> np.ndarray:
 
 def _scores(probabilities, labels, threshold, weights) -> list:
     """[ap, precision, recall, f1, accuracy, ece, AP per defect] with sample weights."""
-    available, p = labels == 0, probabilities[:, 0]
+    available = labels == 0
+    p = probabilities[:, 0]
     accepted = p >= threshold
     hits = (weights * (available & accepted)).sum()
-    precision, recall = _ratio(hits, (weights * accepted).sum()), _ratio(hits, (weights * available).sum())
+    precision = _ratio(hits, (weights * accepted).sum())
+    recall = _ratio(hits, (weights * available).sum())
     return [
         average_precision(available, p, weights),
         precision,
@@ -211,7 +220,7 @@ def without_nan(report):
     return None if isinstance(report, float) and report != report else report
 
 
-def table(report: dict) -> str:
+def format_report(report: dict) -> str:
     """The report as lines to print: each score in percent with its interval, the confusion matrix in shares of its
     rows.
     """

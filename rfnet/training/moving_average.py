@@ -13,7 +13,8 @@ class MovingAverage:
     """
 
     def __init__(self, parameters: Mapping[str, torch.Tensor], decay: float):
-        self.parameters, self.decay = dict(parameters), decay
+        self.parameters = dict(parameters)
+        self.decay = decay
         self.shadow = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()

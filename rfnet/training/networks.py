@@ -43,7 +43,8 @@ class Networks:
 def start_networks(config: TrainConfig, device: torch.device) -> Networks:
     """New networks with the weights that the config names; those alike in seed are alike. Raises DataError."""
     torch.manual_seed(config.seed)
-    mapnet, rfnet = MapNet(), build_rfnet(config.architecture)
+    mapnet = MapNet()
+    rfnet = build_rfnet(config.architecture)
     networks = Networks(rfnet, mapnet, ScaleReader(rfnet))
     if config.init == "imagenet" and not config.weights:
         load_imagenet(rfnet.images.backbone, rfnet.config.backbone)
@@ -73,7 +74,8 @@ def _load_weights(networks: Networks, path) -> None:
     rfnet, mapnet, _ = load_networks(path)
     if rfnet.tokenize.vocabulary:
         networks.rfnet.tokenize.use(rfnet.tokenize.vocabulary)
-    mine, theirs = networks.rfnet.state_dict(), rfnet.state_dict()
+    mine = networks.rfnet.state_dict()
+    theirs = rfnet.state_dict()
     # It may have seen pictures of another size, or have more inputs than this one, an ablation of it; and this one may
     # read maps by another encoder, which then begins anew.
     theirs["images.position"] = resize(theirs["images.position"], *mine["images.position"].shape[-2:])

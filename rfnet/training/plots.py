@@ -7,7 +7,10 @@ import numpy as np
 from ..labels import LABELS
 from .metrics import BINS
 
-INK, GREY, LINE, ACCENT = "#1f2933", "#7b8794", "#d9dee4", "#0b6e99"
+INK = "#1f2933"
+GREY = "#7b8794"
+LINE = "#d9dee4"
+ACCENT = "#0b6e99"
 DEFECTS = ("#d1495b", "#e0912f", "#5b8e3c", "#8660b0")  # by position in LABELS[1:]
 
 
@@ -55,7 +58,8 @@ def reliability(report: dict) -> bytes:
 
 def confusion(report: dict) -> bytes:
     """Truth against verdict: share of each row with its interval and the count."""
-    counts, shares = np.array(report["confusion"]), report["confusion_shares"]
+    counts = np.array(report["confusion"])
+    shares = report["confusion_shares"]
     values = np.array([[cell["value"] for cell in row] for row in shares])
     names = [name.replace("_", "\n") for name in LABELS]
     figure, (axes,) = _figure(7.2, 6.6)
@@ -63,7 +67,8 @@ def confusion(report: dict) -> bytes:
 
     axes.imshow(np.nan_to_num(values), cmap=LinearSegmentedColormap.from_list("", ("#f7f9fb", ACCENT)), vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        cell, colour = shares[row][column], "white" if values[row, column] > 0.55 else INK
+        cell = shares[row][column]
+        colour = "white" if values[row, column] > 0.55 else INK
         if count or row == column:
             known = cell["value"] == cell["value"]
             axes.text(

@@ -12,18 +12,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..data.shards import SIZES
+from ..model import RFNet
 
 
 def log_sizes(sample: dict) -> list:
     """[log of each of SIZES], NaN where the sample doesn't say."""
-    found = []
+    logs = []
     for name in SIZES:
         try:
             metres = float(sample.get(name) or "nan")
         except ValueError:
             metres = math.nan
-        found.append(math.log(metres) if 0 < metres < math.inf else math.nan)
-    return found
+        logs.append(math.log(metres) if 0 < metres < math.inf else math.nan)
+    return logs
 
 
 class ScaleReader(nn.Module):
@@ -34,18 +35,19 @@ class ScaleReader(nn.Module):
     left to compare them.
     """
 
-    def __init__(self, rfnet: nn.Module):
+    def __init__(self, rfnet: RFNet):
         super().__init__()
-        self.rfnet, self.sizes = rfnet, nn.Linear(rfnet.config.width, len(SIZES))
+        self.rfnet = rfnet
+        self.sizes = nn.Linear(rfnet.config.width, len(SIZES))
 
     def forward(self, *inputs):
-        states = []
+        states: list[torch.Tensor] = []
         logits = self.rfnet(*inputs, states=states)  # a call, so that hooks on RFNet see it
         return logits, self.sizes(states[max(1, len(states) - 2)])
 
 
-def scale_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def scale_loss(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Huber's loss of log sizes (B, 2), over those that are known; 0 where none is."""
     known = truth.isfinite()
-    error = F.smooth_l1_loss(found, truth.nan_to_num(), reduction="none", beta=0.5)
+    error = F.smooth_l1_loss(predicted, truth.nan_to_num(), reduction="none", beta=0.5)
     return (error * known).sum() / known.sum().clamp(min=1)

@@ -33,8 +33,12 @@ class Step:
         label_weights: torch.Tensor,
         computed_maps: bool,
     ):
-        self.stage, self.config, self.networks, self.accelerator = stage, config, networks, accelerator
-        self.label_weights, self.computed_maps = label_weights, computed_maps
+        self.stage = stage
+        self.config = config
+        self.networks = networks
+        self.accelerator = accelerator
+        self.label_weights = label_weights
+        self.computed_maps = computed_maps
         reviewer = networks.reader if config.scale else networks.rfnet
         self.network: nn.Module = networks.mapnet if stage == "maps" else reviewer
         self.model, self.optimizer = accelerator.prepare(self.network, self._new_optimizer())
@@ -58,13 +62,14 @@ class Step:
             maps = batch.maps if self.computed_maps else self.networks.mapnet(batch.image)
         tokens = self.networks.rfnet.tokenize(batch.captions).to(batch.image.device)
         output = self.model(batch.shown, batch.image, *maps, tokens)
-        logits, log_sizes = output if config.scale else (output, None)
+        logits = output[0] if config.scale else output
         loss = verdict_loss(logits.float(), batch.labels, self.label_weights, config.smoothing, config.labels)
-        return loss + config.scale * scale_loss(log_sizes.float(), batch.sizes) if config.scale else loss
+        return loss + config.scale * scale_loss(output[1].float(), batch.sizes) if config.scale else loss
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         """AdamW; what is pretrained, the image encoders and a text tower, learns at a rate of its own."""
-        rfnet, config = self.networks.rfnet, self.config
+        rfnet = self.networks.rfnet
+        config = self.config
         pretrained: list[nn.Module] = [self.networks.mapnet.backbone, rfnet.images.backbone]
         if rfnet.config.reads_captions and rfnet.config.text != "small":
             pretrained.append(rfnet.text)

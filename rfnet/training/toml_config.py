@@ -2,13 +2,18 @@
 
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..files import quoted
 from ..structured import StructureError, nearest, refuse_unknown, shortened
 from ..textfiles import TextError, read_toml, toml_reader
 
-Config = TypeVar("Config")
+
+class Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Config = TypeVar("Config", bound=Dataclass)
 
 
 def read_toml_config(
@@ -19,7 +24,8 @@ def read_toml_config(
     paths: keys whose texts are paths, relative to the file's folder ("loras.file": that key of each table in a list);
     changes: {key: value} that stand above the file's; None leaves the file's. Raises `error`.
     """
-    path, changes = Path(path), changes or {}
+    path = Path(path)
+    changes = changes or {}
     source = f"the config {quoted(path)}"
     try:
         values = read_toml(path)

@@ -61,7 +61,8 @@ class Run:
 
         cpu: stay off the accelerator that is there.
         """
-        self.clock, self.config = clock, config
+        self.clock = clock
+        self.config = config
         self.checkpoint = Path(f"{config.out}.state")
         self.accelerator = accelerator(cpu=cpu, mixed_precision=config.precision)
         self.first = self.accelerator.is_main_process
@@ -89,8 +90,9 @@ class Run:
         """Train to the end; returns the validation report of the weights written."""
         while self.place.stage in STAGES:
             self._run_stage()
-            self.place.stage = (*STAGES, "done")[STAGES.index(self.place.stage) + 1]
-            self.place.step, self.place.seconds = 0, 0.0
+            self.place.stage = "rfnet" if self.place.stage == "maps" else "done"
+            self.place.step = 0
+            self.place.seconds = 0.0
             self._begin_stage()
             self.save()
         self.accelerator.wait_for_everyone()
@@ -126,7 +128,9 @@ class Run:
         )
 
     def _run_stage(self) -> None:
-        config, place, per_epoch = self.config, self.place, self.order.steps_per_epoch
+        config = self.config
+        place = self.place
+        per_epoch = self.order.steps_per_epoch
         epochs = config.map_epochs if place.stage == "maps" else config.epochs
         total = max(1, round(per_epoch * epochs)) if epochs else 0
         bar = tqdm(
@@ -171,7 +175,7 @@ class Run:
 
     def _batches(self) -> Iterator[Batch]:
         """This process's share of the batch of every step from the present one on."""
-        loader = DataLoader(
+        loader: DataLoader = DataLoader(
             BatchDataset(self.train, self.roundtrips, self.config.augment),
             sampler=self.order.from_step(self.place.step),
             batch_size=None,
@@ -185,7 +189,8 @@ class Run:
         """Write the checkpoint."""
         if not self.first:
             return
-        self.place.best, self.place.history = self.validation.best, self.validation.history
+        self.place.best = self.validation.best
+        self.place.history = self.validation.history
         tensors = self.networks.state_dict() | add_prefix("optimizer.", optimizer_state(self.step.optimizer))
         save_state(self.checkpoint, self.identity, tensors, asdict(self.place))
 
@@ -194,7 +199,8 @@ class Run:
             raise ValueError("its place is none")
         self.place = msgspec.convert(place, Place)
         self.networks.load_state_dict(tensors)
-        self.validation.best, self.validation.history = self.place.best, self.place.history
+        self.validation.best = self.place.best
+        self.validation.history = self.place.history
         if self.place.stage not in STAGES:
             return
         self._begin_stage()
@@ -216,7 +222,8 @@ def _check_processes(config: TrainConfig, processes: int) -> None:
 
 def _open_data(config: TrainConfig) -> tuple[MixedDataset, MixedDataset]:
     """The config's train and val. Raises DataError."""
-    size, limit = config.architecture.image_size, config.limit
+    size = config.architecture.image_size
+    limit = config.limit
     train = MixedDataset.open(config.train, size, limit, "train", config.train_maps)
     val = MixedDataset.open(config.val, size, limit, "val", config.val_maps, all_labels=False, drop_broken=True)
     if train.map_name != val.map_name:

@@ -1,6 +1,7 @@
 """Scores on the validation data while a training runs: which weights are kept, and what is shown of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from ..map_sources import BUILTIN
 from ..weights import load_networks, save_reviewer
 from .config import TrainConfig
 from .evaluate import fit_temperature, predict, score
-from .metrics import table
+from .metrics import format_report
 from .mixed import MixedDataset
 from .networks import Networks
 
@@ -27,14 +28,19 @@ class Validation:
     def __init__(
         self, config: TrainConfig, networks: Networks, train: MixedDataset, val: MixedDataset, first: bool = True
     ):
-        self.config, self.networks, self.train, self.val, self.first = config, networks, train, val, first
+        self.config = config
+        self.networks = networks
+        self.train = train
+        self.val = val
+        self.first = first
         self.out = Path(config.out)
         self.best = -1.0
         self.history: list[dict] = []
-        self.tensorboard = None
+        self.tensorboard: Any = None  # a SummaryWriter, once the first row is there
 
     def __call__(self, step: int, losses: list[float]) -> None:
-        rfnet, mapnet = self.networks.rfnet, self.networks.mapnet
+        rfnet = self.networks.rfnet
+        mapnet = self.networks.mapnet
         report = score(predict(rfnet, mapnet, self.val, workers=self.config.workers), self.val, resamples=0)
         row = {
             "step": step,
@@ -71,7 +77,7 @@ class Validation:
         }
         save_reviewer(self.out, rfnet, mapnet, about)
         written = f"wrote {self.out}, {self.out.stat().st_size / 1e6:.1f} MB{self._draw_curves()}"
-        print(f"{table(report)}\ntemperature {temperature:.3f}; {written}")
+        print(f"{format_report(report)}\ntemperature {temperature:.3f}; {written}")
         return report
 
     def _about(self) -> dict:

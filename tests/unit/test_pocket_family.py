@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket import family, ldm
 from reliable_ads.pocket.pipeline import sample
-from reliable_ads.pocket.training.diffusion import cached_latents, mix, train_diffusion
+from reliable_ads.pocket.training.diffusion import train_diffusion
 from reliable_ads.pocket.training.export import denoise_once, export
+from reliable_ads.pocket.training.latents import cached_latents, mix
 from reliable_ads.pocket.training.muon import Muon, orthogonalise
 from reliable_ads.pocket.training.training import Training
 from reliable_ads.pocket.training.vae import load_vae, pass_through, psnr, reconstruct, train_vae

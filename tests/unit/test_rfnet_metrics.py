@@ -16,11 +16,11 @@ from reliable_ads.rfnet.training.metrics import (
     average_precision,
     calibration_error,
     classification_report,
+    format_report,
     intervals,
     precision_at,
     precision_recall,
     reliability,
-    table,
     without_nan,
 )
 
@@ -71,7 +71,7 @@ def test_value_lies_in_its_interval_and_repeats_exactly():
     one, two = (classification_report(verdicts(labels), labels, np.arange(200) // 4, resamples=50) for _ in range(2))
     assert one == two
     assert one["ap"]["low"] <= one["ap"]["value"] <= one["ap"]["high"]
-    assert "ap shape_hallucination" in table(one)
+    assert "ap shape_hallucination" in format_report(one)
 
 
 def test_a_missing_class_is_nan_not_a_crash():
@@ -142,7 +142,7 @@ def test_what_a_threshold_does():
     assert result["accepted"] == 3 and result["bad"]["value"] == 1 / 3 and result["recall"]["value"] == 2 / 3
     assert math.isnan(at_threshold(p, labels, range(4), 0.95, resamples=5)["bad"]["value"])
     report = classification_report(verdicts(labels), labels, range(4), resamples=5)
-    lines = table(report | {"risks": {"0.05": result, "0.1": {"refused": "too few"}}}).splitlines()
+    lines = format_report(report | {"risks": {"0.05": result, "0.1": {"refused": "too few"}}}).splitlines()
     assert (
         any("bad at risk 0.05" in line and "33.33" in line and "of 3 accepted" in line for line in lines)
         and "risk 0.1: not certified" in lines

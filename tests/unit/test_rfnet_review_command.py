@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from reliable_ads.rfnet import cli
+from reliable_ads.rfnet import review_command
 from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
@@ -134,7 +134,7 @@ def test_what_was_judged_is_kept_when_the_user_stops_it(folder, tmp_path, monkey
             raise KeyboardInterrupt
         return open_picture(path)
 
-    monkeypatch.setattr(cli, "open_picture", interrupted)
+    monkeypatch.setattr(review_command, "open_picture", interrupted)
     images = [str(folder / f"ad{number}.png") for number in range(3)]
     assert (
         main(["review", *images, "--product", str(folder / "product.png"), "--json", str(tmp_path / "out.json")]) == 130

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, Parser, decimal, one_line, path, whole
+from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, decimal, one_line, path, whole
 from ...rfnet.commands import guarded
-from ..family import PICTURE_SIZE
+from .styles import STYLES
 
-BATCH, RANK, SIDE, LEVEL = whole(1, 4096), whole(1, 1024), whole(16, 1024), whole(0, 999)
+BATCH = whole(1, 4096)
+RANK = whole(1, 1024)
+SIDE = whole(16, 1024)
+LEVEL = whole(0, 999)
 RATE = decimal(0, 10, above=True)
 MINUTES = decimal(0, 1e6, above=True)
 
@@ -35,6 +37,7 @@ def _prepare(args) -> None:
 
 def _scenes(folder: Path, limit: int | None, style: str | None = None):
     from ...rfnet.data.sources import read_shards
+    from ..family import PICTURE_SIZE
     from .styles import restyled
 
     samples = read_shards(folder, PICTURE_SIZE)
@@ -46,7 +49,8 @@ def _scenes(folder: Path, limit: int | None, style: str | None = None):
 def _vae(args) -> None:
     from .vae import train_vae
 
-    scenes, held_out = _scenes(args.data / "train", args.limit), _scenes(args.data / "val", 64)
+    scenes = _scenes(args.data / "train", args.limit)
+    held_out = _scenes(args.data / "val", 64)
     train_vae(
         scenes.arrays["image"],
         held_out.arrays["image"],
@@ -63,7 +67,8 @@ def _vae(args) -> None:
 def _diffusion(args) -> None:
     from .diffusion import train_diffusion
 
-    scenes, held_out = _scenes(args.data / "train", args.limit, args.style), _scenes(args.data / "val", 64, args.style)
+    scenes = _scenes(args.data / "train", args.limit, args.style)
+    held_out = _scenes(args.data / "val", 64, args.style)
     train_diffusion(
         scenes,
         held_out,
@@ -101,8 +106,8 @@ def _lora(args) -> None:
 def _export(args) -> None:
     from .export import export
 
-    for path in export(args.work, args.out):
-        print(path)
+    for written in export(args.work, args.out):
+        print(written)
 
 
 def _roundtrip(args) -> None:
@@ -133,48 +138,61 @@ def _share(text: str) -> tuple[str, float]:
         ) from error
 
 
-def _path(text: str) -> Path:
+def file_path(text: str) -> Path:
     return Path(path(text))
 
 
 def add_train_parser(commands) -> None:
     """Adds `train` with its five commands to the subparsers of `pocket`."""
-    from .styles import STYLES
-
     train = commands.add_parser("train", help="train the small SD-style family on rendered scenes")
     stages = train.add_subparsers(dest="stage", required=True)
+    for add in (_add_vae, _add_diffusion, _add_lora, _add_export, _add_roundtrip):
+        add(stages)
 
-    def stage(name: str, work, help_text: str) -> argparse.ArgumentParser:
-        parser = stages.add_parser(name, help=help_text)
-        parser.add_argument("--threads", type=THREADS, default=2)
-        parser.add_argument("--nice", type=whole(0, 19), default=5, help="how far to stand back for other programs")
-        parser.set_defaults(run=_run, work_function=work)
-        return parser
 
-    for name, work, minutes, text in (
-        ("vae", _vae, 25, "the autoencoder: WORK/vae.safetensors"),
-        ("diffusion", _diffusion, 40, "UNet, ControlNet and text encoder on the autoencoder's latents"),
-    ):
-        parser = stage(name, work, text)
-        parser.add_argument("--data", type=_path, required=True, help="folder with train/ and val/")
-        parser.add_argument("--work", type=_path, required=True, help="folder for states and sample sheets")
-        budget = parser.add_mutually_exclusive_group()
-        budget.add_argument(
-            "--minutes", type=MINUTES, default=minutes, help="training time, stops included once (default %(default)s)"
-        )
-        budget.add_argument("--steps", type=COUNT, help="a fixed number of steps instead of minutes")
-        parser.add_argument("--lr", type=RATE)
-        parser.add_argument("--batch", type=BATCH)
-        parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
-        parser.add_argument("--seed", type=SEED, default=0)
-        parser.add_argument(
-            "--start",
-            type=_path,
-            help=(
-                "begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported"
-                " pocket_sd.safetensors"
-            ),
-        )
+def _add_stage(stages, name: str, work, help_text: str) -> argparse.ArgumentParser:
+    parser = stages.add_parser(name, help=help_text)
+    parser.add_argument("--threads", type=THREADS, default=2)
+    parser.add_argument("--nice", type=whole(0, 19), default=5, help="how far to stand back for other programs")
+    parser.set_defaults(run=_run, work_function=work)
+    return parser
+
+
+def _add_budget(parser, minutes: float) -> None:
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--minutes", type=MINUTES, default=minutes, help="training time, stops included once (default %(default)s)"
+    )
+    budget.add_argument("--steps", type=COUNT, help="a fixed number of steps instead of minutes")
+
+
+def _add_work(parser, minutes: float) -> None:
+    """What the trainings of the autoencoder and of the UNet have in common."""
+    parser.add_argument("--data", type=file_path, required=True, help="folder with train/ and val/")
+    parser.add_argument("--work", type=file_path, required=True, help="folder for states and sample sheets")
+    _add_budget(parser, minutes)
+    parser.add_argument("--lr", type=RATE)
+    parser.add_argument("--batch", type=BATCH)
+    parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument(
+        "--start",
+        type=file_path,
+        help=(
+            "begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported"
+            " pocket_sd.safetensors"
+        ),
+    )
+
+
+def _add_vae(stages) -> None:
+    _add_work(_add_stage(stages, "vae", _vae, "the autoencoder: WORK/vae.safetensors"), minutes=25)
+
+
+def _add_diffusion(stages) -> None:
+    text = "UNet, ControlNet and text encoder on the autoencoder's latents"
+    parser = _add_stage(stages, "diffusion", _diffusion, text)
+    _add_work(parser, minutes=40)
     parser.add_argument(
         "--shares",
         nargs="+",
@@ -192,33 +210,41 @@ def add_train_parser(commands) -> None:
         choices=("unet",),
         help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result",
     )
-    parser = stage("lora", _lora, "a style as a LoRA of the UNet, in kohya's layout: FILE.safetensors")
+
+
+def _add_lora(stages) -> None:
+    text = "a style as a LoRA of the UNet, in kohya's layout: FILE.safetensors"
+    parser = _add_stage(stages, "lora", _lora, text)
     parser.add_argument("--style", choices=STYLES, required=True)
-    parser.add_argument("--data", type=_path, required=True, help="folder with train/")
+    parser.add_argument("--data", type=file_path, required=True, help="folder with train/")
     parser.add_argument(
-        "--out", type=_path, required=True, help="the .safetensors to write; a stopped training's state lies beside it"
+        "--out",
+        type=file_path,
+        required=True,
+        help="the .safetensors to write; a stopped training's state lies beside it",
     )
-    budget = parser.add_mutually_exclusive_group()
-    budget.add_argument(
-        "--minutes", type=MINUTES, default=5, help="training time, stops included once (default %(default)s)"
-    )
-    budget.add_argument("--steps", type=COUNT, help="a fixed number of steps instead of minutes")
+    _add_budget(parser, minutes=5)
     parser.add_argument("--lr", type=RATE, default=2e-3)
     parser.add_argument("--batch", type=BATCH, default=16)
     parser.add_argument("--rank", type=RANK, default=8)
     parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
     parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument("--checkpoint", type=_path, help="the checkpoint to train it on (default: the exported one)")
-    parser = stage("export", _export, "write the two fp16 files that ComfyUI and diffusers load")
-    parser.add_argument("--work", type=_path, required=True)
-    parser.add_argument("--out", type=_path, help="folder (default: where the pack looks, pocket/weights)")
-    parser = stage(
-        "roundtrip",
-        _roundtrip,
-        "scenes as the family would draw them, for training the reviewer: a uint8 .npy in the scenes' order",
+    parser.add_argument(
+        "--checkpoint", type=file_path, help="the checkpoint to train it on (default: the exported one)"
     )
-    parser.add_argument("--data", type=_path, required=True, help="one split, as DATA/train")
-    parser.add_argument("--out", type=_path, required=True)
+
+
+def _add_export(stages) -> None:
+    parser = _add_stage(stages, "export", _export, "write the two fp16 files that ComfyUI and diffusers load")
+    parser.add_argument("--work", type=file_path, required=True)
+    parser.add_argument("--out", type=file_path, help="folder (default: where the pack looks, pocket/weights)")
+
+
+def _add_roundtrip(stages) -> None:
+    text = "scenes as the family would draw them, for training the reviewer: a uint8 .npy in the scenes' order"
+    parser = _add_stage(stages, "roundtrip", _roundtrip, text)
+    parser.add_argument("--data", type=file_path, required=True, help="one split, as DATA/train")
+    parser.add_argument("--out", type=file_path, required=True)
     parser.add_argument(
         "--variant",
         choices=("vae", "denoised"),
@@ -239,11 +265,11 @@ def add_train_parser(commands) -> None:
         default=160,
         help="side of the copies, which is the reviewer's image_size (default %(default)s)",
     )
-    parser.add_argument("--checkpoint", type=_path, help="default: the exported one")
-    parser.add_argument("--controlnet", type=_path, help="default: the exported one")
+    parser.add_argument("--checkpoint", type=file_path, help="default: the exported one")
+    parser.add_argument("--controlnet", type=file_path, help="default: the exported one")
     parser.add_argument(
         "--cache",
-        type=_path,
+        type=file_path,
         help="latents-train.safetensors of a diffusion training with the same autoencoder: saves encoding",
     )
     parser.add_argument("--limit", type=COUNT)
@@ -253,14 +279,3 @@ def add_train_parser(commands) -> None:
 def _run(args) -> int:
     _prepare(args)
     return guarded("pocket", lambda: args.work_function(args) or 0, status=2)
-
-
-def main(arguments=None) -> int:
-    parser = Parser(prog="pocket")
-    add_train_parser(parser.add_subparsers(dest="command", required=True))
-    args = parser.parse_args(["train", *(sys.argv[1:] if arguments is None else arguments)])
-    return args.run(args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
