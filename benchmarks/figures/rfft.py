@@ -36,7 +36,7 @@ TARGETS = {
 }
 HEADLINES = {
     "1": "... more usable, say language models, blind: first hundred",
-    "2": "... second hundred",
+    "2": "... second hundred, stricter, added after the miss",
 }
 HEADLINE = {"figures": "Tuning the ControlNet: more accepted by the reviewer ({rate_before} before)"}
 
