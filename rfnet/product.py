@@ -163,9 +163,7 @@ def place(
     down: float = 0.0,
     clean_edges: bool = True,
 ) -> Canvas:
-    """Place a product on a canvas of width x height pixels, as the paper's sampling script does.
-
-    docs/product.md says what counts as product.
+    """Place a product on a canvas of width x height pixels, as the paper's sampling script does (see docs/product.md).
 
     "centre": fit the product into image_scale of both sides, centre it. "keep": the whole picture is fitted into the
     canvas and the product stays where it is in it. alpha_threshold: the least opaque that solid product is.
