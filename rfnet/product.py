@@ -163,9 +163,7 @@ def place(
     down: float = 0.0,
     clean_edges: bool = True,
 ) -> Canvas:
-    """Place a product on a canvas of width x height pixels, as the paper's sampling script does.
-
-    docs/product.md says what counts as product.
+    """Place a product on a canvas of width x height pixels, as the paper's sampling script does (see docs/product.md).
 
     "centre": fit the product into image_scale of both sides, centre it. "keep": the whole picture is fitted into the
     canvas and the product stays where it is in it. alpha_threshold: the least opaque that solid product is.
@@ -174,13 +172,8 @@ def place(
     clean_edges: give edges the colours of the product beside them. Raises PictureError.
     """
     check_placing(width, height, image_scale, alpha_threshold, position)
+    _check_alpha(product, alpha_threshold)
     parts = product.parts
-    highest = float(product.rgba[..., 3].max())
-    if highest < alpha_threshold:
-        raise PictureError(
-            f"no pixel of the product has an alpha of {alpha_threshold:g} or more, the highest is {highest:.2f}: "
-            "lower alpha_threshold if the product is see-through, or check its cut-out."
-        )
     source, share = (0, 0, product.rgba.shape[1], product.rgba.shape[0]), 1.0
     if position == "centre":
         source, share = _box(parts.shape(alpha_threshold)), image_scale
@@ -200,10 +193,6 @@ def place(
             f"the product is too thin to show on {width}x{height} pixels: use a larger canvas or image_scale."
         )
     dilation = default_dilation(width, height) if mask_dilation is None else mask_dilation
-
-    def tensor(array):
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-
     placing = {
         "image_scale": image_scale,
         "alpha_threshold": alpha_threshold,
@@ -214,14 +203,27 @@ def place(
     }
     return Canvas(
         product,
-        tensor(rgb.transpose(2, 0, 1)),
-        tensor(alpha),
-        tensor(inpaint_mask(solid, dilation)),
-        tensor(canny_hint(rgb, np.where(soft, 0, alpha), shape)),
+        _tensor(rgb.transpose(2, 0, 1)),
+        _tensor(alpha),
+        _tensor(inpaint_mask(solid, dilation)),
+        _tensor(canny_hint(rgb, np.where(soft, 0, alpha), shape)),
         _box(shape),
         placing,
         (*parts.notes, *_notes(solid)),
     )
+
+
+def _check_alpha(product: Product, alpha_threshold: float) -> None:
+    highest = float(product.rgba[..., 3].max())
+    if highest < alpha_threshold:
+        raise PictureError(
+            f"no pixel of the product has an alpha of {alpha_threshold:g} or more, the highest is {highest:.2f}: "
+            "lower alpha_threshold if the product is see-through, or check its cut-out."
+        )
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
 def check_placing(width: int, height: int, image_scale: float, alpha_threshold: float, position: str) -> None:

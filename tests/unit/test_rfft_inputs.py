@@ -1,26 +1,19 @@
-"""What a training is given: configs, products, prompts, reviewers and disks are looked at before the first step."""
+"""What a training reads before it begins: its config, products and prompts; bad ones are refused or named."""
 
 from argparse import Namespace
-from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from reliable_ads.rfft import inputs
 from reliable_ads.rfft.cli import _checked
-from reliable_ads.rfft.config import ConfigError, config_of, read_config
+from reliable_ads.rfft.config import ConfigError, read_config
 from reliable_ads.rfft.inputs import (
-    check_reviewer,
-    check_space,
     open_products,
     products_of,
     read_pairs,
     read_products,
     read_prompts,
 )
-from reliable_ads.rfft.kinds import CONFIGS
-from reliable_ads.rfft.train import Run
 
 from .rfnet_examples import bottle_rgba
 
@@ -116,49 +109,3 @@ def test_the_exit_status_says_that_a_product_was_left_out(folder, capsys):
     (folder / "products" / "cut.png").write_bytes(b"\x89PNG\r\n")
     assert len(_checked(args)[2]) == 1 and args.status == 1
     assert 'rfft: Left out: "cut.png": ' in capsys.readouterr().err
-
-
-def test_results_reviewers_and_disks_are_looked_at_first(world, folder):
-    run = world(steps=1)
-    run.config.result.parent.mkdir(parents=True, exist_ok=True)
-    run.config.result.write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=r'tuned.safetensors" exists: choose another name, or delete it'):
-        world(steps=1)
-    assert run.config.result.read_bytes() == b"mine"
-    with pytest.raises(ConfigError, match="MiB left and the run needs"):
-        check_space(folder, 2**62)
-    with pytest.raises(ConfigError, match=r'"r" has an average precision of 0.60, below 0.75.*force = true'):
-        check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75)
-    with pytest.raises(ConfigError, match='"r" doesn\'t say how good it is'):
-        check_reviewer({}, "r", 0.75)
-    assert (
-        check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75, force=True) == 0.6
-        and check_reviewer({}, "r", 0.75, force=True) is None
-    )
-    with pytest.raises(ConfigError, match="nothing to train on"):
-        Run(replace(run.config, name="other"), run.models, run.reviewer, [])
-
-
-def test_a_full_disk_is_said_before_the_first_step(world, monkeypatch):
-    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(ConfigError, match=r"has 0 MiB left and the run needs .*make room, or choose another folder"):
-        world()
-
-
-def test_a_node_can_give_its_settings_as_text():
-    with pytest.raises(ConfigError, match=r"the settings: unknown keys: stepz. Known are .*steps"):
-        config_of({"stepz": 1}, "the settings")
-    with pytest.raises(ConfigError, match=r"the settings can't be used: the LoRA .* write loras = "):
-        config_of(
-            {
-                **dict.fromkeys(("checkpoint", "controlnet", "products", "prompts", "folder"), "x"),
-                "name": "x",
-                "loras": ["a"],
-            },
-            "the settings",
-        )
-
-
-def test_the_shipped_config_can_be_read():
-    config = read_config(CONFIGS / "sd15_canny.toml")
-    assert config.loss == "cc" and config.guidance == 7.5 and config.sampling_steps == 40 and config.last_steps == 10

@@ -1,17 +1,27 @@
-"""Fine-tuning on a small world: only the adapter learns, a resumed run is the unbroken one, collapse stops it."""
+"""Fine-tuning on a small world: only the adapter learns, a resumed run is the unbroken one, collapse stops it, bad
+input is refused first.
+"""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.rfft import step, train
+from reliable_ads.rfft import inputs, step, train
 from reliable_ads.rfft.adapter import read_adapter
-from reliable_ads.rfft.config import ConfigError
+from reliable_ads.rfft.config import ConfigError, config_of, read_config
 from reliable_ads.rfft.evaluate import EVALUATION_SEEDS, Evaluation, wilson
+from reliable_ads.rfft.inputs import (
+    check_reviewer,
+    check_space,
+)
+from reliable_ads.rfft.kinds import CONFIGS
 from reliable_ads.rfft.learner import Learner
 from reliable_ads.rfft.step import TrainingStep
+from reliable_ads.rfft.train import Run
 
 from .rfft_examples import state
 
@@ -245,3 +255,49 @@ def test_no_seed_is_drawn_twice_and_every_pair_has_its_turn(world):
 
 
 # Bad input
+
+
+def test_results_reviewers_and_disks_are_looked_at_first(world, tmp_path):
+    run = world(steps=1)
+    run.config.result.parent.mkdir(parents=True, exist_ok=True)
+    run.config.result.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r'tuned.safetensors" exists: choose another name, or delete it'):
+        world(steps=1)
+    assert run.config.result.read_bytes() == b"mine"
+    with pytest.raises(ConfigError, match="MiB left and the run needs"):
+        check_space(tmp_path, 2**62)
+    with pytest.raises(ConfigError, match=r'"r" has an average precision of 0.60, below 0.75.*force = true'):
+        check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75)
+    with pytest.raises(ConfigError, match='"r" doesn\'t say how good it is'):
+        check_reviewer({}, "r", 0.75)
+    assert (
+        check_reviewer({"scores": '{"ap": {"value": 0.6}}'}, "r", 0.75, force=True) == 0.6
+        and check_reviewer({}, "r", 0.75, force=True) is None
+    )
+    with pytest.raises(ConfigError, match="nothing to train on"):
+        Run(replace(run.config, name="other"), run.models, run.reviewer, [])
+
+
+def test_a_full_disk_is_said_before_the_first_step(world, monkeypatch):
+    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(ConfigError, match=r"has 0 MiB left and the run needs .*make room, or choose another folder"):
+        world()
+
+
+def test_a_node_can_give_its_settings_as_text():
+    with pytest.raises(ConfigError, match=r"the settings: unknown keys: stepz. Known are .*steps"):
+        config_of({"stepz": 1}, "the settings")
+    with pytest.raises(ConfigError, match=r"the settings can't be used: the LoRA .* write loras = "):
+        config_of(
+            {
+                **dict.fromkeys(("checkpoint", "controlnet", "products", "prompts", "folder"), "x"),
+                "name": "x",
+                "loras": ["a"],
+            },
+            "the settings",
+        )
+
+
+def test_the_shipped_config_can_be_read():
+    config = read_config(CONFIGS / "sd15_canny.toml")
+    assert config.loss == "cc" and config.guidance == 7.5 and config.sampling_steps == 40 and config.last_steps == 10
