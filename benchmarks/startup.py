@@ -1,4 +1,5 @@
-"""What the pack costs before anything is drawn: time at the server's start, and JavaScript in the page.
+"""What the pack costs before anything is drawn: time at the server's start, time to import the reviewer's library, and
+JavaScript in the page.
 
     python -m benchmarks.startup [--quick] [--pairs 9]
 
@@ -81,17 +82,36 @@ def start_ms(pairs: int) -> tuple[np.ndarray, dict]:
     return 1000 * (np.array(seconds["ours"]) - seconds["empty"]), seconds
 
 
+IMPORT = """
+import time, torch
+began = time.perf_counter()
+import reliable_ads.rfnet as rfnet
+for name in rfnet.__all__:
+    getattr(rfnet, name)
+print(time.perf_counter() - began)
+"""
+
+
+def import_seconds(rounds: int) -> np.ndarray:
+    """Seconds to import rfnet with every name that it offers, torch loaded already; each in a process of its own."""
+    command = [sys.executable, "-c", IMPORT]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(rounds + 1)]
+    return np.array([float(run.stdout) for run in runs[1:]])  # the first one compiles
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one pair; nothing written")
     parser.add_argument("--pairs", type=int, default=9)
     options = parser.parse_args()
     added, seconds = start_ms(1 if options.quick else options.pairs)
+    imported = import_seconds(1 if options.quick else options.pairs)
     scripts = {
         path.relative_to(ROOT).as_posix(): path.stat().st_size for path in sorted((ROOT / "web").glob("**/*.js"))
     }
     figures = {
         "start_ms": Figure(*mean(added), len(added)),
+        "import_seconds": Figure(*mean(imported), len(imported)),
         "javascript_bytes": Figure(sum(scripts.values()), n=len(scripts)),
     }
     publish("startup", COMMAND, "none", figures, options.quick, {"seconds": seconds, "scripts": scripts}, reviews=False)
