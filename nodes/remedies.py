@@ -75,7 +75,8 @@ class RFRemedies(io.ComfyNode):
                         " seed and one attempt. Leave it empty otherwise."
                     ),
                 ),
-                *remedy_inputs([remedy for remedy in REMEDIES if remedy.late]),
+                # each by itself: one that is added at the end moves no input of a saved graph
+                *[each for remedy in REMEDIES if remedy.late for each in remedy_inputs([remedy])],
                 io.ControlNet.Input(
                     "tuned_control_net",
                     optional=True,

@@ -30,7 +30,7 @@ canvas = place(Product.from_picture(picture, caption), size, size)
 reviewer = load_reviewer(DEFAULT_WEIGHTS)
 
 
-def generate(index, seed, look):
+def generate(index, seed, check):
     images = pipe(
         prompt,
         image=canvas.hint[None],

@@ -1,6 +1,6 @@
 """Where depth and saliency come from: the built-in MapNet, or a model that the user has on disk.
 
-A further source is one entry of OPENERS; nothing else asks which there are.
+A further source is one entry of OPENERS, at its end. What RF Load Reviewer lists is nodes/folders.py's business.
 """
 
 from collections.abc import Callable
