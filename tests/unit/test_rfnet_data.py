@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_no_shard(tmp_path, monkeypatch):
 
 
 @settings(deadline=None, max_examples=15)
-@given(captions=st.lists(st.text(max_size=60), min_size=1, max_size=3))
+@given(captions=st.lists(st.text(max_size=60).filter(lambda text: "\0" not in text), min_size=1, max_size=3))
 @example(captions=["two\u2028lines\x85"])
 def test_any_caption_survives_the_index(tmp_path_factory, captions):
     folder = tmp_path_factory.mktemp("captions")
@@ -124,3 +124,10 @@ def test_any_caption_survives_the_index(tmp_path_factory, captions):
         folder / "a.zip", [{**scene(n, "available", "p"), "caption": caption} for n, caption in enumerate(captions)]
     )
     assert read_shards(folder).column("caption") == captions
+
+
+def test_a_caption_with_a_nul_is_named_and_left_out(tmp_path):
+    scenes = [{**scene(n, "available", "p"), "caption": caption} for n, caption in enumerate(("a mug", "a \0mug"))]
+    write_shard(tmp_path / "a.zip", scenes)
+    samples = read_shards(tmp_path)
+    assert samples.column("caption") == ["a mug"] and "a.zip:2" in str(samples.findings)
