@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .colours import PictureError, to_rgba
-from .cut_outs import cut_outs  # noqa: F401
+from .cut_outs import cut_outs as cut_outs
 from .files import open_file, quoted, refusal
 
 SMALLEST, LARGEST = 16, 8192  # pixels on a side that a product picture may have

@@ -251,7 +251,7 @@ def test_half_of_the_frozen_networks_memory_and_still_only_the_adapter_learns(wo
 
 def test_eight_bit_moments_need_bitsandbytes(world):
     try:
-        import bitsandbytes  # noqa: F401
+        import bitsandbytes  # noqa: F401  (only whether it is there)
     except ImportError:
         with pytest.raises(
             ConfigError, match="needs bitsandbytes: pip install bitsandbytes, or set optimizer to adamw"
