@@ -258,4 +258,4 @@ def test_eight_bit_moments_need_bitsandbytes(world):
         ):
             world(optimizer="adamw8bit")
     else:
-        assert type(world(optimizer="adamw8bit").optimizer).__name__ == "AdamW8bit"
+        assert type(world(optimizer="adamw8bit").learner.optimizer).__name__ == "AdamW8bit"
