@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from reliable_ads.devtools.api_graph import masked_latent, node, placed_product
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PRODUCT, SAMPLER, as_png
@@ -35,10 +36,6 @@ COMMAND = "python -m benchmarks.overhead"
 EVERY = 1e-6  # a threshold that every picture passes
 NONE = 1.0  # and one that none does
 STEPS = 4
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def sd15_graph(way: str, seed: int) -> dict:
@@ -58,22 +55,8 @@ def sd15_graph(way: str, seed: int) -> dict:
     graph = {
         "models": node("CheckpointLoaderSimple", ckpt_name=CHECKPOINT),
         "vae": node("VAELoader", vae_name=VAE),
-        "picture": node("LoadImage", image="product.png"),
-        "product": node(
-            "RFProduct",
-            image=["picture", 0],
-            mask=["picture", 1],
-            mask_marks="background",
-            caption="a product",
-            width=512,
-            height=512,
-            image_scale=0.72,
-            alpha_threshold=0.5,
-            position="centre",
-            mask_dilation=-1,
-        ),
-        "encode": node("VAEEncode", pixels=["product", 1], vae=["vae", 0]),
-        "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
+        **placed_product("a product", 512, 512),
+        **masked_latent(["vae", 0]),
         "prompt": node("CLIPTextEncode", text="a product on a table", clip=["models", 1]),
         "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
     }

@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.rfnet.pictures import open_picture
 from reliable_ads.rfnet.product import Product, place
 
 from ..common import ROOT
 from .goods import make
-from .server import Server, good_graph, node, sampling_graph
+from .server import Server, good_graph, sampling_graph
 
 FILES = ROOT / "tests" / "cases"
 HELPERS = FILES / "09-link-from-a-list-output" / "pick_schedule"  # a node as many packs have one

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from reliable_ads.devtools.api_graph import node
+
 from .inputs import Bad, Bench, maker
 from .nodes import NAMES, graph
-from .server import good_graph, node
+from .server import good_graph
 from .weights import BRACKETS, DIGITS
 
 ADVANCED = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from reliable_ads.cyclic.remedies import REMEDIES
+from reliable_ads.devtools.api_graph import node
 
 from . import models, states
 from .inputs import Bad, Bench, maker
-from .server import good_graph, node, sampling_graph
+from .server import good_graph, sampling_graph
 from .weights import BRACKETS, DIGITS
 
 NAMES = (

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
+from reliable_ads.devtools.api_graph import changed, masked_latent, node, placed_product
 from reliable_ads.devtools.client import ComfyClient, GraphRefused
 from reliable_ads.devtools.comfy import ComfyServer
 
@@ -199,27 +200,10 @@ def _result(client: ComfyClient, shown: list) -> str:
     return " ".join(found)
 
 
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
-
-
 def good_graph(**changes) -> dict:
     """A product, reviewed as it is placed: quick. A change `product__width=7` sets one input of one node."""
     graph = {
-        "picture": node("LoadImage", image="product.png"),
-        "product": node(
-            "RFProduct",
-            image=["picture", 0],
-            mask=["picture", 1],
-            mask_marks="background",
-            caption="a box",
-            width=64,
-            height=64,
-            image_scale=0.72,
-            alpha_threshold=0.5,
-            position="centre",
-            mask_dilation=-1,
-        ),
+        **placed_product("a box", 64, 64),
         "reviewer": node("RFLoadReviewer", reviewer_name="reviewer.safetensors"),
         "review": node(
             "RFReview",
@@ -240,8 +224,7 @@ def sampling_graph(**changes) -> dict:
             "RFPocketModels", ckpt_name="pocket_sd.safetensors", control_net_name="pocket_canny.safetensors"
         ),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
-        "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
-        "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
+        **masked_latent(["models", 2]),
         "sampler": node(
             "RFCyclicSampler",
             model=["models", 0],
@@ -264,10 +247,3 @@ def sampling_graph(**changes) -> dict:
         "save": node("PreviewImage", images=["sampler", 0]),
     }
     return changed(graph, changes)
-
-
-def changed(graph: dict, changes: dict) -> dict:
-    for name, value in changes.items():
-        where, _, which = name.partition("__")
-        graph[where]["inputs"][which] = value
-    return graph

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from reliable_ads.cyclic.gallery import jobs
+from reliable_ads.devtools.api_graph import changed, masked_latent, node, placed_product
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.rfnet.pictures import cut_outs
 
@@ -51,20 +52,7 @@ def png(picture: Image.Image) -> bytes:
 def ad(**changes) -> dict:
     """The advertising graph, small and quick; a change `sampler__attempts=2` sets one input of one node."""
     graph = {
-        "picture": node("LoadImage", image="product.png"),
-        "product": node(
-            "RFProduct",
-            image=["picture", 0],
-            mask=["picture", 1],
-            mask_marks="background",
-            caption="an orange box",
-            width=SIZE,
-            height=SIZE,
-            image_scale=0.72,
-            alpha_threshold=0.5,
-            position="centre",
-            mask_dilation=-1,
-        ),
+        **placed_product("an orange box", SIZE, SIZE),
         "models": node("RFPocketModels", ckpt_name=CHECKPOINT, control_net_name=CONTROLNET),
         "prompt": node("CLIPTextEncode", text="a box on a table", clip=["models", 1]),
         "negative": node("CLIPTextEncode", text="", clip=["models", 1]),
@@ -78,8 +66,7 @@ def ad(**changes) -> dict:
             start_percent=0.0,
             end_percent=1.0,
         ),
-        "encode": node("VAEEncode", pixels=["product", 1], vae=["models", 2]),
-        "masked": node("SetLatentNoiseMask", samples=["encode", 0], mask=["product", 2]),
+        **masked_latent(["models", 2]),
         "reviewer": node("RFLoadReviewer", reviewer_name=REVIEWER),
         "sampler": node(
             "RFCyclicSampler",
@@ -102,14 +89,7 @@ def ad(**changes) -> dict:
         ),
         "save": node("SaveImage", images=["sampler", 0], filename_prefix="ad"),
     }
-    for name, value in changes.items():
-        where, which = name.split("__", 1)
-        graph[where]["inputs"][which] = value
-    return graph
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
+    return changed(graph, changes)
 
 
 def report_of(outputs: dict) -> dict:

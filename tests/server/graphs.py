@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from .ads import ALWAYS, ad, node
+from reliable_ads.devtools.api_graph import node
+
+from .ads import ALWAYS, ad
 
 STEPS = 10  # of a profile
 

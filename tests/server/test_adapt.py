@@ -7,11 +7,12 @@ import json
 import pytest
 from PIL import Image
 
+from reliable_ads.devtools.api_graph import node, placed_product
 from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.weights import read_metadata
 
-from .ads import REVIEWER, cut_out, node
+from .ads import REVIEWER, cut_out
 
 COLOURS = dict(zip(LABELS, ("white", "red", "lime", "blue", "black")))
 
@@ -65,20 +66,7 @@ def test_a_small_run_from_labels_to_verdicts(client, base, folder):
         "box.png", (folder.picture(next(iter(folder.read().items.values())).product, "products")).read_bytes()
     )
     made |= {
-        "picture": node("LoadImage", image="box.png"),
-        "product": node(
-            "RFProduct",
-            image=["picture", 0],
-            mask=["picture", 1],
-            mask_marks="background",
-            caption="a box",
-            width=64,
-            height=96,
-            image_scale=0.7,
-            alpha_threshold=0.5,
-            position="centre",
-            mask_dilation=-1,
-        ),
+        **placed_product("a box", 64, 96, file="box.png", image_scale=0.7),
         "review": node("RFReview", images=["product", 1], reviewer=["adapt", 0], product=["product", 0], threshold=0.5),
         "kept": node("PreviewAny", source=["adapt", 1]),
     }

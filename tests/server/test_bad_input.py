@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.client import GraphRefused
 
-from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, fails, node, png, report_of
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, ad, cut_out, fails, png, report_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from reliable_ads.cyclic.gallery import Gallery
+from reliable_ads.devtools.api_graph import node
 
-from .ads import ALWAYS, NEVER, ad, cut_out, latent, node, png, report_of
+from .ads import ALWAYS, NEVER, ad, cut_out, latent, png, report_of
 from .graphs import advanced, listed_ads, profiling, with_remedies
 
 KSAMPLER = ("model", "positive", "negative", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")

@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.ldm import CONTROLNET as SHIPPED
 from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.rfft.adapter import Adapter, read_adapter, save_adapter, sha256_of
 from reliable_ads.rfft.cli import main
 
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, drawn, fails, node, ours
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, drawn, fails, ours
 
 TUNED = "pocket_canny_reliable.safetensors"
 ATTENTION = "input_blocks.1.1.transformer_blocks.0.attn2.to_k"

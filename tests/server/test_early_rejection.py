@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.ldm import load_pocket
 from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 
-from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, node, pixels, report_of
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, ad, pixels, report_of
 from .graphs import STEPS, profiling
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from .ads import ALWAYS, NEVER, ad, node, pixels, report_of
+from reliable_ads.devtools.api_graph import node
+
+from .ads import ALWAYS, NEVER, ad, pixels, report_of
 
 
 def with_faulty_model(at: int, kind: str, least: int = 1, **changes) -> dict:

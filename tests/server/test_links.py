@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.client import ComfyClient, GraphRefused
 from reliable_ads.devtools.comfy import PACK
 
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, cut_out, node, pixels, png, report_of
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, ad, cut_out, pixels, png, report_of
 
 WRITTEN = {
     "folder": "demo_products",

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.family import POCKET, build_pocket
 from reliable_ads.pocket.ldm import save_controlnet
 from reliable_ads.rfnet.product import default_dilation
 
-from .ads import ALWAYS, SIZE, ad, latent, node, pixels, report_of
+from .ads import ALWAYS, SIZE, ad, latent, pixels, report_of
 from .graphs import advanced, with_remedies
 
 

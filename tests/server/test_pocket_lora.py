@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.ldm import load_pocket, save_checkpoint
 from reliable_ads.pocket.training.style_lora import low_rank_updates, save_lora
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras
 
-from .ads import CHECKPOINT, CONTROLNET, ad, latent, node
+from .ads import CHECKPOINT, CONTROLNET, ad, latent
 
 LORA, FOLDED, STRENGTH = "lora_style.safetensors", "tiny_folded.safetensors", 0.7
 

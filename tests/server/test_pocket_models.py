@@ -6,11 +6,12 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.family import SCALE_FACTOR
 from reliable_ads.pocket.ldm import load_pocket
 
 from . import ads
-from .ads import ad, node
+from .ads import ad
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from reliable_ads.cyclic.gallery import Gallery
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.client import GraphRefused
 from reliable_ads.rfnet.cut_outs import endings
 
-from .ads import PROMPTS, ad, cut_out, fails, jobs_of, node, pixels
+from .ads import PROMPTS, ad, cut_out, fails, jobs_of, pixels
 
 
 def listing(where: Path, /, **changes) -> dict:

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.client import GraphRefused
 
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, node
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out
 
 LIST = "reliable_ads_folders.txt"
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, latent, node, pixels, report_of
+from reliable_ads.devtools.api_graph import node
+
+from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, latent, pixels, report_of
 
 
 @pytest.mark.parametrize(

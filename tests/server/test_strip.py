@@ -8,10 +8,11 @@ import re
 import pytest
 from PIL import Image
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.comfy import ROOT
 from reliable_ads.rfnet.labels import PLAIN
 
-from .ads import ALWAYS, NEVER, ad, node
+from .ads import ALWAYS, NEVER, ad
 
 EVENT, KEY = "reliable_ads.verdicts", "reliable_ads"
 

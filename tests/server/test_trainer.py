@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from reliable_ads.devtools.api_graph import node
 from reliable_ads.rfft.adapter import read_adapter
 
 from . import tiny_models
-from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, drawn, fails, node, ours, pixels
+from .ads import CHECKPOINT, CONTROLNET, REVIEWER, cut_out, drawn, fails, ours, pixels
 
 TEACHER = "tr_teacher.safetensors"
 QUICK = """

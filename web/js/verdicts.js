@@ -1,4 +1,4 @@
-// The strip of verdicts in the cyclic samplers and RF Review: each picture's thumbnail, ✓ or ✗, and why, in plain words.
+// The strip of verdicts in the cyclic samplers and RF Review: each picture's thumbnail, ✓ or ✗, and why, in words.
 //
 // While a node runs, the server sends `reliable_ads.verdicts` events with one verdict each. When it has run, or its
 // result comes from the cache or the queue's history, the whole strip lies in the node's outputs. nodes/strip.py says
