@@ -100,7 +100,7 @@ def pairs():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's account of a process")
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_estimate_is_what_a_process_takes(checkpointing):
-    config, count = of(batch=8, checkpointing=checkpointing), 8
+    config, count = of(batch=4, checkpointing=checkpointing), 4
     guessed = estimate(
         config,
         tuning.skeleton(CHECKPOINT, CONTROLNET),
