@@ -139,8 +139,8 @@ def recurrent(
     remedies: answers every rejected attempt; the engine draws with its present values.
 
     It ends with `usable` accepted images, before an attempt once `attempts`, `seconds` or sampling `steps` are spent,
-    or with Interrupted. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop"
-    (nothing), or "error" (raises NoneAccepted). Raises ValueError on wrong arguments, at once.
+    or with Interrupted. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)),
+    "last", "stop" (nothing), or "error" (raises NoneAccepted). Raises ValueError on wrong arguments, at once.
     """
     for name, value in (("attempts", attempts), ("usable", usable), ("parallel", parallel), ("stride", stride)):
         if value < 1:
