@@ -96,6 +96,26 @@ def free_slot(script, args) -> int:
     )
 
 
+def check_applied(script, args, slot: int) -> None:
+    """Raises Refused where the host could not load the ControlNet of our unit: it says so in the log alone, and draws
+    on without.
+    """
+    if hasattr(script, "current_params"):  # Forge, reForge: {number of a unit that is on: what it shows}
+        applied = getattr(script.current_params.get(number_of(script, args, slot)), "model", None)
+    else:
+        applied = script.latest_network
+    if applied is None:
+        raise Refused(
+            "the ControlNet could not be loaded, and without it nothing holds the product's outline: the log says why;"
+            " choose another ControlNet."
+        )
+
+
+def number_of(script, args, slot: int) -> int:
+    """Which of the units that are on is in this place."""
+    return sum(map(is_on, args[script.args_from : slot]))
+
+
 def is_unit(value) -> bool:
     """Whether an argument of the script is one of its units; some hosts have others before them."""
     return value is None or isinstance(value, dict) or hasattr(value, "enabled")

@@ -72,11 +72,13 @@ class Draw:
         """Takes our unit out of the infotext that the host's ControlNet wrote: pasted, it would have no picture."""
         script = controlnet.script_of(p.scripts)
         if self.plan.slot is not None and script is not None:
-            before = p.script_args[script.args_from : self.plan.slot]
-            p.extra_generation_params.pop(f"ControlNet {sum(map(controlnet.is_on, before))}", None)
+            number = controlnet.number_of(script, p.script_args, self.plan.slot)
+            p.extra_generation_params.pop(f"ControlNet {number}", None)
 
     def before_sampling(self, p, x: torch.Tensor) -> None:
         """The product's latent and mask, and who sees the draw after each step; also before hires fix's second pass."""
+        if self.plan.slot is not None:
+            controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
         p.mask, p.nmask = masks(canvas, x)
