@@ -27,7 +27,7 @@ def script_of(runner):
 
 def models(script) -> dict[str, Path]:
     """{name as the host lists it: file} of its ControlNets."""
-    state = type(script).process.__globals__["global_state"]  # the same name in all hosts
+    state = type(script).ui.__globals__["global_state"]  # the same name in all hosts
     if hasattr(state, "cn_models"):
         found = state.cn_models
     else:
