@@ -81,6 +81,7 @@ class Draw:
             controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
+        self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
         if not (second or hasattr(p, "init_images")):
             self.scene = encoded(self.scene)
