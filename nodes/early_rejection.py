@@ -125,7 +125,7 @@ def choose(name: str, model, reviewer, settings: dict) -> Early:
                 f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to"
                 " auto or off."
             )
-    return Early("off: this model and reviewer are not profiled with settings like these (RF Profile does it)")
+    return Early("off: no profile fits this model, reviewer and settings (RF Profile Early Rejection makes one)")
 
 
 def own_path(name: str) -> Path:

@@ -149,8 +149,8 @@ def list_inputs() -> list:
             default="",
             multiline=True,
             tooltip=(
-                "One prompt per line. Every product is painted with every prompt; {caption} stands for the"
-                " product's caption."
+                "One prompt per line. Every product is drawn with every prompt; {caption} stands for the product's"
+                " caption."
             ),
         ),
         io.String.Input(
@@ -159,7 +159,7 @@ def list_inputs() -> list:
             tooltip=(
                 "Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not"
                 " drawn again: use another gallery for other models or settings, or delete a picture to have it drawn"
-                " anew."
+                " again."
             ),
         ),
         io.Int.Input(
