@@ -86,8 +86,8 @@ def named(name: str) -> None:
     if name not in (AUTO, OFF, *names):
         choices = few(names) if names else "none"
         raise FileNotFoundError(
-            f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile, or choose"
-            f" another (found: {choices})"
+            f"there is no profile {shown(str(name))}{ENDING} in models/rfnet: make it with RF Profile Early"
+            f" Rejection, or choose another (found: {choices})"
         )
 
 

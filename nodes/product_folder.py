@@ -331,7 +331,7 @@ def summary_of(gallery: Gallery, count: int, now: int, keeping: bool, left_out: 
     if not now:
         lines = [
             f"All {count} are in the gallery, nothing is left to draw: add products or prompts, choose another gallery,"
-            " or delete a picture to have it drawn anew."
+            " or delete a picture to have it drawn again."
         ]
     if left:
         lines.append(f"{left} more are left for later runs: queue again to go on.")
