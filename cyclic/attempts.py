@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+SKIPPED = "skipped by the user"  # the error of such an attempt
+
 
 @dataclass
 class Attempt:
@@ -35,6 +37,10 @@ class Attempt:
         return max(defects, key=lambda label: defects[label]) if defects else None
 
     @property
+    def skipped(self) -> bool:
+        return self.review.get("error") == SKIPPED
+
+    @property
     def score(self) -> float:
         """p(available); below every probability where there was nothing to review."""
         return self.review["probabilities"].get("available", -1.0)
@@ -43,8 +49,9 @@ class Attempt:
 @dataclass
 class RecurrentRun:
     """What a run drew and what it gives back: accepted says whether as many passed as were asked for; returned is the
-    first of them, or else what on_exhausted says, None for "stop"; ended_by: "accepted", or the budget that was spent:
-    "attempts", "seconds" or "steps"; runs: those that it was joined of, one for each picture of a batch.
+    first of them, or else what on_exhausted says, None for "stop"; ended_by: "accepted", "interrupted", or the budget
+    that was spent: "attempts", "seconds" or "steps"; runs: those that it was joined of, one for each picture of a
+    batch.
     """
 
     attempts: list = field(default_factory=list)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .attempts import Attempt, RecurrentRun
+from .attempts import SKIPPED, Attempt, RecurrentRun
 from .early_rejection import EarlyThreshold
 from .preview_check import PreviewCheck, PreviewChecks, StoppedEarly
 from .remedies import Policy
@@ -24,6 +24,28 @@ class NoneAccepted(RuntimeError):
     def __init__(self, message: str, run: RecurrentRun):
         super().__init__(message)
         self.run = run
+
+
+class Skipped(Exception):
+    """What `generate` raises where the user ends this attempt alone: it is rejected, unreviewed, and the run goes on.
+
+    image (3, H, W): what was drawn so far.
+    """
+
+    def __init__(self, image: torch.Tensor):
+        super().__init__("skipped")
+        self.image = image
+
+
+class Interrupted(Exception):
+    """What `generate` raises where the user ends the run and keeps what there is.
+
+    image (3, H, W): what was drawn so far of this attempt, or None.
+    """
+
+    def __init__(self, image: torch.Tensor | None = None):
+        super().__init__("interrupted")
+        self.image = image
 
 
 class TooMany(RuntimeError):
@@ -102,31 +124,32 @@ def recurrent(
     together: Callable[[int, list, PreviewChecks], tuple] | None = None,
     parallel: int = 1,
     remedies: Policy | None = None,
+    stride: int = 1,
 ) -> Generator[object, None, RecurrentRun]:
     """Yield Started and Reviewed per attempt, then Accepted or Exhausted; the generator's return value is the
     RecurrentRun.
 
-    generate(index, seed, check) -> (image (3, H, W), payload): draws attempt index, from 0, with seed, seed + 1, ...
-    modulo 2**64, and calls check(step, steps, preview) after each step. What it raises, such as the user's cancel,
-    passes through. An image with NaN counts as a failed attempt.
+    generate(index, seed, check) -> (image (3, H, W), payload): draws attempt index, from 0, with seed, seed + stride,
+    ... modulo 2**64, and calls check(step, steps, preview) after each step. It may raise Skipped and Interrupted; what
+    else it raises, such as the user's cancel, passes through. An image with NaN counts as a failed attempt.
     review(image) -> a row of Review.rows().
     thresholds: of early rejection; below them a draw is stopped early.
     together(index, seeds, checks) -> (images, payloads) of the rows in checks.alive: draws `parallel` attempts from
     `index` on at once. It calls checks after each step, and may raise TooMany.
     remedies: answers every rejected attempt; the engine draws with its present values.
 
-    It ends with `usable` accepted images, or before an attempt once `attempts`, `seconds` or sampling `steps` are
-    spent. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)), "last", "stop"
-    (nothing), or "error" (raises NoneAccepted). Raises ValueError on wrong arguments, at once.
+    It ends with `usable` accepted images, before an attempt once `attempts`, `seconds` or sampling `steps` are spent,
+    or with Interrupted. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)),
+    "last", "stop" (nothing), or "error" (raises NoneAccepted). Raises ValueError on wrong arguments, at once.
     """
-    for name, value in (("attempts", attempts), ("usable", usable), ("parallel", parallel)):
+    for name, value in (("attempts", attempts), ("usable", usable), ("parallel", parallel), ("stride", stride)):
         if value < 1:
             raise ValueError(f"{name} is {value}: at least 1 is needed.")
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
     run = RecurrentRun(on_exhausted=on_exhausted, wanted=usable)
     runner = _Runner(generate, review, together, parallel, thresholds, remedies or Policy(()))
-    return _events(run, runner, seed, Budget(attempts, seconds, steps))
+    return _events(run, runner, (seed, stride), Budget(attempts, seconds, steps))
 
 
 @dataclass
@@ -157,8 +180,8 @@ class _Runner:
         check = PreviewCheck(self.review, thresholds)
         try:
             drawn = self.generate(index, seed, check)
-        except StoppedEarly as stop:
-            drawn = stop
+        except (StoppedEarly, Skipped) as ended:
+            drawn = ended
         attempt = self.attempt(index, seed, check, drawn)
         attempt.seconds = time.monotonic() - began
         return attempt
@@ -181,9 +204,11 @@ class _Runner:
         return attempts
 
     def attempt(self, index: int, seed: int, check: PreviewCheck, drawn) -> Attempt:
-        """drawn: (image, payload), or the StoppedEarly that ended the draw."""
+        """drawn: (image, payload), or the StoppedEarly or Skipped that ended the draw."""
         if isinstance(drawn, StoppedEarly):
             result = Attempt(index, seed, drawn.image, drawn.review, 0.0, stopped_early=True)
+        elif isinstance(drawn, Skipped):
+            result = Attempt(index, seed, drawn.image, unreviewed(SKIPPED), 0.0)
         else:
             image, payload = drawn
             result = Attempt(index, seed, image, judged(self.review, image), 0.0, payload)
@@ -193,13 +218,15 @@ class _Runner:
         return result
 
 
-def _events(run: RecurrentRun, runner: _Runner, seed: int, budget: Budget):
+def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budget):
+    """seeds_from: (seed of the first attempt, from one to the next)."""
+    seed, stride = seeds_from
     start = time.monotonic()
     attempts = budget.attempts
     while not (spent := budget.spent_by(run)):
         first = len(run.attempts)
         last = min(first + runner.at_once, attempts)
-        seeds = [(seed + index) % 2**64 for index in range(first, last)]
+        seeds = [(seed + index * stride) % 2**64 for index in range(first, last)]
         for row, attempt_seed in enumerate(seeds):
             yield Started(first + row, attempts, attempt_seed)
         try:
@@ -208,6 +235,9 @@ def _events(run: RecurrentRun, runner: _Runner, seed: int, budget: Budget):
             runner.parallel = 1
             yield OneAtATime(str(reason))
             continue
+        except Interrupted as interrupted:
+            yield _interrupted(run, interrupted, seeds[0])
+            return run
         for attempt in drawn:
             run.attempts.append(attempt)
             run.seconds = time.monotonic() - start
@@ -224,7 +254,11 @@ def _events(run: RecurrentRun, runner: _Runner, seed: int, budget: Budget):
     run.ended_by = spent
     if chosen := _to_finish(run):
         yield Started(len(run.attempts), attempts, chosen.seed)
-        finished = _finished(chosen, runner, len(run.attempts))
+        try:
+            finished = _finished(chosen, runner, len(run.attempts))
+        except Interrupted as interrupted:
+            yield _interrupted(run, interrupted, chosen.seed)
+            return run
         run.attempts.append(finished)
         run.seconds = time.monotonic() - start
         yield Reviewed(finished, attempts)
@@ -234,13 +268,29 @@ def _events(run: RecurrentRun, runner: _Runner, seed: int, budget: Budget):
     return run
 
 
-def _to_finish(run: RecurrentRun) -> Attempt | None:
-    """The attempt to draw to its end, where on_exhausted asks for a picture and all attempts were stopped early: a
-    preview is no picture to give back.
+def _interrupted(run: RecurrentRun, interrupted: Interrupted, seed: int) -> Exhausted:
+    """Ends the run with what there is: an accepted picture, else the best of those that were drawn to their end, else
+    what was drawn so far.
     """
-    if run.on_exhausted not in ("best", "last") or not all(attempt.stopped_early for attempt in run.attempts):
+    count = len(run.attempts)
+    if interrupted.image is not None:
+        run.attempts.append(Attempt(count, seed, interrupted.image, unreviewed("interrupted by the user"), 0.0))
+    run.ended_by = "interrupted"
+    finished = [attempt for attempt in run.attempts if "error" not in attempt.review and not attempt.stopped_early]
+    best = max(finished, key=lambda attempt: attempt.score, default=None)
+    run.returned = run.usable[0] if run.usable else best or (run.attempts[-1] if run.attempts else None)
+    return Exhausted(count, run.returned)
+
+
+def _to_finish(run: RecurrentRun) -> Attempt | None:
+    """The attempt to draw to its end, where on_exhausted asks for a picture and all attempts were stopped early, or
+    skipped: a preview is no picture to give back.
+    """
+    stopped = [attempt for attempt in run.attempts if attempt.stopped_early]
+    skipped = [attempt for attempt in run.attempts if attempt.skipped]
+    if run.on_exhausted not in ("best", "last") or not stopped or len(stopped) + len(skipped) < len(run.attempts):
         return None
-    return run.attempts[-1] if run.on_exhausted == "last" else max(run.attempts, key=lambda attempt: attempt.score)
+    return stopped[-1] if run.on_exhausted == "last" else max(stopped, key=lambda attempt: attempt.score)
 
 
 def _finished(attempt: Attempt, runner: _Runner, index: int) -> Attempt:
@@ -253,12 +303,12 @@ def judged(review: Callable[[torch.Tensor], dict], image: torch.Tensor) -> dict:
     """The image's review; of one with NaN, which no reviewer takes, a row that says so."""
     if torch.isfinite(image).all():
         return review(image)
-    return {
-        "label": None,
-        "probabilities": {},
-        "accepted": False,
-        "error": "the image holds NaN or infinite values: the sampler or VAE overflowed",
-    }
+    return unreviewed("the image holds NaN or infinite values: the sampler or VAE overflowed")
+
+
+def unreviewed(why: str) -> dict:
+    """The row of an image that was not reviewed."""
+    return {"label": None, "probabilities": {}, "accepted": False, "error": why}
 
 
 def _fallback(run: RecurrentRun) -> Attempt | None:
@@ -276,6 +326,8 @@ def _fallback(run: RecurrentRun) -> Attempt | None:
             run,
         )
     finished = [attempt for attempt in sound if not attempt.stopped_early]
+    if not finished and (skipped := [attempt for attempt in run.attempts if attempt.skipped]):
+        return skipped[-1]
     if not finished:
         raise NoneAccepted(
             f"all of {count} attempts gave NaN or infinite values: run the sampler and VAE in fp32, or try another"

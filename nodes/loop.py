@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 
+from ..cyclic.profiles import AUTO, OFF
 from . import early_rejection as profiles
 from . import product_folder
 from .remedy_changes import Answered
@@ -55,8 +56,8 @@ def budget_inputs() -> list:
     return [
         io.Combo.Input(
             "early_rejection",
-            options=[profiles.AUTO, profiles.OFF, *profiles.profiles()],
-            default=profiles.AUTO,
+            options=[AUTO, OFF, *profiles.paths()],
+            default=AUTO,
             optional=True,
             tooltip=(
                 "Stops draws that will almost surely fail, long before their last step. auto: where RF Profile Early"
@@ -164,7 +165,7 @@ def draw_until_accepted(
     on_exhausted,
     threshold,
     accept="threshold",
-    early_rejection=profiles.AUTO,
+    early_rejection=AUTO,
     usable=1,
     seconds=0.0,
     step_budget=0,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import comfy.utils
 from comfy_api.latest import io, ui
 
+from ..cyclic.profiles import fingerprint
 from . import early_rejection
 from .checked import checked
 from .sampling import Draw, KSamplerDraw, reviewing, single
@@ -160,10 +161,10 @@ def begun(path, model, reviewer, settings: dict):
     """The profile at this path, to be added to, or a new one. Raises ProfileError where it is one of something else."""
     from ..cyclic.early_rejection import Profile, ProfileError
 
-    about = early_rejection.fingerprint_of(model), early_rejection.fingerprint(reviewer.reviewer)
+    about = early_rejection.fingerprint_of(model), fingerprint(reviewer.reviewer)
     if not path.exists():
         return Profile(*about, settings)
-    profile = early_rejection.read_profile(path)
+    profile = Profile.read(path)
     if reason := profile.why_not(*about, settings):
         raise ProfileError(
             f"{path.name} can't take more draws, since {reason}: choose another profile_name, or delete the file."

@@ -152,7 +152,7 @@ def test_off_draws_to_the_end(client, strict):
 
 
 def test_a_profile_that_is_not_there(client):
-    with pytest.raises(RuntimeError, match="there is no profile nowhere"):
+    with pytest.raises(RuntimeError, match=r"there is no profile .nowhere\.gates\.json"):
         client.outputs(ad(sampler__early_rejection="nowhere"))
 
 

@@ -11,10 +11,12 @@ from reliable_ads.cyclic.early_rejection import EarlyThreshold
 from reliable_ads.cyclic.loop import (
     Accepted,
     Exhausted,
+    Interrupted,
     NoneAccepted,
     OneAtATime,
     RecurrentRun,
     Reviewed,
+    Skipped,
     Started,
     TooMany,
     recurrent,
@@ -330,3 +332,43 @@ def test_a_batch_is_accepted_when_each_picture_is_and_gives_what_there_is():
     )
     both = RecurrentRun.joined([run(*drawing([0.7]), seed=1, attempts=1), run(*drawing([0.8]), seed=1, attempts=1)])
     assert both.accepted and both.ended_by == "accepted" and len(both.results) == 2
+
+
+def ending(kinds: list):
+    """(generate, review): an attempt is "good", "bad", "skipped" or "interrupted"."""
+    generate, review = drawing([{"good": 0.9}.get(kind, 0.1) for kind in kinds])
+
+    def ended(index, seed, check):
+        image, payload = generate(index, seed, check)
+        if kinds[index] == "skipped":
+            raise Skipped(image)
+        if kinds[index] == "interrupted":
+            raise Interrupted(image)
+        return image, payload
+
+    return ended, review
+
+
+def test_a_skipped_attempt_is_rejected_unreviewed_and_the_run_goes_on():
+    result = run(*ending(["skipped", "good"]), seed=0, attempts=3)
+    assert result.accepted and result.returned.index == 1 and result.attempts[0].skipped
+    assert result.report()["attempts"][0]["error"] == "skipped by the user"
+
+
+def test_of_attempts_that_were_all_skipped_the_last_is_given_back_as_far_as_it_was_drawn():
+    result = run(*ending(["skipped", "skipped"]), seed=0, attempts=2)
+    assert not result.accepted and result.returned.index == 1
+
+
+def test_an_interrupt_ends_the_run_and_keeps_what_there_is():
+    events = []
+    result = run(*ending(["bad", "interrupted", "good"]), seed=0, attempts=3, on_event=events.append)
+    assert not result.accepted and result.ended_by == "interrupted" and len(result.attempts) == 2
+    assert result.returned.index == 0 and isinstance(events[-1], Exhausted)
+    alone = run(*ending(["interrupted"]), seed=0, attempts=3)
+    assert alone.returned.index == 0 and alone.report()["attempts"][0]["error"] == "interrupted by the user"
+
+
+def test_seeds_may_stride_so_that_several_runs_share_none():
+    result = run(*drawing([0.1, 0.1, 0.1]), seed=7, attempts=3, stride=4)
+    assert [attempt.seed for attempt in result.attempts] == [7, 11, 15]

@@ -1,0 +1,129 @@
+"""The accordion's components, in the order of Settings, and how infotext gets back into them."""
+
+from __future__ import annotations
+
+import gradio as gr
+from modules.ui_components import InputAccordion
+from PIL import Image
+
+from ..cyclic import profiles
+from ..cyclic.remedies import names
+from ..rfnet.risks import ACCEPT
+from . import reviewers
+from .plan import STORE
+from .product import kept
+from .settings import AUTO, DEFAULTS, ENABLED, MARKS, NAMES, ON_EXHAUSTED, POSITIONS, PRODUCT, TITLES, checked_remedies
+
+
+def build(script, is_img2img: bool) -> tuple[list, list]:
+    """(components in the order of Settings, [(component, its name in infotext, or what reads it)])."""
+
+    def about(name: str, **more) -> dict:
+        return {"value": getattr(DEFAULTS, name), "elem_id": script.elem_id(name), **more}
+
+    made = {}
+    with InputAccordion(False, label=script.title(), elem_id=script.elem_id("enabled")) as made["enabled"]:
+        product_rows(made, about, is_img2img)
+        loop_rows(made, about)
+        with gr.Accordion("Advanced", open=False):
+            advanced_rows(made, about)
+    for component in made.values():
+        component.do_not_save_to_config = True  # choices follow files, and stale ones would stay in ui-config.json
+    return [made[name] for name in NAMES], fields(made)
+
+
+def product_rows(made: dict, about, is_img2img: bool) -> None:
+    with gr.Row():
+        made["product"] = gr.Image(
+            label="Product, a cut-out with transparency",
+            type="pil",
+            image_mode="RGBA",
+            elem_id=about("product")["elem_id"],
+            height=220,
+        )
+        made["mask"] = gr.Image(
+            label="Mask, where the product has no transparency",
+            type="pil",
+            image_mode="RGBA",
+            elem_id=about("mask")["elem_id"],
+            height=220,
+        )
+    made["product_name"] = gr.Textbox(label="Product of a pasted picture", visible=False, **about("product_name"))
+    with gr.Row():
+        made["caption"] = gr.Textbox(
+            label="Caption", placeholder="what it is, such as: a red leather handbag", **about("caption")
+        )
+        made["mask_marks"] = gr.Radio(label="White in the mask is", choices=list(MARKS), **about("mask_marks"))
+    made["use_init_image"] = gr.Checkbox(
+        label="Use the img2img picture as the product", visible=is_img2img, **about("use_init_image")
+    )
+    with gr.Row():
+        made["image_scale"] = gr.Slider(label="Scale", minimum=0.05, maximum=1.0, step=0.01, **about("image_scale"))
+        made["position"] = gr.Radio(label="Position", choices=list(POSITIONS), **about("position"))
+
+
+def loop_rows(made: dict, about) -> None:
+    with gr.Row():
+        made["attempts"] = gr.Slider(label="Attempts", minimum=1, maximum=50, step=1, **about("attempts"))
+        made["on_exhausted"] = gr.Radio(
+            label="When none passes, give", choices=list(ON_EXHAUSTED), **about("on_exhausted")
+        )
+    with gr.Row():
+        made["control_net_name"] = gr.Textbox(
+            label="ControlNet (auto: a canny one that fits)", **about("control_net_name")
+        )
+        made["keep_rejected"] = gr.Checkbox(label="Keep rejected pictures", **about("keep_rejected"))
+    made["remedies"] = gr.CheckboxGroup(
+        label="After a rejected picture, change",
+        choices=list(names()),
+        **about("remedies", value=list(DEFAULTS.remedies)),
+    )
+
+
+def advanced_rows(made: dict, about) -> None:
+    with gr.Row():
+        made["accept"] = gr.Radio(label="Accept by", choices=list(ACCEPT), **about("accept"))
+        made["threshold"] = gr.Slider(
+            label="Threshold (0: the reviewer's own)", minimum=0, maximum=1, step=0.01, **about("threshold")
+        )
+    with gr.Row():
+        made["reviewer_name"] = gr.Dropdown(label="Reviewer", choices=list(reviewers.paths()), **about("reviewer_name"))
+        found = profiles.profiles_in(reviewers.profile_folders())
+        made["early_rejection"] = gr.Dropdown(
+            label="Early rejection", choices=[AUTO, profiles.OFF, *found], **about("early_rejection")
+        )
+    with gr.Row():
+        made["control_weight"] = gr.Slider(
+            label="Control weight", minimum=0, maximum=2, step=0.05, **about("control_weight")
+        )
+        made["tuned_control_net_name"] = gr.Textbox(
+            label="Tuned ControlNet, for the remedy tuned", **about("tuned_control_net_name")
+        )
+    for name in ("contrast", "surface", "avoid"):
+        made[f"{name}_words"] = gr.Textbox(label=f"Words of the remedy {name}", **about(f"{name}_words"))
+    made["begin_at"] = gr.Textbox(label="Begin at these remedies (a picture's RF begin at)", **about("begin_at"))
+
+
+def fields(made: dict) -> list:
+    """Infotext gets back into components: a picture without Reliable Ads turns it off."""
+    readers = [
+        (made["enabled"], lambda values: values.get(ENABLED) == "True"),
+        (made["product"], product_again),
+        (made["product_name"], PRODUCT),
+    ]
+    for name, title in TITLES.items():
+        readers.append((made[name], remedies_again if name == "remedies" else title))
+    return readers
+
+
+def product_again(values: dict):
+    """The product of a pasted picture, where it is still in the store."""
+    try:
+        return Image.open(kept(values[PRODUCT], STORE)) if PRODUCT in values else None
+    except ValueError:
+        return None
+
+
+def remedies_again(values: dict):
+    title = TITLES["remedies"]
+    return list(checked_remedies(values[title])) if title in values else None

@@ -1,0 +1,85 @@
+"""What the hosts are asked for, where they differ: Automatic1111, Forge and reForge."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from modules import devices, paths, processing, sd_samplers, sd_samplers_common, sd_samplers_kdiffusion, shared
+
+FORGE = find_spec("modules_forge") is not None  # reForge, too
+NAME = ("reForge" if find_spec("ldm_patched") else "Forge") if FORGE else "Automatic1111"
+EXTENSION = Path(__file__).resolve().parent.parent
+RFNET = Path(paths.models_path) / "rfnet"  # the user's reviewers, profiles and products
+CONTROLNETS = Path(paths.models_path) / "ControlNet"
+
+
+def unet() -> torch.nn.Module:
+    """The network that paints, with ldm's names."""
+    forge = getattr(shared.sd_model, "forge_objects", None)
+    return forge.unet.model.diffusion_model if forge else shared.sd_model.model.diffusion_model
+
+
+def prompt_width(network: torch.nn.Module) -> int | None:
+    """How wide the text is that a UNet attends to: 768 in SD 1.5, 1024 in SD 2, 2048 in SDXL."""
+    return next((w.shape[1] for name, w in network.named_parameters() if name.endswith("attn2.to_k.weight")), None)
+
+
+def unscaled(latents: torch.Tensor) -> torch.Tensor:
+    """Latents of the sampler as the VAE has them."""
+    model = shared.sd_model
+    forge = getattr(model, "forge_objects", None)
+    if forge is None:
+        return latents / model.scale_factor
+    vae = getattr(forge.vae, "first_stage_model", None)
+    return vae.process_out(latents) if hasattr(vae, "process_out") else forge.unet.model.process_latent_out(latents)
+
+
+def decode(latents: torch.Tensor) -> torch.Tensor:
+    """Latents of the sampler → pictures (N, 3, H, W) in [0, 1], on the CPU."""
+    decoded = processing.decode_latent_batch(shared.sd_model, latents, target_device=devices.cpu)
+    return ((torch.stack(list(decoded)).float() + 1) / 2).clamp(0, 1)
+
+
+def encode(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, 3, H, W) in [0, 1] → latents of the sampler.
+
+    Takes its noise from a generator of its own: the host's draws must not depend on it.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pictures = pictures.to(shared.device, dtype=devices.dtype_vae)
+        return sd_samplers_common.images_tensor_to_samples(pictures, 0, shared.sd_model)
+
+
+def sampling_settings(p, threshold: float) -> dict:
+    """What a profile of early rejection holds for, in the names that ComfyUI has."""
+    return {
+        "steps": int(p.steps),
+        "cfg": float(p.cfg_scale),
+        "sampler_name": sampler_name(p.sampler_name),
+        "scheduler": scheduler_name(p),
+        "denoise": 1.0 if getattr(p, "denoising_strength", None) is None else float(p.denoising_strength),
+        "threshold": threshold,
+    }
+
+
+def sampler_name(label: str) -> str:
+    """ "DPM++ 2M" → "dpmpp_2m"."""
+    for title, function, *_ in sd_samplers_kdiffusion.samplers_k_diffusion:
+        if title == label:
+            return getattr(function, "__name__", str(function)).removeprefix("sample_")
+    return str(label).lower()
+
+
+def scheduler_name(p) -> str:
+    """The schedule's name; the sampler's own where the user left it to that."""
+    from modules import sd_schedulers
+
+    config = sd_samplers.find_sampler_config(p.sampler_name)
+    chosen = sd_schedulers.schedulers_map.get(getattr(p, "scheduler", None))
+    name = chosen.name if chosen else "automatic"
+    if name == "automatic":
+        name = (config.options.get("scheduler") if config else None) or "normal"
+    return "normal" if name == "uniform" else name

@@ -1,0 +1,174 @@
+"""What Generate gives back: the pictures, their infotext with the verdict, a sheet of all attempts, a report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from modules import images, shared
+from PIL import Image
+
+from ..cyclic.attempts import Attempt, RecurrentRun
+from ..rfnet.reviewer import annotate_row
+from ..rfnet.sheets import contact_sheet
+from .loop import Draw, HostLoop, plain, to_picture, to_tensor
+from .plan import Plan
+
+REPORT = "RF report"  # in the API's answer, among extra_generation_params
+SHEET_SIDE = 512  # pixels of a picture on the sheet, on its longer side
+
+
+@dataclass
+class Shown:
+    """An attempt as the gallery shows it."""
+
+    attempt: Attempt
+    picture: Image.Image
+    infotext: str
+    number: int  # of the picture in the batch that it is an attempt of
+
+
+def finish(first: Draw, p, processed) -> None:
+    """Draws on until pictures are accepted, and puts them into the host's `processed`."""
+    plan = first.plan
+    count = len(first.drawn)
+    runs, shown = [], []
+    for number in range(count):
+        if number and shared.state.interrupted and not runs[-1].accepted:
+            break
+        looping = HostLoop(first, p, processed, number, count)
+        run = looping.run()
+        run.attempts[0].seconds += (first.ended_at - first.began) / count
+        shown.append([seen(attempt, looping) for attempt in run.attempts])
+        runs.append(run)
+    results = [each for run, rows in zip(runs, shown) for each in rows if each.attempt in run.results]
+    others = [each for rows in shown for each in rows if each not in results]
+    kept = [*results, *(others if plan.settings.keep_rejected else [])]
+    report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
+    save(p, first, kept)
+    fill(p, processed, kept, len(results))
+    if shared.opts.data.get("reliable_ads_sheet", True) and not getattr(p, "is_api", False) and shown:
+        processed.images.append(sheet([each for rows in shown for each in rows], plan, first))
+        processed.infotexts.append(processed.infotexts[0] if processed.infotexts else "")
+    processed.extra_generation_params = {**processed.extra_generation_params, REPORT: json_able(report)}
+    processed.comments += "".join(f"{line}\n" for line in lines(runs, shown, plan))
+
+
+def seen(attempt: Attempt, looping: HostLoop) -> Shown:
+    """The attempt with its infotext, to which its verdict is added."""
+    picture = attempt.payload if isinstance(attempt.payload, Image.Image) else to_picture(attempt.image)
+    text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
+    picture.info["parameters"] = text
+    return Shown(attempt, picture, text, looping.number)
+
+
+def verdict_text(attempt: Attempt, attempts: int) -> str:
+    """The end of a picture's infotext. Commas and colons would end its values."""
+    said = plain(attempt).replace(": ", " - ").replace(",", "")
+    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
+
+
+def about(plan: Plan) -> dict:
+    """What the report says besides the attempts."""
+    steps = plan.template.steps
+    return {
+        "settings": {**plan.settings.infotext(), "control_net": plan.control_net, "threshold": plan.threshold},
+        "early_rejection": {
+            "profile": plan.early.source,
+            "gates": [threshold.at(steps) for threshold in plan.early.thresholds],
+        },
+        "remedies": {"allowed": list(plan.allowed), "left_out": plan.left_out},
+        **({"certificate": found} if (found := plan.reviewer.reviewer.certificate(plan.settings.accept)) else {}),
+        **({"notes": plan.notes} if plan.notes else {}),
+    }
+
+
+def json_able(report: dict) -> dict:
+    return json.loads(json.dumps(report, default=str))
+
+
+def save(p, first: Draw, kept: list[Shown]) -> None:
+    """Saves as the host saves, where the user lets it."""
+    if not (shared.opts.samples_save and not first.plan.template.do_not_save_samples):
+        return
+    for each in kept:
+        images.save_image(
+            each.picture,
+            p.outpath_samples,
+            "",
+            each.attempt.seed,
+            p.all_prompts[each.number],
+            shared.opts.samples_format,
+            info=each.infotext,
+            p=p,
+        )
+
+
+def fill(p, processed, kept: list[Shown], results: int) -> None:
+    """The gallery: what is given back, then what was rejected; a grid before them where the host makes one."""
+    processed.images = [each.picture for each in kept]
+    processed.infotexts = [each.infotext for each in kept]
+    processed.all_seeds = [each.attempt.seed for each in kept] or processed.all_seeds
+    processed.all_prompts = [p.all_prompts[each.number] for each in kept] or processed.all_prompts
+    processed.all_negative_prompts = [p.all_negative_prompts[each.number] for each in kept] or [""]
+    processed.all_subseeds = [p.all_subseeds[each.number] for each in kept] or processed.all_subseeds
+    processed.index_of_first_image = 0
+    if kept:
+        processed.seed = processed.all_seeds[0]
+        processed.info = processed.infotexts[0]
+    opts = shared.opts
+    many = results > 1 or not opts.grid_only_if_multiple
+    if opts.return_grid and many and results and not p.reliable_ads.plan.template.do_not_save_grid:
+        processed.images.insert(0, images.image_grid(processed.images[:results], p.batch_size))
+        processed.infotexts.insert(0, processed.infotexts[0])
+        processed.index_of_first_image = 1
+
+
+def sheet(shown: list[Shown], plan: Plan, first: Draw) -> Image.Image:
+    """Every attempt with its verdict, below it the heat of its likeliest defect."""
+    tops, heats = [], []
+    for each in shown:
+        row = each.attempt.review
+        picture = to_tensor(each.picture)
+        words = {**row, "error": plain(each.attempt)}  # what is written under the picture
+        tops.append(small(annotate_row(picture, words)))
+        heats.append(small(annotate_row(heated(picture, row, plan, first), words)))
+    columns = min(len(shown), 5)
+    rows = []
+    for begin in range(0, len(shown), columns):
+        rows += tops[begin : begin + columns] + [blank(tops[0])] * max(0, begin + columns - len(shown))
+        rows += heats[begin : begin + columns] + [blank(tops[0])] * max(0, begin + columns - len(shown))
+    return contact_sheet(rows, columns, gap=8, margin=8)
+
+
+def heated(picture, row: dict, plan: Plan, first: Draw):
+    """The picture (3, H, W) under the heat of its likeliest defect; itself where there is nothing to explain."""
+    from ..rfnet.explain import overlay
+
+    canvas = first.scene.final
+    if "error" in row or picture.shape[-2:] != (canvas.height, canvas.width):
+        return picture
+    _, explanation = plan.reviewer.explain(picture, canvas)
+    return overlay(picture[None], explanation.heat.to(picture))[0]
+
+
+def small(picture: Image.Image) -> Image.Image:
+    scale = min(1.0, SHEET_SIDE / max(picture.size))
+    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+
+
+def blank(like: Image.Image) -> Image.Image:
+    return Image.new("RGB", like.size, "white")
+
+
+def lines(runs: list[RecurrentRun], shown: list[list[Shown]], plan: Plan) -> list[str]:
+    """What stands under the gallery."""
+    said = []
+    for number, (run, rows) in enumerate(zip(runs, shown), 1):
+        head = f"Picture {number}: " if len(runs) > 1 else ""
+        end = {"accepted": "accepted", "interrupted": "interrupted"}.get(run.ended_by, "no attempt was accepted")
+        said.append(f"{head}{end} after {len(rows)} of {plan.settings.attempts} attempts.")
+        said += [
+            f"  attempt {each.attempt.index + 1}, seed {each.attempt.seed}: {plain(each.attempt)}" for each in rows
+        ]
+    return [*said, *plan.notes]

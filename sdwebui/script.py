@@ -1,0 +1,114 @@
+"""The script in txt2img and img2img: the host's hooks, each a line or two that hands over."""
+
+from __future__ import annotations
+
+import functools
+
+from modules import errors, scripts, shared
+
+from . import early
+from .accordion import build
+from .loop import Draw
+from .plan import plan_of
+from .results import finish
+from .settings import Refused, Settings
+
+TITLE = "Reliable Ads"
+EXPECTED = (ValueError, OSError, RuntimeError)  # sentences of ours; anything else is a fault, and the log shows where
+
+
+def guarded(hook):
+    """The host swallows what its hooks raise, and draws on without us: so the draw ends, and `postprocess` says why."""
+
+    @functools.wraps(hook)
+    def safe(self, p, *args, **kwargs):
+        draw = getattr(p, "reliable_ads", None)
+        if draw is None or draw.failed:
+            return
+        try:
+            hook(self, draw, p, *args, **kwargs)
+        except Exception as error:
+            errors.report("Reliable Ads could not go on", exc_info=True)
+            draw.failed = str(error)
+            shared.state.skipped = True
+
+    return safe
+
+
+def refuse(p, error: Exception) -> None:
+    """Ends the run before its first step, with a sentence in the page, the log and the API's answer."""
+
+    def init(*args, **kwargs):
+        raise error
+
+    p.init = init  # what this raises, the host doesn't swallow
+
+
+class ReliableAds(scripts.Script):
+    """Draws until a picture of the product passes the reviewer."""
+
+    sorting_priority = 20  # below ControlNet
+
+    def title(self):
+        return TITLE
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img):
+        components, self.infotext_fields = build(self, is_img2img)
+        self.paste_field_names = [name for _, name in self.infotext_fields if isinstance(name, str)]
+        return components
+
+    def before_process(self, p, *args):
+        if getattr(p, "reliable_ads", None):  # an attempt of our own
+            return
+        try:
+            settings = Settings.from_args(args)
+            if not settings.enabled:
+                return
+            plan = plan_of(settings, p)
+            draw = Draw(plan, plan.scene)
+            draw.prepare(p)
+            draw.use_control(p, plan.change.at(plan.policy().values))
+            shared.state.job_count = settings.attempts * p.n_iter
+            shared.state.textinfo = f"attempt 1/{settings.attempts}"
+        except EXPECTED as error:
+            refuse(p, error)
+        except Exception as error:
+            errors.report("Reliable Ads could not begin", exc_info=True)
+            refuse(p, Refused(f"Reliable Ads could not begin ({type(error).__name__}: {error}): the log says where."))
+
+    @guarded
+    def before_process_batch(self, draw, p, *args, **kwargs):
+        draw.forget_unit(p)
+
+    @guarded
+    def process_before_every_sampling(self, draw, p, *args, **kwargs):
+        draw.before_sampling(p, kwargs["x"])
+
+    @guarded
+    def post_sample(self, draw, p, ps, *args):
+        draw.after_sampling(ps)
+
+    @guarded
+    def postprocess_image_after_composite(self, draw, p, pp, *args):
+        pp.image = draw.paste(pp.image)
+
+    def postprocess(self, p, processed, *args):
+        draw = getattr(p, "reliable_ads", None)
+        early.watch(None)
+        if draw is None or draw.inner:
+            return
+        try:
+            if draw.failed:
+                raise Refused(draw.failed)
+            finish(draw, p, processed)
+        except Exception as error:
+            errors.report("Reliable Ads could not finish", exc_info=not isinstance(error, EXPECTED))
+            processed.images, processed.infotexts = [], []
+            processed.comments += f"Reliable Ads gave no picture back: {error}\n"
+            processed.extra_generation_params["RF error"] = str(error)
+
+
+early.register()
