@@ -65,7 +65,7 @@ class Draw:
             return
         arguments = list(p.script_args)
         weight = plan.settings.control_weight * change.strength
-        arguments[plan.slot] = controlnet.unit(change.painter or plan.control_net, self.scene.canvas.hint, weight)
+        arguments[plan.slot] = controlnet.unit(change.swapped_in or plan.control_net, self.scene.canvas.hint, weight)
         p.script_args = arguments
 
     def forget_unit(self, p) -> None:
