@@ -18,7 +18,7 @@ from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
 from .plan import Plan, Scene, encoded, masks, moved, start_picture
-from .settings import TITLES
+from .settings import TITLES, begin_at
 
 
 @dataclass
@@ -229,8 +229,8 @@ class HostLoop:
             p.hr_negative_prompt = outer.all_hr_negative_prompts[number]
         p.cfg_scale = p.cfg_scale * change.guidance
         p.extra_generation_params = dict(self.plan.template.extra_generation_params)
-        if self.policy.changes:
-            p.extra_generation_params[TITLES["begin_at"]] = begin_at(self.policy.changes)
+        if said := begin_at(self.policy.changes):
+            p.extra_generation_params[TITLES["begin_at"]] = said
         p.override_settings = {}  # they are in force, since the outer draw is not over
         p.comments = {}
         return p
@@ -265,12 +265,6 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def begin_at(changes: list) -> str:
-    import json
-
-    return json.dumps(changes)
 
 
 def plain(attempt) -> str:
