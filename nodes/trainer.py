@@ -104,8 +104,8 @@ def model_inputs() -> list:
             "ckpt_name",
             options=checkpoints(),
             tooltip=(
-                "The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints,"
-                " or a pocket checkpoint. It is not changed."
+                "The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints, or the"
+                " small pocket checkpoint that ships. It is not changed."
             ),
         ),
         io.Combo.Input(
@@ -290,8 +290,8 @@ def summary(config, answer: dict) -> str:
                 f" in {config.result.name}."
             ),
             (
-                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} then. These are the pictures"
-                " that the best step was chosen by: measure on other products, and look at them."
+                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} at that step. These pictures"
+                " chose the best step, so measure it on other products, and look at their pictures."
             ),
         ]
     else:

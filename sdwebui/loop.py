@@ -18,7 +18,7 @@ from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
 from .plan import Plan, Scene, encoded, masks, moved, start_picture
-from .settings import TITLES
+from .settings import TITLES, begin_at
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Draw:
             return
         arguments = list(p.script_args)
         weight = plan.settings.control_weight * change.strength
-        arguments[plan.slot] = controlnet.unit(change.painter or plan.control_net, self.scene.canvas.hint, weight)
+        arguments[plan.slot] = controlnet.unit(change.swapped_in or plan.control_net, self.scene.canvas.hint, weight)
         p.script_args = arguments
 
     def forget_unit(self, p) -> None:
@@ -81,6 +81,7 @@ class Draw:
             controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
+        self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
         if not (second or hasattr(p, "init_images")):
             self.scene = encoded(self.scene)
@@ -228,8 +229,8 @@ class HostLoop:
             p.hr_negative_prompt = outer.all_hr_negative_prompts[number]
         p.cfg_scale = p.cfg_scale * change.guidance
         p.extra_generation_params = dict(self.plan.template.extra_generation_params)
-        if self.policy.changes:
-            p.extra_generation_params[TITLES["begin_at"]] = begin_at(self.policy.changes)
+        if said := begin_at(self.policy.changes):
+            p.extra_generation_params[TITLES["begin_at"]] = said
         p.override_settings = {}  # they are in force, since the outer draw is not over
         p.comments = {}
         return p
@@ -264,12 +265,6 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def begin_at(changes: list) -> str:
-    import json
-
-    return json.dumps(changes)
 
 
 def plain(attempt) -> str:

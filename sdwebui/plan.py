@@ -49,7 +49,6 @@ class Plan:
     reviewer: HostedReviewer
     threshold: float
     scene: Scene
-    early: profiles.Early
     control_net: str | None
     slot: int | None
     change: PromptChange
@@ -57,7 +56,18 @@ class Plan:
     left_out: dict
     template: Any = None
     backdrop: Any = None  # img2img's picture, where it is not the product
+    early: profiles.Early | None = None  # chosen by the network, which the host loads after it has asked us
     notes: list = field(default_factory=list)
+
+    def find_profile(self, p) -> None:
+        """Chooses a profile of early rejection for the network that the host has loaded. Raises ProfileError."""
+        self.early = self.early or profiles.choose(
+            self.settings.early_rejection,
+            profiles.profiles_in(reviewers.profile_folders()),
+            lambda: profiles.fingerprint(host.unet()),
+            self.reviewer.reviewer,
+            host.sampling_settings(p, self.threshold),
+        )
 
     def policy(self) -> Policy:
         return Policy(self.allowed).begin_at(self.settings.changes)
@@ -73,26 +83,22 @@ def plan_of(settings: Settings, p) -> Plan:
     reviewer = reviewers.load(settings.reviewer_name)
     threshold = reviewer.threshold_for(settings.accept, settings.threshold)
     script = controlnet.script_of(p.scripts)
-    name = controlnet.choose(script, settings.control_net_name)
+    checkpoint = host.checkpoint_of(p)
+    name = controlnet.choose(script, settings.control_net_name, checkpoint)
     slot = controlnet.free_slot(script, p.script_args) if name else None
     tuned = settings.tuned_control_net_name
-    tuned = controlnet.choose(script, tuned) if tuned != NONE else None
+    tuned = controlnet.choose(script, tuned, checkpoint) if tuned != NONE else None
     known = PromptChange(settings.words, tuned if name else None, has_control=bool(name), position=settings.position)
     changes = {change["remedy"] for change in settings.changes}
     left_out = impossible(known, p, {*settings.remedies, *changes})
     if wrong := changes & left_out.keys():
         raise Refused(f"begin_at asks for {min(wrong)}, which can't be done here: {left_out[min(wrong)]}.")
-    paths = profiles.profiles_in(reviewers.profile_folders())
-    asked = host.sampling_settings(p, threshold)
-    early = profiles.choose(
-        settings.early_rejection, paths, lambda: profiles.fingerprint(host.unet()), reviewer.reviewer, asked
-    )
+    profiles.check_name(settings.early_rejection, profiles.profiles_in(reviewers.profile_folders()))
     plan = Plan(
         settings=settings,
         reviewer=reviewer,
         threshold=threshold,
         scene=scene,
-        early=early,
         control_net=name,
         slot=slot,
         change=known,
