@@ -17,7 +17,7 @@ from ..cyclic.preview_check import PreviewChecks, StoppedEarly
 from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
-from .plan import Plan, Scene, encoded, masks, moved, start_picture
+from .plan import Plan, Scene, masks, start_picture
 from .settings import TITLES, begin_at
 
 
@@ -84,8 +84,7 @@ class Draw:
         self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
         if not (second or hasattr(p, "init_images")):
-            self.scene = encoded(self.scene)
-            p.sampler.model_wrap_cfg.init_latent = self.scene.latent.expand(len(x), -1, -1, -1).to(x)
+            p.sampler.model_wrap_cfg.init_latent = self.scene.encoded().expand(len(x), -1, -1, -1).to(x)
         if not second:
             self.stopped = self.ended = None
             early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, p.sampler.model_wrap_cfg))
@@ -197,7 +196,7 @@ class HostLoop:
     def drawn(self, index: int, seed: int, check) -> Draw:
         """One more draw of the host's. Raises Interrupted where it fails: what there is is kept."""
         change = self.plan.change.at(self.policy.values)
-        self.scene = moved(self.first.scene, change.placement)
+        self.scene = self.plan.scene.moved(change.placement)
         draw = Draw(self.plan, self.scene, inner=True, check=one_row(check))
         p = self.copy_of_p(seed, change)
         draw.prepare(p)

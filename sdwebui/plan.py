@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from modules import images, shared
+from modules import images
 
 from ..cyclic import profiles
 from ..cyclic.remedies import REMEDIES, Policy
@@ -24,17 +24,31 @@ from .settings import ENABLED, NONE, PRODUCT, Refused, Settings
 STORE = host.RFNET / "products"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scene:
     """The product on its canvas, as one draw needs it.
 
     canvas: of the size that is sampled first; final: of the size that comes out, which hires fix makes larger; latent:
-    the encoded product (1, C, h, w), None in img2img, where the host encodes it.
+    the encoded product (1, C, h, w), once it was asked for.
     """
 
     canvas: Canvas
     final: Canvas
     latent: torch.Tensor | None = None
+
+    def encoded(self) -> torch.Tensor:
+        """The product's latent, made once."""
+        if self.latent is None:
+            self.latent = host.encode(self.canvas.shown[None])
+        return self.latent
+
+    def moved(self, placement) -> Scene:
+        """With its product placed as remedies ask; placement: a cyclic.remedies.Placement."""
+        canvas = placement.of(self.canvas)
+        if canvas is self.canvas:
+            return self
+        final = canvas if self.final is self.canvas else placement.of(self.final)
+        return Scene(canvas, final, self.latent if torch.equal(canvas.rgb, self.canvas.rgb) else None)
 
 
 @dataclass
@@ -155,16 +169,6 @@ def hires_size(p) -> tuple[int, int]:
     return size
 
 
-def moved(scene: Scene, placement) -> Scene:
-    """The scene with its product placed as remedies ask; placement: a cyclic.remedies.Placement."""
-    canvas = placement.of(scene.canvas)
-    if canvas is scene.canvas:
-        return scene
-    final = canvas if scene.final is scene.canvas else placement.of(scene.final)
-    same = torch.equal(canvas.rgb, scene.canvas.rgb)
-    return Scene(canvas, final, scene.latent if same else None)
-
-
 def start_picture(plan: Plan, scene: Scene):
     """What img2img starts from: the product over its own picture, or over grey where that picture is the product."""
     if plan.backdrop is None:
@@ -183,10 +187,3 @@ def masks(canvas: Canvas, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     mask = F.interpolate(canvas.inpaint_mask[None, None], like.shape[-2:], mode="bilinear")[0]
     mask = mask.expand(like.shape[1], -1, -1).to(like.device, like.dtype)
     return 1 - mask, mask
-
-
-def encoded(scene: Scene) -> Scene:
-    """With the product's latent, which is made once."""
-    if scene.latent is not None:
-        return scene
-    return replace(scene, latent=host.encode(scene.canvas.shown[None]).to(shared.device))
