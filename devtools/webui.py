@@ -16,16 +16,29 @@ from PIL import Image
 from .comfy import ROOT, ServerFailed, free_port, link
 
 EXTENSION = "reliable-ads"
+VARIABLES = {  # of the environment, each ROOT:PYTHON
+    "Automatic1111": "RELIABLE_ADS_A1111",
+    "Forge": "RELIABLE_ADS_FORGE",
+    "reForge": "RELIABLE_ADS_REFORGE",
+}
 OFFLINE = {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-FLAGS = (
-    "--skip-prepare-environment --skip-torch-cuda-test --skip-version-check --no-download-sd-model"
-    " --do-not-download-clip --no-hashing --disable-console-progressbars --api --server-name 127.0.0.1"
-).split()
+FLAGS = [
+    "--skip-prepare-environment",
+    "--skip-torch-cuda-test",
+    "--skip-version-check",
+    "--no-download-sd-model",
+    "--do-not-download-clip",
+    "--no-hashing",
+    "--disable-console-progressbars",
+    "--api",
+    "--server-name",
+    "127.0.0.1",
+]
 ON_CPU = {"Automatic1111": ["--use-cpu", "all", "--no-half"], "Forge": ["--always-cpu"], "reForge": ["--always-cpu"]}
 
 

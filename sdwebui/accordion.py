@@ -149,8 +149,14 @@ def fields(made: dict) -> list:
         (made["product_name"], PRODUCT),
     ]
     for name, title in TITLES.items():
-        readers.append((made[name], remedies_again if name == "remedies" else title))
+        text = isinstance(getattr(DEFAULTS, name), str)
+        readers.append((made[name], remedies_again if name == "remedies" else text_again(title) if text else title))
     return readers
+
+
+def text_again(title: str):
+    """What reads a text, which infotext leaves out where it is empty."""
+    return lambda values: values.get(title, "") if ENABLED in values else None
 
 
 def product_again(values: dict):

@@ -17,7 +17,7 @@ from ..cyclic.preview_check import PreviewChecks, StoppedEarly
 from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
-from .plan import Plan, Scene, encoded, masks, moved, start_picture
+from .plan import Plan, Scene, masks
 from .settings import TITLES, begin_at
 
 
@@ -51,12 +51,11 @@ class Draw:
 
     def prepare(self, p) -> None:
         """What the host draws from: our ControlNet unit, and img2img's picture. Before it begins."""
-        plan = self.plan
         p.reliable_ads = self
         p.do_not_save_samples = p.do_not_save_grid = True  # results.py saves what was accepted
         if hasattr(p, "init_images"):
-            p.init_images = [start_picture(plan, self.scene)]
-            p.denoising_strength = 1.0 if plan.backdrop is None else p.denoising_strength
+            p.init_images = [to_picture(self.scene.start)]
+            p.denoising_strength = 1.0 if self.scene.backdrop is None else p.denoising_strength
 
     def use_control(self, p, change: PromptChange) -> None:
         """Puts the product's outline into our unit of the host's ControlNet."""
@@ -83,9 +82,9 @@ class Draw:
         canvas = self.scene.final if second else self.scene.canvas
         self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
-        if not (second or hasattr(p, "init_images")):
-            self.scene = encoded(self.scene)
-            p.sampler.model_wrap_cfg.init_latent = self.scene.latent.expand(len(x), -1, -1, -1).to(x)
+        if not second:
+            latent = self.scene.encoded().expand(len(x), -1, -1, -1).to(x)
+            p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
         if not second:
             self.stopped = self.ended = None
             early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, p.sampler.model_wrap_cfg))
@@ -197,7 +196,7 @@ class HostLoop:
     def drawn(self, index: int, seed: int, check) -> Draw:
         """One more draw of the host's. Raises Interrupted where it fails: what there is is kept."""
         change = self.plan.change.at(self.policy.values)
-        self.scene = moved(self.first.scene, change.placement)
+        self.scene = self.plan.scene.moved(change.placement)
         draw = Draw(self.plan, self.scene, inner=True, check=one_row(check))
         p = self.copy_of_p(seed, change)
         draw.prepare(p)

@@ -99,6 +99,8 @@ class Settings:
             parts = [part.split() for part in self.begin_at.split("+") if part.strip()]
             changes = [{"remedy": name, "after": float(value)} for name, value in parts]
             Policy().begin_at(changes)
+            if held := {change["remedy"] for change in changes} & HELD:
+                raise ValueError(f"what {min(held)} changes stands in the page itself")
             return changes
         except ValueError as error:
             raise Refused(
@@ -111,8 +113,7 @@ def begin_at(changes: list) -> str:
     """What infotext says of an attempt's remedies: those that the host's own infotext doesn't hold, as it does the
     prompts and the CFG scale.
     """
-    held = {"guidance", *WORDS}
-    return " + ".join(f"{each['remedy']} {each['after']:g}" for each in changes if each["remedy"] not in held)
+    return " + ".join(f"{each['remedy']} {each['after']:g}" for each in changes if each["remedy"] not in HELD)
 
 
 NAMES = tuple(each.name for each in dataclasses.fields(Settings))
@@ -124,7 +125,7 @@ TITLES = {
     if name not in ("enabled", "product", "product_name", "mask", "mask_marks", "use_init_image", "keep_rejected")
 }
 ENABLED = "RF enabled"
-WORDS = tuple(remedy.name for remedy in REMEDIES if remedy.words)
+HELD = {"guidance", *(remedy.name for remedy in REMEDIES if remedy.words)}  # remedies that the host's infotext holds
 
 
 def checked(name: str, value):

@@ -13,17 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from reliable_ads.devtools.comfy import ROOT, link
-from reliable_ads.devtools.webui import Host, WebUI
-
-from . import thin_models
-
-VARIABLES = {
-    "Automatic1111": "RELIABLE_ADS_A1111",
-    "Forge": "RELIABLE_ADS_FORGE",
-    "reForge": "RELIABLE_ADS_REFORGE",
-}
-MODELS = ROOT / "out" / "thin"  # kept between runs
+from reliable_ads.devtools import thin_models
+from reliable_ads.devtools.thin_models import MODELS
+from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
 
 
 def pytest_collection_modifyitems(items):
@@ -47,15 +39,7 @@ def host(request) -> Host:
 def data(host, tmp_path_factory) -> Path:
     """Its data folder: the thin models, and the extensions that it needs for them."""
     folder = tmp_path_factory.mktemp(host.kind)
-    thin_models.write(MODELS)
-    for place in ("extensions", "models/ControlNet", "models/rfnet"):
-        (folder / place).mkdir(parents=True)
-    (folder / "models" / "ControlNet" / "thin_canny.safetensors").symlink_to(MODELS / "thin_canny.safetensors")
-    link(Path(__file__).with_name("extension"), folder / "extensions" / "kit")
-    if host.kind == "Automatic1111":
-        controlnet = Path(os.environ.get("RELIABLE_ADS_CONTROLNET") or host.root / "extensions" / "sd-webui-controlnet")
-        assert controlnet.is_dir(), f"{controlnet} is no folder: RELIABLE_ADS_CONTROLNET must name sd-webui-controlnet"
-        link(controlnet, folder / "extensions" / "sd-webui-controlnet")
+    thin_models.data_folder(host, folder)
     return folder
 
 

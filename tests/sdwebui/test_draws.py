@@ -1,9 +1,6 @@
 """Attempts are the host's own draws: equal to what it draws without Reliable Ads, to the last bit."""
 
-import numpy as np
-import pytest
-
-from .ads import DRAW, SIZE, base64_png, canvas, draw, ours, pasted, plain, same, cut_out
+from .ads import DRAW, canvas, draw, pasted, plain, same
 
 
 def test_attempts_equal_plain_draws_with_their_seeds(web):

@@ -1,16 +1,21 @@
-"""A thin Stable Diffusion 1.5 with random weights and its canny ControlNet, which Automatic1111, Forge and reForge load.
+"""A thin Stable Diffusion 1.5 with random weights and its canny ControlNet, which all three web UIs load.
 
 The UNet is 320 wide on all of its four levels; the text encoder and the VAE have full size, for Forge builds these two
 from SD 1.5's own configs. Pictures are coloured noise. 637 MB, so they are kept between runs.
 """
 
+import os
 from pathlib import Path
 
 import torch
 
-from reliable_ads.pocket.ldm import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, key_maps
-from reliable_ads.rfnet.files import write_safetensors
+from ..pocket.ldm import TEXT_PREFIX, VAE_PREFIX, key_maps
+from ..rfnet.files import write_safetensors
+from .comfy import ROOT, link
+from .webui import Host
 
+MODELS = ROOT / "out" / "thin"  # kept between runs
+KIT = Path(__file__).with_name("webui_kit")  # an extension that lets web UIs load them
 SHAPES = {"layers": 2, "attention": [True, True, True, False], "channels": [320] * 4, "context": 768, "heads": 8}
 YAML = """
 model:
@@ -131,3 +136,17 @@ def settled(model: dict) -> dict:
     model[TEXT_PREFIX + "embeddings.position_ids"] = torch.arange(77)[None]
     model[VAE_PREFIX + "quant_conv.bias"] = torch.tensor([0.0] * 4 + [-10.0] * 4).half()
     return model
+
+
+def data_folder(host: Host, folder: Path) -> Path:
+    """Makes a web UI's data folder with the thin models and the extensions that they need -> the checkpoint."""
+    write(MODELS)
+    for place in ("extensions", "models/ControlNet", "models/rfnet"):
+        (folder / place).mkdir(parents=True)
+    (folder / "models" / "ControlNet" / "thin_canny.safetensors").symlink_to(MODELS / "thin_canny.safetensors")
+    link(KIT, folder / "extensions" / "kit")
+    if host.kind == "Automatic1111":
+        controlnet = Path(os.environ.get("RELIABLE_ADS_CONTROLNET") or host.root / "extensions" / "sd-webui-controlnet")
+        assert controlnet.is_dir(), f"{controlnet} is no folder: RELIABLE_ADS_CONTROLNET must name sd-webui-controlnet"
+        link(controlnet, folder / "extensions" / "sd-webui-controlnet")
+    return MODELS / "thin_sd.safetensors"
