@@ -36,8 +36,8 @@ class Kit(scripts.Script):
         x = kwargs["x"]
         p.nmask = torch.tensor(given["mask"]).to(x).expand(x.shape[1], -1, -1)
         p.mask = 1 - p.nmask
-        if not hasattr(p, "init_images"):
-            p.sampler.model_wrap_cfg.init_latent = encoded(given["picture"]).expand(len(x), -1, -1, -1).to(x)
+        latent = encoded(given["picture"]).expand(len(x), -1, -1, -1).to(x)
+        p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
 
 
 def encoded(picture):
