@@ -96,7 +96,7 @@ def plain(placed: Canvas, weight: float = 1.0) -> dict:
     }
     return {
         "controlnet": {"args": [unit]},
-        "kit": {"args": [{"picture": base64_png(picture(placed.shown)), "mask": mask.tolist()}]},
+        "kit": {"args": [{"picture": placed.shown.tolist(), "mask": mask.tolist()}]},
     }
 
 

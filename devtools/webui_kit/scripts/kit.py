@@ -3,14 +3,10 @@
 Knows nothing of Reliable Ads, which its draws are compared with.
 """
 
-import base64
-import io
 import sys
 
-import numpy as np
 import torch
 from modules import script_callbacks, scripts, sd_samplers_common, shared
-from PIL import Image
 
 
 def thin(*_):
@@ -21,7 +17,9 @@ def thin(*_):
 
 
 class Kit(scripts.Script):
-    """args[0]: {"picture": what the latent is held to (base64 PNG), "mask": rows of numbers, 1 where it is painted}."""
+    """args[0]: {"picture": what the latent is held to, 3 planes in [0, 1], "mask": rows of numbers, 1 where it
+    is painted}.
+    """
 
     def title(self):
         return "Kit"
@@ -45,8 +43,7 @@ class Kit(scripts.Script):
 
 
 def encoded(picture):
-    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
-    pixels = torch.from_numpy(pixels).movedim(-1, 0)[None].float() / 255
+    pixels = torch.tensor(picture)[None]
     with torch.random.fork_rng():
         torch.manual_seed(0)  # as Reliable Ads: the VAE adds noise
         return sd_samplers_common.images_tensor_to_samples(pixels.to(shared.device), 0, shared.sd_model)
