@@ -12,10 +12,11 @@ import torch
 from comfy_api.latest import io, ui
 from server import PromptServer
 
+from ..rfnet.data.labelling import NAME
 from .checked import checked
 from .folders import PACK
 from .inputs import quoted
-from .label import NAME, dataset_folder
+from .label import dataset_folder
 from .review import LoadedReviewer
 from .types import CATEGORY, Reviewer, stop_if_cancelled
 
