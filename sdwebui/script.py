@@ -6,7 +6,7 @@ import functools
 
 from modules import errors, scripts, shared
 
-from . import early
+from . import early, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
@@ -112,3 +112,4 @@ class ReliableAds(scripts.Script):
 
 
 early.register()
+tab.register()
