@@ -111,5 +111,7 @@ class ReliableAds(scripts.Script):
             processed.extra_generation_params["RF error"] = str(error)
 
 
-early.register()
-tab.register()
+def register() -> None:
+    """Tells the web UI what to call."""
+    early.register()
+    tab.register()
