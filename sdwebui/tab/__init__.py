@@ -27,10 +27,10 @@ def tabs() -> list:
 
 
 def page() -> gr.Blocks:
-    from . import label, merge, review
+    from . import adapt, label, merge, review, tune
 
     with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs(elem_id=f"{ID}_sections"):
-        for section in (review, label, merge):
+        for section in (review, label, adapt, tune, merge):
             with gr.Tab(section.TITLE, elem_id=f"{ID}_{section.TITLE.lower()}") as opened:
                 section.build(opened)
     for component in blocks.blocks.values():

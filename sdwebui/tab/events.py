@@ -17,8 +17,8 @@ FOREIGN = "this was asked by another site than the web UI's own page, and nothin
 def on(listener, work, inputs: list, outputs: list, refusal, **options):
     """`listener(work, ...)`, as button.click, with the checks of all events.
 
-    work: takes the inputs' values, gives the outputs' or, as a generator, gives them again and again. refusal(sentence):
-    the outputs' values that say why nothing came of it. Returns the event, for `cancels`.
+    work: takes the inputs' values, gives the outputs' or, as a generator, gives them again and again.
+    refusal(sentence): the outputs' values that say why nothing came of it. Returns the event, for `cancels`.
     """
     return listener(checked(work, refusal), inputs, outputs, **options)
 

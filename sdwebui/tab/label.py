@@ -1,7 +1,7 @@
 """Label: one picture of a dataset after the other, and five buttons that say what is wrong with it.
 
-The same datasets as RF Label in ComfyUI, kept by rfnet.data.labelling: each press is on the disk before the next picture
-is shown. javascript/reliable_ads.js presses the buttons for the keys 1 to 5, U and S.
+The same datasets as RF Label in ComfyUI, kept by rfnet.data.labelling: each press is on the disk before the next
+picture is shown. javascript/reliable_ads.js presses the buttons for the keys 1 to 5, U and S.
 """
 
 from __future__ import annotations

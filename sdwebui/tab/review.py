@@ -184,7 +184,7 @@ def summary(done: list, threshold: float) -> str:
 
 
 def copy(found, name: str) -> str:
-    placed, done = reviewed(found)
+    _, done = reviewed(found)
     folder = folders.output_folder(name)
     accepted = [each for each in done if each.row.get("accepted")]
     for each in accepted:
