@@ -1,5 +1,5 @@
-"""The whole way in figures: how often one sample is usable, how often five attempts are, what it costs, whether memory
-holds.
+"""The whole way in figures: how often one picture is accepted, how often one of five is, what it
+costs, whether memory holds.
 
     python -m benchmarks.end_to_end [--quick] [--only rates cyclic memory setup ap labels]
 

@@ -1,5 +1,5 @@
-"""What RFFT does to the pocket family: how many more pictures are usable, whether they get dull, with which losses, and
-whether the gain moves along.
+"""What RFFT does to the pocket family: how many more pictures are accepted, whether they get dull, with which losses,
+and whether the gain moves along.
 
     python -m benchmarks.rfft [--quick] [--only products train rates passes transfer attempts sheets pairs labels graph
     cost] [--products 200] [--judge WEIGHTS]
@@ -263,7 +263,7 @@ def transfer(options) -> tuple[dict[str, Figure], dict]:
 
 @torch.no_grad()
 def attempts(options) -> tuple[dict[str, Figure], dict]:
-    """Recurrent generation before and after: attempts per usable picture, at most five for a product, on the same
+    """Recurrent generation before and after: attempts per accepted picture, at most five for a product, on the same
     products and seeds.
     """
     from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits

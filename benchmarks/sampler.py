@@ -1,5 +1,5 @@
-"""What a usable picture costs: the plain loop, early rejection, and early rejection with remedies, without and with a
-tuned ControlNet among them, on the same products and seeds.
+"""What an accepted picture costs: the plain loop, early rejection, and early rejection with remedies, without and with
+a tuned ControlNet among them, on the same products and seeds.
 
     python -m benchmarks.sampler [--quick] [--only choice costs judge labels graph] [--products 100] [--attempts 5]
     [--profile auto] [--judge WEIGHTS]
@@ -76,7 +76,7 @@ def with_remedies(session: Session) -> dict:
 
 
 def costs(options) -> tuple[dict[str, Figure], dict]:
-    """Steps and seconds per usable picture of each way, and what each accepted."""
+    """Steps and seconds per accepted picture of each way, and what each accepted."""
     jobs = test_jobs(options.products)
     with (
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,

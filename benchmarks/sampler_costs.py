@@ -1,4 +1,4 @@
-"""What each way of benchmarks/sampler.py pays for a usable picture, from its draws' steps, seconds and attempts."""
+"""What each way of benchmarks/sampler.py pays for an accepted picture, from its draws' steps, seconds and attempts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .figures import REGISTRY
 # words: remedies without the tuned ControlNet; answered: all remedies, and every draw goes to its end
 WAYS = ("plain", "early", "words", "remedies", "answered")
 EQUAL = "equal"  # early rejection with as many steps as the plain loop may pay
-RATIOS = {  # what each way pays per usable picture, against another one
+RATIOS = {  # what each way pays per accepted picture, against another one
     "steps_ratio": ("early", "plain", "steps"),
     "wall_ratio": ("early", "plain", "seconds"),
     "steps_ratio_equal": (EQUAL, "plain", "steps"),
@@ -28,7 +28,7 @@ DRAWS = 2000  # of the bootstrap
 
 
 def cost(rows: np.ndarray) -> float:
-    """Rows (N, 2) of what was paid and how many usable pictures came → paid per usable picture."""
+    """Rows (N, 2) of what was paid and how many accepted pictures came → paid per accepted picture."""
     paid, usable = rows.sum(0)
     return float(paid / usable) if usable else float("inf")
 

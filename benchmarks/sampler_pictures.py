@@ -2,8 +2,8 @@
 
 `costs` leaves sheets of them in --out, mixed so that nobody sees which way a picture came; labels by language models go
 into benchmarks/labels/sampler_labels.json, and `labels` counts them. `judge` asks a second reviewer of another
-architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `graph` draws what a
-usable picture costs.
+architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `graph` draws what an
+accepted picture costs.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def labels(options) -> tuple[dict[str, Figure], dict]:
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
-    """docs/cost_per_usable.png: steps and seconds per usable picture, of all products, the harder half and the hardest
-    quarter.
+    """docs/cost_per_usable.png: steps and seconds per accepted picture, of all products, the harder half and the
+    hardest quarter.
     """
     import matplotlib
 
@@ -126,7 +126,7 @@ def graph(options) -> tuple[dict[str, Figure], dict]:
             bars = axis.bar(np.arange(len(WAYS)) + 0.28 * (shift - 1), values, 0.26, label=text, color=colour)
             axis.bar_label(bars, fmt="%.2f" if column == "seconds" else "%.1f", fontsize=8)
         axis.set_xticks(range(len(WAYS)), [names[way] for way in WAYS], fontsize=8)
-        axis.set_ylabel(f"{unit} per usable picture")
+        axis.set_ylabel(f"{unit} per accepted picture")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
     file = io.BytesIO()

@@ -20,13 +20,18 @@ EARLIER = "¹ Measured with the previous reviewer; not yet repeated."
 HEADLINES = "figures"  # the README's table, which says no dates
 MARKS = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 SIGNS = {"<": "< ", "<=": "≤ ", ">": "> ", ">=": "≥ ", "": ""}
-INTRODUCTION = (
-    "Every figure of the project with its 95 % interval, its sample, its target, and whether it holds: **yes** where"
-    " the whole interval meets the target, **not shown** where the value does and the interval reaches beyond,"
-    " **no** where the value doesn't. Where a row speaks of labels, language models gave them, blind. Each table comes"
-    " from the command above it, some rows from its `--only`, as docs/reviewer.md, rfft.md and sampler.md say;"
-    " `python -m benchmarks.table` writes this page from `benchmarks/results/`."
-)
+INTRODUCTION = """Every figure of the project, with its 95 % interval, its sample (n) and its target.
+`python -m benchmarks.table` writes this page from `benchmarks/results/`.
+
+| holds | means |
+|---|---|
+| yes | the whole interval meets the target |
+| not shown | the value meets the target, and the interval reaches beyond it |
+| **no** | the value misses the target |
+
+Each table comes from the command above it, some rows from its `--only`: docs/reviewer.md, rfft.md and sampler.md say
+which. Where a row speaks of labels, language models gave them, blind. [reviewer.md](reviewer.md) says what "available"
+and "accepted" mean."""
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,12 @@ def recurrent(
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
     run = RecurrentRun(on_exhausted=on_exhausted, wanted=usable)
-    painter = _Painter(generate, review, together, parallel, thresholds, remedies or Policy(()))
-    return _events(run, painter, (seed, stride), Budget(attempts, seconds, steps))
+    runner = _Runner(generate, review, together, parallel, thresholds, remedies or Policy(()))
+    return _events(run, runner, (seed, stride), Budget(attempts, seconds, steps))
 
 
 @dataclass
-class _Painter:
+class _Runner:
     """Draws attempts, one or several at once. Its fields are recurrent's arguments."""
 
     generate: Callable
@@ -170,7 +170,7 @@ class _Painter:
     def draw(self, first: int, seeds: list[int]) -> list[Attempt]:
         """Attempts `first`, first + 1, ... with these seeds. Raises TooMany."""
         # thresholds were measured on draws of the graph's own network
-        thresholds = () if self.remedies.other_painter else self.thresholds
+        thresholds = () if self.remedies.other_network else self.thresholds
         if len(seeds) > 1:
             return self.several(first, seeds, thresholds)
         return [self.one(first, seeds[0], thresholds)]
@@ -218,21 +218,21 @@ class _Painter:
         return result
 
 
-def _events(run: RecurrentRun, painter: _Painter, seeds_from: tuple, budget: Budget):
+def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budget):
     """seeds_from: (seed of the first attempt, from one to the next)."""
     seed, stride = seeds_from
     start = time.monotonic()
     attempts = budget.attempts
     while not (spent := budget.spent_by(run)):
         first = len(run.attempts)
-        last = min(first + painter.at_once, attempts)
+        last = min(first + runner.at_once, attempts)
         seeds = [(seed + index * stride) % 2**64 for index in range(first, last)]
         for row, attempt_seed in enumerate(seeds):
             yield Started(first + row, attempts, attempt_seed)
         try:
-            drawn = painter.draw(first, seeds)
+            drawn = runner.draw(first, seeds)
         except TooMany as reason:  # nothing was kept of them: the same attempts begin again, one at a time
-            painter.parallel = 1
+            runner.parallel = 1
             yield OneAtATime(str(reason))
             continue
         except Interrupted as interrupted:
@@ -250,12 +250,12 @@ def _events(run: RecurrentRun, painter: _Painter, seeds_from: tuple, budget: Bud
             return run
         if not any(attempt.review["accepted"] for attempt in drawn):
             # of several at once the most hopeful one is answered: one step for all of them together
-            painter.remedies.answer(max(drawn, key=lambda attempt: attempt.score).defect)
+            runner.remedies.answer(max(drawn, key=lambda attempt: attempt.score).defect)
     run.ended_by = spent
     if chosen := _to_finish(run):
         yield Started(len(run.attempts), attempts, chosen.seed)
         try:
-            finished = _finished(chosen, painter, len(run.attempts))
+            finished = _finished(chosen, runner, len(run.attempts))
         except Interrupted as interrupted:
             yield _interrupted(run, interrupted, chosen.seed)
             return run
@@ -293,10 +293,10 @@ def _to_finish(run: RecurrentRun) -> Attempt | None:
     return stopped[-1] if run.on_exhausted == "last" else max(stopped, key=lambda attempt: attempt.score)
 
 
-def _finished(attempt: Attempt, painter: _Painter, index: int) -> Attempt:
+def _finished(attempt: Attempt, runner: _Runner, index: int) -> Attempt:
     """The attempt drawn again, now to its end: with its own remedies, and no thresholds."""
-    painter.remedies.values = {change["remedy"]: change["after"] for change in attempt.remedies}
-    return painter.one(index, attempt.seed, ())
+    runner.remedies.values = {change["remedy"]: change["after"] for change in attempt.remedies}
+    return runner.one(index, attempt.seed, ())
 
 
 def judged(review: Callable[[torch.Tensor], dict], image: torch.Tensor) -> dict:

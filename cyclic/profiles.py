@@ -69,8 +69,8 @@ def check_name(name: str, paths: dict) -> None:
     if name not in (AUTO, OFF, *paths):
         choices = ", ".join(sorted(paths)[:8]) or "none"
         raise FileNotFoundError(
-            f"there is no profile {quoted(f'{name}{ENDING}')} in models/rfnet: make it with RF Profile, or choose"
-            f" another (found: {choices})"
+            f"there is no profile {quoted(f'{name}{ENDING}')} in models/rfnet: make it with RF Profile Early"
+            f" Rejection, or choose another (found: {choices})"
         )
 
 
@@ -107,4 +107,4 @@ def choose(name: str, paths: dict, model: Callable[[], str], reviewer: torch.nn.
                 f"the profile {name} does not fit this graph: {reason}. Profile this graph, or set early_rejection to"
                 " auto or off."
             )
-    return Early("off: this model and reviewer are not profiled with settings like these (RF Profile does it)")
+    return Early("off: no profile fits this model, reviewer and settings (RF Profile Early Rejection makes one)")

@@ -54,9 +54,9 @@ class Remedy:
 
     label: the defect, or EVERY; neutral: the number that changes nothing; it goes by `step` to `bound` at most.
     change(draw, value): tells a Change what to do; tooltip: what it does, then when to use it; on: whether it is on
-    unless the user says otherwise; words, words_tooltip: the words that it adds unless the user writes others; painter:
-    whether another network than the graph's own then paints; late: whether it came after the first release, so that
-    its inputs are optional and last, and graphs saved before still run.
+    unless the user says otherwise; words, words_tooltip: the words that it adds unless the user writes others;
+    other_network: whether another network than the graph's own then draws; late: whether it came after the first
+    release, so that its inputs are optional and last, and graphs saved before still run.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Remedy:
     on: bool = True
     words: str = ""
     words_tooltip: str = ""
-    painter: bool = False
+    other_network: bool = False
     late: bool = True
 
     def answers(self, label: str | None) -> bool:
@@ -114,8 +114,8 @@ REMEDIES = [
         bound=1.45,
         change=lambda draw, value: draw.scale_control(value),
         tooltip=(
-            "If the product grew extra parts, raise the ControlNet's strength by 0.15 times each time, to 1.45 times at"
-            " most: the outline is kept more strictly."
+            "If the product grew extra parts, raise the ControlNet's strength by 15 % each time, to 1.45 times at"
+            " most: it keeps the outline more strictly."
         ),
         late=False,
     ),
@@ -193,8 +193,8 @@ REMEDIES = [
         step=1.0,
         bound=1.0,
         change=lambda draw, value: draw.use_tuned(),
-        tooltip="After any rejected picture, paint with the tuned ControlNet instead of the graph's own.",
-        painter=True,
+        tooltip="After any rejected picture, use the tuned ControlNet instead of the graph's own.",
+        other_network=True,
     ),
 ]
 NAMES = tuple(remedy.name for remedy in REMEDIES)  # of those that ship
@@ -264,9 +264,9 @@ class Policy:
         return self
 
     @property
-    def other_painter(self) -> bool:
+    def other_network(self) -> bool:
         """Whether draws now come from another network than the graph's own."""
-        return by_other_painter(self.changes)
+        return by_other_network(self.changes)
 
     @property
     def changes(self) -> list:
@@ -281,16 +281,16 @@ class Policy:
 def check_names(asked) -> None:
     """Raises ValueError where one of these names is no remedy's."""
     if unknown := sorted(set(asked) - set(names())):
-        raise ValueError(f"there is no remedy {', '.join(unknown)}: choose out of {', '.join(names())}.")
+        raise ValueError(f"there is no remedy {', '.join(unknown)}: choose from {', '.join(names())}.")
 
 
-def by_other_painter(changes: list) -> bool:
+def by_other_network(changes: list) -> bool:
     """Whether a draw with these changes of a report came from another network than the graph's own.
 
     A profile of early rejection, and a certificate, say nothing of such a draw: both were measured on the graph's own.
     """
-    painters = {remedy.name for remedy in REMEDIES if remedy.painter}
-    return any(change["remedy"] in painters for change in changes)
+    swapping = {remedy.name for remedy in REMEDIES if remedy.other_network}
+    return any(change["remedy"] in swapping for change in changes)
 
 
 class Placement(Change):

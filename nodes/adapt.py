@@ -39,7 +39,7 @@ class RFAdaptReviewer(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Trains a reviewer on with your own labels and measures it before and after on labels that were held"
-                " back. A worse one is neither kept nor given on."
+                " back. A worse one is thrown away."
             ),
             inputs=adapting_inputs(),
             outputs=[
@@ -81,8 +81,8 @@ class RFAdaptReviewer(io.ComfyNode):
         out = own_path(result_name)
         if not reviewer.own_maps:
             raise DataError(
-                "this reviewer looks through a depth or saliency model of yours: adapt it with `rfnet maps` and `rfnet"
-                " train` (docs/reviewer.md), or load it with its built-in maps."
+                "this reviewer uses a depth or saliency model of yours: adapt it with `rfnet maps` and `rfnet train`"
+                " (docs/reviewer.md), or load it with its built-in maps."
             )
         need("accelerate", "adapting a reviewer", error=DataError)
         mixed = {

@@ -49,8 +49,8 @@ class RFControlNetLoader(io.ComfyNode):
                     "control_net_name",
                     options=base_files(),
                     tooltip=(
-                        "A ControlNet (.safetensors) of SD 1.5 or SDXL from models/controlnet, or a pocket ControlNet:"
-                        " the one that the adapter was trained on, or a full tuned file."
+                        "A ControlNet (.safetensors) of SD 1.5 or SDXL from models/controlnet, or the small pocket"
+                        " ControlNet that ships: the one that the adapter was trained on, or a full tuned file."
                     ),
                 ),
                 *slot(

@@ -31,8 +31,7 @@ class RFCyclicSampler(io.ComfyNode):
             display_name="RF Cyclic Sampler",
             category=CATEGORY,
             description=(
-                "KSampler that has each picture reviewed and draws again, with the next seed, until one is fit to"
-                " publish."
+                "KSampler that has each picture reviewed and draws again, with the next seed, until one is accepted."
             ),
             inputs=[*sampling_inputs(), *loop_inputs()],
             outputs=loop_outputs(),
@@ -87,7 +86,7 @@ class RFCyclicSamplerAdvanced(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "SamplerCustomAdvanced that has each picture reviewed and draws again, with noise of the next seed,"
-                " until one is fit to publish. For any model and guider."
+                " until one is accepted. For any model and guider."
             ),
             inputs=[
                 io.Noise.Input(

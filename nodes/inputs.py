@@ -121,7 +121,7 @@ def text(name: str, value, linked: bool) -> str:
     if len(value) > LONGEST and not linked:
         raise Refused(f"{name} holds {len(value)} characters, and must not be longer than {LONGEST}.")
     if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise Refused(f"{name} holds a sign that is no text (a NUL, or half a character): write it again by hand.")
+        raise Refused(f"{name} holds an invalid character (a NUL, or half a character): type it again.")
     return value
 
 

@@ -141,14 +141,14 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
     try:
         rows = rows_of(json.loads(report), count)
         if rows is None:
-            return [{}] * count, ["the report speaks of other pictures and was not used"]
+            return [{}] * count, ["the report is of other pictures and was not used"]
         stopped = sum(left_out(row) for row in rows)
         for row in rows:  # another kind of report has none of this
             if not left_out(row):
                 float(row["probabilities"][row["label"]])
                 Policy().begin_at(row.get("remedies", []))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        return [{}] * count, ["the report is none of RF Review or RF Cyclic Sampler and was not used"]
+        return [{}] * count, ["the report is not from RF Review or RF Cyclic Sampler and was not used"]
     return rows, [f"{stopped} stopped early or broken were left out"] * bool(stopped)
 
 

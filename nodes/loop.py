@@ -35,17 +35,15 @@ def verdict_inputs() -> list:
             default=5,
             min=1,
             max=1000,
-            tooltip=(
-                "Pictures drawn at most. If one in two is fit to publish, five attempts suffice 97 times out of 100."
-            ),
+            tooltip=("Pictures drawn at most. If one in two is accepted, five attempts suffice 97 times out of 100."),
         ),
         io.Combo.Input(
             "on_exhausted",
             options=["best", "last", "stop", "error"],
             default="best",
             tooltip=(
-                "When no attempt is accepted: best gives the one most likely fit, last the last one, stop leaves out"
-                " the nodes behind image, latent and seed, error ends the run with a message."
+                "What comes out when no attempt is accepted. best: the likeliest one. last: the last one. stop: the"
+                " nodes behind image, latent and seed do not run. error: the run ends with a message."
             ),
         ),
         io.Float.Input("threshold", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=THRESHOLD_TOOLTIP),
@@ -62,8 +60,8 @@ def budget_inputs() -> list:
             default=AUTO,
             optional=True,
             tooltip=(
-                "Stops draws that will almost surely fail, long before their last step. auto: where RF Profile has"
-                " measured this model and reviewer. off: every draw goes to its end."
+                "Stops draws that will almost surely fail, long before their last step. auto: where RF Profile Early"
+                " Rejection has measured this model and reviewer. off: every draw goes to its end."
             ),
         ),
         io.Int.Input(
@@ -133,14 +131,18 @@ def loop_outputs() -> list:
         io.Image.Output(
             "images",
             display_name="image",
-            tooltip="The accepted pictures, one unless usable says more, or what on_exhausted says.",
+            tooltip=(
+                "The accepted pictures: one, unless usable asks for more. If none was accepted, what on_exhausted says."
+            ),
         ),
         io.Latent.Output(
             "latent", display_name="latent", tooltip="Their latents, equal to the stock sampler's for the same seeds."
         ),
-        io.Boolean.Output("accepted", display_name="accepted", tooltip="Whether as many were accepted as usable says."),
+        io.Boolean.Output(
+            "accepted", display_name="accepted", tooltip=("True if as many were accepted as usable asks for.")
+        ),
         io.Int.Output("attempts_made", display_name="attempts", tooltip="How many pictures were drawn."),
-        io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that is given back."),
+        io.Int.Output("result_seed", display_name="seed", tooltip="Seed of the first picture that comes out."),
         io.String.Output(
             "report",
             display_name="report",
@@ -181,13 +183,13 @@ def draw_until_accepted(
     early = profiles.choose(early_rejection, draw.patcher, reviewer, settings)
     pictures = replace(draw, preview=early.preview).pictures
     policies = [remedies.policy(picture) if remedies else (Policy(()), {}) for picture in pictures]
-    painters = [
-        Painter(Answered(picture, policy, remedies), reviewer, threshold)
+    engines = [
+        Engine(Answered(picture, policy, remedies), reviewer, threshold)
         for picture, (policy, _) in zip(pictures, policies)
     ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
     asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "thresholds": early.thresholds, **limits}
-    ran = RecurrentRun.joined(list(each_picture(painters, screen, asked, goes_on=job is not None)))
+    ran = RecurrentRun.joined(list(each_picture(engines, screen, asked, goes_on=job is not None)))
 
     report = {
         **ran.report(),
@@ -211,15 +213,17 @@ def draw_until_accepted(
 
 def certificate_for(reviewer, accept: str, ran, notes: list) -> dict:
     """{"certificate": ...} where the reviewer's threshold was certified for a risk; a note where it doesn't hold."""
-    from ..cyclic.remedies import by_other_painter
+    from ..cyclic.remedies import by_other_network
 
     certificate = reviewer.reviewer.certificate(accept)
-    if certificate and any(by_other_painter(attempt.remedies) for attempt in ran.results):
-        notes.append("the certificate speaks of pictures by the graph's own ControlNet, and the tuned one painted")
+    if certificate and any(by_other_network(attempt.remedies) for attempt in ran.results):
+        notes.append(
+            "the certificate holds for pictures of the graph's own ControlNet, and the tuned one drew some of these"
+        )
     return {"certificate": certificate} if certificate else {}
 
 
-def each_picture(painters: list, screen: Screen, asked: dict, goes_on: bool):
+def each_picture(engines: list, screen: Screen, asked: dict, goes_on: bool):
     """The RecurrentRun of each picture of a batch, one after the other.
 
     asked: recurrent's arguments; goes_on: in a list of products, which a picture without a result must not end.
@@ -227,17 +231,17 @@ def each_picture(painters: list, screen: Screen, asked: dict, goes_on: bool):
     """
     from ..cyclic.loop import NoneAccepted, run
 
-    for number, painter in enumerate(painters, 1):
+    for number, engine in enumerate(engines, 1):
         if number > 1:
             screen.begin(number)
         try:
             yield run(
-                painter.one,
-                painter.review,
+                engine.one,
+                engine.review,
                 **asked,
                 on_event=screen.show,
-                together=painter.several,
-                remedies=painter.answered.policy,
+                together=engine.several,
+                remedies=engine.answered.policy,
             )
         except NoneAccepted as failure:
             if not goes_on:
@@ -245,7 +249,7 @@ def each_picture(painters: list, screen: Screen, asked: dict, goes_on: bool):
             yield failure.run
 
 
-class Painter:
+class Engine:
     """What recurrent asks for, with the remedies' present values in every draw."""
 
     def __init__(self, answered: Answered, reviewer, threshold: float):

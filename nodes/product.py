@@ -116,7 +116,10 @@ def canvas_inputs() -> list:
             min=64,
             max=4096,
             step=8,
-            tooltip="Canvas width in pixels: the size the model paints best (SD 1.5: 512, pocket: 128).",
+            tooltip=(
+                "Canvas width in pixels: the size the model paints best (SD 1.5: 512, the pocket models that ship:"
+                " 128)."
+            ),
         ),
         io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),
         io.Float.Input(
@@ -137,8 +140,8 @@ def canvas_inputs() -> list:
             max=1.0,
             step=0.01,
             tooltip=(
-                "How opaque solid product is at least. What is less opaque, such as glass, is seen through. Lower it"
-                " when the product is see-through everywhere."
+                "Pixels at least this opaque are solid product. Less opaque ones, such as glass, are see-through."
+                " Lower it when the product is see-through everywhere."
             ),
         ),
         io.Combo.Input(

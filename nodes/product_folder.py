@@ -149,8 +149,8 @@ def list_inputs() -> list:
             default="",
             multiline=True,
             tooltip=(
-                "One prompt per line. Every product is painted with every prompt; {caption} stands for the"
-                " product's caption."
+                "One prompt per line. Every product is drawn with every prompt; {caption} stands for the product's"
+                " caption."
             ),
         ),
         io.String.Input(
@@ -159,7 +159,7 @@ def list_inputs() -> list:
             tooltip=(
                 "Folder below ComfyUI's output folder that takes pictures and index.html. What it has already is not"
                 " drawn again: use another gallery for other models or settings, or delete a picture to have it drawn"
-                " anew."
+                " again."
             ),
         ),
         io.Int.Input(
@@ -331,7 +331,7 @@ def summary_of(gallery: Gallery, count: int, now: int, keeping: bool, left_out: 
     if not now:
         lines = [
             f"All {count} are in the gallery, nothing is left to draw: add products or prompts, choose another gallery,"
-            " or delete a picture to have it drawn anew."
+            " or delete a picture to have it drawn again."
         ]
     if left:
         lines.append(f"{left} more are left for later runs: queue again to go on.")

@@ -24,7 +24,7 @@ class DrawChange(Change):
         self.added: list[tuple] = []  # (which conditioning, the words)
         self.guidance = self.strength = 1.0
         self.placement = Placement()
-        self.painter = None
+        self.swapped_in = None
 
     def add_words(self, name: str, to: str = "positive") -> None:
         prompt = self.draw.conditions.get(to)
@@ -76,7 +76,7 @@ class DrawChange(Change):
         if len({id(getattr(control, "control_model", control)) for control in holding}) > 1:
             raise Impossible("several ControlNets have RF Product's hint")
         check_family(self.tuned, holding[0])
-        self.painter = self.tuned
+        self.swapped_in = self.tuned
 
     def made(self):
         """The draw with all that was asked for."""
@@ -88,7 +88,7 @@ class DrawChange(Change):
             latent = {**latent, "noise_mask": moved.inpaint_mask[None, None]}
             if not torch.equal(moved.rgb, canvas.rgb):
                 latent["samples"] = draw.vae.encode(channels_last(moved.shown[None]))
-        conditions = edited(draw.conditions, self.strength, canvas, moved, self.painter)
+        conditions = edited(draw.conditions, self.strength, canvas, moved, self.swapped_in)
         for name, words in self.added:
             conditions[name] = joined(conditions[name], words)
         return draw.changed(conditions, self.guidance, canvas=moved, latent=latent)

@@ -148,7 +148,7 @@ class RFReview(io.ComfyNode):
             node_id="RFReview",
             display_name="RF Review",
             category=CATEGORY,
-            description="Sorts a batch of pictures into those fit to publish and those that are not, and says why.",
+            description="Sorts a batch of pictures into accepted and rejected ones, and says why.",
             inputs=[
                 io.Image.Input("images", tooltip="Pictures painted around the product, of the canvas's size."),
                 Reviewer.Input("reviewer", tooltip="From RF Load Reviewer."),
@@ -162,12 +162,12 @@ class RFReview(io.ComfyNode):
                 io.Image.Output(
                     "accepted",
                     display_name="accepted images",
-                    tooltip="Fit to publish. When there is none, the nodes behind this output do not run.",
+                    tooltip="The accepted pictures. If there are none, the nodes behind this output do not run.",
                 ),
                 io.Image.Output(
                     "rejected",
                     display_name="rejected images",
-                    tooltip="Not fit to publish. When there is none, the nodes behind this output do not run.",
+                    tooltip="The rejected pictures. If there are none, the nodes behind this output do not run.",
                 ),
                 io.String.Output(
                     "report",

@@ -105,8 +105,8 @@ def model_inputs() -> list:
             "ckpt_name",
             options=checkpoints(),
             tooltip=(
-                "The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints,"
-                " or a pocket checkpoint. It is not changed."
+                "The model to draw with: SD 1.5 or SDXL (.safetensors, with its VAE) from models/checkpoints, or the"
+                " small pocket checkpoint that ships. It is not changed."
             ),
         ),
         io.Combo.Input(

@@ -86,7 +86,7 @@ def restore(run: Resumable, tensors: dict, place: dict) -> None:
     learner = run.learner
     values = {"climbed": [], **place}  # the first files had no such key
     if values.keys() != PLACE:
-        raise ValueError("its place is none")
+        raise ValueError("its place in the training can't be read")
     for i, p in enumerate(learner.parameters):
         p.copy_(tensors[f"weights.{i}"])
     learner.average.load_state_dict(select_prefix("ema.", tensors))

@@ -114,8 +114,8 @@ def summary(config: TrainConfig, answer: dict, go_on: str) -> str:
                 f" in {config.result.name}."
             ),
             (
-                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} then. These are the pictures"
-                " that the best step was chosen by: measure on other products, and look at them."
+                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} at that step. These pictures"
+                " chose the best step, so measure it on other products, and look at their pictures."
             ),
         ]
     else:

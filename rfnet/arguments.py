@@ -65,7 +65,7 @@ def path(text: str) -> str:
         raise argparse.ArgumentTypeError(
             "an empty path names nothing: give the path of a file or a folder"
             if not text.strip()
-            else "no path has a NUL sign: give the path of a file or a folder"
+            else "a path holds no NUL character: give the path of a file or a folder"
         )
     return text
 

@@ -96,8 +96,8 @@ def _add_blend(commands: Commands) -> None:
     sub = commands.add(
         "blend",
         blend_two,
-        "A reviewer between one and another that was trained on from it: most of what that one learned, more of what"
-        " the first knew.",
+        "Blend a reviewer with one that was trained on from it: the result keeps most of what the second learned, and"
+        " more of what the first knew.",
     )
     sub.add_argument("before", type=path)
     sub.add_argument("after", type=path)
@@ -207,8 +207,8 @@ def _add_calibrate(commands: Commands) -> None:
     sub = commands.add(
         "calibrate",
         calibrate,
-        "Fit a reviewer's temperature and certify its accept thresholds for stated risks, on labelled pictures of"
-        " products that it never saw.",
+        "Fit a reviewer's temperature and certify accept thresholds (at most so many of the accepted pictures are"
+        " bad), on labelled pictures of products that it never saw.",
     )
     sub.add_argument("weights", type=path)
     sub.add_argument(
@@ -300,7 +300,7 @@ def _predict_all(args, limit=None):
     trained = metadata.get("maps", BUILTIN)
     if (samples.map_name or BUILTIN) != trained:
         print(
-            f"rfnet: these weights were trained with {trained} maps and look at {samples.map_name or BUILTIN} ones.",
+            f"rfnet: these weights were trained with {trained} maps and get {samples.map_name or BUILTIN} ones.",
             file=sys.stderr,
         )
     if samples.findings.counts:

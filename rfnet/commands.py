@@ -103,7 +103,7 @@ def sentence(error: Exception) -> str:
         )
     reason = one_line(str(error), 150)
     return (
-        f"this was not foreseen ({type(error).__name__}: {reason}): check what was given; RELIABLE_ADS_TRACEBACK=1 in"
+        f"unexpected error ({type(error).__name__}: {reason}): check what was given; RELIABLE_ADS_TRACEBACK=1 in"
         " the environment shows where it happened, for a report."
     )
 

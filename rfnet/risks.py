@@ -11,12 +11,12 @@ What counts as one draw. Pictures of one product succeed and fail together: five
 five pieces of evidence. So the default unit is the product: its pictures are looked at in random order, as the cyclic
 sampler looks at its attempts, and the first accepted one is the product's only draw. Products are independent, so the
 bound is exact for what the loop hands over on new products, with as many attempts at most as a product has pictures.
-Products that are hard to paint weigh more in this count than among all accepted pictures, so as a rule it is also the
+Products that are hard to draw weigh more in this count than among all accepted pictures, so as a rule it is also the
 stricter one. The unit "image" takes every accepted picture as a draw of its own; it needs fewer products, and its bound
 is too low where verdicts on one product go together. An entry says which unit it stands on.
 
 Either way the promise is about pictures such as those in the data: with the same share of bad ones, by the same
-painter.
+checkpoint and ControlNet.
 """
 
 from typing import Annotated

@@ -236,7 +236,7 @@ def _finite(value, what: str, depth: int = 0) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         raise StructureError(f"{what} holds a number of more than 64 bits: write a smaller one.")
     if isinstance(value, str) and ("\0" in value or not _whole(value)):
-        raise StructureError(f"{what} holds a text with signs that no text has, in {shortened(value)}: write it anew.")
+        raise StructureError(f"{what} holds a text with invalid characters, in {shortened(value)}: write it again.")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         _finite(each, what, depth + 1)
 

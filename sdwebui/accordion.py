@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import gradio as gr
+from modules.ui_common import create_refresh_button
 from modules.ui_components import InputAccordion
 from PIL import Image
 
 from ..cyclic import profiles
 from ..cyclic.remedies import names
 from ..rfnet.risks import ACCEPT
-from . import reviewers
+from . import host, reviewers
 from .plan import STORE
 from .product import kept
-from .settings import AUTO, DEFAULTS, ENABLED, MARKS, NAMES, ON_EXHAUSTED, POSITIONS, PRODUCT, TITLES, checked_remedies
+from .settings import (
+    AUTO,
+    DEFAULTS,
+    ENABLED,
+    MARKS,
+    NAMES,
+    NONE,
+    ON_EXHAUSTED,
+    POSITIONS,
+    PRODUCT,
+    TITLES,
+    checked_remedies,
+)
+
+REMEDY_LABELS = {
+    "contrast": "contrast words, if it hardly stands out",
+    "guidance": "higher CFG scale",
+    "control": "stronger ControlNet, if it grew parts",
+    "dilation": "less paint under its edge, if it grew parts",
+    "surface": "surface words, if it floats",
+    "position": "lower place, if it floats",
+    "scale": "smaller product, if its size is wrong",
+    "avoid": "negative words",
+    "tuned": "tuned ControlNet",
+}
 
 
 def build(script, is_img2img: bool) -> tuple[list, list]:
@@ -30,6 +55,21 @@ def build(script, is_img2img: bool) -> tuple[list, list]:
     for component in made.values():
         component.do_not_save_to_config = True  # choices follow files, and stale ones would stay in ui-config.json
     return [made[name] for name in NAMES], fields(made)
+
+
+def files_row(made: dict, about, name: str, label: str, first: list) -> None:
+    """A choice of ControlNets by file name, with a button that looks again."""
+
+    def choices() -> dict:
+        return {"choices": [*first, *control_net_files()]}
+
+    made[name] = gr.Dropdown(label=label, allow_custom_value=True, **choices(), **about(name))
+    create_refresh_button(made[name], lambda: None, choices, f"refresh_{about(name)['elem_id']}")
+
+
+def control_net_files() -> list[str]:
+    found = host.CONTROLNETS.rglob("*") if host.CONTROLNETS.is_dir() else ()
+    return sorted(path.name for path in found if path.suffix in (".safetensors", ".pth"))
 
 
 def product_rows(made: dict, about, is_img2img: bool) -> None:
@@ -69,13 +109,11 @@ def loop_rows(made: dict, about) -> None:
             label="When none passes, give", choices=list(ON_EXHAUSTED), **about("on_exhausted")
         )
     with gr.Row():
-        made["control_net_name"] = gr.Textbox(
-            label="ControlNet (auto: a canny one that fits)", **about("control_net_name")
-        )
+        files_row(made, about, "control_net_name", "ControlNet (auto: a canny one that fits)", [AUTO, NONE])
         made["keep_rejected"] = gr.Checkbox(label="Keep rejected pictures", **about("keep_rejected"))
     made["remedies"] = gr.CheckboxGroup(
         label="After a rejected picture, change",
-        choices=list(names()),
+        choices=[(REMEDY_LABELS.get(name, name), name) for name in names()],
         **about("remedies", value=list(DEFAULTS.remedies)),
     )
 
@@ -96,11 +134,10 @@ def advanced_rows(made: dict, about) -> None:
         made["control_weight"] = gr.Slider(
             label="Control weight", minimum=0, maximum=2, step=0.05, **about("control_weight")
         )
-        made["tuned_control_net_name"] = gr.Textbox(
-            label="Tuned ControlNet, for the remedy tuned", **about("tuned_control_net_name")
-        )
+        files_row(made, about, "tuned_control_net_name", "Tuned ControlNet", [NONE])
     for name in ("contrast", "surface", "avoid"):
-        made[f"{name}_words"] = gr.Textbox(label=f"Words of the remedy {name}", **about(f"{name}_words"))
+        label = {"avoid": "Negative words"}.get(name, f"{name.capitalize()} words")
+        made[f"{name}_words"] = gr.Textbox(label=label, **about(f"{name}_words"))
     made["begin_at"] = gr.Textbox(label="Begin at these remedies (a picture's RF begin at)", **about("begin_at"))
 
 
@@ -112,8 +149,14 @@ def fields(made: dict) -> list:
         (made["product_name"], PRODUCT),
     ]
     for name, title in TITLES.items():
-        readers.append((made[name], remedies_again if name == "remedies" else title))
+        text = isinstance(getattr(DEFAULTS, name), str)
+        readers.append((made[name], remedies_again if name == "remedies" else text_again(title) if text else title))
     return readers
+
+
+def text_again(title: str):
+    """What reads a text, which infotext leaves out where it is empty."""
+    return lambda values: values.get(title, "") if ENABLED in values else None
 
 
 def product_again(values: dict):

@@ -17,7 +17,7 @@ class PromptChange(Change):
         self.added: dict[str, list[str]] = {"positive": [], "negative": []}
         self.guidance = self.strength = 1.0
         self.placement = Placement()
-        self.painter: str | None = None
+        self.swapped_in: str | None = None
 
     def begun(self) -> PromptChange:
         """The same, with nothing changed yet."""
@@ -58,7 +58,7 @@ class PromptChange(Change):
             raise Impossible("no ControlNet is used")
         if self.tuned is None:
             raise Impossible("no tuned ControlNet is chosen")
-        self.painter = self.tuned
+        self.swapped_in = self.tuned
 
 
 def impossible(change: PromptChange, p, asked) -> dict[str, str]:

@@ -27,7 +27,7 @@ def script_of(runner):
 
 def models(script) -> dict[str, Path]:
     """{name as the host lists it: file} of its ControlNets."""
-    state = type(script).process.__globals__["global_state"]  # the same name in all hosts
+    state = type(script).ui.__globals__["global_state"]  # the same name in all hosts
     if hasattr(state, "cn_models"):
         found = state.cn_models
     else:
@@ -35,7 +35,7 @@ def models(script) -> dict[str, Path]:
     return {name: Path(path) for name, path in found.items() if path and name.lower() != NONE}
 
 
-def choose(script, asked: str) -> str | None:
+def choose(script, asked: str, checkpoint: Path | None) -> str | None:
     """The host's name for the ControlNet that is asked for: with "auto" one that fits the checkpoint, canny preferred.
 
     None for "none". Raises Refused.
@@ -48,7 +48,7 @@ def choose(script, asked: str) -> str | None:
             " ControlNet."
         )
     found = models(script)
-    width = host.prompt_width(host.unet())
+    width = prompt_width(checkpoint) if checkpoint else None
     if asked != AUTO:
         name = next((name for name in found if asked in (name, name.rsplit(" [", 1)[0], found[name].name)), None)
         if name is None:
@@ -58,7 +58,7 @@ def choose(script, asked: str) -> str | None:
             )
         check_family(name, found[name], width)
         return name
-    fitting = [name for name in found if prompt_width(found[name]) in (width, None)]
+    fitting = [name for name in found if width is None or prompt_width(found[name]) in (width, None)]
     if not fitting:
         raise Refused(
             "there is no ControlNet for this checkpoint in models/ControlNet: put a canny ControlNet of its family"
@@ -78,7 +78,9 @@ def check_family(name: str, path: Path, width: int | None) -> None:
 
 
 def prompt_width(path: Path) -> int | None:
-    """How wide the text is that a ControlNet in a file attends to; None where the file doesn't say."""
+    """How wide the text is that a network in a file attends to: 768 in SD 1.5, 1024 in SD 2, 2048 in SDXL; None where
+    the file doesn't say, as pickles don't.
+    """
     if path.suffix != ".safetensors":
         return None
     tensors = read_header(path, Refused).tensors
@@ -94,6 +96,26 @@ def free_slot(script, args) -> int:
         "all units of ControlNet are in use, and Reliable Ads needs one for the product's outline: turn one off, or"
         " allow more units in the settings of ControlNet."
     )
+
+
+def check_applied(script, args, slot: int) -> None:
+    """Raises Refused where the host could not load the ControlNet of our unit: it says so in the log alone, and draws
+    on without.
+    """
+    if hasattr(script, "current_params"):  # Forge, reForge: {number of a unit that is on: what it shows}
+        applied = getattr(script.current_params.get(number_of(script, args, slot)), "model", None)
+    else:
+        applied = script.latest_network
+    if applied is None:
+        raise Refused(
+            "the ControlNet could not be loaded, and without it nothing holds the product's outline: the log says why;"
+            " choose another ControlNet."
+        )
+
+
+def number_of(script, args, slot: int) -> int:
+    """Which of the units that are on is in this place."""
+    return sum(map(is_on, args[script.args_from : slot]))
 
 
 def is_unit(value) -> bool:
@@ -116,6 +138,7 @@ def unit(name: str, hint: torch.Tensor, weight: float) -> dict:
         "resize_mode": "Just Resize",
         "control_mode": "Balanced",
         "pixel_perfect": False,
+        "save_detected_map": False,  # the gallery is for pictures of the product
         "guidance_start": 0.0,
         "guidance_end": 1.0,
     }

@@ -6,7 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from modules import devices, paths, processing, sd_samplers, sd_samplers_common, sd_samplers_kdiffusion, shared
+from modules import (
+    devices,
+    paths,
+    processing,
+    sd_models,
+    sd_samplers,
+    sd_samplers_common,
+    sd_samplers_kdiffusion,
+    shared,
+)
 from modules.call_queue import queue_lock
 
 FORGE = find_spec("modules_forge") is not None  # reForge, too
@@ -23,9 +32,11 @@ def unet() -> torch.nn.Module:
     return forge.unet.model.diffusion_model if forge else shared.sd_model.model.diffusion_model
 
 
-def prompt_width(network: torch.nn.Module) -> int | None:
-    """How wide the text is that a UNet attends to: 768 in SD 1.5, 1024 in SD 2, 2048 in SDXL."""
-    return next((w.shape[1] for name, w in network.named_parameters() if name.endswith("attn2.to_k.weight")), None)
+def checkpoint_of(p) -> Path | None:
+    """The file of the checkpoint that p will be drawn with. The host may load it only after it has asked us."""
+    asked = p.override_settings.get("sd_model_checkpoint") or shared.opts.sd_model_checkpoint
+    info = sd_models.get_closet_checkpoint_match(asked) if asked else None
+    return Path(info.filename) if info else None
 
 
 def unscaled(latents: torch.Tensor) -> torch.Tensor:

@@ -17,8 +17,8 @@ from ..cyclic.preview_check import PreviewChecks, StoppedEarly
 from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
-from .plan import Plan, Scene, encoded, masks, moved, start_picture
-from .settings import TITLES
+from .plan import Plan, Scene, masks
+from .settings import TITLES, begin_at
 
 
 @dataclass
@@ -51,12 +51,11 @@ class Draw:
 
     def prepare(self, p) -> None:
         """What the host draws from: our ControlNet unit, and img2img's picture. Before it begins."""
-        plan = self.plan
         p.reliable_ads = self
         p.do_not_save_samples = p.do_not_save_grid = True  # results.py saves what was accepted
         if hasattr(p, "init_images"):
-            p.init_images = [start_picture(plan, self.scene)]
-            p.denoising_strength = 1.0 if plan.backdrop is None else p.denoising_strength
+            p.init_images = [to_picture(self.scene.start)]
+            p.denoising_strength = 1.0 if self.scene.backdrop is None else p.denoising_strength
 
     def use_control(self, p, change: PromptChange) -> None:
         """Puts the product's outline into our unit of the host's ControlNet."""
@@ -65,24 +64,27 @@ class Draw:
             return
         arguments = list(p.script_args)
         weight = plan.settings.control_weight * change.strength
-        arguments[plan.slot] = controlnet.unit(change.painter or plan.control_net, self.scene.canvas.hint, weight)
+        arguments[plan.slot] = controlnet.unit(change.swapped_in or plan.control_net, self.scene.canvas.hint, weight)
         p.script_args = arguments
 
     def forget_unit(self, p) -> None:
         """Takes our unit out of the infotext that the host's ControlNet wrote: pasted, it would have no picture."""
         script = controlnet.script_of(p.scripts)
         if self.plan.slot is not None and script is not None:
-            before = p.script_args[script.args_from : self.plan.slot]
-            p.extra_generation_params.pop(f"ControlNet {sum(map(controlnet.is_on, before))}", None)
+            number = controlnet.number_of(script, p.script_args, self.plan.slot)
+            p.extra_generation_params.pop(f"ControlNet {number}", None)
 
     def before_sampling(self, p, x: torch.Tensor) -> None:
         """The product's latent and mask, and who sees the draw after each step; also before hires fix's second pass."""
+        if self.plan.slot is not None:
+            controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
+        self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
-        if not (second or hasattr(p, "init_images")):
-            self.scene = encoded(self.scene)
-            p.sampler.model_wrap_cfg.init_latent = self.scene.latent.expand(len(x), -1, -1, -1).to(x)
+        if not second:
+            latent = self.scene.encoded().expand(len(x), -1, -1, -1).to(x)
+            p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
         if not second:
             self.stopped = self.ended = None
             early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, p.sampler.model_wrap_cfg))
@@ -194,7 +196,7 @@ class HostLoop:
     def drawn(self, index: int, seed: int, check) -> Draw:
         """One more draw of the host's. Raises Interrupted where it fails: what there is is kept."""
         change = self.plan.change.at(self.policy.values)
-        self.scene = moved(self.first.scene, change.placement)
+        self.scene = self.plan.scene.moved(change.placement)
         draw = Draw(self.plan, self.scene, inner=True, check=one_row(check))
         p = self.copy_of_p(seed, change)
         draw.prepare(p)
@@ -226,8 +228,8 @@ class HostLoop:
             p.hr_negative_prompt = outer.all_hr_negative_prompts[number]
         p.cfg_scale = p.cfg_scale * change.guidance
         p.extra_generation_params = dict(self.plan.template.extra_generation_params)
-        if self.policy.changes:
-            p.extra_generation_params[TITLES["begin_at"]] = begin_at(self.policy.changes)
+        if said := begin_at(self.policy.changes):
+            p.extra_generation_params[TITLES["begin_at"]] = said
         p.override_settings = {}  # they are in force, since the outer draw is not over
         p.comments = {}
         return p
@@ -262,12 +264,6 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def begin_at(changes: list) -> str:
-    import json
-
-    return json.dumps(changes)
 
 
 def plain(attempt) -> str:

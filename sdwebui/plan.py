@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from modules import images, shared
+from modules import images
 
 from ..cyclic import profiles
 from ..cyclic.remedies import REMEDIES, Policy
 from ..rfnet.product import Canvas, place
-from ..rfnet.sheets import to_image
 from . import controlnet, host, reviewers
 from .changes import PromptChange, impossible
 from .product import keep, product_of
@@ -24,17 +23,39 @@ from .settings import ENABLED, NONE, PRODUCT, Refused, Settings
 STORE = host.RFNET / "products"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scene:
     """The product on its canvas, as one draw needs it.
 
-    canvas: of the size that is sampled first; final: of the size that comes out, which hires fix makes larger; latent:
-    the encoded product (1, C, h, w), None in img2img, where the host encodes it.
+    canvas: of the size that is sampled first; final: of the size that comes out, which hires fix makes larger;
+    backdrop: img2img's own picture (3, H, W) behind the product, where it isn't the product; latent: of `start`
+    (1, C, h, w), once it was asked for.
     """
 
     canvas: Canvas
     final: Canvas
+    backdrop: torch.Tensor | None = None
     latent: torch.Tensor | None = None
+
+    @property
+    def start(self) -> torch.Tensor:
+        """What is encoded (3, H, W): the product over img2img's picture, else over grey."""
+        return self.canvas.shown if self.backdrop is None else self.canvas.paste(self.backdrop[None])[0]
+
+    def encoded(self) -> torch.Tensor:
+        """The latent of `start`, made once: the host's own has noise in it that differs from one draw to the next."""
+        if self.latent is None:
+            self.latent = host.encode(self.start[None])
+        return self.latent
+
+    def moved(self, placement) -> Scene:
+        """With its product placed as remedies ask; placement: a cyclic.remedies.Placement."""
+        canvas = placement.of(self.canvas)
+        if canvas is self.canvas:
+            return self
+        final = canvas if self.final is self.canvas else placement.of(self.final)
+        same = torch.equal(canvas.rgb, self.canvas.rgb)
+        return Scene(canvas, final, self.backdrop, self.latent if same else None)
 
 
 @dataclass
@@ -49,15 +70,24 @@ class Plan:
     reviewer: HostedReviewer
     threshold: float
     scene: Scene
-    early: profiles.Early
     control_net: str | None
     slot: int | None
     change: PromptChange
     allowed: tuple
     left_out: dict
     template: Any = None
-    backdrop: Any = None  # img2img's picture, where it is not the product
+    early: profiles.Early | None = None  # chosen by the network, which the host loads after it has asked us
     notes: list = field(default_factory=list)
+
+    def find_profile(self, p) -> None:
+        """Chooses a profile of early rejection for the network that the host has loaded. Raises ProfileError."""
+        self.early = self.early or profiles.choose(
+            self.settings.early_rejection,
+            profiles.profiles_in(reviewers.profile_folders()),
+            lambda: profiles.fingerprint(host.unet()),
+            self.reviewer.reviewer,
+            host.sampling_settings(p, self.threshold),
+        )
 
     def policy(self) -> Policy:
         return Policy(self.allowed).begin_at(self.settings.changes)
@@ -70,35 +100,31 @@ def plan_of(settings: Settings, p) -> Plan:
     backdrop = None if settings.use_init_image or init_image is None else init_image
     product = product_of(settings, STORE, init_image)
     scene = placed(product, settings, p)
+    scene.backdrop = None if backdrop is None else behind(backdrop, p)
     reviewer = reviewers.load(settings.reviewer_name)
     threshold = reviewer.threshold_for(settings.accept, settings.threshold)
     script = controlnet.script_of(p.scripts)
-    name = controlnet.choose(script, settings.control_net_name)
+    checkpoint = host.checkpoint_of(p)
+    name = controlnet.choose(script, settings.control_net_name, checkpoint)
     slot = controlnet.free_slot(script, p.script_args) if name else None
     tuned = settings.tuned_control_net_name
-    tuned = controlnet.choose(script, tuned) if tuned != NONE else None
+    tuned = controlnet.choose(script, tuned, checkpoint) if tuned != NONE else None
     known = PromptChange(settings.words, tuned if name else None, has_control=bool(name), position=settings.position)
     changes = {change["remedy"] for change in settings.changes}
     left_out = impossible(known, p, {*settings.remedies, *changes})
     if wrong := changes & left_out.keys():
         raise Refused(f"begin_at asks for {min(wrong)}, which can't be done here: {left_out[min(wrong)]}.")
-    paths = profiles.profiles_in(reviewers.profile_folders())
-    asked = host.sampling_settings(p, threshold)
-    early = profiles.choose(
-        settings.early_rejection, paths, lambda: profiles.fingerprint(host.unet()), reviewer.reviewer, asked
-    )
+    profiles.check_name(settings.early_rejection, profiles.profiles_in(reviewers.profile_folders()))
     plan = Plan(
         settings=settings,
         reviewer=reviewer,
         threshold=threshold,
         scene=scene,
-        early=early,
         control_net=name,
         slot=slot,
         change=known,
         allowed=tuple(remedy.name for remedy in REMEDIES if remedy.name in {*settings.remedies} - left_out.keys()),
         left_out=left_out,
-        backdrop=backdrop,
     )
     p.extra_generation_params.update({ENABLED: True, PRODUCT: keep(product, STORE), **settings.infotext()})
     plan.template = copy.copy(p)
@@ -149,27 +175,12 @@ def hires_size(p) -> tuple[int, int]:
     return size
 
 
-def moved(scene: Scene, placement) -> Scene:
-    """The scene with its product placed as remedies ask; placement: a cyclic.remedies.Placement."""
-    canvas = placement.of(scene.canvas)
-    if canvas is scene.canvas:
-        return scene
-    final = canvas if scene.final is scene.canvas else placement.of(scene.final)
-    same = torch.equal(canvas.rgb, scene.canvas.rgb)
-    return Scene(canvas, final, scene.latent if same else None)
-
-
-def start_picture(plan: Plan, scene: Scene):
-    """What img2img starts from: the product over its own picture, or over grey where that picture is the product."""
-    if plan.backdrop is None:
-        return to_image(scene.canvas.shown)
-    behind = images.resize_image(plan.template.resize_mode % 3, plan.backdrop.convert("RGB"), *size_of(scene.canvas))
-    pixels = torch.from_numpy(np.array(behind)).movedim(-1, 0)[None].float() / 255
-    return to_image(scene.canvas.paste(pixels)[0])
-
-
-def size_of(canvas: Canvas) -> tuple[int, int]:
-    return canvas.width, canvas.height
+def behind(picture, p) -> torch.Tensor:
+    """img2img's picture (3, H, W) in [0, 1], as large as what is drawn; resized as its tab says, as far as that can be
+    done to pixels.
+    """
+    fitted = images.resize_image(p.resize_mode % 3, images.flatten(picture, "#ffffff"), p.width, p.height)
+    return torch.from_numpy(np.array(fitted.convert("RGB"))).movedim(-1, 0).float() / 255
 
 
 def masks(canvas: Canvas, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,10 +188,3 @@ def masks(canvas: Canvas, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     mask = F.interpolate(canvas.inpaint_mask[None, None], like.shape[-2:], mode="bilinear")[0]
     mask = mask.expand(like.shape[1], -1, -1).to(like.device, like.dtype)
     return 1 - mask, mask
-
-
-def encoded(scene: Scene) -> Scene:
-    """With the product's latent, which is made once."""
-    if scene.latent is not None:
-        return scene
-    return replace(scene, latent=host.encode(scene.canvas.shown[None]).to(shared.device))

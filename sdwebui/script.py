@@ -68,9 +68,10 @@ class ReliableAds(scripts.Script):
             if not settings.enabled:
                 return
             plan = plan_of(settings, p)
-            draw = Draw(plan, plan.scene)
+            change = plan.change.at(plan.policy().values)
+            draw = Draw(plan, plan.scene.moved(change.placement))
             draw.prepare(p)
-            draw.use_control(p, plan.change.at(plan.policy().values))
+            draw.use_control(p, change)
             shared.state.job_count = settings.attempts * p.n_iter
             shared.state.textinfo = f"attempt 1/{settings.attempts}"
         except EXPECTED as error:

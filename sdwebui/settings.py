@@ -6,7 +6,6 @@ Knows no web UI, so that it is tested without one.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,10 +81,10 @@ class Settings:
         return cls(**{name: checked(name, value) for name, value in given.items()})
 
     def infotext(self) -> dict:
-        """{name in infotext: value}: all of it but what a picture itself can't need, the product aside."""
+        """{name in infotext: value} of all that makes a picture, the product aside."""
         values = {TITLES[name]: getattr(self, name) for name in TITLES if name != "remedies"}
         values[TITLES["remedies"]] = " + ".join(self.remedies) or NONE
-        return {title: value for title, value in values.items() if value != "" or title in WORDS}
+        return {title: value for title, value in values.items() if value != ""}
 
     @property
     def words(self) -> dict[str, str]:
@@ -95,28 +94,38 @@ class Settings:
 
     @property
     def changes(self) -> list:
-        """begin_at as a report lists it. Raises Refused."""
+        """begin_at, such as "dilation -4 + control 1.15", as a report lists it. Raises Refused."""
         try:
-            changes = json.loads(self.begin_at) if self.begin_at.strip() else []
+            parts = [part.split() for part in self.begin_at.split("+") if part.strip()]
+            changes = [{"remedy": name, "after": float(value)} for name, value in parts]
             Policy().begin_at(changes)
+            if held := {change["remedy"] for change in changes} & HELD:
+                raise ValueError(f"what {min(held)} changes stands in the page itself")
             return changes
-        except (ValueError, RecursionError, AttributeError) as error:
+        except ValueError as error:
             raise Refused(
-                f"begin_at is no list of remedies ({str(error)[:120]}): paste the value of RF begin at from a"
+                f"begin_at is {quoted(self.begin_at, 60)}, and no list of remedies ({str(error)[:120]}): take it from a"
                 " picture's infotext, or leave it empty."
             ) from error
 
 
+def begin_at(changes: list) -> str:
+    """What infotext says of an attempt's remedies: those that the host's own infotext doesn't hold, as it does the
+    prompts and the CFG scale.
+    """
+    return " + ".join(f"{each['remedy']} {each['after']:g}" for each in changes if each["remedy"] not in HELD)
+
+
 NAMES = tuple(each.name for each in dataclasses.fields(Settings))
 DEFAULTS = Settings()
-# not in infotext: pictures (the product is there by its name in the store), and what every picture with infotext has
+# not in infotext: pictures (the product is there by its name in the store), and what makes no picture another one
 TITLES = {
     name: "RF " + name.replace("_", " ")
     for name in NAMES
-    if name not in ("enabled", "product", "product_name", "mask", "mask_marks", "use_init_image")
+    if name not in ("enabled", "product", "product_name", "mask", "mask_marks", "use_init_image", "keep_rejected")
 }
 ENABLED = "RF enabled"
-WORDS = {title for name, title in TITLES.items() if name.endswith("_words")}
+HELD = {"guidance", *(remedy.name for remedy in REMEDIES if remedy.words)}  # remedies that the host's infotext holds
 
 
 def checked(name: str, value):

@@ -8,7 +8,7 @@ FIGURES = [
         "Products with an accepted picture within five attempts",
         "share",
         ">= 0.90",
-        {"figures": "Products served within five attempts"},
+        {"figures": "Products accepted within five attempts"},
     ),
     Definition(
         "mean_attempts",
@@ -18,13 +18,13 @@ FIGURES = [
     ),
     Definition(
         "available_rate_rfnet",
-        "Single pictures of products never seen: usable, says RFNet",
+        "Single pictures of products never seen: accepted by RFNet",
         "share",
         "0.40 to 0.70",
     ),
     Definition(
         "available_rate_labels",
-        "Single pictures labelled by language models, blind: usable, say they",
+        "Single pictures labelled by language models, blind: available",
         "share",
         "0.40 to 0.70",
     ),

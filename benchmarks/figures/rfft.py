@@ -24,7 +24,7 @@ HUNDREDS = {
     "2": "second hundred, stricter labellers, added because the first missed",
 }
 LABELLERS = {f"labeller_{name}": f"labeller {name}" for name in "abcfgh"}
-BY_LABELS = "RFFT, usable pictures by language models' labels, blind"
+BY_LABELS = "RFFT, pictures that language models label available, blind"
 PREFERRED = "RFFT, of two pictures of a product the tuned one is to publish, say language models, blind"
 TARGETS = {
     "gain_cc": ">= 0.2",
@@ -35,7 +35,7 @@ TARGETS = {
     "diversity_colour_none_long": "<= 0.5",
 }
 HEADLINES = {
-    "1": "... more usable, say language models, blind: first hundred",
+    "1": "... more available, say language models, blind: first hundred",
     "2": "... second hundred, stricter, added after the miss",
 }
 HEADLINE = {"figures": "Tuning the ControlNet: more accepted by the reviewer ({rate_before} before)"}
@@ -134,8 +134,8 @@ FIGURES = [
     *trainings(),
     *by_labels(),
     *transfer(),
-    Definition("attempts_before", "Recurrent generation, attempts per usable picture: before RFFT", "attempts"),
-    Definition("attempts_after", "Recurrent generation, attempts per usable picture: after RFFT", "attempts"),
+    Definition("attempts_before", "Recurrent generation, attempts per accepted picture: before RFFT", "attempts"),
+    Definition("attempts_after", "Recurrent generation, attempts per accepted picture: after RFFT", "attempts"),
     Definition("within_5_before", "Recurrent generation, products with one within five: before RFFT", "share"),
     Definition("within_5_after", "Recurrent generation, products with one within five: after RFFT", "share"),
     Definition(

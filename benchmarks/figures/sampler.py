@@ -17,11 +17,11 @@ SAVED = {"saved": ""}  # docs/sampler.md
 
 
 def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headline: str = "") -> Definition:
-    """What a usable picture costs, against the plain loop."""
+    """What an accepted picture costs, against the plain loop."""
     shown = SAVED | ({"figures": headline} if headline else {})
     return Definition(
         f"{key}{part}",
-        f"{WAYS[way]}: {what} per usable picture, against the plain loop{PARTS[part]}",
+        f"{WAYS[way]}: {what} per accepted picture, against the plain loop{PARTS[part]}",
         "of plain",
         most,
         shown,
@@ -29,11 +29,11 @@ def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headlin
 
 
 def usable(way: str) -> Definition:
-    return Definition(f"usable_{way}", f"{WAYS[way]}: products with a usable picture", "share", shown=SAVED)
+    return Definition(f"usable_{way}", f"{WAYS[way]}: products with an accepted picture", "share", shown=SAVED)
 
 
 def against_the_same(way: str, target: str = "") -> Definition:
-    title = f"{WAYS[way]}: attempts per usable picture, against early rejection alone"
+    title = f"{WAYS[way]}: attempts per accepted picture, against early rejection alone"
     return Definition(f"attempts_ratio_{way}", title, "of early", target, SAVED)
 
 
@@ -93,7 +93,7 @@ FIGURES = [
     *called_bad(),
     *(
         Definition(
-            f"{what}_per_usable_{way}", f"{words}: {what} per usable picture", "s" if what == "seconds" else what
+            f"{what}_per_usable_{way}", f"{words}: {what} per accepted picture", "s" if what == "seconds" else what
         )
         for what in ("steps", "seconds", "attempts")
         for way, words in WAYS.items()

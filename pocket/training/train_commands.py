@@ -153,7 +153,12 @@ def add_train_parser(commands) -> None:
 def _add_stage(stages, name: str, work, help_text: str) -> argparse.ArgumentParser:
     parser = stages.add_parser(name, help=help_text)
     parser.add_argument("--threads", type=THREADS, default=2)
-    parser.add_argument("--nice", type=whole(0, 19), default=5, help="how far to stand back for other programs")
+    parser.add_argument(
+        "--nice",
+        type=whole(0, 19),
+        default=5,
+        help=("niceness of the process: higher values leave more of the CPU to other programs"),
+    )
     parser.set_defaults(run=_run, work_function=work)
     return parser
 
@@ -249,7 +254,7 @@ def _add_roundtrip(stages) -> None:
         "--variant",
         choices=("vae", "denoised"),
         default="vae",
-        help="through the autoencoder; or noised and denoised in one step, as a draw that is looked at early",
+        help="through the autoencoder; or noised and denoised in one step, like an early preview",
     )
     parser.add_argument(
         "--noise",

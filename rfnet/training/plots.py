@@ -42,7 +42,7 @@ def reliability(report: dict) -> bytes:
     above.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
     _title(
         above,
-        "Does p(available) mean what it says?",
+        "Is p(available) calibrated?",
         f"calibration error {_score(report['ece'], 3)}; {report['n']:,} pictures of {report['products']:,} products",
     )
     below.bar(
@@ -98,7 +98,7 @@ def confusion(report: dict) -> bytes:
     axes.tick_params(length=0)
     _title(
         axes,
-        "What is taken for what",
+        "Confusion: true label and verdict",
         f"shares of each row with 95 % intervals by product; five-way accuracy {_score(report['accuracy'])}",
     )
     return _png(figure)

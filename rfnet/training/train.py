@@ -196,7 +196,7 @@ class Run:
 
     def _restore(self, tensors: Tensors, place: dict) -> None:
         if place.keys() != set(Place.__dataclass_fields__):
-            raise ValueError("its place is none")
+            raise ValueError("its place in the training can't be read")
         self.place = msgspec.convert(place, Place)
         self.networks.load_state_dict(tensors)
         self.validation.best = self.place.best

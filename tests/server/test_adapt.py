@@ -136,4 +136,4 @@ def test_what_is_refused_writes_no_reviewer(client, base, folder, many, changes,
 def test_a_reviewer_with_maps_of_the_users_own_is_refused(client, folder):
     made = graph(folder, "mine")
     made["reviewer"] = node("RFLoadReviewer", reviewer_name=REVIEWER, depth_model="dpt/dpt-tiny")
-    assert "looks through a depth or saliency model of yours" in fails(client, made)
+    assert "uses a depth or saliency model of yours" in fails(client, made)

@@ -109,7 +109,7 @@ def test_other_settings_are_not_profiled(client, strict):
             ad(sampler__steps=STEPS, sampler__attempts=1, sampler__sampler_name="euler", sampler__threshold=ALWAYS)
         )
     )
-    assert "not profiled" in report["early_rejection"]["profile"] and not report["attempts"][0]["dropped"]
+    assert "no profile fits this model" in report["early_rejection"]["profile"] and not report["attempts"][0]["dropped"]
     with pytest.raises(RuntimeError, match="does not fit this graph: it was made with another sampler_name"):
         client.outputs(
             ad(

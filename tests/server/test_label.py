@@ -342,9 +342,9 @@ def test_pictures_of_another_size_end_the_run(client, folder):
 @pytest.mark.parametrize(
     "report, told",
     [
-        ("nonsense", "is none of RF Review or RF Cyclic Sampler"),
-        ("[]", "speaks of other pictures"),
-        ('{"attempts": [{}]}', "is none of RF Review"),
+        ("nonsense", "is not from RF Review or RF Cyclic Sampler"),
+        ("[]", "is of other pictures"),
+        ('{"attempts": [{}]}', "is not from RF Review"),
     ],
 )
 def test_a_report_of_something_else_is_said_and_not_used(client, folder, report, told):

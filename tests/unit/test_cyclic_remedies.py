@@ -143,11 +143,11 @@ def test_what_it_does_to_a_draw_stands_in_its_entry_alone(own):
 
 
 def test_a_profile_says_nothing_of_a_network_that_another_package_puts_in_place():
-    remedy = Remedy("other", EVERY, 0.0, 1.0, 1.0, lambda draw, value: draw.use_tuned(), "Paints.", painter=True)
+    remedy = Remedy("other", EVERY, 0.0, 1.0, 1.0, lambda draw, value: draw.use_tuned(), "Paints.", other_network=True)
     register(remedy)
     try:
         policy = Policy(("other",))
         policy.answer("size_mismatch")
-        assert policy.other_painter
+        assert policy.other_network
     finally:
         REMEDIES.remove(remedy)

@@ -160,7 +160,7 @@ def test_files_in_each_others_place_are_named(capsys):
             "not enough memory",
         ),
         (ModuleNotFoundError("No module named 'bpy'", name="bpy"), "this needs bpy"),
-        (KeyError("x"), "not foreseen (KeyError: 'x')"),
+        (KeyError("x"), "unexpected error (KeyError: 'x')"),
         (ValueError(LONG), "xxx"),
         (ValueError("a\nb"), "a b"),
     ],
@@ -175,7 +175,7 @@ def test_status_of_what_fails_and_of_what_is_stopped(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     assert guarded("x", lambda: 0) == 0 and guarded("x", stopped) == 130 and guarded("x", lambda: 1 / 0, status=2) == 2
-    assert "x: this was not foreseen (ZeroDivisionError: division by zero)" in capsys.readouterr().err
+    assert "x: unexpected error (ZeroDivisionError: division by zero)" in capsys.readouterr().err
     monkeypatch.setenv("RELIABLE_ADS_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         guarded("x", lambda: 1 / 0)

@@ -55,7 +55,7 @@ def test_values_that_do_not_belong_there_are_refused_by_name(program, key, tmp_p
         if value == "true" and key in SWITCHES:
             continue
         said = refused(program, tmp_path, f"{others}{key} = {value}\n")
-        assert key in said or "is no TOML" in said or "signs that no text has" in said or "has a tab" in said
+        assert key in said or "is no TOML" in said or "invalid characters" in said or "has a tab" in said
 
 
 @pytest.mark.parametrize("program", MODULES)
@@ -101,8 +101,8 @@ def table(tmp_path):
         ('{"image": "a.png", "product": "p.png", "label": true}', "label: expected int"),
         ('{"image": ["a.png"], "product": "p.png", "label": 0}', "image: expected str"),
         ('{"image": "a.png", "product": "p.png", "label": 0, "caption": {"a": 1}}', "caption: expected"),
-        ('{"image": "a\\u0000.png", "product": "p.png", "label": 0}', "signs that no text has"),
-        ('{"image": "\\ud800", "product": "p.png", "label": 0}', "signs that no text has"),
+        ('{"image": "a\\u0000.png", "product": "p.png", "label": 0}', "invalid characters"),
+        ('{"image": "\\ud800", "product": "p.png", "label": 0}', "invalid characters"),
         ('{"image": "a.png", "image": "a.png"}', 'says "image" twice'),
         ('{"label": NaN}', "NaN"),
         ('{"image": "' + "x" * 5000 + '", "product": "p.png", "label": 0}', "which does not exist"),

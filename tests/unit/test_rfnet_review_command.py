@@ -145,7 +145,7 @@ def test_what_was_judged_is_kept_when_the_user_stops_it(folder, tmp_path, monkey
 def test_a_name_of_a_file_with_a_nul_is_no_name(folder, capsys):
     with pytest.raises(SystemExit):
         main(["review", str(folder / "ad0.png"), "--product", str(folder / "product.png"), "--json", "\0.json"])
-    assert "no path has a NUL sign" in capsys.readouterr().err
+    assert "a path holds no NUL character" in capsys.readouterr().err
 
 
 def test_set_may_name_what_an_option_names(tmp_path, capsys):

@@ -1,0 +1,55 @@
+"""For tests: a web UI with this extension loads the thin ControlNet, and draws with a latent mask that a request gives.
+
+Knows nothing of Reliable Ads, which its draws are compared with.
+"""
+
+import base64
+import io
+import sys
+
+import numpy as np
+import torch
+from modules import script_callbacks, scripts, sd_samplers_common, shared
+from PIL import Image
+
+
+def thin(*_):
+    """sd-webui-controlnet builds networks of Stable Diffusion 1.5's widths, which it has in a dict of its own."""
+    guess = sys.modules.get("scripts.controlnet_model_guess")
+    if guess is not None:
+        guess.controlnet_default_config["channel_mult"] = [1, 1, 1, 1]
+
+
+class Kit(scripts.Script):
+    """args[0]: {"picture": what the latent is held to (base64 PNG), "mask": rows of numbers, 1 where it is painted}."""
+
+    def title(self):
+        return "Kit"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img):
+        import gradio as gr
+
+        return [gr.JSON(value=None, visible=False)]
+
+    def process_before_every_sampling(self, p, given=None, *args, **kwargs):
+        if not isinstance(given, dict):
+            return
+        x = kwargs["x"]
+        p.nmask = torch.tensor(given["mask"]).to(x).expand(x.shape[1], -1, -1)
+        p.mask = 1 - p.nmask
+        if not hasattr(p, "init_images"):
+            p.sampler.model_wrap_cfg.init_latent = encoded(given["picture"]).expand(len(x), -1, -1, -1).to(x)
+
+
+def encoded(picture):
+    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
+    pixels = torch.from_numpy(pixels).movedim(-1, 0)[None].float() / 255
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # as Reliable Ads: the VAE adds noise
+        return sd_samplers_common.images_tensor_to_samples(pixels.to(shared.device), 0, shared.sd_model)
+
+
+script_callbacks.on_app_started(thin)  # when all extensions' scripts have been loaded

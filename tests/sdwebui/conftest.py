@@ -1,0 +1,49 @@
+"""Real web UIs: Automatic1111, Forge and reForge, each with this repository among its extensions, one server of each at
+a time.
+
+They are named by RELIABLE_ADS_A1111, RELIABLE_ADS_FORGE and RELIABLE_ADS_REFORGE, each ROOT:PYTHON: the folder of an
+installation, and the Python that has its packages; nothing is written into that folder. For Automatic1111 also
+RELIABLE_ADS_CONTROLNET, a folder of sd-webui-controlnet, unless it lies in the installation's extensions; and, since
+nothing is downloaded, the folder openai/clip-vit-large-patch14 in ROOT (that model's config and tokenizer). What isn't
+named is skipped, and the summary says so.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reliable_ads.devtools import thin_models
+from reliable_ads.devtools.thin_models import MODELS
+from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.webui)
+
+
+@pytest.fixture(scope="session", params=VARIABLES)
+def host(request) -> Host:
+    variable = VARIABLES[request.param]
+    named = os.environ.get(variable)
+    if not named:
+        pytest.skip(f"web UI: name it with {variable}=ROOT{os.pathsep}PYTHON")
+    host = Host.named(named)
+    assert host.kind == request.param, f"{variable} names {host.kind}"
+    return host
+
+
+@pytest.fixture(scope="session")
+def data(host, tmp_path_factory) -> Path:
+    """Its data folder: the thin models, and the extensions that it needs for them."""
+    folder = tmp_path_factory.mktemp(host.kind)
+    thin_models.data_folder(host, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def web(host, data) -> WebUI:
+    with WebUI(host, data, data / "server.log", MODELS / "thin_sd.safetensors") as running:
+        yield running
