@@ -6,7 +6,7 @@ import functools
 
 from modules import errors, scripts, shared
 
-from . import early
+from . import early, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
@@ -122,4 +122,7 @@ class ReliableAds(scripts.Script):
             processed.extra_generation_params["RF error"] = str(error)
 
 
-early.register()
+def register() -> None:
+    """Tells the web UI what to call."""
+    early.register()
+    tab.register()

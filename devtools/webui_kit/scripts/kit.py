@@ -43,7 +43,9 @@ class Kit(scripts.Script):
 def encoded(picture):
     with torch.random.fork_rng():
         torch.manual_seed(0)  # as Reliable Ads: the VAE adds noise
-        return sd_samplers_common.images_tensor_to_samples(torch.tensor([picture]).to(shared.device), 0, shared.sd_model)
+        return sd_samplers_common.images_tensor_to_samples(
+            torch.tensor([picture]).to(shared.device), 0, shared.sd_model
+        )
 
 
 script_callbacks.on_app_started(thin)  # when all extensions' scripts have been loaded
