@@ -11,8 +11,9 @@ from PIL import Image
 from ..cyclic.attempts import Attempt, RecurrentRun
 from ..rfnet.reviewer import annotate_row
 from ..rfnet.sheets import contact_sheet
-from .loop import Draw, HostLoop, plain, to_picture, to_tensor
+from .loop import Draw, HostLoop, to_picture, to_tensor
 from .plan import Plan
+from .words import plain, verdict_text
 
 REPORT = "RF report"  # in the API's answer, among extra_generation_params
 SHEET_SIDE = 512  # pixels of a picture on the sheet, on its longer side
@@ -60,12 +61,6 @@ def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.number)
-
-
-def verdict_text(attempt: Attempt, attempts: int) -> str:
-    """The end of a picture's infotext. Commas and colons would end its values."""
-    said = plain(attempt).replace(": ", " - ").replace(",", "")
-    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
 
 
 def about(plan: Plan) -> dict:

@@ -1,4 +1,4 @@
-"""What can't be done as it was asked for is refused before the first step: one sentence, in the answer and in the log."""
+"""What can't be done as it was asked for is refused before the first step: one sentence, in the answer and the log."""
 
 import numpy as np
 import pytest
