@@ -79,7 +79,9 @@ def test_a_product_is_dropped_in_and_its_attempts_are_told(page, tmp_path):
         number(page, name, value)
     seen = generate(page)
     assert "after 2 of 2 attempts" in seen.lower() and "attempt 1, seed" in seen and "attempt 2, seed" in seen
-    assert page.locator("#txt2img_gallery .thumbnails button").count() == 2  # the picture, and the sheet of all attempts
+    assert (
+        page.locator("#txt2img_gallery .thumbnails button").count() == 2
+    )  # the picture, and the sheet of all attempts
 
 
 def test_a_picture_is_read_back_through_png_info(page, web, tmp_path):
