@@ -162,7 +162,7 @@ def text_again(title: str):
 def product_again(values: dict):
     """The product of a pasted picture, where it is still in the store."""
     try:
-        return Image.open(kept(values[PRODUCT], STORE)) if PRODUCT in values else None
+        return gr.update(value=Image.open(kept(values[PRODUCT], STORE))) if PRODUCT in values else None
     except ValueError:
         return None
 

@@ -165,8 +165,8 @@ def lines(runs: list[RecurrentRun], shown: list[list[Shown]], plan: Plan) -> lis
     """What stands under the gallery."""
     said = []
     for number, (run, rows) in enumerate(zip(runs, shown), 1):
-        head = f"Picture {number}: " if len(runs) > 1 else ""
-        end = {"accepted": "accepted", "interrupted": "interrupted"}.get(run.ended_by, "no attempt was accepted")
+        head = f"Picture {number} · " if len(runs) > 1 else ""
+        end = {"accepted": "Accepted", "interrupted": "Interrupted"}.get(run.ended_by, "No attempt was accepted")
         said.append(f"{head}{end} after {len(rows)} of {plan.settings.attempts} attempts.")
         said += [
             f"  attempt {each.attempt.index + 1}, seed {each.attempt.seed}: {plain(each.attempt)}" for each in rows

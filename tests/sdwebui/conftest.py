@@ -45,5 +45,5 @@ def data(host, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def web(host, data) -> WebUI:
-    with WebUI(host, data, data / "server.log", MODELS / "thin_sd.safetensors") as running:
+    with WebUI(host, data, data / "server.log", MODELS / "thin_sd.safetensors", page=True) as running:
         yield running
