@@ -20,7 +20,7 @@ from modules import (
 FORGE = find_spec("modules_forge") is not None  # reForge, too
 NAME = ("reForge" if find_spec("ldm_patched") else "Forge") if FORGE else "Automatic1111"
 EXTENSION = Path(__file__).resolve().parent.parent
-RFNET = Path(paths.models_path) / "rfnet"  # the user's reviewers, profiles and products
+RFNET = Path(getattr(shared.cmd_opts, "reliable_ads_dir", None) or Path(paths.models_path) / "rfnet")  # preload.py
 CONTROLNETS = Path(paths.models_path) / "ControlNet"
 
 
