@@ -205,9 +205,9 @@ def main() -> int:
 
 
 def tests(fast: bool, rest: list[str]) -> list[str]:
-    """What pytest is told: all tests, or the fast layer, in a process more than there are cores (many wait for a server),
-    a file's tests in one process, which share its server. Tests that are named run in one process, as someone who looks
-    for a fault wants them.
+    """What pytest is told: all tests, or the fast layer, in a process more than there are cores, since many wait for a
+    server; a file's tests in one process, which share its server. Tests that are named run in one process, as someone
+    who looks for a fault wants them.
     """
     named = any((ROOT / argument.partition("::")[0]).exists() for argument in rest if not argument.startswith("-"))
     where = ["tests/unit"] if fast and not named else []

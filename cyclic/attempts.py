@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-SKIPPED = "skipped by the user"  # the error of such an attempt
+SKIPPED, INTERRUPTED = "skipped by the user", "interrupted by the user"  # the error of such an attempt
 
 
 @dataclass

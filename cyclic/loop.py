@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .attempts import SKIPPED, Attempt, RecurrentRun
+from .attempts import INTERRUPTED, SKIPPED, Attempt, RecurrentRun
 from .early_rejection import EarlyThreshold
 from .preview_check import PreviewCheck, PreviewChecks, StoppedEarly
 from .remedies import Policy
@@ -46,6 +46,7 @@ class Interrupted(Exception):
     def __init__(self, image: torch.Tensor | None = None):
         super().__init__("interrupted")
         self.image = image
+        self.attempt: Attempt | None = None  # which the loop makes of it
 
 
 class TooMany(RuntimeError):
@@ -182,6 +183,9 @@ class _Runner:
             drawn = self.generate(index, seed, check)
         except (StoppedEarly, Skipped) as ended:
             drawn = ended
+        except Interrupted as ended:
+            ended.attempt = None if ended.image is None else self.attempt(index, seed, check, ended)
+            raise
         attempt = self.attempt(index, seed, check, drawn)
         attempt.seconds = time.monotonic() - began
         return attempt
@@ -204,11 +208,12 @@ class _Runner:
         return attempts
 
     def attempt(self, index: int, seed: int, check: PreviewCheck, drawn) -> Attempt:
-        """drawn: (image, payload), or the StoppedEarly or Skipped that ended the draw."""
+        """drawn: (image, payload), or the StoppedEarly, Skipped or Interrupted that ended the draw."""
         if isinstance(drawn, StoppedEarly):
             result = Attempt(index, seed, drawn.image, drawn.review, 0.0, stopped_early=True)
-        elif isinstance(drawn, Skipped):
-            result = Attempt(index, seed, drawn.image, unreviewed(SKIPPED), 0.0)
+        elif isinstance(drawn, Skipped | Interrupted):
+            why = SKIPPED if isinstance(drawn, Skipped) else INTERRUPTED
+            result = Attempt(index, seed, drawn.image, unreviewed(why), 0.0)
         else:
             image, payload = drawn
             result = Attempt(index, seed, image, judged(self.review, image), 0.0, payload)
@@ -236,7 +241,7 @@ def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budge
             yield OneAtATime(str(reason))
             continue
         except Interrupted as interrupted:
-            yield _interrupted(run, interrupted, seeds[0])
+            yield _interrupted(run, interrupted)
             return run
         for attempt in drawn:
             run.attempts.append(attempt)
@@ -257,7 +262,7 @@ def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budge
         try:
             finished = _finished(chosen, runner, len(run.attempts))
         except Interrupted as interrupted:
-            yield _interrupted(run, interrupted, chosen.seed)
+            yield _interrupted(run, interrupted)
             return run
         run.attempts.append(finished)
         run.seconds = time.monotonic() - start
@@ -268,13 +273,13 @@ def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budge
     return run
 
 
-def _interrupted(run: RecurrentRun, interrupted: Interrupted, seed: int) -> Exhausted:
+def _interrupted(run: RecurrentRun, interrupted: Interrupted) -> Exhausted:
     """Ends the run with what there is: an accepted picture, else the best of those that were drawn to their end, else
     what was drawn so far.
     """
     count = len(run.attempts)
-    if interrupted.image is not None:
-        run.attempts.append(Attempt(count, seed, interrupted.image, unreviewed("interrupted by the user"), 0.0))
+    if interrupted.attempt:
+        run.attempts.append(interrupted.attempt)
     run.ended_by = "interrupted"
     finished = [attempt for attempt in run.attempts if "error" not in attempt.review and not attempt.stopped_early]
     best = max(finished, key=lambda attempt: attempt.score, default=None)

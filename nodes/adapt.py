@@ -12,10 +12,11 @@ import torch
 from comfy_api.latest import io, ui
 from server import PromptServer
 
+from ..rfnet.data.labelling import NAME
 from .checked import checked
 from .folders import PACK
 from .inputs import quoted
-from .label import NAME, dataset_folder
+from .label import dataset_folder
 from .review import LoadedReviewer
 from .types import CATEGORY, Reviewer, stop_if_cancelled
 
@@ -101,7 +102,7 @@ class RFAdaptReviewer(io.ComfyNode):
                 learning_rate,
                 seed,
                 mixed,
-                AdaptingProgress(cls.hidden.unique_id),
+                shown_on(cls.hidden.unique_id),
                 comfy.model_management.cpu_mode(),
             )
         report = json.dumps(adapted.report, ensure_ascii=False, indent=2)
@@ -172,31 +173,18 @@ def adapting_inputs() -> list:
     ]
 
 
-class AdaptingProgress:
-    """Notices a cancel before each pass of a network, and moves the bar while training."""
+def shown_on(node_id: str):
+    """What shows an adaptation on its node, and notices a cancel before each pass of a network."""
+    from ..rfnet.training.adapt import Progress
 
-    def __init__(self, node_id: str):
-        self.node_id = node_id
-        self.done = 0
+    bar = comfy.utils.ProgressBar(1, node_id=node_id)
 
-    def __call__(self, network: torch.nn.Module, steps: int) -> None:
-        from ..rfnet.model import RFNet
+    def say(text: str, done: int, steps: int) -> None:
+        if steps:
+            bar.update_absolute(done, steps)
+        PromptServer.instance.send_progress_text(text, node_id, PromptServer.instance.client_id)
 
-        bar = comfy.utils.ProgressBar(steps, node_id=self.node_id) if steps and isinstance(network, RFNet) else None
-
-        def before_pass(module, _):
-            stop_if_cancelled()
-            if bar and module.training:
-                bar.update_absolute(self.done)
-                self.say(f"step {self.done + 1}/{steps}")
-                self.done += 1
-            elif isinstance(module, RFNet):
-                self.say("scoring")
-
-        network.register_forward_pre_hook(before_pass)
-
-    def say(self, text: str) -> None:
-        PromptServer.instance.send_progress_text(text, self.node_id, PromptServer.instance.client_id)
+    return Progress(say, stop_if_cancelled)
 
 
 def check_name(name: str) -> None:

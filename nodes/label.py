@@ -3,18 +3,14 @@ label, now or later.
 """
 
 import json
-import re
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
-from ..rfnet.data.labelling import JOURNAL, TABLE
+from ..rfnet.data import labelling
 from .checked import checked
-from .inputs import quoted
 from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
-
-NAME = re.compile(r"[\w-]{1,64}")
 
 
 @checked(
@@ -53,10 +49,10 @@ class RFLabel(io.ComfyNode):
     @classmethod
     def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
         from ..cyclic.remedies import replaced
-        from ..rfnet.data.labelling import LabelFolder
+        from ..rfnet.finished import cut_out
         from ..rfnet.reviewer import check
 
-        labels = LabelFolder(dataset_folder(dataset))
+        labels = labelling.LabelFolder(dataset_folder(dataset))
         pictures = channels_first(images)
         check(pictures, product)
         rows, notes = rows_in(report, len(pictures))
@@ -130,28 +126,8 @@ def label_inputs() -> list:
 
 
 def dataset_folder(name: str) -> Path:
-    """The dataset's folder below ComfyUI's output folder.
-
-    Raises ValueError on a name that could lead elsewhere, and on links that do.
-    """
-    if not NAME.fullmatch(name):
-        raise ValueError(f'{quoted(name)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.')
-    folder = Path(folder_paths.get_output_directory()) / "labels" / name
-    for path in (folder, *(folder / part for part in (JOURNAL, TABLE, "pictures", "products"))):
-        if path.is_symlink():
-            raise ValueError(
-                f'"{path}" is a symbolic link, which RF Label does not follow: put the folder or file itself there.'
-            )
-    return folder
-
-
-def cut_out(canvas):
-    """The placed product as a Pillow picture with transparency, of the canvas's size."""
-    import torch
-    from PIL import Image
-
-    planes = torch.cat([canvas.rgb, canvas.alpha[None]])
-    return Image.fromarray((planes * 255 + 0.5).byte().movedim(0, -1).cpu().numpy(), "RGBA")
+    """The dataset's folder below ComfyUI's output folder. Raises ValueError on what could lead elsewhere."""
+    return labelling.dataset_folder(folder_paths.get_output_directory(), name)
 
 
 def rows_in(report: str, count: int) -> tuple[list, list]:

@@ -8,10 +8,7 @@ sentence, in the answer and in the log, before anything is touched.
 import asyncio
 import json
 import logging
-import os
-import stat
 from functools import wraps
-from pathlib import Path
 
 from aiohttp import web
 from server import PromptServer
@@ -23,7 +20,6 @@ from .label import dataset_folder
 
 ROOT = "/reliable_ads/labels/{dataset}"
 LARGEST_BODY = 4096  # bytes
-LARGEST_PICTURE = 2**27  # bytes
 PATIENCE = 10  # seconds for a body to come
 GUARDED = {
     "X-Content-Type-Options": "nosniff",
@@ -111,27 +107,12 @@ async def state(request: web.Request) -> web.Response:
 async def picture(request: web.Request) -> web.StreamResponse:
     kind = request.match_info["kind"]
     key = request.match_info["key"]
-    content = await asyncio.to_thread(content_of, folder_of(request), key, kind)
+    content = await asyncio.to_thread(folder_of(request).content, key, kind)
     if content is None:
         raise Refused(404, f"there is no picture {key[:40]!r} in this dataset.")
     return web.Response(
         body=content, content_type="image/png", headers={**GUARDED, "Cache-Control": "private, max-age=86400"}
     )
-
-
-def content_of(folder: LabelFolder, key: str, kind: str) -> bytes | None:
-    """A picture's file; None where there is none, or something else than a file: a link may lead anywhere."""
-    path: Path | None = folder.picture(key, kind)
-    if path is None or path.is_symlink():
-        return None
-    with open(
-        os.open(
-            path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        ),
-        "rb",
-    ) as file:
-        about = os.fstat(file.fileno())
-        return file.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST_PICTURE else None
 
 
 async def label(request: web.Request) -> web.Response:

@@ -4,17 +4,12 @@ A graph may come from anywhere, so it must not say where on the disk to look. Th
 folders, where no node writes.
 """
 
-import os
-import re
 from pathlib import Path
 
 import folder_paths
 
+from ..rfnet.reach import LIST, in_reach, listed, unquoted
 from .inputs import quoted
-
-LIST = "reliable_ads_folders.txt"
-LARGEST = 65536  # bytes of the list
-NETWORK = re.compile(r"[\\/]{2}")  # \\server\share: Windows sends the user's password hash to whatever server is named
 
 
 def folder_in_reach(name: str, node: str) -> Path:
@@ -23,18 +18,11 @@ def folder_in_reach(name: str, node: str) -> Path:
     Symbolic links are followed before it is looked where it lies. Raises ValueError where nothing is named, and where
     it lies elsewhere.
     """
-    name = name.strip().strip("\"'")  # quotes come with a path that is copied on Windows
+    name = unquoted(name)
     if not name:
         raise ValueError(f'{node} has no folder: write into "folder" where your product cut-outs lie.')
-    try:
-        named = Path(os.path.abspath(Path(folder_paths.get_input_directory()) / Path(name).expanduser()))
-        if not NETWORK.match(name) or any(named.is_relative_to(root) for root in roots()):
-            folder = named.resolve()
-            folder.is_dir()  # which fails on what the disk can't name
-            if any(folder.is_relative_to(root.resolve()) for root in roots()):
-                return folder
-    except (ValueError, OSError, RuntimeError):  # a NUL, a loop of links, an unknown user's home, a name too long
-        pass
+    if folder := in_reach(name, folder_paths.get_input_directory(), roots()):
+        return folder
     raise ValueError(
         f"{node} may not read {quoted(name, 100)}, which is outside ComfyUI's input, output and models folders: copy"
         f" the products into input, or write the folder's path as a line into the text file {LIST} in"
@@ -42,18 +30,7 @@ def folder_in_reach(name: str, node: str) -> Path:
     )
 
 
-def roots() -> list[Path]:
+def roots() -> list:
     """The folders below which graphs may read."""
     own = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.models_dir)
-    return [Path(os.path.abspath(folder)) for folder in (*own, *listed(Path(folder_paths.base_path)))]
-
-
-def listed(base: Path) -> list[str]:
-    """The folders in the owner's list, one a line; # begins a remark. Relative paths begin in the list's folder."""
-    path = base / LIST
-    try:
-        lines = path.read_bytes()[:LARGEST].decode("utf-8-sig").splitlines() if path.is_file() else []
-    except (OSError, UnicodeDecodeError):
-        lines = []
-    named = (line.strip().strip("\"'") for line in lines if not line.lstrip().startswith("#"))
-    return [os.path.join(base, os.path.expanduser(name)) for name in named if name and "\0" not in name]
+    return [*own, *listed(folder_paths.base_path)]

@@ -13,13 +13,14 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..rfft.interactive import advanced_settings, summary
 from ..rfft.losses import LOSSES, titles
 from . import controlnet_loader, pocket_models
 from .checked import checked
 from .folders import path_of
 from .inputs import quoted
 from .product_folder import product_folder
-from .training import Training, TrainingProgress, advanced_settings, check_packages, checkpoint_path
+from .training import Training, TrainingProgress, check_packages, checkpoint_path
 from .types import CATEGORY, from_pictures
 
 
@@ -264,40 +265,16 @@ def output(training: Training, answer: dict, progress: TrainingProgress) -> io.N
     config = training.config
     better = bool(answer["result"])
     control_net = controlnet_loader.load(training.controlnet, [(config.result, 1.0)] if better else [])
-    report = "\n".join([summary(config, answer), *training.left_out])
-    progress.show(report)
+    report = "\n".join([summary(config, answer, "Queue again with more steps to go on."), *training.left_out])
+    progress.tell(report)
     with Image.open(config.result.with_suffix(".png")) as grid:
         samples = from_pictures([grid])
     shown = {**ui.PreviewImage(samples, cls=RFTrainer).as_dict(), **ui.PreviewText(report).as_dict()}
     return io.NodeOutput(
-        control_net, config.result.name if better else "", samples, from_pictures([progress.curves]), report, ui=shown
+        control_net,
+        config.result.name if better else "",
+        samples,
+        from_pictures([progress.last_curves]),
+        report,
+        ui=shown,
     )
-
-
-def summary(config, answer: dict) -> str:
-    """What came of a training, in a few lines."""
-    before = answer["before"]
-    after = answer["after"]
-
-    def rate(row):
-        return "{value:.0%} ({low:.0%} to {high:.0%}, {n} pictures)".format(**row["rate"])
-
-    lines = [answer["stopped"] or f"{answer['steps']} steps done."]
-    if answer["result"]:
-        lines += [
-            (
-                f"Accepted by the reviewer: {rate(before)} before, {rate(after)} at step {after['step']}, which is kept"
-                f" in {config.result.name}."
-            ),
-            (
-                f"Diversity {before['diversity']:.3f} before, {after['diversity']:.3f} at that step. These pictures"
-                " chose the best step, so measure it on other products, and look at their pictures."
-            ),
-        ]
-    else:
-        lines += [
-            f"No step was better than the start ({rate(before)}), so there is no {config.result.name}: more steps, more"
-            f" products or a smaller beta may help. {config.last.name} holds the last step."
-        ]
-    more = [] if answer["stopped"] else ["Queue again with more steps to go on."]
-    return "\n".join([*lines, *more, f"Folder: {config.folder}"])

@@ -9,7 +9,7 @@ import torch
 
 from ..rfnet.arguments import STRENGTH, path
 from ..rfnet.commands import Commands
-from ..rfnet.files import check_writable
+from ..rfnet.files import check_writable, write_picture
 from ..rfnet.training.toml_config import parse_overrides
 from ..rfnet.weights import load_reviewer, read_metadata
 from .adapter import load_adapter
@@ -34,6 +34,7 @@ def _commands() -> Commands:
         "Train an adapter as a TOML file says. Run it again to continue after an interruption, or with more steps.",
     )
     _add_config(sub)
+    sub.add_argument("--picture", type=path, help="PNG to write after each step: curves, and pictures of then and now")
 
     sub = commands.add(
         "estimate",
@@ -75,8 +76,29 @@ def _add_config(sub: argparse.ArgumentParser) -> None:
 def train(args) -> None:
     from .train import Run
 
+    if args.picture:
+        check_writable(args.picture)
     config, pairs, reviewer, models = _load(args, check_result)
-    Run(config, models, reviewer, pairs)()
+    if args.picture:
+        _train_with_picture(config, models, reviewer, pairs, args.picture)
+    else:
+        Run(config, models, reviewer, pairs)()
+
+
+def _train_with_picture(config: TrainConfig, models, reviewer, pairs: list, picture) -> None:
+    from .interactive import Progress, summary
+    from .train import Run
+
+    progress = Progress(
+        config.steps, lambda text: print(text, flush=True), lambda shown, _: write_picture(picture, shown)
+    )
+    run = Run(config, models, reviewer, pairs, watch=progress)
+    progress.begin(run)
+    try:
+        print(summary(config, run(), "Start it again with more steps to go on."), flush=True)
+    except KeyboardInterrupt:
+        print(f"{progress.saved()}: start the same again to go on from there.", flush=True)
+        raise
 
 
 def estimate(args) -> None:

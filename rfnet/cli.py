@@ -1,5 +1,5 @@
-"""`rfnet train | maps | evaluate | calibrate | blend | review`: one command each, errors as one sentence and exit
-status 1.
+"""`rfnet train | adapt | maps | evaluate | calibrate | blend | review`: one command each, errors as one sentence and
+exit status 1.
 """
 
 import json
@@ -22,7 +22,7 @@ RISK = decimal(1e-6, 0.999999)
 
 def main(argv=None) -> int:
     commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
-    for add in (_add_train, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_review):
+    for add in (_add_train, _add_adapt, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_review):
         add(commands)
     return commands.run(argv)
 
@@ -53,6 +53,43 @@ def train(args) -> None:
     run = Run(config)
     run()
     args.status = 1 if run.damaged else 0
+
+
+def _add_adapt(commands: Commands) -> None:
+    sub = commands.add(
+        "adapt",
+        adapt_to,
+        "Train a reviewer on with the labels of a dataset, and write it only if it is no worse on labels that were held"
+        " back.",
+    )
+    sub.add_argument("dataset", type=path, help="folder that RF Label or a web UI's tab filled")
+    sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS), help="reviewer to start from")
+    sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
+    sub.add_argument("--epochs", type=decimal(0.01, 1000), default=4)
+    sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate")
+    sub.add_argument("--seed", type=SEED, default=0)
+    sub.add_argument("--mix-train", type=path, help="labelled pictures from elsewhere, so that it forgets less")
+    sub.add_argument("--mix-val", type=path, help="such pictures to choose the best epoch by")
+
+
+def adapt_to(args) -> None:
+    from .data.labelling import LabelFolder
+    from .training.adapt import Progress, adapt
+
+    check_writable(args.out)
+    mixed = {name: given for name in ("train", "val") if (given := getattr(args, f"mix_{name}"))}
+    said = [""]
+
+    def say(text: str, *_) -> None:
+        if text != said[-1]:
+            print(text, flush=True)
+            said[-1] = text
+
+    adapted = adapt(
+        args.weights, LabelFolder(args.dataset), args.out, args.epochs, args.lr, args.seed, mixed, Progress(say)
+    )
+    print(adapted.report["reason"])
+    args.status = 0 if adapted.path else 1
 
 
 def _add_blend(commands: Commands) -> None:

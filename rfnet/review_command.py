@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import torch
 
 from .arguments import SHARE, decimal, path
 from .commands import Commands, sentence
 from .files import check_writable, quoted, write_text
+from .finished import canvas_of, on_canvas
 from .labels import LABELS
 from .pictures import PictureError, open_picture
-from .product import Product, place
+from .product import Product
 from .risks import ACCEPT
 from .structured import StructureError, convert, parse_json
 from .textfiles import TextError, read_text
@@ -123,16 +123,10 @@ def _table_row(row: dict) -> str:
 
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
     """The row of Review.rows() for one line of _lines."""
-    image = open_picture(line["image"])[..., :3]
+    picture = open_picture(line["image"])
     product = Product.from_picture(line["product"], line.get("caption", ""))
-    height, width = image.shape[:2]
-    own_place = image_scale is None and product.rgba.shape[:2] == (height, width)
-    width, height = (max(8, round(side / 8) * 8) for side in (width, height))
-    canvas = place(product, width, height, image_scale or 0.72, position="keep" if own_place else "centre")
-    images = torch.from_numpy(image).permute(2, 0, 1)[None]
-    if images.shape[2:] != (height, width):
-        images = torch.nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
-    return reviewer.review(images, canvas, threshold).rows()[0]
+    canvas = canvas_of(product, picture.shape[1], picture.shape[0], image_scale)
+    return reviewer.review(on_canvas(picture, canvas), canvas, threshold).rows()[0]
 
 
 def _lines(args):

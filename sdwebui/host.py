@@ -16,12 +16,14 @@ from modules import (
     sd_samplers_kdiffusion,
     shared,
 )
+from modules.call_queue import queue_lock
 
 FORGE = find_spec("modules_forge") is not None  # reForge, too
 NAME = ("reForge" if find_spec("ldm_patched") else "Forge") if FORGE else "Automatic1111"
 EXTENSION = Path(__file__).resolve().parent.parent
 RFNET = Path(getattr(shared.cmd_opts, "reliable_ads_dir", None) or Path(paths.models_path) / "rfnet")  # preload.py
-CONTROLNETS = Path(paths.models_path) / "ControlNet"
+CONTROLNETS = Path(getattr(shared.cmd_opts, "controlnet_dir", None) or Path(paths.models_path) / "ControlNet")
+LORAS = Path(getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora")
 
 
 def unet() -> torch.nn.Module:
@@ -94,3 +96,22 @@ def scheduler_name(p) -> str:
     if name == "automatic":
         name = (config.options.get("scheduler") if config else None) or "normal"
     return "normal" if name == "uniform" else name
+
+
+def free_memory() -> None:
+    """Takes the models off the device where the host brings them back by itself: in Forge and reForge.
+
+    Automatic1111 would draw on with half of its model elsewhere.
+    """
+    if not FORGE:
+        return
+    with queue_lock:
+        if find_spec("backend"):
+            from backend import memory_management as memory
+        else:
+            from ldm_patched.modules import model_management as memory
+        memory.unload_all_models()
+
+
+def on_cpu() -> bool:
+    return devices.get_optimal_device().type == "cpu"

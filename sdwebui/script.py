@@ -7,7 +7,7 @@ import threading
 
 from modules import errors, scripts, shared
 
-from . import early, options
+from . import early, options, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
@@ -121,6 +121,7 @@ def register() -> None:
     def each() -> None:
         early.register()
         options.register()
+        tab.register()
 
     thread = threading.Thread(target=each)
     thread.start()

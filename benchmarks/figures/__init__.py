@@ -4,7 +4,7 @@ benchmark's list: the tables follow.
 
 from __future__ import annotations
 
-from . import end_to_end, explanation, overhead, reviewer, rfft, robustness, sampler, startup
+from . import end_to_end, explanation, overhead, reviewer, rfft, robustness, sampler, sdwebui, startup
 from .definition import Definition
 
 REGISTRY: dict[str, dict[str, Definition]] = {}
@@ -26,5 +26,5 @@ def find(benchmark: str, key: str) -> Definition:
     return REGISTRY.get(benchmark, {}).get(key) or Definition(key, key)
 
 
-for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness):
+for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness, sdwebui):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)

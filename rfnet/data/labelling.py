@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import threading
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -31,10 +32,12 @@ from .errors import DataError
 ENOUGH = 200
 EACH = 5
 KEY = re.compile(r"[0-9a-f]{16}")
+NAME = re.compile(r"[\w-]{1,64}")  # of a dataset
 JOURNAL = "journal.jsonl"
 TABLE = "labels.jsonl"
 LONGEST = 1 << 16  # bytes of a line
 LARGEST = 1 << 28  # bytes of the journal
+LARGEST_PICTURE = 1 << 27  # bytes of a PNG
 WRITING = threading.Lock()  # one line after the other, and one table
 
 
@@ -117,6 +120,24 @@ class Contents:
         ]
 
 
+def dataset_folder(output, name: str) -> Path:
+    """The folder of a dataset below a host's output folder: labels/NAME.
+
+    Raises ValueError on a name that could lead elsewhere, and on links that do.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f'{quoted(name, 60)} can\'t name a dataset: use letters, digits, "-" and "_", without folders.'
+        )
+    folder = Path(output) / "labels" / name
+    for path in (folder, *(folder / part for part in (JOURNAL, TABLE, "pictures", "products"))):
+        if path.is_symlink():
+            raise ValueError(
+                f'"{path}" is a symbolic link, which labelling does not follow: put the folder or file itself there.'
+            )
+    return folder
+
+
 class LabelFolder:
     """`labels = LabelFolder(path); labels.add(...)`, then `labels.label(key, name)` for each key that
     `labels.read().waiting` names.
@@ -133,6 +154,19 @@ class LabelFolder:
         """The PNG of an item ("pictures") or of a product ("products"); None where there is none of this name."""
         path = self.folder / kind / f"{key}.png"
         return path if kind in ("pictures", "products") and KEY.fullmatch(key) and path.is_file() else None
+
+    def content(self, key: str, kind: str = "pictures") -> bytes | None:
+        """The bytes of such a PNG; None where there is none, or something else than a file: a link may lead anywhere.
+
+        Raises OSError.
+        """
+        path = self.picture(key, kind)
+        if path is None or path.is_symlink():
+            return None
+        flags = ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK")
+        with open(os.open(path, os.O_RDONLY | sum(getattr(os, flag, 0) for flag in flags)), "rb") as file:
+            about = os.fstat(file.fileno())
+            return file.read() if stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST_PICTURE else None
 
     def read(self) -> Contents:
         """What the journal says of the pictures that are there.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..data.samples import Samples
 from ..data.sources import open_samples
 from ..files import write_text
 from ..labels import LABELS
+from ..model import RFNet
 from ..weights import change_metadata, load_networks
 from .config import TrainConfig
 from .evaluate import predict, score
@@ -53,6 +55,30 @@ class Adapted:
 
     report: dict
     path: Path | None
+
+
+class Progress:
+    """A `watch` for adapt that says "scoring" and "step 3/40" before each pass of the reviewer.
+
+    say(text, done, steps): steps is 0 while it scores. check(): called before each pass of any network; what it raises
+    ends everything.
+    """
+
+    def __init__(self, say: Callable, check: Callable = lambda: None):
+        self.say = say
+        self.check = check
+        self.done = 0
+
+    def __call__(self, network, steps: int) -> None:
+        def before_pass(module, _):
+            self.check()
+            if isinstance(module, RFNet) and steps and module.training:
+                self.say(f"step {self.done + 1}/{steps}", self.done, steps)
+                self.done += 1
+            elif isinstance(module, RFNet):
+                self.say("scoring", 0, 0)
+
+        network.register_forward_pre_hook(before_pass)
 
 
 def divide(rows: list) -> Parts:

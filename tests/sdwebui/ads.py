@@ -80,7 +80,7 @@ def canvas(width: int = SIZE, height: int = SIZE) -> Canvas:
     return place(Product.from_arrays(rgba, None, CAPTION), width, height, 0.72)
 
 
-def plain(placed: Canvas, weight: float = 1.0) -> dict:
+def plain(web: WebUI, placed: Canvas, weight: float = 1.0) -> dict:
     """For alwayson_scripts, without Reliable Ads: the host's own ControlNet with the product's lines, and the latent
     held to the product where its mask says so.
     """
@@ -88,7 +88,7 @@ def plain(placed: Canvas, weight: float = 1.0) -> dict:
     mask = F.interpolate(placed.inpaint_mask[None, None], latent, mode="bilinear")[0, 0]
     unit = {
         "enabled": True,
-        "model": CONTROLNET,
+        "model": next(name for name in web.ask("/controlnet/model_list")["model_list"] if CONTROLNET in name),
         "image": base64_png(picture(placed.hint)),
         "weight": weight,
         "resize_mode": "Just Resize",
@@ -96,7 +96,7 @@ def plain(placed: Canvas, weight: float = 1.0) -> dict:
     }
     return {
         "controlnet": {"args": [unit]},
-        "kit": {"args": [{"picture": base64_png(picture(placed.shown)), "mask": mask.tolist()}]},
+        "kit": {"args": [{"picture": placed.shown.tolist(), "mask": mask.tolist()}]},
     }
 
 

@@ -9,5 +9,5 @@ def test_attempts_equal_plain_draws_with_their_seeds(web):
     assert seeds == [5, 6, 7] and answer.info["all_seeds"] == [7, 5, 6]  # the last one is given back
     placed = canvas()
     for drawn, seed in zip(answer.pictures, answer.info["all_seeds"]):
-        alone = web.draw(**{**DRAW, "seed": seed, "alwayson_scripts": plain(placed)})
+        alone = web.draw(**{**DRAW, "seed": seed, "alwayson_scripts": plain(web, placed)})
         assert same(drawn, pasted(placed, alone.pictures[0])), seed

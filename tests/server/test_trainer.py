@@ -241,7 +241,7 @@ def strangers(base, folder):
         ({"advanced": "size = 100"}, "size is 100: it must be a multiple of 8"),
         ({"advanced": "sizes = 64"}, "unknown keys: sizes. Known are"),
         ({"advanced": "size 64"}, '"advanced" is no TOML .*one key = value per line'),
-        ({"advanced": "folder = '/tmp'"}, '"advanced" sets folder: use the node\'s own inputs'),
+        ({"advanced": "folder = '/tmp'"}, '"advanced" sets folder: use their own inputs for that'),
         ({"advanced": QUICK + "optimizer = 'adamw8bit'"}, "needs bitsandbytes: pip install bitsandbytes"),
     ],
 )

@@ -3,14 +3,10 @@
 Knows nothing of Reliable Ads, which its draws are compared with.
 """
 
-import base64
-import io
 import sys
 
-import numpy as np
 import torch
 from modules import script_callbacks, scripts, sd_samplers_common, shared
-from PIL import Image
 
 
 def thin(*_):
@@ -21,7 +17,7 @@ def thin(*_):
 
 
 class Kit(scripts.Script):
-    """args[0]: {"picture": what the latent is held to (base64 PNG), "mask": rows of numbers, 1 where it is painted}."""
+    """args[0]: {"picture": what the latent is held to, (3, H, W) in [0, 1], "mask": (h, w), 1 = paint}."""
 
     def title(self):
         return "Kit"
@@ -40,16 +36,16 @@ class Kit(scripts.Script):
         x = kwargs["x"]
         p.nmask = torch.tensor(given["mask"]).to(x).expand(x.shape[1], -1, -1)
         p.mask = 1 - p.nmask
-        if not hasattr(p, "init_images"):
-            p.sampler.model_wrap_cfg.init_latent = encoded(given["picture"]).expand(len(x), -1, -1, -1).to(x)
+        latent = encoded(given["picture"]).expand(len(x), -1, -1, -1).to(x)
+        p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
 
 
 def encoded(picture):
-    pixels = np.array(Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB"))
-    pixels = torch.from_numpy(pixels).movedim(-1, 0)[None].float() / 255
     with torch.random.fork_rng():
         torch.manual_seed(0)  # as Reliable Ads: the VAE adds noise
-        return sd_samplers_common.images_tensor_to_samples(pixels.to(shared.device), 0, shared.sd_model)
+        return sd_samplers_common.images_tensor_to_samples(
+            torch.tensor([picture]).to(shared.device), 0, shared.sd_model
+        )
 
 
 script_callbacks.on_app_started(thin)  # when all extensions' scripts have been loaded
