@@ -7,7 +7,7 @@ import threading
 
 from modules import errors, scripts, shared
 
-from . import early, options, tab
+from . import adapter, controlnet, early, options, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
@@ -46,6 +46,13 @@ def refuse(p, error: Exception) -> None:
     p.init = raising(error)
 
 
+def check_adapters(p) -> None:
+    """Also where Reliable Ads is off. Raises Refused, AdapterError."""
+    script = controlnet.script_of(p.scripts)
+    if script is not None:
+        controlnet.check_adapters(script, p.script_args)
+
+
 def raising(error: Exception):
     """What stands in for a function of the host's that it calls unguarded: what that raises, it doesn't swallow."""
 
@@ -75,6 +82,7 @@ class ReliableAds(scripts.Script):
         if getattr(p, "reliable_ads", None):  # an attempt of our own
             return
         try:
+            check_adapters(p)
             settings = Settings.from_args(args)
             if not settings.enabled:
                 return
@@ -129,6 +137,7 @@ def register() -> None:
     """
 
     def each() -> None:
+        adapter.register()
         early.register()
         options.register()
         tab.register()
