@@ -5,40 +5,15 @@ import io
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools.browser import chromium
-
 from .ads import SIZE, cut_out, draw
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 ACCORDION = "#script_{tab}_reliable_ads_{name}"
-PATIENCE = 120_000  # milliseconds
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as playing:
-        chrome = chromium(playing)
-        yield chrome
-        chrome.close()
-
-
-@pytest.fixture
-def page(browser, web):
-    """The host's page, which reaches nothing but the host."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1400})
-    page.set_default_timeout(PATIENCE)
-    home = f"http://{web.address}"
-    page.route(
-        "**/*",
-        lambda route: route.continue_() if route.request.url.startswith((home, "data:", "blob:")) else route.abort(),
-    )
-    page.goto(home, wait_until="domcontentloaded")
-    page.wait_for_selector("#txt2img_generate")
+@pytest.fixture(autouse=True)
+def ready(page):
     page.wait_for_selector(part("enabled"))
     page.wait_for_timeout(2000)  # the host's own JavaScript binds its accordions after they are there
-    yield page
-    page.close()
 
 
 def part(name: str, tab: str = "txt2img") -> str:
@@ -79,7 +54,9 @@ def test_a_product_is_dropped_in_and_its_attempts_are_told(page, tmp_path):
         number(page, name, value)
     seen = generate(page)
     assert "after 2 of 2 attempts" in seen.lower() and "attempt 1, seed" in seen and "attempt 2, seed" in seen
-    assert page.locator("#txt2img_gallery .thumbnails button").count() == 2  # the picture, and the sheet of all attempts
+    assert (
+        page.locator("#txt2img_gallery .thumbnails button").count() == 2
+    )  # the picture, and the sheet of all attempts
 
 
 def test_a_picture_is_read_back_through_png_info(page, web, tmp_path):
