@@ -177,7 +177,7 @@ class WebUI:
             text = error.read().decode(errors="replace")
             try:
                 said = json.loads(text)
-                text = said.get("errors") or said.get("detail") or text
+                text = said.get("errors") or said.get("message") or said.get("detail") or text
             except (ValueError, AttributeError):
                 pass
             raise WebUIRefused(f"{error.code}: {text}") from None

@@ -150,14 +150,19 @@ def fields(made: dict) -> list:
 
 
 def text_again(title: str):
-    """What reads a text, which infotext leaves out where it is empty."""
-    return lambda values: values.get(title, "") if ENABLED in values else None
+    """What reads a text, which infotext leaves out where it is empty, and the host splits where it looks like 12x34."""
+
+    def read(values: dict):
+        sides = [values[side] for side in (f"{title}-1", f"{title}-2") if side in values]
+        return values.get(title, "x".join(sides)) if ENABLED in values else None
+
+    return read
 
 
 def product_again(values: dict):
     """The product of a pasted picture, where it is still in the store."""
     try:
-        return Image.open(kept(values[PRODUCT], STORE)) if PRODUCT in values else None
+        return gr.update(value=Image.open(kept(values[PRODUCT], STORE))) if PRODUCT in values else None
     except ValueError:
         return None
 

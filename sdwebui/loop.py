@@ -14,11 +14,11 @@ from PIL import Image
 from ..cyclic import loop
 from ..cyclic.attempts import RecurrentRun
 from ..cyclic.preview_check import PreviewChecks, StoppedEarly
-from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
 from .plan import Plan, Scene, masks
 from .settings import TITLES, begin_at
+from .words import plain
 
 
 @dataclass
@@ -264,16 +264,6 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def plain(attempt) -> str:
-    """An attempt's verdict in words: "hardly stands out 0.81"."""
-    row = attempt.review
-    if "error" in row:
-        return row["error"]
-    said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
-    verdict = "accepted" if row["accepted"] else "stopped early" if attempt.stopped_early else "rejected"
-    return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:

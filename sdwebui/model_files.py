@@ -65,17 +65,22 @@ def chosen(name: str, found: dict[str, Path], what: str) -> Path:
 
 
 def format_of(path: Path) -> str:
-    """What a file's metadata call it; "" for what says nothing, or can't be read."""
+    """What a file's metadata call it; "" where they don't."""
+    return metadata_of(path).get("format", "")
+
+
+def metadata_of(path: Path) -> dict:
+    """A file's metadata; {} of a file that can't be read."""
     try:
         state = path.stat()
     except OSError:
-        return ""
-    return _format_of(path, state.st_mtime_ns, state.st_size)
+        return {}
+    return _metadata_of(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=1024)
-def _format_of(path: Path, *state) -> str:
+def _metadata_of(path: Path, *state) -> dict:
     try:
-        return read_header(path, Refused).metadata.get("format", "")
+        return read_header(path, Refused).metadata
     except (Refused, OSError):
-        return ""
+        return {}

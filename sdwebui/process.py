@@ -10,7 +10,14 @@ from pathlib import Path
 COMMAND = Path(__file__).with_name("command.py")
 STOPPED = 130  # the exit status of a command that was interrupted, and has saved what it had
 TAIL = 1 << 14  # bytes of the log that are read
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",  # of other packages, to each other
+    "TQDM_DISABLE": "1",  # a log shows no bars
+}
 
 
 class Process:
@@ -23,7 +30,7 @@ class Process:
         self.log = Path(log)
         self.told = 0
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **OFFLINE, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **ENVIRONMENT}
         if cpu:
             environment |= {"ACCELERATE_USE_CPU": "true"}
         with open(self.log, "wb") as output:
@@ -57,12 +64,12 @@ class Process:
         self.child.stdin.close()
         return "Stopping: it ends once the pass that it computes is over, and keeps what it has."
 
-    def lines(self, most: int = 12) -> list[str]:
+    def lines(self, most: int = 8) -> list[str]:
         """The last lines that it printed; of a bar only what it shows by now."""
         return last_lines(self.log, most)
 
 
-def last_lines(log: Path, most: int = 12) -> list[str]:
+def last_lines(log: Path, most: int = 8) -> list[str]:
     try:
         with open(log, "rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -12,8 +12,9 @@ from ..cyclic.attempts import Attempt, RecurrentRun
 from ..rfnet.reviewer import annotate_row
 from ..rfnet.sheets import contact_sheet
 from . import options
-from .loop import Draw, HostLoop, plain, to_picture, to_tensor
+from .loop import Draw, HostLoop, to_picture, to_tensor
 from .plan import Plan
+from .words import plain, verdict_text
 
 REPORT = "RF report"  # in the API's answer, among extra_generation_params
 SHEET_SIDE = 512  # pixels of a picture on the sheet, on its longer side
@@ -61,12 +62,6 @@ def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.number)
-
-
-def verdict_text(attempt: Attempt, attempts: int) -> str:
-    """The end of a picture's infotext. Commas and colons would end its values."""
-    said = plain(attempt).replace(": ", " - ").replace(",", "")
-    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
 
 
 def about(plan: Plan) -> dict:
@@ -166,8 +161,8 @@ def lines(runs: list[RecurrentRun], shown: list[list[Shown]], plan: Plan) -> lis
     """What stands under the gallery."""
     said = []
     for number, (run, rows) in enumerate(zip(runs, shown), 1):
-        head = f"Picture {number}: " if len(runs) > 1 else ""
-        end = {"accepted": "accepted", "interrupted": "interrupted"}.get(run.ended_by, "no attempt was accepted")
+        head = f"Picture {number} · " if len(runs) > 1 else ""
+        end = {"accepted": "Accepted", "interrupted": "Interrupted"}.get(run.ended_by, "No attempt was accepted")
         said.append(f"{head}{end} after {len(rows)} of {plan.settings.attempts} attempts.")
         said += [
             f"  attempt {each.attempt.index + 1}, seed {each.attempt.seed}: {plain(each.attempt)}" for each in rows

@@ -93,12 +93,12 @@ def review(path: Path, placed: Placed, reviewer, threshold: float, explained: bo
         pixels = open_picture(path)
         canvas = placed.canvas(pixels.shape[1], pixels.shape[0])
     except (PictureError, OSError) as error:
-        return Reviewed(path, {"error": str(error)})
+        return failed(path, error)
     picture = on_canvas(pixels, canvas)[0]
     try:
         row = reviewer.row(picture, canvas, threshold)
     except ReviewError as error:
-        return Reviewed(path, {"error": str(error)})
+        return failed(path, error)
     heat = None
     if explained:
         _, explanation = reviewer.explain(picture, canvas)
@@ -106,6 +106,12 @@ def review(path: Path, placed: Placed, reviewer, threshold: float, explained: bo
             row = {**row, "evidence": explanation.rows()[0]}
         heat = small(annotate_row(overlay(picture[None], explanation.heat.to(picture))[0], row))
     return Reviewed(path, row, small(annotate_row(picture, row)), heat)
+
+
+def failed(path: Path, error: Exception) -> Reviewed:
+    """A picture that can't be judged; the reason names it."""
+    name = quoted(path.name)
+    return Reviewed(path, {"error": str(error) if name in str(error) else f"{name}: {error}"})
 
 
 def small(picture: Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ from ..rfft.interactive import SHORTER, advanced_settings, usual_for
 from ..rfnet.files import write_text
 from ..rfnet.weights import read_metadata
 
-SOURCE = "the section Tune"
+SOURCE = "what Tune was given"
 
 
 @dataclass(frozen=True)

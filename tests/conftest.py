@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,3 +20,13 @@ if "reliable_ads" not in sys.modules:
     package = importlib.util.module_from_spec(spec)
     sys.modules["reliable_ads"] = package
     spec.loader.exec_module(package)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what was not tried on a real web UI: tests/sdwebui/conftest.py skips where none is named."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    asked = [
+        found[1] for found in (re.search(r"web UI: name it with (\S+)'?\)?$", reason) for reason in reasons) if found
+    ]
+    for name, count in Counter(asked).items():
+        terminalreporter.write_line(f"web UIs: {count} tests skipped, name them with {name}", yellow=True)

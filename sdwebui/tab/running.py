@@ -15,9 +15,9 @@ def buttons(name: str, id: str) -> tuple:
     last one every few seconds.
     """
     with gr.Row():
-        start = gr.Button(name, variant="primary", elem_id=f"{id}_start")
-        cancel = gr.Button("Cancel", visible=False, elem_id=f"{id}_cancel")
-        refresh = gr.Button("Refresh", visible=False, elem_id=f"{id}_refresh")
+        start = gr.Button(name, variant="primary", min_width=80, elem_id=f"{id}_start")
+        cancel = gr.Button("Cancel", visible=False, min_width=80, elem_id=f"{id}_cancel")
+        refresh = gr.Button("Refresh", visible=False, min_width=80, elem_id=f"{id}_refresh")
     return start, cancel, refresh
 
 
@@ -55,8 +55,9 @@ class Running:
             return f"{self.what} is stopping." if self.process.told else f"{self.what} is running."
         if status == STOPPED:
             return f"{self.what} was stopped: {self.stopped}."
-        last = (self.process.lines(1) or ["it said nothing"])[-1]
-        return f"{self.what} {'is done' if status == 0 else 'ended without a result'}. {last}"
+        if status:
+            return f"{self.what} ended without a result. {''.join(self.process.lines(1)) or 'It said nothing.'}"
+        return f"{self.what} is done."
 
     def shown(self, state: str = "") -> tuple:
         """(state, log, cancel button, refresh button) as the page shows them."""

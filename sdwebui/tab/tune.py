@@ -24,6 +24,7 @@ ABOUT = (
     " the adapter; for Automatic1111 merge it in the section Merge. A GPU with 12 GB or more is advised: unload the web"
     " UI's own model first, in Settings, Actions."
 )
+VERSIONS = {"diffusers": "==0.31.0"}  # without its dependencies it fits what Automatic1111 pins
 _picture: Path | None = None  # of the training that was started last
 
 
@@ -37,6 +38,7 @@ def build(opened) -> None:
             status = gr.Textbox(label="State", interactive=False, lines=1, max_lines=4, elem_id=f"{ID}_status")
             picture = gr.Image(
                 label="Curves, and pictures of the start and of now",
+                show_label=False,
                 type="pil",
                 interactive=False,
                 height=480,
@@ -112,10 +114,16 @@ def training_rows() -> list:
     with gr.Accordion("Advanced", open=False):
         with gr.Row():
             rate = gr.Number(
-                label="Learning rate", value=1e-4, info="Lower it when pictures get worse.", elem_id=f"{ID}_rate"
+                label="Learning rate",
+                value=1e-4,
+                info="Lower it when pictures get worse.",
+                min_width=100,
+                elem_id=f"{ID}_rate",
             )
-            beta = gr.Number(label="Beta", value=0.05, info="How much the loss counts.", elem_id=f"{ID}_beta")
-            seed = gr.Number(label="Seed", value=0, precision=0, elem_id=f"{ID}_seed")
+            beta = gr.Number(
+                label="Beta", value=0.05, info="How much the loss counts.", min_width=100, elem_id=f"{ID}_beta"
+            )
+            seed = gr.Number(label="Seed", value=0, precision=0, min_width=100, elem_id=f"{ID}_seed")
         loss = gr.Radio(
             label="Loss",
             choices=list(titles()),
@@ -151,10 +159,10 @@ def begin(checkpoint, controlnet, reviewer, products, prompts, name, steps, rate
     from ...rfft.interactive import missing_packages
 
     if missing := missing_packages():
-        command = f"{Path(sys.executable).name} -m pip install {' '.join(missing)}"
+        wanted = " ".join(f"{name}{VERSIONS.get(name, '')}" for name in missing)
         raise Refused(
-            f"Training needs {', '.join(missing)}: run `{command}` with the web UI's Python ({sys.executable}), and"
-            " restart it."
+            f"Training needs {', '.join(missing)}: run `{sys.executable} -m pip install --no-deps {wanted}`, and"
+            " restart the web UI."
         )
     running.check_free()
     prepared = prepared_of(

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from reliable_ads.rfnet.architectures import RFNetConfig
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.maps import MapNet
@@ -70,3 +71,18 @@ def write_split(folder, count=20, start=0):
     scenes = [scene(start + i, LABELS[i % 5], f"p{i % 7}") for i in range(count)]
     write_shard(folder / "shard-0.zip", scenes)
     return folder
+
+
+COLOURS = dict(zip(LABELS, ("white", "red", "lime", "blue", "black")))
+
+
+def labelled(folder, count=96) -> LabelFolder:
+    """Pictures whose colour shows their label, of a dozen products."""
+    labels, product = LabelFolder(folder), Image.fromarray(bottle_rgba(64, 64), "RGBA")
+    for number in range(count):
+        label = LABELS[0 if number // 12 % 2 else 1 + number // 24 % 4]
+        picture = Image.new("RGB", product.size, COLOURS[label])
+        picture.putpixel((0, 0), (number, 0, 0))
+        labels.add(picture, product, f"p{number % 12}", "a box")
+        labels.label((labels.read().items.keys() - labels.read().labels.keys()).pop(), label)
+    return labels

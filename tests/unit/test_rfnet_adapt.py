@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image
 
 from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import LabelFolder
@@ -16,7 +15,7 @@ from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.training.adapt import LEAST, adapt, divide
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
-from .rfnet_examples import SMALL, bottle_rgba, scene, small_networks, write_split
+from .rfnet_examples import SMALL, labelled, scene, small_networks, write_split
 
 pytestmark = pytest.mark.slow(reason="every test trains a reviewer")
 
@@ -31,21 +30,6 @@ def rows(count: int, products: int, labels=LABELS) -> list:
         }
         for number in range(count)
     ]
-
-
-COLOURS = dict(zip(LABELS, ("white", "red", "lime", "blue", "black")))
-
-
-def labelled(folder, count=96) -> LabelFolder:
-    """Pictures whose colour shows their label, of a dozen products."""
-    labels, product = LabelFolder(folder), Image.fromarray(bottle_rgba(64, 64), "RGBA")
-    for number in range(count):
-        label = LABELS[0 if number // 12 % 2 else 1 + number // 24 % 4]
-        picture = Image.new("RGB", product.size, COLOURS[label])
-        picture.putpixel((0, 0), (number, 0, 0))
-        labels.add(picture, product, f"p{number % 12}", "a box")
-        labels.label((labels.read().items.keys() - labels.read().labels.keys()).pop(), label)
-    return labels
 
 
 @pytest.fixture(scope="module")
