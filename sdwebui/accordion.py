@@ -38,13 +38,24 @@ REMEDY_LABELS = {
     "avoid": "negative words",
     "tuned": "tuned ControlNet",
 }
+INFOS = {  # where a choice isn't plain
+    "image_scale": "At most this share of the picture's width and height.",
+    "position": "centre: cropped, scaled and centred. keep: where its picture has it.",
+    "on_exhausted": "best: the likeliest to be usable. stop: no picture.",
+    "remedies": "A little further after each rejected picture, as far as each one goes.",
+    "accept": "5 % risk: at most 5 % of what it accepts is unusable, on scenes like those it learned from.",
+    "early_rejection": "auto: where a profile was measured for this checkpoint and reviewer.",
+    "tuned_control_net_name": "Takes over after a rejected picture, with the remedy tuned ControlNet.",
+    "begin_at": "To draw one of its attempts again.",
+}
 
 
 def build(script, is_img2img: bool) -> tuple[list, list]:
     """(components in the order of Settings, [(component, its name in infotext, or what reads it)])."""
 
     def about(name: str, **more) -> dict:
-        return {"value": options.default(name), "elem_id": script.elem_id(name), **more}
+        info = {"info": INFOS[name]} if name in INFOS else {}
+        return {"value": options.default(name), "elem_id": script.elem_id(name), **info, **more}
 
     made = {}
     with InputAccordion(False, label=script.title(), elem_id=script.elem_id("enabled")) as made["enabled"]:
