@@ -11,6 +11,7 @@ from . import adapter, controlnet, early, options, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
+from .randomness import apart
 from .results import finish
 from .settings import Refused, Settings
 
@@ -29,7 +30,8 @@ def guarded(hook):
         if draw is None or draw.failed:
             return
         try:
-            hook(self, draw, p, *args, **kwargs)
+            with apart():
+                hook(self, draw, p, *args, **kwargs)
         except Exception as error:
             errors.report("Reliable Ads could not go on", exc_info=True)
             draw.failed = str(error)
