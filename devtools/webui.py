@@ -26,6 +26,7 @@ OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "PYTHONUNBUFFERED": "1",  # its log says when it is ready
 }
 FLAGS = [
     "--skip-prepare-environment",
@@ -135,7 +136,9 @@ class WebUI:
         ]
 
     def wait_until_serving(self) -> None:
-        """Until the routes of extensions are there, which come last."""
+        """Until it says so, and the routes of extensions are there. Automatic1111 does not start at all where it is
+        asked something between its page and its API.
+        """
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -143,6 +146,9 @@ class WebUI:
                     f"{self.host.kind} stopped while starting (exit code {self.process.returncode}):\n"
                     f"{self.last_words()}"
                 )
+            if b"Startup time:" not in self.log.read_bytes():
+                time.sleep(0.2)
+                continue
             try:
                 self.ask("/sdapi/v1/sd-models", patience=2)
                 if (self.data / "extensions" / "sd-webui-controlnet").exists() or self.host.kind != "Automatic1111":
