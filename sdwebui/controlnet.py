@@ -25,6 +25,12 @@ def script_of(runner):
     return next((each for each in runner.alwayson_scripts if each.title().lower() == "controlnet"), None)
 
 
+def files() -> list[str]:
+    """The files in the host's folder of ControlNets."""
+    found = host.CONTROLNETS.rglob("*") if host.CONTROLNETS.is_dir() else ()
+    return sorted(path.name for path in found if path.suffix in (".safetensors", ".pth"))
+
+
 def models(script) -> dict[str, Path]:
     """{name as the host lists it: file} of its ControlNets."""
     state = type(script).ui.__globals__["global_state"]  # the same name in all hosts

@@ -11,6 +11,7 @@ from PIL import Image
 from ..cyclic.attempts import Attempt, RecurrentRun
 from ..rfnet.reviewer import annotate_row
 from ..rfnet.sheets import contact_sheet
+from . import options
 from .loop import Draw, HostLoop, to_picture, to_tensor
 from .plan import Plan
 from .words import plain, verdict_text
@@ -48,7 +49,7 @@ def finish(first: Draw, p, processed) -> None:
     report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
     save(p, first, kept)
     fill(p, processed, kept, len(results))
-    if shared.opts.data.get("reliable_ads_sheet", True) and not getattr(p, "is_api", False) and shown:
+    if options.shows_sheet() and not getattr(p, "is_api", False) and shown:
         processed.images.append(sheet([each for rows in shown for each in rows], plan, first))
         processed.infotexts.append(processed.infotexts[0] if processed.infotexts else "")
     processed.extra_generation_params = {**processed.extra_generation_params, REPORT: json_able(report)}

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
@@ -73,6 +73,7 @@ def test_other_pixels_have_another_name(tmp_path):
     assert len(names) == 2
 
 
+@settings(deadline=None)  # it writes a file
 @given(some.text(max_size=30) | some.from_regex(r"[0-9a-f]{16}", fullmatch=True))
 def test_a_name_never_leaves_the_folder(tmp_path_factory, name):
     folder = tmp_path_factory.getbasetemp() / "names"
