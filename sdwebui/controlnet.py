@@ -6,18 +6,20 @@ sd-webui-controlnet in Automatic1111, the built-in one in Forge and reForge; bot
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from pathlib import Path
 
 import torch
 
+from ..rfft.adapter import DOWN
 from ..rfnet.files import quoted
 from ..rfnet.sheets import to_image
 from ..rfnet.tensors import read_header
-from . import host
+from . import adapter, host
 from .settings import AUTO, NONE, Refused
 
-PROMPTS = "attn2.to_k.weight"  # (its width, the width of the text that it attends to)
+PROMPTS = ("attn2.to_k.weight", "attn2.to_k" + DOWN)  # (its width, the width of the text that it attends to)
 
 
 def script_of(runner):
@@ -31,9 +33,13 @@ def files() -> list[str]:
     return sorted(path.name for path in found if path.suffix in (".safetensors", ".pth"))
 
 
-def models(script) -> dict[str, Path]:
-    """{name as the host lists it: file} of its ControlNets."""
-    state = type(script).ui.__globals__["global_state"]  # the same name in all hosts
+def models(script, anew: bool = False) -> dict[str, Path]:
+    """{name as the host lists it: file} of its ControlNets, adapters too. anew: it looks into their folders first."""
+    state = type(script).ui.__globals__.get("global_state")  # the same name in all hosts
+    if state is None:
+        return {}
+    if anew:
+        (state.update_cn_models if hasattr(state, "cn_models") else state.update_controlnet_filenames)()
     if hasattr(state, "cn_models"):
         found = state.cn_models
     else:
@@ -45,7 +51,7 @@ def models(script) -> dict[str, Path]:
 def choose(script, asked: str, checkpoint: Path | None) -> str | None:
     """The host's name for the ControlNet that is asked for: with "auto" one that fits the checkpoint, canny preferred.
 
-    None for "none". Raises Refused.
+    None for "none". Raises Refused, AdapterError.
     """
     if asked == NONE:
         return None
@@ -54,24 +60,66 @@ def choose(script, asked: str, checkpoint: Path | None) -> str | None:
             "Reliable Ads needs the extension sd-webui-controlnet, which is not here: install it, or choose none as"
             " ControlNet."
         )
-    found = models(script)
     width = prompt_width(checkpoint) if checkpoint else None
-    if asked != AUTO:
-        name = next((name for name in found if asked in (name, name.rsplit(" [", 1)[0], found[name].name)), None)
-        if name is None:
-            raise Refused(
-                f"there is no ControlNet {quoted(asked, 60)}: put it into models/ControlNet, or choose another (found:"
-                f" {', '.join(list(found)[:6]) or 'none'})."
-            )
-        check_family(name, found[name], width)
-        return name
-    fitting = [name for name in found if width is None or prompt_width(found[name]) in (width, None)]
-    if not fitting:
+    if asked == AUTO:
+        return automatic(script, width)
+    found = models(script)
+    if named(asked, found) is None:
+        found = models(script, anew=True)
+    name = named(asked, found)
+    if name is None:
+        raise Refused(
+            f"there is no ControlNet {quoted(asked, 60)}: put it into models/ControlNet, or choose another (found:"
+            f" {', '.join(list(found)[:6]) or 'none'})."
+        )
+    check_family(name, found[name], width)
+    if adapter.is_adapter(found[name]):
+        adapter.check(found[name])
+    return name
+
+
+def automatic(script, width: int | None) -> str:
+    """The host's name for a whole ControlNet that fits a checkpoint that reads prompts this wide. Raises Refused."""
+    name = fitting(models(script), width) or fitting(models(script, anew=True), width)
+    if name is None:
         raise Refused(
             "there is no ControlNet for this checkpoint in models/ControlNet: put a canny ControlNet of its family"
             " there, or choose none as ControlNet."
         )
-    return min(fitting, key=lambda name: ("canny" not in name.lower(), prompt_width(found[name]) is None))
+    return name
+
+
+def fitting(found: dict[str, Path], width: int | None) -> str | None:
+    """The best of these, a canny one; None without any. A file that can't be read is none: who asks for it is told."""
+    widths = {}
+    for name, path in found.items():
+        if not adapter.is_adapter(path):
+            with contextlib.suppress(Refused):
+                widths[name] = prompt_width(path)
+    names = [name for name, own in widths.items() if None in (own, width) or own == width]
+    return min(names, key=lambda name: ("canny" not in name.lower(), widths[name] is None), default=None)
+
+
+def named(asked: str, found: dict[str, Path]) -> str | None:
+    """The host's name for what is called by that name, with or without its hash, or by its file's."""
+    asked = asked.lower()  # as Automatic1111's ControlNet does
+    for name, path in found.items():
+        if asked in (name.lower(), name.lower().rsplit(" [", 1)[0], path.name.lower()):
+            return name
+    return None
+
+
+def check_adapters(script, args) -> None:
+    """Raises Refused, AdapterError where a unit that is on names an RFFT adapter that the host can't load: it would say
+    so in the log alone, and draw on without.
+    """
+    units = [each for each in args[script.args_from : script.args_to] if is_unit(each) and is_on(each)]
+    found = models(script) if units else {}
+    for each in units:
+        asked = each.get("model") if isinstance(each, dict) else getattr(each, "model", None)
+        name = named(asked, found) if isinstance(asked, str) else None
+        if name and adapter.is_adapter(found[name]):
+            adapter.check(found[name])
 
 
 def check_family(name: str, path: Path, width: int | None) -> None:

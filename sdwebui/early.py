@@ -10,6 +10,7 @@ from modules import script_callbacks, sd_samplers_common
 
 from ..cyclic.preview_check import StoppedEarly, finished_step
 from . import host
+from .randomness import apart
 
 _watched: Watch | None = None
 
@@ -53,7 +54,8 @@ def after_evaluation(params) -> None:
     if _watched is None:
         return
     try:
-        _watched.evaluated(params.x)
+        with apart():
+            _watched.evaluated(params.x)
     except StoppedEarly:
         raise sd_samplers_common.InterruptedException from None
 

@@ -18,6 +18,8 @@ from modules import (
 )
 from modules.call_queue import queue_lock
 
+from .randomness import apart
+
 FORGE = find_spec("modules_forge") is not None  # reForge, too
 NAME = ("reForge" if find_spec("ldm_patched") else "Forge") if FORGE else "Automatic1111"
 EXTENSION = Path(__file__).resolve().parent.parent
@@ -60,8 +62,7 @@ def encode(pictures: torch.Tensor) -> torch.Tensor:
 
     Takes its noise from a generator of its own: the host's draws must not depend on it.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with apart(seed=0):
         pictures = pictures.to(shared.device, dtype=devices.dtype_vae)
         return sd_samplers_common.images_tensor_to_samples(pictures, 0, shared.sd_model)
 

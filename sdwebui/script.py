@@ -7,10 +7,11 @@ import threading
 
 from modules import errors, scripts, shared
 
-from . import early, options, tab
+from . import adapter, controlnet, early, options, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
+from .randomness import apart
 from .results import finish
 from .settings import Refused, Settings
 
@@ -29,7 +30,8 @@ def guarded(hook):
         if draw is None or draw.failed:
             return
         try:
-            hook(self, draw, p, *args, **kwargs)
+            with apart():
+                hook(self, draw, p, *args, **kwargs)
         except Exception as error:
             errors.report("Reliable Ads could not go on", exc_info=True)
             draw.failed = str(error)
@@ -44,6 +46,13 @@ def refuse(p, error: Exception) -> None:
     """Ends the run before its first step, with a sentence in the page, the log and the API's answer."""
     errors.report(str(error))  # Forge's API has none of it in the log
     p.init = raising(error)
+
+
+def check_adapters(p) -> None:
+    """Also where Reliable Ads is off. Raises Refused, AdapterError."""
+    script = controlnet.script_of(p.scripts)
+    if script is not None:
+        controlnet.check_adapters(script, p.script_args)
 
 
 def raising(error: Exception):
@@ -75,6 +84,7 @@ class ReliableAds(scripts.Script):
         if getattr(p, "reliable_ads", None):  # an attempt of our own
             return
         try:
+            check_adapters(p)
             settings = Settings.from_args(args)
             if not settings.enabled:
                 return
@@ -129,6 +139,7 @@ def register() -> None:
     """
 
     def each() -> None:
+        adapter.register()
         early.register()
         options.register()
         tab.register()

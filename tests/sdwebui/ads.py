@@ -80,7 +80,7 @@ def canvas(width: int = SIZE, height: int = SIZE) -> Canvas:
     return place(Product.from_arrays(rgba, None, CAPTION), width, height, 0.72)
 
 
-def plain(web: WebUI, placed: Canvas, start: torch.Tensor | None = None) -> dict:
+def plain(web: WebUI, placed: Canvas, start: torch.Tensor | None = None, control_net: str = CONTROLNET) -> dict:
     """For alwayson_scripts, without Reliable Ads: the host's own ControlNet with the product's lines, and the latent
     held to the product where its mask says so. start: what is encoded (3, H, W), the product over grey unless given.
     """
@@ -88,7 +88,7 @@ def plain(web: WebUI, placed: Canvas, start: torch.Tensor | None = None) -> dict
     mask = F.interpolate(placed.inpaint_mask[None, None], latent, mode="bilinear")[0, 0]
     unit = {
         "enabled": True,
-        "model": next(name for name in web.ask("/controlnet/model_list")["model_list"] if CONTROLNET in name),
+        "model": next(name for name in web.ask("/controlnet/model_list")["model_list"] if control_net in name),
         "image": base64_png(picture(placed.hint)),
         "weight": 1.0,
         "resize_mode": "Just Resize",

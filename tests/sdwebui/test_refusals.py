@@ -64,6 +64,18 @@ def test_a_controlnet_that_cannot_be_loaded(web):
     assert "could not be loaded" in refused(web, {"control_net_name": "damaged_depth"})
 
 
+def test_a_file_that_is_cut_short(web):
+    """It is told to who asks for it, and else stands in nobody's way."""
+    folder = web.data / "models" / "ControlNet"
+    path = folder / "a_canny.safetensors"
+    path.write_bytes((folder / "thin_canny.safetensors").read_bytes()[:5000])
+    try:
+        assert "a_canny.safetensors" in (said := refused(web, {"control_net_name": "a_canny"})) and "cut short" in said
+        assert "thin_canny" in draw(web, {"attempts": 1}).report["settings"]["control_net"]
+    finally:
+        path.unlink()
+
+
 def test_no_controlnet_at_all(web, tmp_path):
     """None is found by itself, and "none" draws without."""
     folder = web.data / "models" / "ControlNet"
@@ -77,6 +89,7 @@ def test_no_controlnet_at_all(web, tmp_path):
     finally:
         for path in paths:
             (tmp_path / path.name).rename(path)
+    assert draw(web, {"attempts": 1}).report["settings"]["control_net"]  # it looks again
 
 
 def test_units_of_controlnet_that_the_user_needs(web):
