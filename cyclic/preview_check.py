@@ -81,3 +81,11 @@ class PreviewChecks:
 def made(image: torch.Tensor) -> Callable[[], torch.Tensor]:
     """A preview that is there already."""
     return lambda: image
+
+
+def finished_step(seen: int, steps: int, evaluations: int) -> int:
+    """The step that the evaluation number `seen` ends, both from 1; 0 where it ends none, as every other one of a
+    sampler with two evaluations a step.
+    """
+    step, rest = divmod(seen * steps, max(evaluations, steps))
+    return step if rest < steps and step <= steps else 0

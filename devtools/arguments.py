@@ -64,6 +64,11 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
         "--out", type=new, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)"
     )
     parser.add_argument("--json", action="store_true", help="print report.json instead of words")
+    parser.add_argument(
+        "--webui",
+        metavar=f"ROOT[{os.pathsep}PYTHON]",
+        help="an Automatic1111 of yours, to draw in it instead (default for PYTHON: the one in its venv)",
+    )
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,7 @@
 """`python dev.py demo`: one product picture through the shipped workflow in a real ComfyUI, and what came out of it.
 
+With `--webui ROOT` in an Automatic1111 (demo_webui.py).
+
 Exit codes: 0 a picture was accepted, 1 something failed, 2 no attempt was accepted (the results are written all the
 same).
 """
@@ -25,6 +27,7 @@ from .client import ComfyClient, GraphRefused, write_atomically
 from .comfy import ROOT, ComfyServer, ServerFailed
 from .graph import GraphError, load, titled, to_api, workflow
 from .sheet import attempts_sheet
+from .webui import WebUIRefused
 
 WORKFLOW = workflow("First product ad")
 PRODUCT = ROOT / "pocket" / "demo_product.png"
@@ -40,15 +43,17 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: the server is stopped, too
     started = time.monotonic()
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
-            ComfyServer(Path(base), options.out / "server.log") as server,
-        ):
-            client = ComfyClient(server.address)
-            graph = prepared(client, options)
-            shown = outputs(client, graph)
-            report = write(client, graph, shown, options.out, started)
-    except (PictureError, ServerFailed, GraphRefused, GraphError, DemoFailed, OSError) as error:
+        report = (in_webui if options.webui else in_comfyui)(options, started)
+    except (
+        PictureError,
+        ServerFailed,
+        GraphRefused,
+        GraphError,
+        DemoFailed,
+        WebUIRefused,
+        ValueError,
+        OSError,
+    ) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -56,6 +61,22 @@ def main(arguments: list[str]) -> int:
         return 130
     print(json.dumps(report, ensure_ascii=False, indent=2) if options.json else summary(report, options.out))
     return 0 if report["accepted"] else 2
+
+
+def in_comfyui(options: Namespace, started: float) -> dict:
+    with (
+        tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+        ComfyServer(Path(base), options.out / "server.log") as server,
+    ):
+        client = ComfyClient(server.address)
+        graph = prepared(client, options)
+        return write(client, graph, outputs(client, graph), options.out, started)
+
+
+def in_webui(options: Namespace, started: float) -> dict:
+    from . import demo_webui
+
+    return demo_webui.draw(options, started)
 
 
 def prepared(client: ComfyClient, options: Namespace) -> dict:

@@ -39,6 +39,7 @@ FLAGS = [
     "--server-name",
     "127.0.0.1",
 ]
+VENV_PYTHON = "venv/Scripts/python.exe" if os.name == "nt" else "venv/bin/python"
 ON_CPU = {"Automatic1111": ["--use-cpu", "all", "--no-half"], "Forge": ["--always-cpu"], "reForge": ["--always-cpu"]}
 
 
@@ -55,9 +56,9 @@ class Host:
 
     @classmethod
     def named(cls, text: str) -> "Host":
-        """Of "ROOT:PYTHON". Raises ValueError."""
+        """Of "ROOT:PYTHON", or "ROOT", whose Python is that of its venv. Raises ValueError."""
         root, _, python = text.partition(os.pathsep)
-        host = cls(Path(root).expanduser(), Path(python).expanduser())
+        host = cls(Path(root).expanduser(), Path(python or Path(root) / VENV_PYTHON).expanduser())
         if not (host.root / "launch.py").is_file() or not host.python.is_file():
             raise ValueError(f"{text} names no web UI: give ROOT{os.pathsep}PYTHON, its folder and its Python's file.")
         return host
@@ -176,7 +177,7 @@ class WebUI:
             text = error.read().decode(errors="replace")
             try:
                 said = json.loads(text)
-                text = said.get("errors") or said.get("detail") or text
+                text = said.get("errors") or said.get("message") or said.get("detail") or text
             except (ValueError, AttributeError):
                 pass
             raise WebUIRefused(f"{error.code}: {text}") from None

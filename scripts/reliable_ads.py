@@ -16,6 +16,14 @@ if "reliable_ads" not in sys.modules:
     sys.modules["reliable_ads"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["reliable_ads"])
 
-from reliable_ads.sdwebui.script import ReliableAds, register  # noqa: E402, F401 - it looks for the class in this file
+from reliable_ads.sdwebui.fits import why_not  # noqa: E402
 
-register()  # again each time that the page is made anew: the web UI forgets its callbacks then
+try:
+    if (problem := why_not()) is None:
+        from reliable_ads.sdwebui.script import ReliableAds, register  # noqa: F401 - the web UI looks for the class here
+
+        register()  # again each time that the page is made anew: the web UI forgets its callbacks then
+except ImportError as error:
+    problem = why_not(error)
+if problem:
+    print(f"*** {problem}")

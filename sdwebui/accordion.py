@@ -10,7 +10,7 @@ from PIL import Image
 from ..cyclic import profiles
 from ..cyclic.remedies import names
 from ..rfnet.risks import ACCEPT
-from . import host, reviewers
+from . import controlnet, options, reviewers
 from .plan import STORE
 from .product import kept
 from .settings import (
@@ -38,13 +38,24 @@ REMEDY_LABELS = {
     "avoid": "negative words",
     "tuned": "tuned ControlNet",
 }
+INFOS = {  # where a choice isn't plain
+    "image_scale": "At most this share of the picture's width and height.",
+    "position": "centre: cropped, scaled and centred. keep: where its picture has it.",
+    "on_exhausted": "best: the likeliest to be usable. stop: no picture.",
+    "remedies": "A little further after each rejected picture, as far as each one goes.",
+    "accept": "5 % risk: at most 5 % of what it accepts is unusable, on scenes like those it learned from.",
+    "early_rejection": "auto: where a profile was measured for this checkpoint and reviewer.",
+    "tuned_control_net_name": "Takes over after a rejected picture, with the remedy tuned ControlNet.",
+    "begin_at": "To draw one of its attempts again.",
+}
 
 
 def build(script, is_img2img: bool) -> tuple[list, list]:
     """(components in the order of Settings, [(component, its name in infotext, or what reads it)])."""
 
     def about(name: str, **more) -> dict:
-        return {"value": getattr(DEFAULTS, name), "elem_id": script.elem_id(name), **more}
+        info = {"info": INFOS[name]} if name in INFOS else {}
+        return {"value": options.default(name), "elem_id": script.elem_id(name), **info, **more}
 
     made = {}
     with InputAccordion(False, label=script.title(), elem_id=script.elem_id("enabled")) as made["enabled"]:
@@ -61,15 +72,10 @@ def files_row(made: dict, about, name: str, label: str, first: list) -> None:
     """A choice of ControlNets by file name, with a button that looks again."""
 
     def choices() -> dict:
-        return {"choices": [*first, *control_net_files()]}
+        return {"choices": [*first, *controlnet.files()]}
 
     made[name] = gr.Dropdown(label=label, allow_custom_value=True, **choices(), **about(name))
     create_refresh_button(made[name], lambda: None, choices, f"refresh_{about(name)['elem_id']}")
-
-
-def control_net_files() -> list[str]:
-    found = host.CONTROLNETS.rglob("*") if host.CONTROLNETS.is_dir() else ()
-    return sorted(path.name for path in found if path.suffix in (".safetensors", ".pth"))
 
 
 def product_rows(made: dict, about, is_img2img: bool) -> None:
@@ -155,8 +161,13 @@ def fields(made: dict) -> list:
 
 
 def text_again(title: str):
-    """What reads a text, which infotext leaves out where it is empty."""
-    return lambda values: values.get(title, "") if ENABLED in values else None
+    """What reads a text, which infotext leaves out where it is empty, and the host splits where it looks like 12x34."""
+
+    def read(values: dict):
+        sides = [values[side] for side in (f"{title}-1", f"{title}-2") if side in values]
+        return values.get(title, "x".join(sides)) if ENABLED in values else None
+
+    return read
 
 
 def product_again(values: dict):

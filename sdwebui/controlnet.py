@@ -25,6 +25,12 @@ def script_of(runner):
     return next((each for each in runner.alwayson_scripts if each.title().lower() == "controlnet"), None)
 
 
+def files() -> list[str]:
+    """The files in the host's folder of ControlNets."""
+    found = host.CONTROLNETS.rglob("*") if host.CONTROLNETS.is_dir() else ()
+    return sorted(path.name for path in found if path.suffix in (".safetensors", ".pth"))
+
+
 def models(script) -> dict[str, Path]:
     """{name as the host lists it: file} of its ControlNets."""
     state = type(script).ui.__globals__["global_state"]  # the same name in all hosts
@@ -32,7 +38,8 @@ def models(script) -> dict[str, Path]:
         found = state.cn_models
     else:
         found = {name: state.get_controlnet_filename(name) for name in state.get_all_controlnet_names()}
-    return {name: Path(path) for name, path in found.items() if path and name.lower() != NONE}
+    files = {name: Path(path) for name, path in found.items() if path and name.lower() != NONE}
+    return {name: path for name, path in files.items() if path.is_file()}  # Forge looks into the folder at its start
 
 
 def choose(script, asked: str, checkpoint: Path | None) -> str | None:

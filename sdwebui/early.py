@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from modules import script_callbacks, sd_samplers_common
 
-from ..cyclic.preview_check import StoppedEarly
+from ..cyclic.preview_check import StoppedEarly, finished_step
 from . import host
 
 _watched: Watch | None = None
@@ -40,14 +40,6 @@ class Watch:
             return self.canvas.paste(host.decode(latents))
         clean = host.unscaled(latents.float())
         return self.canvas.paste(self.preview(clean, self.canvas.height, self.canvas.width)).cpu()
-
-
-def finished_step(seen: int, steps: int, evaluations: int) -> int:
-    """The step that the evaluation number `seen` ends, both from 1; 0 where it ends none, as every other one of a
-    sampler with two evaluations a step.
-    """
-    step, rest = divmod(seen * steps, max(evaluations, steps))
-    return step if rest < steps and step <= steps else 0
 
 
 def watch(draw: Watch | None) -> None:

@@ -21,7 +21,7 @@ from modules.call_queue import queue_lock
 FORGE = find_spec("modules_forge") is not None  # reForge, too
 NAME = ("reForge" if find_spec("ldm_patched") else "Forge") if FORGE else "Automatic1111"
 EXTENSION = Path(__file__).resolve().parent.parent
-RFNET = Path(paths.models_path) / "rfnet"  # the user's reviewers, profiles and products
+RFNET = Path(getattr(shared.cmd_opts, "reliable_ads_dir", None) or Path(paths.models_path) / "rfnet")  # preload.py
 CONTROLNETS = Path(getattr(shared.cmd_opts, "controlnet_dir", None) or Path(paths.models_path) / "ControlNet")
 LORAS = Path(getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora")
 

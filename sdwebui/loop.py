@@ -14,11 +14,11 @@ from PIL import Image
 from ..cyclic import loop
 from ..cyclic.attempts import RecurrentRun
 from ..cyclic.preview_check import PreviewChecks, StoppedEarly
-from ..rfnet.labels import PLAIN
 from . import controlnet, early
 from .changes import PromptChange
 from .plan import Plan, Scene, masks
 from .settings import TITLES, begin_at
+from .words import plain
 
 
 @dataclass
@@ -78,18 +78,19 @@ class Draw:
         """The product's latent and mask, and who sees the draw after each step; also before hires fix's second pass."""
         if self.plan.slot is not None:
             controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
+        self.forget_unit(p)  # with a refiner it is only written now
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
         self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
+        denoiser = p.sampler.model_wrap_cfg
         if not second:
             latent = self.scene.encoded().expand(len(x), -1, -1, -1).to(x)
-            p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
-        if not second:
+            p.init_latent = denoiser.init_latent = latent  # img2img's, and txt2img's
             self.stopped = self.ended = None
-            early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, p.sampler.model_wrap_cfg))
-        elif self.stopped:
-            early.watch(early.Watch(self._again, canvas, None, p.sampler.model_wrap_cfg))
+            early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, denoiser))
+        elif self.stopped:  # there is no way to leave the second pass out, but after its first evaluation it ends
+            early.watch(early.Watch(self._again, canvas, None, denoiser))
 
     def _check(self, count: int):
         """What is called after each step: step, steps, previews(rows)."""
@@ -264,16 +265,6 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def plain(attempt) -> str:
-    """An attempt's verdict in words: "hardly stands out 0.81"."""
-    row = attempt.review
-    if "error" in row:
-        return row["error"]
-    said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
-    verdict = "accepted" if row["accepted"] else "stopped early" if attempt.stopped_early else "rejected"
-    return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:

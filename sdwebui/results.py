@@ -11,8 +11,10 @@ from PIL import Image
 from ..cyclic.attempts import Attempt, RecurrentRun
 from ..rfnet.reviewer import annotate_row
 from ..rfnet.sheets import contact_sheet
-from .loop import Draw, HostLoop, plain, to_picture, to_tensor
+from . import options
+from .loop import Draw, HostLoop, to_picture, to_tensor
 from .plan import Plan
+from .words import plain, verdict_text
 
 REPORT = "RF report"  # in the API's answer, among extra_generation_params
 SHEET_SIDE = 512  # pixels of a picture on the sheet, on its longer side
@@ -47,7 +49,7 @@ def finish(first: Draw, p, processed) -> None:
     report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
     save(p, first, kept)
     fill(p, processed, kept, len(results))
-    if shared.opts.data.get("reliable_ads_sheet", True) and not getattr(p, "is_api", False) and shown:
+    if options.shows_sheet() and not getattr(p, "is_api", False) and shown:
         processed.images.append(sheet([each for rows in shown for each in rows], plan, first))
         processed.infotexts.append(processed.infotexts[0] if processed.infotexts else "")
     processed.extra_generation_params = {**processed.extra_generation_params, REPORT: json_able(report)}
@@ -60,12 +62,6 @@ def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.number)
-
-
-def verdict_text(attempt: Attempt, attempts: int) -> str:
-    """The end of a picture's infotext. Commas and colons would end its values."""
-    said = plain(attempt).replace(": ", " - ").replace(",", "")
-    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
 
 
 def about(plan: Plan) -> dict:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from modules import devices
+from modules import devices, shared
 
 from ..rfnet.files import quoted
 from ..rfnet.weights import DEFAULT_WEIGHTS
@@ -14,6 +14,7 @@ from . import host
 from .settings import Refused
 
 SHIPPED = Path(DEFAULT_WEIGHTS)
+DEVICE = "reliable_ads_device"  # the user's choice among the web UI's settings: "auto" or "cpu"
 
 
 def paths() -> dict[str, Path]:
@@ -36,22 +37,23 @@ def load(name: str) -> HostedReviewer:
             f" {', '.join(found)})."
         )
     state = found[name].stat()
-    return _loaded(found[name], state.st_mtime_ns, state.st_size)
+    device = devices.cpu if shared.opts.data.get(DEVICE) == "cpu" else devices.get_optimal_device()
+    return _loaded(found[name], device, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: Path, *state) -> HostedReviewer:
-    return HostedReviewer(path)
+def _loaded(path: Path, device: torch.device, *state) -> HostedReviewer:
+    return HostedReviewer(path, device)
 
 
 class HostedReviewer:
-    """A reviewer on the host's device."""
+    """A reviewer, where the host lets it compute."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, device: torch.device):
         from ..rfnet.weights import load_reviewer
 
         self.path = path
-        self.reviewer = load_reviewer(path).to(devices.get_optimal_device())
+        self.reviewer = load_reviewer(path).to(device)
 
     def threshold_for(self, accept: str, threshold: float) -> float:
         """The least p(available) to accept; a threshold of 0 takes the reviewer's own. Raises ReviewError."""

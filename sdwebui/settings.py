@@ -75,7 +75,7 @@ class Settings:
         if args and isinstance(args[0], dict):
             given = {"enabled": True, **args[0]}
             if unknown := sorted(set(given) - set(NAMES)):
-                raise Refused(f"there is no setting {quoted(unknown[0], 60)}: use some of {', '.join(NAMES)}.")
+                raise Refused(f"there is no setting {quoted(unknown[0], 40)}: use some of {', '.join(NAMES)}.")
         else:
             given = dict(zip(NAMES, args))
         return cls(**{name: checked(name, value) for name, value in given.items()})
@@ -162,7 +162,9 @@ def checked_number(name: str, value, kind: type):
 
 def checked_remedies(value) -> tuple:
     """The names of remedies, of a list or of infotext's "contrast + surface"."""
-    asked = value.split("+") if isinstance(value, str) else list(value)
+    if not isinstance(value, str | list | tuple):
+        raise Refused(f"remedies is {quoted(value, 60)}: give a list of names out of {', '.join(names())}.")
+    asked = value.split("+") if isinstance(value, str) else value
     asked = [str(name).strip() for name in asked]
     chosen = tuple(name for name in asked if name not in ("", NONE))
     if unknown := sorted(set(chosen) - set(names())):

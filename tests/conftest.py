@@ -2,8 +2,12 @@
 
 import importlib.util
 import os
+import re
 import sys
+from collections import Counter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,3 +22,12 @@ if "reliable_ads" not in sys.modules:
     package = importlib.util.module_from_spec(spec)
     sys.modules["reliable_ads"] = package
     spec.loader.exec_module(package)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter):
+    """Says what was not tried on a real web UI: tests/sdwebui/conftest.py skips where none is named."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    asked = Counter(found for reason in reasons for found in re.findall(r"web UI: name it with ([\w:;=]+)", reason))
+    for name, count in asked.items():
+        terminalreporter.write_line(f"web UIs: {count} tests skipped, name them with {name}", yellow=True)

@@ -27,11 +27,11 @@ def tabs() -> list:
 
 
 def page() -> gr.Blocks:
-    from . import adapt, label, merge, review, tune
+    from . import adapt, demo, label, merge, review, tune
 
     with gr.Blocks(analytics_enabled=False) as blocks, gr.Tabs(elem_id=f"{ID}_sections"):
-        for section in (review, label, adapt, tune, merge):
-            with gr.Tab(section.TITLE, elem_id=f"{ID}_{section.TITLE.lower()}") as opened:
+        for section in (review, label, adapt, tune, merge, demo):
+            with gr.Tab(section.TITLE, elem_id=f"{ID}_{section.TITLE.lower().replace(' ', '_')}") as opened:
                 section.build(opened)
     for component in blocks.blocks.values():
         component.do_not_save_to_config = True  # choices follow files, and stale ones would stay in ui-config.json

@@ -39,8 +39,10 @@ HOSTS = {
     "safetensors": ["0.4.2"],
     "open_clip_torch": ["2.20.0", "2.30.0"],
     "timm": ["0.9.5"],
-    "transformers": ["4.30.2"],
+    "transformers": ["4.30.2", "4.46.1"],
 }
+# In one environment: what Automatic1111 and sd-webui-controlnet pin, which is next to the oldest that we ask for.
+AUTOMATIC1111 = {**OLDEST, **{name: pins[0] for name, pins in HOSTS.items()}}
 
 
 def bounds() -> dict:
@@ -56,6 +58,11 @@ def test_every_requirement_has_one_lower_bound_and_it_is_the_oldest_that_is_trie
         assert name in OLDEST and f"{OLDEST[name]}.0".startswith(f"{release}."), (
             f"{name}: {release} is asked for, {OLDEST.get(name)} is tried"
         )
+
+
+def test_what_a_web_ui_pins_is_tried_or_lies_between_what_is():
+    for name, pins in HOSTS.items():
+        assert AUTOMATIC1111[name] == pins[0] and Version(OLDEST[name]) <= Version(pins[0]), name
 
 
 def test_pyproject_asks_for_the_same():
@@ -90,7 +97,7 @@ def here() -> dict:
 @pytest.mark.parametrize(
     "version, packages",
     [
-        pytest.param("", OLDEST, id="oldest"),
+        pytest.param("", AUTOMATIC1111, id="what Automatic1111 pins"),
         pytest.param("3.10", OLDEST, id="oldest, Python 3.10"),
         pytest.param("3.13", dict.fromkeys(OLDEST), id="newest, Python 3.13"),
     ],

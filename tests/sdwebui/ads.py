@@ -22,7 +22,7 @@ DRAW = {
     "prompt": "a box on a table",
     "negative_prompt": "blurred",
     "seed": 5,
-    "steps": 4,
+    "steps": 2,
     "width": SIZE,
     "height": SIZE,
     "cfg_scale": 3.0,
@@ -80,9 +80,9 @@ def canvas(width: int = SIZE, height: int = SIZE) -> Canvas:
     return place(Product.from_arrays(rgba, None, CAPTION), width, height, 0.72)
 
 
-def plain(web: WebUI, placed: Canvas, weight: float = 1.0) -> dict:
+def plain(web: WebUI, placed: Canvas, start: torch.Tensor | None = None) -> dict:
     """For alwayson_scripts, without Reliable Ads: the host's own ControlNet with the product's lines, and the latent
-    held to the product where its mask says so.
+    held to the product where its mask says so. start: what is encoded (3, H, W), the product over grey unless given.
     """
     latent = placed.height // 8, placed.width // 8
     mask = F.interpolate(placed.inpaint_mask[None, None], latent, mode="bilinear")[0, 0]
@@ -90,14 +90,20 @@ def plain(web: WebUI, placed: Canvas, weight: float = 1.0) -> dict:
         "enabled": True,
         "model": next(name for name in web.ask("/controlnet/model_list")["model_list"] if CONTROLNET in name),
         "image": base64_png(picture(placed.hint)),
-        "weight": weight,
+        "weight": 1.0,
         "resize_mode": "Just Resize",
         "control_mode": "Balanced",
     }
     return {
         "controlnet": {"args": [unit]},
-        "kit": {"args": [{"picture": placed.shown.tolist(), "mask": mask.tolist()}]},
+        "kit": {"args": [{"picture": (placed.shown if start is None else start).tolist(), "mask": mask.tolist()}]},
     }
+
+
+def by_seed(answer) -> dict:
+    """{seed: picture} of an Answer."""
+    assert len(answer.pictures) == len(answer.info["all_seeds"])
+    return dict(zip(answer.info["all_seeds"], answer.pictures))
 
 
 def picture(image: torch.Tensor) -> Image.Image:

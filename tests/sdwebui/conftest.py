@@ -12,11 +12,15 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from reliable_ads.devtools import thin_models
 from reliable_ads.devtools.browser import NO_BROWSER, PATIENCE, chromium
 from reliable_ads.devtools.thin_models import MODELS
 from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
+
+ATTENTION = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"  # as wide as the text
 
 
 def pytest_collection_modifyitems(items):
@@ -41,6 +45,8 @@ def data(host, tmp_path_factory) -> Path:
     """Its data folder: the thin models, and the extensions that it needs for them."""
     folder = tmp_path_factory.mktemp(host.kind)
     thin_models.data_folder(host, folder)
+    for name, width in (("sdxl_depth", 2048), ("damaged_depth", 768)):  # of another family; of none that can be loaded
+        save_file({ATTENTION: torch.zeros(320, width)}, folder / "models" / "ControlNet" / f"{name}.safetensors")
     return folder
 
 

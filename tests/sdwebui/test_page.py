@@ -69,7 +69,7 @@ def test_a_picture_is_read_back_through_png_info(page, web, tmp_path):
     kept = io.BytesIO()
     picture.save(kept, "PNG", pnginfo=info_of(picture))
     file.write_bytes(kept.getvalue())
-    page.get_by_role("tab", name="PNG Info").click()
+    page.locator("#tabs > .tab-nav button", has_text="PNG Info").first.click()
     page.set_input_files("#pnginfo_image input[type=file]", str(file))
     page.wait_for_function("document.querySelector('#tab_pnginfo').innerText.includes('RF attempts')")
     page.locator("#tab_pnginfo").get_by_role("button", name="txt2img").click()

@@ -48,4 +48,10 @@ def encoded(picture):
         )
 
 
+def tell(_, app):
+    """A route for tests: the names of all modules that are loaded."""
+    app.add_api_route("/kit/modules", lambda: sorted(sys.modules), methods=["GET"])
+
+
+script_callbacks.on_app_started(tell)
 script_callbacks.on_app_started(thin)  # when all extensions' scripts have been loaded

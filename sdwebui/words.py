@@ -1,0 +1,22 @@
+"""An attempt in words: under the gallery, in the progress text, in infotext. Knows no web UI."""
+
+from __future__ import annotations
+
+from ..cyclic.attempts import Attempt
+from ..rfnet.labels import PLAIN
+
+
+def plain(attempt: Attempt) -> str:
+    """An attempt's verdict in words: "hardly stands out 0.81"."""
+    row = attempt.review
+    if "error" in row:
+        return row["error"]
+    said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
+    verdict = "accepted" if row["accepted"] else "stopped early" if attempt.stopped_early else "rejected"
+    return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
+
+
+def verdict_text(attempt: Attempt, attempts: int) -> str:
+    """The end of a picture's infotext. Commas and colons would end its values."""
+    said = plain(attempt).replace(": ", " - ").replace(",", "")
+    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
