@@ -83,18 +83,19 @@ class Draw:
         self.noise = noise
         if self.plan.slot is not None:
             controlnet.check_applied(controlnet.script_of(p.scripts), p.script_args, self.plan.slot)
+        self.forget_unit(p)  # with a refiner it is only written now
         second = bool(getattr(p, "is_hr_pass", False))
         canvas = self.scene.final if second else self.scene.canvas
         self.plan.find_profile(p)
         p.mask, p.nmask = masks(canvas, x)
+        denoiser = p.sampler.model_wrap_cfg
         if not second:
             latent = self.scene.encoded().expand(len(x), -1, -1, -1).to(x)
-            p.init_latent = p.sampler.model_wrap_cfg.init_latent = latent  # img2img's, and txt2img's
-        if not second:
+            p.init_latent = denoiser.init_latent = latent  # img2img's, and txt2img's
             self.stopped = self.ended = None
-            early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, p.sampler.model_wrap_cfg))
-        elif self.stopped:
-            early.watch(early.Watch(self._again, canvas, None, p.sampler.model_wrap_cfg))
+            early.watch(early.Watch(self._check(len(x)), canvas, self.plan.early.preview, denoiser))
+        elif self.stopped:  # there is no way to leave the second pass out, but after its first evaluation it ends
+            early.watch(early.Watch(self._again, canvas, None, denoiser))
 
     def hold(self, blend) -> None:
         """Gives the product's latent the noise of the step where the host puts it into what the step begins with: DDIM,

@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # The root must not be a sys.path entry: its `nodes/` would shadow ComfyUI's own nodes.py (`python -m pytest` adds the
@@ -22,11 +24,10 @@ if "reliable_ads" not in sys.modules:
     spec.loader.exec_module(package)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
     """Says what was not tried on a real web UI: tests/sdwebui/conftest.py skips where none is named."""
     reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    asked = [
-        found[1] for found in (re.search(r"web UI: name it with (\S+)'?\)?$", reason) for reason in reasons) if found
-    ]
-    for name, count in Counter(asked).items():
+    asked = Counter(found for reason in reasons for found in re.findall(r"web UI: name it with ([\w:;=]+)", reason))
+    for name, count in asked.items():
         terminalreporter.write_line(f"web UIs: {count} tests skipped, name them with {name}", yellow=True)

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from reliable_ads.devtools import thin_models
+from reliable_ads.devtools.browser import NO_BROWSER, PATIENCE, chromium
 from reliable_ads.devtools.thin_models import MODELS
 from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
 
@@ -53,3 +54,30 @@ def data(host, tmp_path_factory) -> Path:
 def web(host, data) -> WebUI:
     with WebUI(host, data, data / "server.log", MODELS / "thin_sd.safetensors", page=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as playing:
+        chrome = chromium(playing)
+        if chrome is None:
+            pytest.skip(NO_BROWSER)
+        yield chrome
+        chrome.close()
+
+
+@pytest.fixture
+def page(browser, web):
+    """The host's page, which reaches nothing but the host."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1400})
+    page.set_default_timeout(PATIENCE)
+    home = f"http://{web.address}"
+    page.route(
+        "**/*",
+        lambda route: route.continue_() if route.request.url.startswith((home, "data:", "blob:")) else route.abort(),
+    )
+    page.goto(home, wait_until="domcontentloaded")
+    page.wait_for_selector("#txt2img_generate")
+    yield page
+    page.close()

@@ -5,40 +5,15 @@ import io
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools.browser import chromium
-
 from .ads import SIZE, cut_out, draw
 
-playwright = pytest.importorskip("playwright.sync_api")
-
 ACCORDION = "#script_{tab}_reliable_ads_{name}"
-PATIENCE = 120_000  # milliseconds
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as playing:
-        chrome = chromium(playing)
-        yield chrome
-        chrome.close()
-
-
-@pytest.fixture
-def page(browser, web):
-    """The host's page, which reaches nothing but the host."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1400})
-    page.set_default_timeout(PATIENCE)
-    home = f"http://{web.address}"
-    page.route(
-        "**/*",
-        lambda route: route.continue_() if route.request.url.startswith((home, "data:", "blob:")) else route.abort(),
-    )
-    page.goto(home, wait_until="domcontentloaded")
-    page.wait_for_selector("#txt2img_generate")
+@pytest.fixture(autouse=True)
+def ready(page):
     page.wait_for_selector(part("enabled"))
     page.wait_for_timeout(2000)  # the host's own JavaScript binds its accordions after they are there
-    yield page
-    page.close()
 
 
 def part(name: str, tab: str = "txt2img") -> str:

@@ -1,10 +1,14 @@
 """The developer tools' web UIs: which one a folder holds, how it is started, and what its answers say. Needs none."""
 
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
-from reliable_ads.devtools.webui import Host, WebUI
+from reliable_ads.devtools.comfy import ROOT
+from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
 
 FOLDERS = {"Automatic1111": [], "Forge": ["modules_forge"], "reForge": ["modules_forge", "ldm_patched"]}
 
@@ -40,3 +44,12 @@ def test_it_is_started_offline_on_the_cpu_in_a_folder_of_its_own(tmp_path, kind)
     with_page = WebUI(host, tmp_path / "data", tmp_path / "log", tmp_path / "model.safetensors", page=True).command()
     assert "--nowebui" not in with_page
     assert sum(str(each).startswith("--gradio-allowed-path") for each in with_page) == 2 * (kind == "Forge")
+
+
+def test_tests_that_no_web_ui_is_named_for_are_counted_aloud():
+    here = {name: value for name, value in os.environ.items() if name not in VARIABLES.values()}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/sdwebui/test_infotext.py"]
+    done = subprocess.run(command, cwd=ROOT, env=here, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    for name in VARIABLES.values():
+        assert re.search(rf"^web UIs: \d+ tests skipped, name them with {name}=ROOT.PYTHON$", done.stdout, re.M)
