@@ -20,7 +20,7 @@ from .plan import Plan
 from .words import plain, verdict_text
 
 REPORT = "RF report"  # in the API's answer, among extra_generation_params
-SHEET_SIDE = 320  # pixels of a picture on the sheet, on its longer side
+SHEET_SIDE = 256  # pixels of a picture on the sheet, on its longer side
 
 
 @dataclass
