@@ -247,12 +247,15 @@ def verdict(row: dict) -> str:
     return "product is missing" if row.get("missing") else f"{row['label']} {row['probabilities'][row['label']]:.2f}"
 
 
-def annotate_row(image: torch.Tensor, row: dict) -> Image.Image:
-    """One image (3, H, W) with one row of Review.rows(); a row with "error" shows that instead of a verdict."""
+def annotate_row(image: torch.Tensor, row: dict, text: str = "") -> Image.Image:
+    """One image (3, H, W) with one row of Review.rows(); a row with "error" shows that instead of a verdict.
+
+    text: what the strip says instead.
+    """
     pixels = (image.detach().cpu().float().nan_to_num().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).numpy()
     height, width = pixels.shape[:2]
     frame = max(2, round(min(width, height) / 64))
-    text = verdict(row)
+    text = text or verdict(row)
     size = max(9, round(height / 20))
     while size > 7 and letters(size).getlength(text) > width:
         size -= 1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import torch
 from modules import images, shared
 from PIL import Image
 
 from ..cyclic.attempts import Attempt, RecurrentRun
+from ..rfnet.labels import PLAIN
+from ..rfnet.resize import resize
 from ..rfnet.reviewer import annotate_row
 from ..rfnet.sheets import contact_sheet
 from . import options
@@ -17,7 +20,7 @@ from .plan import Plan
 from .words import plain, verdict_text
 
 REPORT = "RF report"  # in the API's answer, among extra_generation_params
-SHEET_SIDE = 512  # pixels of a picture on the sheet, on its longer side
+SHEET_SIDE = 256  # pixels of a picture on the sheet, on its longer side
 
 
 @dataclass
@@ -121,36 +124,38 @@ def fill(p, processed, kept: list[Shown], results: int) -> None:
 
 
 def sheet(shown: list[Shown], plan: Plan, first: Draw) -> Image.Image:
-    """Every attempt with its verdict, below it the heat of its likeliest defect."""
-    tops, heats = [], []
-    for each in shown:
-        row = each.attempt.review
-        picture = to_tensor(each.picture)
-        words = {**row, "error": plain(each.attempt)}  # what is written under the picture
-        tops.append(small(annotate_row(picture, words)))
-        heats.append(small(annotate_row(heated(picture, row, plan, first), words)))
+    """Every attempt with its verdict, below it the heat of its likeliest defect; at most five side by side."""
     columns = min(len(shown), 5)
-    rows = []
+    tiles = []
     for begin in range(0, len(shown), columns):
-        rows += tops[begin : begin + columns] + [blank(tops[0])] * max(0, begin + columns - len(shown))
-        rows += heats[begin : begin + columns] + [blank(tops[0])] * max(0, begin + columns - len(shown))
-    return contact_sheet(rows, columns, gap=8, margin=8)
+        row = shown[begin : begin + columns]
+        pictures = [to_tensor(each.picture) for each in row]
+        heats = [heat(picture, each.attempt.review, plan, first) for picture, each in zip(pictures, row)]
+        above = [framed(picture, each, plain(each.attempt)) for picture, each in zip(pictures, row)]
+        below = [framed(picture, each, words) for (picture, words), each in zip(heats, row)]
+        empty = [blank(above[0])] * (columns - len(row))
+        tiles += [*above, *empty, *below, *empty]
+    return contact_sheet(tiles, columns, gap=8, margin=8)
 
 
-def heated(picture, row: dict, plan: Plan, first: Draw):
-    """The picture (3, H, W) under the heat of its likeliest defect; itself where there is nothing to explain."""
+def heat(picture: torch.Tensor, row: dict, plan: Plan, first: Draw) -> tuple[torch.Tensor, str]:
+    """(the picture (3, H, W) under the heat of its likeliest defect, that defect); itself where none was reviewed."""
     from ..rfnet.explain import overlay
 
     canvas = first.scene.final
     if "error" in row or picture.shape[-2:] != (canvas.height, canvas.width):
-        return picture
+        return picture, "not reviewed"
     _, explanation = plan.reviewer.explain(picture, canvas)
-    return overlay(picture[None], explanation.heat.to(picture))[0]
+    defect = explanation.rows()[0]["label"]
+    return overlay(picture[None], explanation.heat.to(picture))[0], f"heat: {PLAIN[defect]}"
 
 
-def small(picture: Image.Image) -> Image.Image:
-    scale = min(1.0, SHEET_SIDE / max(picture.size))
-    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+def framed(picture: torch.Tensor, each: Shown, words: str) -> Image.Image:
+    """A picture (3, H, W) of the sheet's size, in a green or red frame, with words below it."""
+    scale = SHEET_SIDE / max(picture.shape)
+    height, width = (round(side * scale) for side in picture.shape[-2:])
+    resized = resize(picture[None], height, width)[0].clamp(0, 1)
+    return annotate_row(resized, each.attempt.review, words)
 
 
 def blank(like: Image.Image) -> Image.Image:

@@ -107,11 +107,15 @@ class ReliableAds(scripts.Script):
 
     @guarded
     def process_before_every_sampling(self, draw, p, *args, **kwargs):
-        draw.before_sampling(p, kwargs["x"])
+        draw.before_sampling(p, kwargs["x"], kwargs.get("noise", kwargs["x"]))
+
+    @guarded
+    def on_mask_blend(self, draw, p, mba, *args):
+        draw.hold(mba)
 
     @guarded
     def post_sample(self, draw, p, ps, *args):
-        draw.after_sampling(ps)
+        draw.after_sampling(p, ps)
 
     @guarded
     def postprocess_image_after_composite(self, draw, p, pp, *args):

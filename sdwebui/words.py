@@ -12,6 +12,8 @@ def plain(attempt: Attempt) -> str:
     if "error" in row:
         return row["error"]
     said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
+    if row["label"] == "available" and not (row["accepted"] or row.get("missing")):
+        said = "not surely fit to publish,"
     verdict = "accepted" if row["accepted"] else "stopped early" if attempt.stopped_early else "rejected"
     return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
 

@@ -12,7 +12,7 @@ from . import events
 TITLE = "Try it"
 ID = "reliable_ads_demo"
 FORGE = (
-    f"{host.NAME} knows checkpoints by their shapes, and doesn't know the small demo models: use a checkpoint of your"
+    "Forge and reForge know checkpoints by their shapes, and don't know the small demo models: use a checkpoint of your"
     " own in the accordion Reliable Ads of txt2img, or try them in Automatic1111 or ComfyUI."
 )
 

@@ -88,10 +88,17 @@ def test_hires_fix(web, upscaler):
 
 
 def test_a_plot_over_seeds(web):
-    nothing = [0, "", []]
-    axes = [1, "5,7", [], *nothing, *nothing]
-    more = [False, True, False, False, False, False, False, 0, False]  # lone images, too
-    answer = draw(web, {"threshold": ALWAYS}, script_name="x/y/z plot", script_args=[*axes, *more])
+    name = "x/y/z plot"
+    parts = next(each["args"] for each in web.ask("/sdapi/v1/script-info") if each["name"] == name)
+    said = {
+        "X type": 1,
+        "X values": "5,7",
+        "Y type": 0,
+        "Z type": 0,
+        "Include Sub Images": True,
+    }  # types by their number
+    values = [said.get(part["label"], part["value"]) for part in parts]
+    answer = draw(web, {"threshold": ALWAYS}, script_name=name, script_args=values)
     alone = [draw(web, {"threshold": ALWAYS}, seed=seed).pictures[0] for seed in (5, 7)]
     assert all(any(same(one, each) for each in answer.pictures) for one in alone)
 

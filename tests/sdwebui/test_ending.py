@@ -16,7 +16,7 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .ads import DRAW, NEVER, draw, same
 
-STEPS = 24  # long enough to press a button
+STEPS = 16  # long enough to press a button
 
 
 @contextmanager

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reliable_ads.devtools import thin_models
+from reliable_ads.devtools.webui import WebUI
+
 from .ads import base64_png, canvas, draw, ours, plain, refused
 
 OPAQUE = base64_png(Image.new("RGB", (80, 80), "red"))
@@ -103,3 +106,14 @@ def test_a_unit_of_the_users_own_stays(web):
     assert (np.asarray(both.pictures[0]) != np.asarray(alone.pictures[0])).any()
     assert "Weight: 0.5" in both.infotexts[0] and "ControlNet 1" not in both.infotexts[0]
     assert "ControlNet 0" not in alone.infotexts[0]
+
+
+def test_no_controlnet_extension(host, tmp_path):
+    if host.kind != "Automatic1111":
+        pytest.skip(f"{host.kind} has a ControlNet of its own")
+    checkpoint = thin_models.data_folder(host, tmp_path)
+    (tmp_path / "extensions" / "sd-webui-controlnet").unlink()
+    with WebUI(host, tmp_path, tmp_path / "server.log", checkpoint) as alone:
+        assert "needs the extension sd-webui-controlnet" in refused(alone)
+        report = draw(alone, {"control_net_name": "none", "attempts": 1}).report
+        assert report["settings"]["control_net"] is None
