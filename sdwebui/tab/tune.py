@@ -57,13 +57,13 @@ def build(opened) -> None:
 def model_rows() -> list:
     checkpoint = gr.Dropdown(
         label="Checkpoint",
-        choices=list(model_files.checkpoints()),
+        choices=[],  # read when the section is opened, not at the start
         info="SD 1.5 or SDXL (.safetensors). pocket_sd ships, to try it in minutes.",
         elem_id=f"{ID}_checkpoint",
     )
     controlnet = gr.Dropdown(
         label="ControlNet",
-        choices=list(model_files.controlnets()),
+        choices=[],
         info="A canny one of the same kind.",
         elem_id=f"{ID}_controlnet",
     )
