@@ -26,6 +26,7 @@ OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "PYTHONUNBUFFERED": "1",  # or the log tells late that it has started
 }
 FLAGS = [
     "--skip-prepare-environment",
@@ -135,7 +136,10 @@ class WebUI:
         ]
 
     def wait_until_serving(self) -> None:
-        """Until the routes of extensions are there, which come last."""
+        """Until the routes of extensions are there, which come last.
+
+        Asks nothing before the log says that it has started: a question in between can end the start of a page.
+        """
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -144,6 +148,8 @@ class WebUI:
                     f"{self.last_words()}"
                 )
             try:
+                if "Startup time:" not in self.log.read_text(encoding="utf-8", errors="replace"):
+                    raise OSError(f"{self.host.kind} has not started")
                 self.ask("/sdapi/v1/sd-models", patience=2)
                 if (self.data / "extensions" / "sd-webui-controlnet").exists() or self.host.kind != "Automatic1111":
                     self.ask("/controlnet/model_list", patience=2)
