@@ -19,8 +19,6 @@ WORDS = ("label", "info", "placeholder")
 FIRST = ("Button", "Markdown", "Accordion", "Tab", "info")  # calls whose first argument stands in the page
 # The web UI's own words, whose translation is its translators'; names; examples.
 THEIRS = {
-    "Caption",
-    "Scale",
     "Checkpoint",
     "ControlNet",
     "Steps",
