@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..unit.test_webui_translations import CODES, KEPT, THEIRS, entries
+from ..unit.webui_chinese import CODES, KEPT, THEIRS, entries
 
 
 @pytest.fixture

@@ -9,44 +9,12 @@ import json
 import pytest
 
 from reliable_ads.devtools.comfy import ROOT
-from reliable_ads.rfnet.structured import parse_json
 
-FILES = [
-    ROOT / "localizations" / f"{name}.json" for name in ("zh_CN", "zh-Hans (Stable)")
-]  # the names of two wide-spread ones
+from .webui_chinese import CODES, FILES, KEPT, THEIRS, entries
+
 CODE = [ROOT / "sdwebui" / "accordion.py", ROOT / "sdwebui" / "options.py", *(ROOT / "sdwebui" / "tab").glob("*.py")]
 WORDS = ("label", "info", "placeholder")
 FIRST = ("Button", "Markdown", "Accordion", "Tab", "info")  # calls whose first argument stands in the page
-# The web UI's own words, whose translation is its translators'; names; examples.
-THEIRS = {
-    "Caption",
-    "Scale",
-    "Checkpoint",
-    "ControlNet",
-    "Steps",
-    "Seed",
-    "Learning rate",
-    "Cancel",
-    "Refresh",
-    "Merge",
-}
-KEPT = {
-    "Reliable Ads",
-    "Beta",
-    "KL",
-    "auto",
-    "none",
-    "cpu",
-    "🔄",
-    "my_products",
-    "size = 768",
-    "Product of a pasted picture",
-}
-CODES = ("outputs/", "{caption} on")
-
-
-def entries() -> dict:
-    return parse_json(FILES[0].read_text(encoding="utf-8"), "it")
 
 
 def said(path) -> set[str]:
