@@ -184,7 +184,9 @@ class _Runner:
         except (StoppedEarly, Skipped) as ended:
             drawn = ended
         except Interrupted as ended:
-            ended.attempt = None if ended.image is None else self.attempt(index, seed, check, ended)
+            if ended.image is not None:
+                ended.attempt = Attempt(index, seed, ended.image, unreviewed(INTERRUPTED), time.monotonic() - began)
+                self.tell(ended.attempt, check)
             raise
         attempt = self.attempt(index, seed, check, drawn)
         attempt.seconds = time.monotonic() - began
@@ -208,19 +210,22 @@ class _Runner:
         return attempts
 
     def attempt(self, index: int, seed: int, check: PreviewCheck, drawn) -> Attempt:
-        """drawn: (image, payload), or the StoppedEarly, Skipped or Interrupted that ended the draw."""
+        """drawn: (image, payload), or the StoppedEarly or Skipped that ended the draw."""
         if isinstance(drawn, StoppedEarly):
             result = Attempt(index, seed, drawn.image, drawn.review, 0.0, stopped_early=True)
-        elif isinstance(drawn, Skipped | Interrupted):
-            why = SKIPPED if isinstance(drawn, Skipped) else INTERRUPTED
-            result = Attempt(index, seed, drawn.image, unreviewed(why), 0.0)
+        elif isinstance(drawn, Skipped):
+            result = Attempt(index, seed, drawn.image, unreviewed(SKIPPED), 0.0)
         else:
             image, payload = drawn
             result = Attempt(index, seed, image, judged(self.review, image), 0.0, payload)
-        result.remedies = self.remedies.changes
-        result.steps = check.steps
-        result.checks = check.results
-        return result
+        return self.tell(result, check)
+
+    def tell(self, attempt: Attempt, check: PreviewCheck) -> Attempt:
+        """Notes in the attempt what it was drawn with, and what it cost."""
+        attempt.remedies = self.remedies.changes
+        attempt.steps = check.steps
+        attempt.checks = check.results
+        return attempt
 
 
 def _events(run: RecurrentRun, runner: _Runner, seeds_from: tuple, budget: Budget):
