@@ -50,6 +50,8 @@ class Session:
     def __init__(self, server: WebUI, options):
         self.server = server
         self.options = options
+        listed = server.ask("/controlnet/model_list")["model_list"]  # Forge takes the whole name only
+        self.control_net = next(name for name in listed if name.startswith("thin_canny"))
 
     def canvas(self, size: int) -> Canvas:
         return place(Product.from_picture(PICTURE, CAPTION), size, size)
@@ -69,7 +71,7 @@ class Session:
         mask = F.interpolate(canvas.inpaint_mask[None, None], (size // 8, size // 8), mode="bilinear")[0, 0]
         unit = {
             "enabled": True,
-            "model": "thin_canny",
+            "model": self.control_net,
             "image": png(canvas.hint),
             "weight": 1.0,
             "resize_mode": "Just Resize",
