@@ -133,7 +133,7 @@ class Draw:
     def after_sampling(self, p, ps) -> None:
         """Notes how it ended; what was stopped early needs no VAE."""
         early.watch(None)
-        denoiser = p.sampler.model_wrap_cfg
+        denoiser = getattr(p.sampler, "model_wrap_cfg", None)  # hires fix has let go of it, and has decoded
         if getattr(denoiser, "mask_before_denoising", False) and not (
             hasattr(p, "init_images") or isinstance(ps.samples, processing.DecodedSamples)
         ):
