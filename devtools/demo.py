@@ -24,8 +24,9 @@ from .. import __version__
 from ..rfnet.product import PictureError, open_picture
 from .arguments import parse
 from .client import ComfyClient, GraphRefused, write_atomically
-from .comfy import ROOT, ComfyServer, ServerFailed
+from .comfy import ROOT, ComfyServer
 from .graph import GraphError, load, titled, to_api, workflow
+from .server import ServerFailed
 from .sheet import attempts_sheet
 from .webui import WebUIRefused
 

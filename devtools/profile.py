@@ -22,9 +22,10 @@ from ..rfnet.files import write_bytes
 from ..rfnet.pictures import PictureError
 from .arguments import parse
 from .client import ComfyClient, GraphRefused
-from .comfy import ComfyServer, ServerFailed
+from .comfy import ComfyServer
 from .demo import PICTURE, PLACED, PROMPT, SAMPLER, as_png, png_of
 from .graph import GraphError, load, titled, to_api
+from .server import ServerFailed
 
 PAGE = "reliable-ads-profile"
 EXPECTED = (PictureError, DataError, ProfileError, ServerFailed, GraphRefused, GraphError, RuntimeError, OSError)

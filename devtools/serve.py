@@ -4,7 +4,8 @@ import argparse
 import signal
 import sys
 
-from .comfy import ROOT, ComfyServer, ServerFailed
+from .comfy import ROOT, ComfyServer
+from .server import ServerFailed
 
 
 def main(arguments: list[str]) -> int:

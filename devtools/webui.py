@@ -4,8 +4,6 @@ import base64
 import io
 import json
 import os
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from .comfy import ROOT, ServerFailed, free_port, link
+from .comfy import ROOT, link
+from .server import Server
 
 EXTENSION = "reliable-ads"
 VARIABLES = {  # of the environment, each ROOT:PYTHON
@@ -71,7 +70,7 @@ class Host:
         return "reForge" if (self.root / "ldm_patched").is_dir() else "Forge"
 
 
-class WebUI:
+class WebUI(Server):
     """`with WebUI(host, data, log) as web:` — serving at `web.address` with this repository among its extensions.
 
     data: its data folder (extensions, models, outputs), made when missing; checkpoint: what it draws with. log: the
@@ -90,36 +89,25 @@ class WebUI:
         port: int | None = None,
         patience: float = 300,
     ):
-        self.host, self.data, self.log = host, Path(data).resolve(), Path(log)
-        self.checkpoint, self.arguments, self.page, self.patience = checkpoint, tuple(arguments), page, patience
-        self.port = port or free_port()
-        self.process: subprocess.Popen | None = None
+        super().__init__(log, port, patience)
+        self.host, self.data = host, Path(data).resolve()
+        self.checkpoint, self.arguments, self.page = checkpoint, tuple(arguments), page
 
     @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def name(self) -> str:
+        return self.host.kind
 
-    def __enter__(self) -> "WebUI":
+    def prepare(self) -> None:
         for folder in ("extensions", "models/ControlNet", "models/rfnet"):
             (self.data / folder).mkdir(parents=True, exist_ok=True)
         link(ROOT, self.data / "extensions" / EXTENSION)
         settings = self.data / "config.json"
         if not settings.exists():  # reForge would look for a network that makes previews
             settings.write_text('{"live_previews_enable": false, "show_progress_type": "Approx cheap"}')
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **OFFLINE}, cwd=self.host.root
-            )
-        try:
-            self.wait_until_serving()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
-    def __exit__(self, *_) -> None:
-        self.stop()
+    @property
+    def surroundings(self) -> dict:
+        return {"env": {**os.environ, **OFFLINE}, "cwd": self.host.root}
 
     def command(self) -> list[str]:
         kind = self.host.kind
@@ -135,42 +123,19 @@ class WebUI:
             *self.arguments,
         ]
 
-    def wait_until_serving(self) -> None:
-        """Until it says so, and the routes of extensions are there. Automatic1111 does not start at all where it is
+    def serves(self) -> bool:
+        """Once it says so, and the routes of extensions are there. Automatic1111 does not start at all where it is
         asked something between its page and its API.
         """
-        deadline = time.monotonic() + self.patience
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise ServerFailed(
-                    f"{self.host.kind} stopped while starting (exit code {self.process.returncode}):\n"
-                    f"{self.last_words()}"
-                )
-            if b"Startup time:" not in self.log.read_bytes():
-                time.sleep(0.2)
-                continue
-            try:
-                self.ask("/sdapi/v1/sd-models", patience=2)
-                if (self.data / "extensions" / "sd-webui-controlnet").exists() or self.host.kind != "Automatic1111":
-                    self.ask("/controlnet/model_list", patience=2)
-                return
-            except (WebUIRefused, OSError, ValueError):
-                time.sleep(0.2)
-        raise ServerFailed(f"{self.host.kind} was not serving after {self.patience:.0f} s:\n{self.last_words()}")
-
-    def last_words(self, lines: int = 15) -> str:
-        text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-        return "\n".join([*text, f"(the whole log: {self.log})"])
-
-    def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
+        if b"Startup time:" not in self.log.read_bytes():
+            return False
         try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.ask("/sdapi/v1/sd-models", patience=2)
+            if (self.data / "extensions" / "sd-webui-controlnet").exists() or self.host.kind != "Automatic1111":
+                self.ask("/controlnet/model_list", patience=2)
+        except WebUIRefused:
+            return False
+        return True
 
     def ask(self, path: str, body: dict | None = None, patience: float = 300):
         """What it answers: JSON to GET, or to POST of a body. Raises WebUIRefused, OSError."""

@@ -150,7 +150,12 @@ def test_install_py_says_whether_all_is_there(clean, bare):
     def run(server):
         pack = server.base / "custom_nodes" / PACK
         return subprocess.run(
-            [sys.executable, "install.py"], cwd=pack, env=server.environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "install.py"],
+            cwd=pack,
+            env=server.surroundings["env"],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     ready = run(clean[1])

@@ -207,8 +207,8 @@ def test_lint_types_the_rooms_whatever_the_clones_folder_is_called(tmp_path, mon
 @pytest.mark.parametrize(
     "fast, rest, told",
     [
-        (False, [], ["-n", "2", "--dist", "loadfile"]),
-        (True, ["--durations=9"], ["tests/unit", "-m", "not slow", "-n", "2", "--dist", "loadfile", "--durations=9"]),
+        (False, [], ["-n", "3", "--dist", "loadfile"]),
+        (True, ["--durations=9"], ["tests/unit", "-m", "not slow", "-n", "3", "--dist", "loadfile", "--durations=9"]),
         (False, ["tests/unit/test_devtools.py::test_x", "-x"], ["tests/unit/test_devtools.py::test_x", "-x"]),
         (True, ["tests/unit"], ["-m", "not slow", "tests/unit"]),
     ],
