@@ -110,7 +110,7 @@ def draws(session: Session, key: str) -> tuple[dict, dict]:
 
 def overhead(session: Session, key: str) -> tuple[dict, dict]:
     """Pairs of the same draw, in turns; the first of each loads and is left out."""
-    size, steps, pairs = (64, 4, 1) if session.options.quick else (256, 12, session.options.pairs)
+    size, steps, pairs = (64, 4, 1) if session.options.quick else (128, 20, session.options.pairs)
     ways = {
         "plain": lambda seed: session.plain(size, steps, seed),
         "ours": lambda seed: session.ours(size, steps, seed, threshold=ALWAYS),
