@@ -155,7 +155,7 @@ def test_a_config_that_is_none(parts, tmp_path, text):
         parts[0],
         {**parts[1], "config": text},
         tmp_path,
-        "no text has" if text == "\0" else "config that can't be built",
+        "invalid characters" if text == "\0" else "config that can't be built",
     )
 
 
