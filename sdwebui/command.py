@@ -8,6 +8,7 @@ import _thread
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -37,6 +38,7 @@ def stop_with(descriptor: int) -> None:
             pass
         _thread.interrupt_main()
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a web UI in the background leaves interrupts ignored
     threading.Thread(target=wait, daemon=True).start()
 
 

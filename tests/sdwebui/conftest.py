@@ -57,7 +57,8 @@ def web(host, data) -> WebUI:
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(web):
+    """Asks for the web UI first: where none is named, no browser is started that others' would be in the way of."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as playing:
         chrome = chromium(playing)
