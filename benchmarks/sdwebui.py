@@ -23,8 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from reliable_ads.devtools import thin_models
@@ -50,8 +48,6 @@ class Session:
     def __init__(self, server: WebUI, options):
         self.server = server
         self.options = options
-        listed = server.ask("/controlnet/model_list")["model_list"]  # Forge takes the whole name only
-        self.control_net = next(name for name in listed if name.startswith("thin_canny"))
 
     def canvas(self, size: int) -> Canvas:
         return place(Product.from_picture(PICTURE, CAPTION), size, size)
@@ -67,29 +63,11 @@ class Session:
         return self._draw(size, steps, seed, {"reliable ads": {"args": [named]}})
 
     def plain(self, size: int, steps: int, seed: int):
-        canvas = self.canvas(size)
-        mask = F.interpolate(canvas.inpaint_mask[None, None], (size // 8, size // 8), mode="bilinear")[0, 0]
-        unit = {
-            "enabled": True,
-            "model": self.control_net,
-            "image": png(canvas.hint),
-            "weight": 1.0,
-            "resize_mode": "Just Resize",
-            "control_mode": "Balanced",
-            "save_detected_map": False,
-        }
-        held = {"picture": canvas.shown.tolist(), "mask": mask.tolist()}
-        return self._draw(size, steps, seed, {"controlnet": {"args": [unit]}, "kit": {"args": [held]}})
+        return self._draw(size, steps, seed, thin_models.plain(self.server, self.canvas(size)))
 
     def _draw(self, size: int, steps: int, seed: int, scripts: dict):
         request = {**DRAW, "width": size, "height": size, "steps": steps, "seed": seed, "alwayson_scripts": scripts}
         return self.server.draw(**request)
-
-
-def png(picture: torch.Tensor) -> str:
-    file = io.BytesIO()
-    Image.fromarray((picture * 255).round().byte().movedim(0, -1).numpy()).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def pixels(picture: Image.Image) -> np.ndarray:

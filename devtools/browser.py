@@ -59,6 +59,21 @@ def chromium(playing):
     return playing.chromium.launch(executable_path=path, args=ARGUMENTS) if Path(path).is_file() else None
 
 
+def for_tests():
+    """A fixture's generator: a headless Chromium. Skips where there is none."""
+    import pytest
+
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -r requirements-dev.txt"
+    )
+    with playwright.sync_playwright() as running:
+        started = chromium(running)
+        if started is None:
+            pytest.skip(NO_BROWSER)
+        yield started
+        started.close()
+
+
 class Browser:
     """One page with these settings of its user's.
 

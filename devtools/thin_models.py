@@ -4,6 +4,8 @@ The UNet is 320 wide on all of its four levels; the text encoder and the VAE hav
 from SD 1.5's own configs. Pictures are coloured noise. 637 MB, so they are kept between runs.
 """
 
+import base64
+import io
 import os
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import torch
 
 from ..pocket.ldm import TEXT_PREFIX, VAE_PREFIX, key_maps
 from ..rfnet.files import write_safetensors
+from ..rfnet.sheets import to_image
 from .comfy import ROOT, link
 from .webui import Host
 
@@ -136,6 +139,31 @@ def settled(model: dict) -> dict:
     model[TEXT_PREFIX + "embeddings.position_ids"] = torch.arange(77)[None]
     model[VAE_PREFIX + "quant_conv.bias"] = torch.tensor([0.0] * 4 + [-10.0] * 4).half()
     return model
+
+
+def plain(web, canvas, start=None, control_net: str = "thin_canny") -> dict:
+    """For a request's alwayson_scripts, without Reliable Ads: the host's own ControlNet with the product's lines, and
+    the latent held to the product where its mask says so. What a user could set up without us.
+
+    web: the WebUI; canvas: an rfnet.product.Canvas; start: what is encoded (3, H, W), the product over grey unless
+    given.
+    """
+    size = canvas.height // 8, canvas.width // 8
+    mask = torch.nn.functional.interpolate(canvas.inpaint_mask[None, None], size, mode="bilinear")[0, 0]
+    file = io.BytesIO()
+    to_image(canvas.hint).save(file, "PNG")
+    listed = web.ask("/controlnet/model_list")["model_list"]
+    unit = {
+        "enabled": True,
+        "model": next(name for name in listed if control_net in name),  # Forge takes the whole name only
+        "image": base64.b64encode(file.getvalue()).decode(),
+        "weight": 1.0,
+        "resize_mode": "Just Resize",
+        "control_mode": "Balanced",
+        "save_detected_map": False,
+    }
+    held = {"picture": (canvas.shown if start is None else start).tolist(), "mask": mask.tolist()}
+    return {"controlnet": {"args": [unit]}, "kit": {"args": [held]}}
 
 
 def data_folder(host: Host, folder: Path) -> Path:

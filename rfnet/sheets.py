@@ -17,6 +17,14 @@ def to_image(planes) -> Image.Image:
     return Image.fromarray((planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy())
 
 
+def to_planes(picture: Image.Image):
+    """Pillow → (3, H, W) tensor in [0, 1]."""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0).float() / 255
+
+
 def contact_sheet(
     pictures: Sequence[Image.Image], columns: int, gap: int = 0, margin: int = 0, ground="white"
 ) -> Image.Image:

@@ -20,7 +20,7 @@ from reliable_ads.sdwebui.fits import why_not  # noqa: E402
 
 try:
     if (problem := why_not()) is None:
-        from reliable_ads.sdwebui.script import ReliableAds, register  # noqa: F401 - the web UI looks for the class here
+        from reliable_ads.sdwebui.script import ReliableAds, register  # noqa: F401 - the web UI looks for it here
 
         register()  # again each time that the page is made anew: the web UI forgets its callbacks then
 except ImportError as error:

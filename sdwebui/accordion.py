@@ -38,6 +38,10 @@ REMEDY_LABELS = {
     "avoid": "negative words",
     "tuned": "tuned ControlNet",
 }
+PICTURES = {
+    "product": "Product, a cut-out with transparency",
+    "mask": "Mask, where the product has no transparency",
+}
 INFOS = {  # where a choice isn't plain
     "image_scale": "At most this share of the picture's width and height.",
     "position": "centre: cropped, scaled and centred. keep: where its picture has it.",
@@ -80,20 +84,9 @@ def files_row(made: dict, about, name: str, label: str, first: list) -> None:
 
 def product_rows(made: dict, about, is_img2img: bool) -> None:
     with gr.Row():
-        made["product"] = gr.Image(
-            label="Product, a cut-out with transparency",
-            type="pil",
-            image_mode="RGBA",
-            elem_id=about("product")["elem_id"],
-            height=220,
-        )
-        made["mask"] = gr.Image(
-            label="Mask, where the product has no transparency",
-            type="pil",
-            image_mode="RGBA",
-            elem_id=about("mask")["elem_id"],
-            height=220,
-        )
+        for name, label in PICTURES.items():
+            elem_id = about(name)["elem_id"]
+            made[name] = gr.Image(label=label, type="pil", image_mode="RGBA", elem_id=elem_id, height=220)
     made["product_name"] = gr.Textbox(label="Product of a pasted picture", visible=False, **about("product_name"))
     with gr.Row():
         made["caption"] = gr.Textbox(

@@ -44,8 +44,8 @@ def models(script, anew: bool = False) -> dict[str, Path]:
         found = state.cn_models
     else:
         found = {name: state.get_controlnet_filename(name) for name in state.get_all_controlnet_names()}
-    files = {name: Path(path) for name, path in found.items() if path and name.lower() != NONE}
-    return {name: path for name, path in files.items() if path.is_file()}  # Forge looks into the folder at its start
+    listed = {name: Path(path) for name, path in found.items() if path and name.lower() != NONE}
+    return {name: path for name, path in listed.items() if path.is_file()}  # Forge looks into the folder at its start
 
 
 def choose(script, asked: str, checkpoint: Path | None) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+from .install import OURS, quoted
+
 OLDEST = "Automatic1111 1.10 or newer, or a Forge or reForge that is built on it"
 PACKAGES = {  # module: what pip calls it
-    "msgspec": "msgspec>=0.18.6",
-    "timm": "timm==0.9.5",
-    "open_clip": "open_clip_torch==2.20",
+    "msgspec": "msgspec",
+    "timm": "timm",
+    "open_clip": "open_clip_torch",
     "cv2": "opencv-python",
     "safetensors": "safetensors",
 }
@@ -22,15 +24,11 @@ def why_not(error: ImportError | None = None) -> str | None:
     if lacking:
         return (
             f'Reliable Ads needs Python packages that are missing. Run: "{sys.executable}" -m pip install'
-            f" {' '.join(map(quoted, lacking))}  Then restart the web UI."
+            f" {quoted([OURS.get(package, package) for package in lacking])}  Then restart the web UI."
         )
     if too_old():
         return f"Reliable Ads needs {OLDEST}: update the web UI."
     return error and f"Reliable Ads does not fit this web UI ({str(error)[:200]}): update both, or report this."
-
-
-def quoted(package: str) -> str:
-    return f'"{package}"'  # a shell would take > for a file
 
 
 def too_old() -> bool:

@@ -6,7 +6,6 @@ import copy
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from modules import errors, processing, shared
 from PIL import Image
@@ -14,6 +13,7 @@ from PIL import Image
 from ..cyclic import loop
 from ..cyclic.attempts import RecurrentRun
 from ..cyclic.preview_check import PreviewChecks, StoppedEarly
+from ..rfnet.sheets import to_image, to_planes
 from . import controlnet, early
 from .changes import PromptChange
 from .plan import Plan, Scene, masks
@@ -55,7 +55,7 @@ class Draw:
         p.reliable_ads = self
         p.do_not_save_samples = p.do_not_save_grid = True  # results.py saves what was accepted
         if hasattr(p, "init_images"):
-            p.init_images = [to_picture(self.scene.start)]
+            p.init_images = [to_image(self.scene.start)]
             p.denoising_strength = 1.0 if self.scene.backdrop is None else p.denoising_strength
 
     def use_control(self, p, change: PromptChange) -> None:
@@ -153,7 +153,7 @@ class Draw:
                 f"another extension made the picture {picture.width}x{picture.height}, the product was placed on"
                 f" {canvas.width}x{canvas.height}: let it resize after Reliable Ads, or turn one of them off."
             )
-        pasted = to_picture(canvas.paste(to_tensor(picture)[None])[0])
+        pasted = to_image(canvas.paste(to_planes(picture)[None])[0])
         pasted.info.update(picture.info)
         self.drawn.append(Drawn(pasted, self.ended))
         self.ended_at = time.monotonic()
@@ -163,7 +163,8 @@ class Draw:
 class HostLoop:
     """The loop of one picture of the batch.
 
-    first: the Draw of Generate; number: which of its pictures, from 0. texts: infotext of each attempt, by its index.
+    first: the Draw of Generate; number: which of its pictures, from 0. texts, canvases: infotext and canvas of each
+    attempt, by its index.
     """
 
     def __init__(self, first: Draw, p, processed, number: int, count: int):
@@ -174,6 +175,7 @@ class HostLoop:
         self.count = count
         self.policy = self.plan.policy()
         self.scene = first.scene
+        self.canvases = {0: first.scene.final}
         self.texts = {0: processed.infotexts[processed.index_of_first_image + number]}
         self.seen = ""
 
@@ -217,6 +219,7 @@ class HostLoop:
         """One more draw of the host's. Raises Interrupted where it fails: what there is is kept."""
         change = self.plan.change.at(self.policy.values)
         self.scene = self.plan.scene.moved(change.placement)
+        self.canvases[index] = self.scene.final
         draw = Draw(self.plan, self.scene, inner=True, check=one_row(check))
         p = self.copy_of_p(seed, change)
         draw.prepare(p)
@@ -273,7 +276,7 @@ class HostLoop:
 
 def answer(drawn: Drawn):
     """What `generate` gives back of a picture of the host's. Raises Skipped, Interrupted."""
-    picture = to_tensor(drawn.picture)
+    picture = to_planes(drawn.picture)
     if drawn.ended == "skipped":
         raise loop.Skipped(picture)
     if drawn.ended == "interrupted":
@@ -284,13 +287,3 @@ def answer(drawn: Drawn):
 def one_row(check):
     """A PreviewCheck as what sees a draw of one picture."""
     return lambda step, steps, previews: check(step, steps, lambda: previews([0])[0])
-
-
-def to_tensor(picture: Image.Image) -> torch.Tensor:
-    """Pillow → (3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(picture.convert("RGB"))).movedim(-1, 0).float() / 255
-
-
-def to_picture(image: torch.Tensor) -> Image.Image:
-    """(3, H, W) in [0, 1] → Pillow; whole 8-bit steps stay what they are."""
-    return Image.fromarray((image.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy())

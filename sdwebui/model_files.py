@@ -11,6 +11,7 @@ from ..rfft.adapter import FORMAT as ADAPTER
 from ..rfnet.files import quoted
 from ..rfnet.tensors import read_header
 from . import host
+from .adapter import is_adapter
 from .settings import Refused
 
 POCKET = host.EXTENSION / "pocket" / "weights"  # the small family that ships
@@ -26,13 +27,13 @@ def checkpoints() -> dict[str, Path]:
 
 def controlnets() -> dict[str, Path]:
     """The ControlNets that training and merging can read, and the pocket one that ships."""
-    own = {name: path for name, path in files().items() if format_of(path) != ADAPTER}
+    own = {name: path for name, path in files().items() if not is_adapter(path)}
     return {**own, **shipped(POCKET_CONTROLNET, own)}
 
 
 def adapters() -> dict[str, Path]:
     """RFFT's adapters, and the one for the pocket ControlNet that ships."""
-    own = {name: path for name, path in files().items() if format_of(path) == ADAPTER}
+    own = {name: path for name, path in files().items() if is_adapter(path)}
     return {**own, **shipped(ADAPTER, own)}
 
 

@@ -6,7 +6,6 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from modules import images
@@ -14,6 +13,7 @@ from modules import images
 from ..cyclic import profiles
 from ..cyclic.remedies import REMEDIES, Policy
 from ..rfnet.product import Canvas, place
+from ..rfnet.sheets import to_planes
 from . import controlnet, host, reviewers
 from .changes import PromptChange, impossible
 from .product import keep, product_of
@@ -21,6 +21,7 @@ from .reviewers import HostedReviewer
 from .settings import ENABLED, NONE, PRODUCT, Refused, Settings
 
 STORE = host.RFNET / "products"
+UNKNOWN = profiles.Early("off: nothing was drawn")
 
 
 @dataclass
@@ -76,18 +77,25 @@ class Plan:
     allowed: tuple
     left_out: dict
     template: Any = None
-    early: profiles.Early | None = None  # chosen by the network, which the host loads after it has asked us
+    early: profiles.Early = UNKNOWN  # found for the network, which the host loads after it has asked us
     notes: list = field(default_factory=list)
 
     def find_profile(self, p) -> None:
         """Chooses a profile of early rejection for the network that the host has loaded. Raises ProfileError."""
-        self.early = self.early or profiles.choose(
+        if self.early is not UNKNOWN:
+            return
+        self.early = profiles.choose(
             self.settings.early_rejection,
             profiles.profiles_in(reviewers.profile_folders()),
             lambda: profiles.fingerprint(host.unet()),
             self.reviewer.reviewer,
             host.sampling_settings(p, self.threshold),
         )
+
+    @property
+    def certificate(self) -> dict | None:
+        """What the threshold stands on, where it was certified for a risk."""
+        return self.reviewer.reviewer.certificate(self.settings.accept)
 
     def policy(self) -> Policy:
         return Policy(self.allowed).begin_at(self.settings.changes)
@@ -180,7 +188,7 @@ def behind(picture, p) -> torch.Tensor:
     done to pixels.
     """
     fitted = images.resize_image(p.resize_mode % 3, images.flatten(picture, "#ffffff"), p.width, p.height)
-    return torch.from_numpy(np.array(fitted.convert("RGB"))).movedim(-1, 0).float() / 255
+    return to_planes(fitted)
 
 
 def masks(canvas: Canvas, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,12 +10,14 @@ from modules import images, shared
 from PIL import Image
 
 from ..cyclic.attempts import Attempt, RecurrentRun
+from ..cyclic.remedies import by_other_network
 from ..rfnet.labels import PLAIN
+from ..rfnet.product import Canvas
 from ..rfnet.resize import resize
 from ..rfnet.reviewer import annotate_row
-from ..rfnet.sheets import contact_sheet
+from ..rfnet.sheets import contact_sheet, to_image, to_planes
 from . import options
-from .loop import Draw, HostLoop, to_picture, to_tensor
+from .loop import Draw, HostLoop
 from .plan import Plan
 from .words import plain, verdict_text
 
@@ -30,6 +32,7 @@ class Shown:
     attempt: Attempt
     picture: Image.Image
     infotext: str
+    canvas: Canvas  # that it was drawn on
     number: int  # of the picture in the batch that it is an attempt of
 
 
@@ -48,12 +51,14 @@ def finish(first: Draw, p, processed) -> None:
         runs.append(run)
     results = [each for run, rows in zip(runs, shown) for each in rows if each.attempt in run.results]
     others = [each for rows in shown for each in rows if each not in results]
+    if plan.certificate and any(by_other_network(each.attempt.remedies) for each in results):
+        plan.notes.append("The certificate holds for pictures of the ControlNet above, and the tuned one drew this.")
     kept = [*results, *(others if plan.settings.keep_rejected else [])]
     report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
     save(p, first, kept)
-    fill(p, processed, kept, len(results))
+    fill(first, p, processed, kept, len(results))
     if options.shows_sheet() and not getattr(p, "is_api", False) and shown:
-        processed.images.append(sheet([each for rows in shown for each in rows], plan, first))
+        processed.images.append(sheet([each for rows in shown for each in rows], plan))
         processed.infotexts.append(processed.infotexts[0] if processed.infotexts else "")
     processed.extra_generation_params = {**processed.extra_generation_params, REPORT: json_able(report)}
     processed.comments += "".join(f"{line}\n" for line in lines(runs, shown, plan))
@@ -61,10 +66,10 @@ def finish(first: Draw, p, processed) -> None:
 
 def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     """The attempt with its infotext, to which its verdict is added."""
-    picture = attempt.payload if isinstance(attempt.payload, Image.Image) else to_picture(attempt.image)
+    picture = attempt.payload if isinstance(attempt.payload, Image.Image) else to_image(attempt.image)
     text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
     picture.info["parameters"] = text
-    return Shown(attempt, picture, text, looping.number)
+    return Shown(attempt, picture, text, looping.canvases.get(attempt.index, looping.scene.final), looping.number)
 
 
 def about(plan: Plan) -> dict:
@@ -77,7 +82,7 @@ def about(plan: Plan) -> dict:
             "gates": [threshold.at(steps) for threshold in plan.early.thresholds],
         },
         "remedies": {"allowed": list(plan.allowed), "left_out": plan.left_out},
-        **({"certificate": found} if (found := plan.reviewer.reviewer.certificate(plan.settings.accept)) else {}),
+        **({"certificate": plan.certificate} if plan.certificate else {}),
         **({"notes": plan.notes} if plan.notes else {}),
     }
 
@@ -103,7 +108,7 @@ def save(p, first: Draw, kept: list[Shown]) -> None:
         )
 
 
-def fill(p, processed, kept: list[Shown], results: int) -> None:
+def fill(first: Draw, p, processed, kept: list[Shown], results: int) -> None:
     """The gallery: what is given back, then what was rejected; a grid before them where the host makes one."""
     processed.images = [each.picture for each in kept]
     processed.infotexts = [each.infotext for each in kept]
@@ -117,20 +122,20 @@ def fill(p, processed, kept: list[Shown], results: int) -> None:
         processed.info = processed.infotexts[0]
     opts = shared.opts
     many = results > 1 or not opts.grid_only_if_multiple
-    if opts.return_grid and many and results and not p.reliable_ads.plan.template.do_not_save_grid:
+    if opts.return_grid and many and results and not first.plan.template.do_not_save_grid:
         processed.images.insert(0, images.image_grid(processed.images[:results], p.batch_size))
         processed.infotexts.insert(0, processed.infotexts[0])
         processed.index_of_first_image = 1
 
 
-def sheet(shown: list[Shown], plan: Plan, first: Draw) -> Image.Image:
+def sheet(shown: list[Shown], plan: Plan) -> Image.Image:
     """Every attempt with its verdict, below it the heat of its likeliest defect; at most five side by side."""
     columns = min(len(shown), 5)
     tiles = []
     for begin in range(0, len(shown), columns):
         row = shown[begin : begin + columns]
-        pictures = [to_tensor(each.picture) for each in row]
-        heats = [heat(picture, each.attempt.review, plan, first) for picture, each in zip(pictures, row)]
+        pictures = [to_planes(each.picture) for each in row]
+        heats = [heat(picture, each, plan) for picture, each in zip(pictures, row)]
         above = [framed(picture, each, plain(each.attempt)) for picture, each in zip(pictures, row)]
         below = [framed(picture, each, words) for (picture, words), each in zip(heats, row)]
         empty = [blank(above[0])] * (columns - len(row))
@@ -138,12 +143,12 @@ def sheet(shown: list[Shown], plan: Plan, first: Draw) -> Image.Image:
     return contact_sheet(tiles, columns, gap=8, margin=8)
 
 
-def heat(picture: torch.Tensor, row: dict, plan: Plan, first: Draw) -> tuple[torch.Tensor, str]:
+def heat(picture: torch.Tensor, each: Shown, plan: Plan) -> tuple[torch.Tensor, str]:
     """(the picture (3, H, W) under the heat of its likeliest defect, that defect); itself where none was reviewed."""
     from ..rfnet.explain import overlay
 
-    canvas = first.scene.final
-    if "error" in row or picture.shape[-2:] != (canvas.height, canvas.width):
+    canvas = each.canvas
+    if "error" in each.attempt.review or picture.shape[-2:] != (canvas.height, canvas.width):
         return picture, "not reviewed"
     _, explanation = plan.reviewer.explain(picture, canvas)
     defect = explanation.rows()[0]["label"]

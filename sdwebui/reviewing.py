@@ -10,11 +10,11 @@ from PIL import Image
 
 from ..rfnet.files import quoted, write_bytes
 from ..rfnet.finished import canvas_of, on_canvas
-from ..rfnet.labels import PLAIN
 from ..rfnet.pictures import PictureError, open_picture
 from ..rfnet.product import Canvas, Product
 from ..rfnet.reviewer import ReviewError, annotate_row
 from ..rfnet.sheets import to_image
+from .words import said_of
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
 SIDE = 768  # pixels of a picture in the gallery, on its longer side
@@ -50,12 +50,7 @@ class Reviewed:
 
     @property
     def words(self) -> str:
-        """ "rejected: hardly stands out 0.81"."""
-        row = self.row
-        if "error" in row:
-            return row["error"]
-        said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
-        return f"{'accepted' if row['accepted'] else 'rejected'}: {said} {row['probabilities'][row['label']]:.2f}"
+        return said_of(self.row)
 
 
 def pictures_in(folder: Path, most: int) -> list[Path]:

@@ -7,14 +7,18 @@ from ..rfnet.labels import PLAIN
 
 
 def plain(attempt: Attempt) -> str:
-    """An attempt's verdict in words: "hardly stands out 0.81"."""
-    row = attempt.review
+    """An attempt's verdict in words."""
+    return said_of(attempt.review, attempt.stopped_early)
+
+
+def said_of(row: dict, stopped_early: bool = False) -> str:
+    """A row of Review.rows() in words: "rejected: hardly stands out 0.81"; one with "error" says that."""
     if "error" in row:
         return row["error"]
     said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
     if row["label"] == "available" and not (row["accepted"] or row.get("missing")):
         said = "not surely fit to publish,"
-    verdict = "accepted" if row["accepted"] else "stopped early" if attempt.stopped_early else "rejected"
+    verdict = "accepted" if row["accepted"] else "stopped early" if stopped_early else "rejected"
     return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
 
 

@@ -192,9 +192,9 @@ def prepared_of(checkpoint, controlnet, reviewer, products, prompts, advanced, s
     """Raises Refused and the libraries' errors, each a sentence."""
     from .. import tuning
 
-    painter = model_files.chosen(checkpoint, model_files.checkpoints(), "checkpoint")
+    file = model_files.chosen(checkpoint, model_files.checkpoints(), "checkpoint")
     asked = tuning.Asked(
-        checkpoint=painter,
+        checkpoint=file,
         controlnet=model_files.chosen(controlnet, model_files.controlnets(), "ControlNet"),
         reviewer=model_files.chosen(reviewer, reviewers.paths(), "reviewer"),
         products=folders.folder_in_reach(str(products or ""), "products"),
@@ -203,7 +203,7 @@ def prepared_of(checkpoint, controlnet, reviewer, products, prompts, advanced, s
         settings=settings,
         advanced=str(advanced or ""),
         loras=host.LORAS,
-        pocket=model_files.is_pocket(painter),
+        pocket=model_files.is_pocket(file),
         cpu=host.on_cpu(),
     )
     return tuning.prepare(asked, folders.OUTPUT / "tuning")

@@ -2,21 +2,13 @@
 
 import pytest
 
-from reliable_ads.devtools.browser import NO_BROWSER, Browser, chromium
+from reliable_ads.devtools.browser import Browser, for_tests
 from reliable_ads.devtools.comfy import ComfyServer
 
 
 @pytest.fixture(scope="session")
 def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -r requirements-dev.txt"
-    )
-    with playwright.sync_playwright() as running:
-        started = chromium(running)
-        if started is None:
-            pytest.skip(NO_BROWSER)
-        yield started
-        started.close()
+    yield from for_tests()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from reliable_ads.devtools.webui import WebUI, WebUIRefused
@@ -78,26 +77,6 @@ def canvas(width: int = SIZE, height: int = SIZE) -> Canvas:
     """The product as the accordion places it at first."""
     rgba = np.asarray(cut_out()).astype(np.float32) / 255
     return place(Product.from_arrays(rgba, None, CAPTION), width, height, 0.72)
-
-
-def plain(web: WebUI, placed: Canvas, start: torch.Tensor | None = None, control_net: str = CONTROLNET) -> dict:
-    """For alwayson_scripts, without Reliable Ads: the host's own ControlNet with the product's lines, and the latent
-    held to the product where its mask says so. start: what is encoded (3, H, W), the product over grey unless given.
-    """
-    latent = placed.height // 8, placed.width // 8
-    mask = F.interpolate(placed.inpaint_mask[None, None], latent, mode="bilinear")[0, 0]
-    unit = {
-        "enabled": True,
-        "model": next(name for name in web.ask("/controlnet/model_list")["model_list"] if control_net in name),
-        "image": base64_png(picture(placed.hint)),
-        "weight": 1.0,
-        "resize_mode": "Just Resize",
-        "control_mode": "Balanced",
-    }
-    return {
-        "controlnet": {"args": [unit]},
-        "kit": {"args": [{"picture": (placed.shown if start is None else start).tolist(), "mask": mask.tolist()}]},
-    }
 
 
 def by_seed(answer) -> dict:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from reliable_ads.devtools import thin_models
-from reliable_ads.devtools.browser import NO_BROWSER, PATIENCE, chromium
+from reliable_ads.devtools.browser import PATIENCE, for_tests
 from reliable_ads.devtools.thin_models import MODELS
 from reliable_ads.devtools.webui import VARIABLES, Host, WebUI
 
@@ -59,13 +59,7 @@ def web(host, data) -> WebUI:
 @pytest.fixture(scope="session")
 def browser(web):
     """Asks for the web UI first: where none is named, no browser is started that others' would be in the way of."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as playing:
-        chrome = chromium(playing)
-        if chrome is None:
-            pytest.skip(NO_BROWSER)
-        yield chrome
-        chrome.close()
+    yield from for_tests()
 
 
 @pytest.fixture

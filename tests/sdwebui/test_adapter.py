@@ -4,12 +4,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reliable_ads.devtools.thin_models import MODELS
+from reliable_ads.devtools.thin_models import MODELS, plain
 from reliable_ads.devtools.webui import WebUIRefused
 from reliable_ads.rfft.adapter import ALPHA, DOWN, PREFIX, UP, save_adapter, sha256_of
 from reliable_ads.rfft.merge import merge_files, weight_names
 
-from .ads import DRAW, by_seed, canvas, draw, in_infotext, pasted, plain, refused, same
+from .ads import DRAW, by_seed, canvas, draw, in_infotext, pasted, refused, same
 
 BASE = "thin_canny.safetensors"
 DAMAGED = {

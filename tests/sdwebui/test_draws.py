@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from .ads import ALWAYS, DRAW, SIZE, base64_png, by_seed, canvas, cut_out, draw, pasted, pixels, plain, same
+from reliable_ads.devtools.thin_models import plain
+
+from .ads import ALWAYS, DRAW, SIZE, base64_png, by_seed, canvas, cut_out, draw, pasted, pixels, same
 
 
 def test_attempts_equal_plain_draws_with_their_seeds(web):

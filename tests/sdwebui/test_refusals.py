@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from reliable_ads.devtools import thin_models
+from reliable_ads.devtools.thin_models import plain
 from reliable_ads.devtools.webui import WebUI
 
-from .ads import base64_png, canvas, draw, ours, plain, refused
+from .ads import base64_png, canvas, draw, ours, refused
 
 OPAQUE = base64_png(Image.new("RGB", (80, 80), "red"))
 
