@@ -62,12 +62,12 @@ class Session:
         }
         return self._draw(size, steps, seed, {"reliable ads": {"args": [named]}})
 
-    def plain(self, size: int, steps: int, seed: int):
-        return self._draw(size, steps, seed, thin_models.plain(self.server, self.canvas(size)))
+    def plain(self, size: int, steps: int, seed: int, **request):
+        return self._draw(size, steps, seed, thin_models.plain(self.server, self.canvas(size)), **request)
 
-    def _draw(self, size: int, steps: int, seed: int, scripts: dict):
-        request = {**DRAW, "width": size, "height": size, "steps": steps, "seed": seed, "alwayson_scripts": scripts}
-        return self.server.draw(**request)
+    def _draw(self, size: int, steps: int, seed: int, scripts: dict, **request):
+        sizes = {"width": size, "height": size, "steps": steps, "seed": seed}
+        return self.server.draw(**DRAW, **sizes, **request, alwayson_scripts=scripts)
 
 
 def pixels(picture: Image.Image) -> np.ndarray:
@@ -139,11 +139,20 @@ def press(server: WebUI, button: str, pressed: list) -> None:
 
 def memory(session: Session, key: str) -> tuple[dict, dict]:
     """Resident memory over generations of five attempts that are never accepted."""
+    return growth(session, key, lambda seed: session.ours(64, 2, seed, attempts=5, threshold=NEVER))
+
+
+def plain_memory(session: Session, key: str) -> tuple[dict, dict]:
+    """The same over plain draws with the same seeds, five a generation."""
+    return growth(session, f"plain_{key}", lambda seed: session.plain(64, 2, seed, n_iter=5))
+
+
+def growth(session: Session, key: str, generate) -> tuple[dict, dict]:
     generations = 6 if session.options.quick else 50
     process = psutil.Process(session.server.process.pid)
     curve = []
     for number in range(generations):
-        session.ours(64, 2, 1000 + 10 * number, attempts=5, threshold=NEVER)
+        generate(1000 + 10 * number)
         curve.append(process.memory_info().rss / 2**20)
         print(f"\r{key} memory {number + 1}/{generations}: {curve[-1]:.0f} MiB", end="", file=sys.stderr, flush=True)
     return {f"memory_growth_{key}": Figure(curve[-1] / curve[4] - 1, n=generations)}, {f"memory_mib_{key}": curve}
@@ -232,13 +241,13 @@ def comfyui_graph(size: int, steps: int, seed: int) -> dict:
     return {**graph, "show": node("PreviewImage", images=["sampler", 0])}
 
 
-PARTS = {
-    "draws": draws,
-    "overhead": overhead,
-    "stops": stops,
-    "memory": memory,
-    "start": start,
-    "comfyui": comfyui,
+PARTS = {  # each function on a server of its own, so that none inherits another's memory
+    "draws": [draws],
+    "overhead": [overhead],
+    "stops": [stops],
+    "memory": [memory, plain_memory],
+    "start": [start],
+    "comfyui": [comfyui],
 }
 
 
@@ -263,9 +272,9 @@ def measure(host: Host, key: str, options) -> None:
     with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base:
         data = Path(base) / "data"
         checkpoint = thin_models.data_folder(host, data)
-        for name in options.only:  # each on a server of its own, so that none inherits another's memory
-            with WebUI(host, data, options.out / f"{key}_{name}.log", checkpoint) as server:
-                figures, details = PARTS[name](Session(server, options), key)
+        for part in (each for name in options.only for each in PARTS[name]):
+            with WebUI(host, data, options.out / f"{key}_{part.__name__}.log", checkpoint) as server:
+                figures, details = part(Session(server, options), key)
             publish("sdwebui", COMMAND, "fixed", figures, options.quick, details)
 
 

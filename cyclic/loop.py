@@ -182,7 +182,7 @@ class _Runner:
         try:
             drawn = self.generate(index, seed, check)
         except (StoppedEarly, Skipped) as ended:
-            drawn = ended
+            drawn = ended.with_traceback(None)  # through which it would hold itself, and all that it passed
         except Interrupted as ended:
             if ended.image is not None:
                 ended.attempt = Attempt(index, seed, ended.image, unreviewed(INTERRUPTED), time.monotonic() - began)
@@ -199,7 +199,8 @@ class _Runner:
         try:
             images, payloads = self.together(first, seeds, checks)
             finished = dict(zip(checks.alive, zip(images, payloads)))
-        except StoppedEarly:  # all of them
+        except StoppedEarly as stop:  # all of them
+            stop.with_traceback(None)
             finished = {}
         attempts = [
             self.attempt(first + row, seed, check, checks.stopped.get(row) or finished[row])

@@ -56,7 +56,8 @@ def after_evaluation(params) -> None:
     try:
         with apart():
             _watched.evaluated(params.x)
-    except StoppedEarly:
+    except StoppedEarly as stop:
+        stop.with_traceback(None)  # its draw keeps it, and would be held by it
         raise sd_samplers_common.InterruptedException from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ from .changes import PromptChange
 from .plan import Plan, Scene, masks
 from .settings import TITLES, begin_at
 from .words import plain
+
+CHANGED = {"do_not_save_samples", "do_not_save_grid", "init_images", "denoising_strength", "script_args"}  # of p
 
 
 @dataclass
@@ -57,6 +60,14 @@ class Draw:
         if hasattr(p, "init_images"):
             p.init_images = [to_image(self.scene.start)]
             p.denoising_strength = 1.0 if self.scene.backdrop is None else p.denoising_strength
+
+    def leave(self, p) -> None:
+        """Puts p back as it was before, for scripts that draw with it again, such as Loopback; and the host holds each
+        p until Python looks for garbage, which in Forge may be 30 runs later.
+        """
+        for name in filter(functools.partial(hasattr, p), CHANGED):
+            setattr(p, name, getattr(self.plan.template, name))
+        p.reliable_ads = None
 
     def use_control(self, p, change: PromptChange) -> None:
         """Puts the product's outline into our unit of the host's ControlNet."""
@@ -127,8 +138,9 @@ class Draw:
         raise self.stopped
 
     def plan_review(self):
-        """Judges previews of the size that is sampled."""
-        return lambda picture: self.plan.reviewer.row(picture, self.scene.canvas, self.plan.threshold)
+        """Judges previews of the size that is sampled. Holds no draw: it is held by one."""
+        plan, canvas = self.plan, self.scene.canvas
+        return lambda picture: plan.reviewer.row(picture, canvas, plan.threshold)
 
     def after_sampling(self, p, ps) -> None:
         """Notes how it ended; what was stopped early needs no VAE."""
@@ -235,6 +247,7 @@ class HostLoop:
             raise loop.Interrupted() from error
         finally:
             early.watch(None)
+            draw.leave(p)
         return draw
 
     def copy_of_p(self, seed: int, change: PromptChange):

@@ -135,6 +135,8 @@ class ReliableAds(scripts.Script):
             processed.images, processed.infotexts = [], []
             processed.comments += f"Reliable Ads gave no picture back: {error}\n"
             processed.extra_generation_params["RF error"] = str(error)
+        finally:
+            draw.leave(p)
 
 
 def register() -> None:

@@ -24,6 +24,11 @@ def of(key: str, name: str) -> list[Definition]:
         Definition(
             f"memory_growth_{key}", f"{name}: memory, generation 50 against generation 5: more", "share", "<= 0.02"
         ),
+        Definition(
+            f"memory_growth_plain_{key}",
+            f"{name}: memory, generation 50 against generation 5, plain Generate of as many pictures: more",
+            "share",
+        ),
         Definition(f"start_ms_{key}", f"{name}: what the extension adds to the start", "ms", "<= 300"),
         Definition(f"comfyui_difference_{key}", f"{name}: painted pixels against ComfyUI's, mean", "levels of 255"),
         Definition(

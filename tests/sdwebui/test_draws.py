@@ -89,20 +89,28 @@ def test_hires_fix(web, upscaler):
     assert same(drawn[6], again.pictures[0])
 
 
-def test_a_plot_over_seeds(web):
-    name = "x/y/z plot"
+def chosen(web, name: str, **said) -> dict:
+    """For a request: this one of the host's own scripts, with these values by their labels."""
     parts = next(each["args"] for each in web.ask("/sdapi/v1/script-info") if each["name"] == name)
-    said = {
-        "X type": 1,
-        "X values": "5,7",
-        "Y type": 0,
-        "Z type": 0,
-        "Include Sub Images": True,
-    }  # types by their number
-    values = [said.get(part["label"], part["value"]) for part in parts]
-    answer = draw(web, {"threshold": ALWAYS}, script_name=name, script_args=values)
+    return {"script_name": name, "script_args": [said.get(part["label"], part["value"]) for part in parts]}
+
+
+def test_a_plot_over_seeds(web):
+    said = {"X type": 1, "X values": "5,7", "Y type": 0, "Z type": 0, "Include Sub Images": True}  # types by number
+    answer = draw(web, {"threshold": ALWAYS}, **chosen(web, "x/y/z plot", **said))
     alone = [draw(web, {"threshold": ALWAYS}, seed=seed).pictures[0] for seed in (5, 7)]
     assert all(any(same(one, each) for each in answer.pictures) for one in alone)
+
+
+def test_a_script_that_draws_again_with_the_same_settings(web):
+    """Loopback: its second picture begins with the first, one seed on."""
+    request = {"init_images": [base64_png(Image.new("RGB", (SIZE, SIZE), "teal"))], "denoising_strength": 0.75}
+    said = {"Loops": 2, "Final denoising strength": 0.5}
+    answer = draw(web, {"threshold": ALWAYS}, "img2img", **request, **chosen(web, "loopback", **said))
+    first = draw(web, {"threshold": ALWAYS}, "img2img", **request).pictures[0]
+    again = {"init_images": [base64_png(first)], "denoising_strength": 0.5, "seed": 6}
+    second = draw(web, {"threshold": ALWAYS}, "img2img", **again).pictures[0]
+    assert all(any(same(one, each) for each in answer.pictures) for one in (first, second))
 
 
 def test_without_reliable_ads_nothing_changes(web):

@@ -14,7 +14,7 @@ from reliable_ads.devtools.thin_models import MODELS
 from reliable_ads.pocket.ldm import UNET_PREFIX
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
-from .ads import DRAW, NEVER, draw, same
+from .ads import DRAW, NEVER, base64_png, cut_out, draw, same
 
 STEPS = 16  # long enough to press a button
 
@@ -116,6 +116,15 @@ def test_a_draw_that_will_hardly_pass_ends_at_its_check(web, profiled, preview):
     assert report["attempts"][2]["seed"] == 6 and answer.info["all_seeds"] == [6]  # the last one, to its end
     whole = draw(web, {"attempts": 1, "early_rejection": "off"}, steps=4, seed=6)
     assert same(answer.pictures[0], whole.pictures[0])
+
+
+def test_nothing_of_a_run_stays_in_memory(web, profiled):
+    profiled(1.0)
+    for tab, request in {"txt2img": {}, "img2img": {"init_images": [base64_png(cut_out())]}}.items():
+        for steps in (4, 2):  # stopped early, and drawn to the end
+            draw(web, {"attempts": 4}, tab, steps=steps, **request)
+    for module in ("loop", "plan"):
+        assert web.ask(f"/kit/objects?module=reliable_ads.sdwebui.{module}") == []
 
 
 def test_checks_change_no_picture(web, profiled):

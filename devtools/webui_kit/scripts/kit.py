@@ -3,6 +3,7 @@
 Knows nothing of Reliable Ads, which its draws are compared with.
 """
 
+import gc
 import sys
 
 import torch
@@ -49,8 +50,15 @@ def encoded(picture):
 
 
 def tell(_, app):
-    """A route for tests: the names of all modules that are loaded."""
+    """Routes for tests: the names of all modules that are loaded; those of all objects of a module that are in memory,
+    garbage, too, as far as Python has not collected it yet.
+    """
     app.add_api_route("/kit/modules", lambda: sorted(sys.modules), methods=["GET"])
+    app.add_api_route("/kit/objects", objects, methods=["GET"])
+
+
+def objects(module: str) -> list[str]:
+    return [type(each).__name__ for each in gc.get_objects() if type(each).__module__ == module]
 
 
 script_callbacks.on_app_started(tell)
