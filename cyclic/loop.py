@@ -182,7 +182,7 @@ class _Runner:
         try:
             drawn = self.generate(index, seed, check)
         except (StoppedEarly, Skipped) as ended:
-            drawn = ended.with_traceback(None)  # through which it would hold itself, and all that it passed
+            drawn = ended.with_traceback(None)  # it would hold itself, and all of the draw
         except Interrupted as ended:
             if ended.image is not None:
                 ended.attempt = Attempt(index, seed, ended.image, unreviewed(INTERRUPTED), time.monotonic() - began)

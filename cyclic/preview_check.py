@@ -73,7 +73,7 @@ class PreviewChecks:
             try:
                 self.rows[row](step, steps, made(image))
             except StoppedEarly as stop:
-                self.stopped[row] = stop
+                self.stopped[row] = stop.with_traceback(None)  # which would hold this, and so itself
                 if len(self.stopped) == len(self.rows):
                     raise
 
