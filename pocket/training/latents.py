@@ -79,7 +79,9 @@ class LatentCache:
         from safetensors import safe_open
 
         self.vae, self.file = vae, Path(file)
-        self.key = f"{sum(float(p.half().double().sum()) for p in vae.encoder.parameters()):.6f}"  # half: as exported
+        self.key = (
+            f"{sum(float(p.detach().half().double().sum()) for p in vae.encoder.parameters()):.6f}"  # half: as exported
+        )
         self.known: dict[str, torch.Tensor] = {}
         if self.file.exists():
             with safe_open(str(file), framework="pt") as opened:
