@@ -1,7 +1,7 @@
 """The pocket family: a Stable-Diffusion-1.5-style model, small enough to train and sample on a laptop's CPU.
 
 The parts are diffusers' and transformers' own classes with SD 1.5's shapes in small; nothing here is a network of its
-own. Pictures are 128x128, latents (B, 4, 16, 16), noise follows SD's scaled_linear schedule. The UNet predicts v, as SD
+own. Pictures are 256x256, latents (B, 4, 32, 32), noise follows SD's scaled_linear schedule. The UNet predicts v, as SD
 2's does: to get a picture's large areas right, a network that predicts epsilon has to be exact to a hundredth where
 there is most noise, and learns that last.
 """
@@ -17,12 +17,12 @@ from ..rfft.schedule import scaled_linear
 from ..rfft.tokens import END, LENGTH, START, tokenize
 
 SCALE_FACTOR = 0.18215
-PICTURE_SIZE = 128
+PICTURE_SIZE = 256
 
 POCKET = {
-    "unet": {"channels": [64, 64, 128], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
+    "unet": {"channels": [64, 128, 256], "attention": [False, True, True], "layers": 1, "context": 128, "heads": 8},
     # the blocks that are at work, of TAESD's 1-3-3-3 and 3-3-3-1
-    "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 1, 2, 3], "decoder_blocks": [3, 2, 1, 0]},
+    "vae": {"latent_channels": 4, "channels": 64, "encoder_blocks": [0, 2, 3, 3], "decoder_blocks": [3, 3, 2, 0]},
     "clip": {
         "hidden_size": 128,
         "intermediate_size": 512,
@@ -42,7 +42,7 @@ HINT_CHANNELS = (16, 32, 96, 256)  # ComfyUI's ControlNet has these fixed
 
 
 def build_unet(config: dict = POCKET):
-    """UNet2DConditionModel. The first level stays free of attention: at 16x16 it would cost half of the time."""
+    """UNet2DConditionModel. The first level stays free of attention, which would cost the most there."""
     from diffusers import UNet2DConditionModel
 
     c = config["unet"]

@@ -28,6 +28,7 @@ def main(arguments=None) -> int:
         default=256,
         help="side of a square picture; portraits and landscapes have the same area",
     )
+    composing.add_argument("--square", action="store_true", help="square pictures alone, as the pocket family paints")
     args = parser.parse_args(arguments)
     return guarded("synthetic", lambda: args.run(args), status=2)
 
@@ -59,7 +60,8 @@ def render(args) -> int:
     from .shards import render_split
 
     need("bpy", "OpenEXR", "tqdm", remedy="use Python 3.11 and run `pip install bpy OpenEXR tqdm`")
-    check(args)
+    check_start(args)
+    check_assets(args.assets)
 
     def render_one(split: str, count: int, start: int, advance) -> None:
         def finished(shard: int) -> None:
@@ -72,21 +74,28 @@ def render(args) -> int:
 
 
 def compose(args) -> int:
-    from .composed.relief import Finishes
     from .composed.shards import compose_split
 
-    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
     if args.size % 8:
         raise CommandError(f"--size is {args.size}: it must be a multiple of 8 between 64 and 1024.")
-    check(args)
-    Finishes.read(args.assets)
+    check_start(args)
+    check_composing(args.assets)
 
     def compose_one(split: str, count: int, start: int, advance) -> None:
         folder, assets = Path(args.data), Path(args.assets)
-        compose_split(folder, split, count, assets, args.size, args.workers, advance, start)
+        compose_split(folder, split, count, assets, args.size, args.workers, advance, start, args.square)
 
     each_split(args, "compose", compose_one)
     return 0
+
+
+def check_composing(assets) -> None:
+    """Raises CommandError or AssetError where a package or an asset is missing that composites need."""
+    from .composed.relief import Finishes
+
+    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
+    check_assets(assets)
+    Finishes.read(assets)
 
 
 def need(*packages: str, remedy: str) -> None:
@@ -98,14 +107,18 @@ def need(*packages: str, remedy: str) -> None:
             raise CommandError(f"the package {package} is not installed: {remedy} in a virtual environment.")
 
 
-def check(args) -> None:
-    """Raises CommandError or AssetError before anything is made."""
-    from .assets import Assets
-
+def check_start(args) -> None:
+    """Raises CommandError before anything is made."""
     if args.start % PER_SHARD:
         raise CommandError(f"--start is {args.start}: it must be a multiple of {PER_SHARD}.")
+
+
+def check_assets(assets) -> None:
+    """Raises AssetError where something is missing."""
+    from .assets import Assets
+
     with tempfile.TemporaryDirectory() as scratch:
-        Assets(args.assets, scratch)
+        Assets(assets, scratch)
 
 
 def each_split(args, verb: str, make) -> None:

@@ -1,9 +1,8 @@
-"""Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of rendered scenes.
+"""Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of scenes, in two stages.
 
-First UNet and text encoder alone (CONTROL_FROM of the budget), since every step is then almost twice as fast. Then the
-ControlNet starts as a copy of the UNet's way down with its outputs at zero (as arXiv:2302.05543 has it), and all three
-go on together. A training that begins from earlier weights (`start`) leaves the text encoder as it is, and takes their
-ControlNet along from its first step on.
+"diffusion": UNet and text encoder alone, since every step is then almost twice as fast. "controlnet": the text encoder
+rests; the ControlNet starts as a copy of the UNet's way down with its outputs at zero (as arXiv:2302.05543 has it), and
+both go on together. Either goes on from the weights of earlier trainings (`start`).
 """
 
 from __future__ import annotations
@@ -11,35 +10,25 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ...rfnet.data.samples import Samples
-from ...rfnet.files import write_text
+from ...rfnet.files import quoted, write_text
 from ...rfnet.product import Product, place
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, CONTROLNET, from_ldm, key_maps, read_file
 from ..pipeline import sample
-from .latents import LatentDataset, features_as_hints, freeze_hint_layers, make_dataset
-from .training import Training, read_averages, to_unit, write_sheet
+from .latents import LatentCache, LatentDataset, add_scenes, freeze_hint_layers, hint_layers, make_dataset, unpacked
+from .training import Training, find_device, read_averages, read_state, to_unit, write_sheet
 from .vae import load_vae, save_vae
 
-CONTROL_FROM = 0.55  # share of the budget after which the ControlNet takes part
-WITHOUT_CONTROL = 0.15  # share of the later steps without it, so that the UNet stands alone too
+LEARNING = {"diffusion": ("unet", "text_encoder"), "controlnet": ("unet", "controlnet")}
+RATES = {"diffusion": 1.2e-3, "controlnet": 8e-4}
+WITHOUT_CONTROL = 0.12  # share of the steps of the second stage without it, so that the UNet stands alone too
 PRODUCT_WEIGHT = 0.4  # of the loss on the product, whose own pixels are put back after sampling
-SHEET_SECONDS = 420
+SHEET_SECONDS = 600
+SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
 STATE = ".state.safetensors"
-
-
-@torch.no_grad()
-def start_controlnet(run: Training, pocket: Pocket) -> None:
-    """The ControlNet takes over the UNet's weights wherever both have them, and its moving average starts there."""
-    own = pocket.controlnet.state_dict()
-    pocket.controlnet.load_state_dict({k: v for k, v in pocket.unet.state_dict().items() if k in own}, strict=False)
-    for key, p in run.parameters.items():
-        if key.startswith("controlnet."):
-            run.average.shadow[key].copy_(p)
-    run.extra["control"] = True
 
 
 def is_matrix(key: str, parameter: torch.Tensor) -> bool:
@@ -51,26 +40,22 @@ def is_matrix(key: str, parameter: torch.Tensor) -> bool:
 
 
 def velocity_loss(
-    pocket: Pocket, latents, shares, features, context, alpha_bar: torch.Tensor, random: torch.Generator
+    pocket: Pocket, latents, shares, hints, contexts, alpha_bar: torch.Tensor, random: torch.Generator
 ) -> torch.Tensor:
-    """Mean squared error of v, weighted by where it will be seen; features None: without the ControlNet."""
-    count = len(latents)
-    t = (
-        (torch.rand((), generator=random) + torch.arange(count) / count) % 1 * 1000
-    ).long()  # spread evenly: less noise between batches
-    noise = torch.randn(latents.shape, generator=random)
+    """Mean squared error of v, weighted by where it will be seen; hints None: without the ControlNet."""
+    count, where = len(latents), {"generator": random, "device": latents.device}
+    spread = torch.arange(count, device=latents.device) / count  # evenly: less noise between batches
+    t = ((torch.rand((), **where) + spread) % 1 * 1000).long()
+    noise = torch.randn(latents.shape, **where)
     a = alpha_bar[t][:, None, None, None]
-    with features_as_hints(pocket.controlnet):
-        predicted = pocket.velocity(
-            a.sqrt() * latents + (1 - a).sqrt() * noise, t, context, None if features is None else features.float()
-        )
+    predicted = pocket.velocity(a.sqrt() * latents + (1 - a).sqrt() * noise, t, contexts, hints).float()
     weight = 1 - (1 - PRODUCT_WEIGHT) * shares
     return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
 
 def begin_from(file, pocket: Pocket) -> bool:
     """Takes UNet and text encoder from a training's state or from an exported checkpoint; the ControlNet too, where the
-    state had begun it or the export's lies beside the checkpoint. Returns whether there was one.
+    state holds one or the export's lies beside the checkpoint. Returns whether there was one.
     """
     parts = {"unet": pocket.unet, "text_encoder": pocket.text_encoder}
     if str(file).endswith(STATE):
@@ -83,22 +68,19 @@ def begin_from(file, pocket: Pocket) -> bool:
         from_ldm(parts[name], names, tensors, file)
     hints = Path(file).with_name(CONTROLNET.name)
     if hints.exists():
-        from_ldm(
-            pocket.controlnet,
-            key_maps(pocket.config, controlnet=pocket.controlnet)["controlnet"],
-            read_file(hints)[0],
-            hints,
-        )
+        names = key_maps(pocket.config, controlnet=pocket.controlnet)["controlnet"]
+        from_ldm(pocket.controlnet, names, read_file(hints)[0], hints)
     return hints.exists()
 
 
 def train_diffusion(
-    scenes: Samples,
+    stage: str,
+    feed,
     held_out: Samples,
     work,
     minutes: float | None = None,
     steps: int | None = None,
-    lr: float = 6e-4,
+    lr: float | None = None,
     batch: int = 16,
     seed: int = 0,
     sheet_columns: int = 8,
@@ -106,55 +88,108 @@ def train_diffusion(
     shares: dict | None = None,
     only_unet: bool = False,
     config: dict = POCKET,
+    device: str | None = None,
+    bf16: bool | None = None,
 ) -> Path:
-    """Trains on Samples in memory with the autoencoder of WORK/vae.safetensors; WORK/diffusion.state.safetensors is the
-    result for `export`.
+    """One of the two stages, with the autoencoder of WORK/vae.safetensors; returns its state,
+    WORK/STAGE.state.safetensors. `export` takes that of "controlnet".
 
-    start: the state file of an earlier training, or an exported checkpoint, that this one begins from; its autoencoder
-    is taken along where WORK has none. shares: {label or cause: share of the scenes that the steps draw}, since a small
-    family doesn't paint all defects as often as it sees them. only_unet: the ControlNet of `start` takes part, but
-    stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits both.
+    feed: as feed.Feed; held_out: samples in memory. start: the state file of an earlier training, or an exported
+    checkpoint, to begin from, whose autoencoder is taken along where WORK has none; "controlnet" begins from WORK's own
+    "diffusion" by default. shares: {label or cause: share of the scenes that the steps draw}. only_unet: the ControlNet
+    of `start` takes part, but stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits
+    both. Raises ValueError on what can't be, before anything is computed.
     """
     work = Path(work)
-    _check_start(work, start, only_unet)
-    pocket = _build(work, config, seed)
-    train = make_dataset(scenes, pocket.vae, work / "latents-train.safetensors", shares)
+    start = _check_start(stage, work, start, only_unet)
+    where = find_device(device)
+    pocket, controlled = _build(work, start, config, seed)
+    if only_unet and not controlled:
+        raise _lonely(start)
+    for part in pocket.parts().values():
+        part.to(where, memory_format=torch.channels_last).train()
+    pocket.vae.eval()
+    cache = LatentCache(pocket.vae, work / "latents-train.safetensors")
+    train = LatentDataset(where, shares)
+    add_scenes(train, feed.take(0.0), cache)
     val = make_dataset(held_out, pocket.vae, work / "latents-val.safetensors")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        freeze_hint_layers(pocket.controlnet, train.hints[:32, None].float().expand(-1, 3, -1, -1))
-    controlled = start is not None and _begin_beside(start, pocket, only_unet)
-    modules = {"unet": pocket.unet, "controlnet": pocket.controlnet, "text_encoder": pocket.text_encoder}
-    run = Training(work, "diffusion", modules, lr, minutes, steps, seed=seed, matrices=is_matrix)
-    run.extra["config"] = pocket.config
-    if start is not None:
-        train.contexts = train.encode_prompts(pocket)
-        run.extra.setdefault("control", controlled)
-    for module in run.modules.values():
-        module.train()
-    validate = partial(_validate, run, pocket, held_out, val, sheet_columns)
-    alpha_bar = alphas_cumprod()
-    while run.running:
-        _let_control_in(run, pocket, train, val)
-        latents, product_shares, features, contexts = train.draw(batch, run.random, pocket)
-        if torch.rand((), generator=run.random) < WITHOUT_CONTROL:
-            features = None
-        run.update(velocity_loss(pocket, latents, product_shares, features, contexts, alpha_bar, run.random))
-        run.report(batch, validate, SHEET_SECONDS)
-    run.save()
-    validate()
+    if stage == "controlnet" and not controlled:
+        start_controlnet(pocket, train, seed)
+    modules = _let_learn(pocket, ("unet",) if only_unet else LEARNING[stage])
+    run = Training(work, stage, modules, lr or RATES[stage], minutes, steps, seed=seed, matrices=is_matrix, bf16=bf16)
+    run.extra |= {"config": pocket.config, "control": "controlnet" in modules}
+    _steps(run, pocket, feed, train, cache, batch, partial(_validate, run, pocket, held_out, val, sheet_columns))
     return run.path
 
 
-def _check_start(work: Path, start, only_unet: bool) -> None:
-    """Raises ValueError where the UNet is to be trained beside a ControlNet that `start` lacks; takes its autoencoder
-    along where WORK has none.
+def _let_learn(pocket: Pocket, names: tuple[str, ...]) -> dict[str, torch.nn.Module]:
+    """Lets everything rest but these parts, and the hint layers in any case. Returns what belongs into the state: UNet
+    and text encoder, and the ControlNet where it takes part.
     """
+    for name, part in pocket.parts().items():
+        part.requires_grad_(name in names)
+    for layer in hint_layers(pocket.controlnet):
+        layer.requires_grad_(False)
+    parts = pocket.parts()
+    kept = ("unet", "text_encoder") if "text_encoder" in names else ("unet", "text_encoder", "controlnet")
+    return {name: parts[name] for name in kept}
+
+
+def _steps(run: Training, pocket: Pocket, feed, train: LatentDataset, cache: LatentCache, batch: int, look) -> None:
+    """All that are left of the run; `look` validates."""
+    alpha_bar = alphas_cumprod().to(run.device)
+    run.off_the_clock()
+    while run.running:
+        if new := feed.take(run.progress):
+            add_scenes(train, new, cache)
+            run.off_the_clock()
+        controlled = run.extra["control"] and bool(
+            torch.rand((), generator=run.random, device=run.device) >= WITHOUT_CONTROL
+        )
+        with run.cast():
+            latents, product_shares, hints, contexts = train.draw(batch, run.random, pocket)
+            hints = hints if controlled else None
+            loss = velocity_loss(pocket, latents, product_shares, hints, contexts, alpha_bar, run.random)
+        run.update(loss)
+        run.report(batch, look, SHEET_SECONDS)
+    run.save()
+    look()
+
+
+@torch.no_grad()
+def start_controlnet(pocket: Pocket, scenes: LatentDataset, seed: int) -> None:
+    """The ControlNet takes over the UNet's weights wherever both have them; its hint layers become features that
+    rest.
+    """
+    own = pocket.controlnet.state_dict()
+    pocket.controlnet.load_state_dict({k: v for k, v in pocket.unet.state_dict().items() if k in own}, strict=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        freeze_hint_layers(pocket.controlnet, unpacked(scenes.columns["hints"][:32]))
+
+
+def _check_start(stage: str, work: Path, start, only_unet: bool) -> Path | None:
+    """What the training begins from, or None. Raises ValueError where the UNet is to be trained beside a ControlNet
+    that `start` lacks; takes its autoencoder along where WORK has none.
+    """
+    if start is None and stage == "controlnet":
+        start = work / f"diffusion{STATE}"
+        if not start.exists():
+            raise ValueError(
+                f"{quoted(work)} holds no training of the UNet: run `pocket train diffusion` first, or give --start and"
+                " a checkpoint."
+            )
     exported = start is not None and not str(start).endswith(STATE)
     if only_unet and (start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())):
         raise _lonely(start)
+    if stage == "diffusion" and (work / f"controlnet{STATE}").exists():
+        raise ValueError(
+            f"{quoted(work)} holds the training of a ControlNet, which would not fit another UNet: choose another"
+            " --work."
+        )
     if exported and not (work / "vae.safetensors").exists():
         save_vae(work / "vae.safetensors", *load_vae(start), {})
+    return None if start is None else Path(start)
 
 
 def _lonely(start) -> ValueError:
@@ -164,59 +199,50 @@ def _lonely(start) -> ValueError:
     )
 
 
-def _build(work: Path, config: dict, seed: int) -> Pocket:
-    """A new family around the autoencoder of WORK."""
+def _build(work: Path, start: Path | None, config: dict, seed: int) -> tuple[Pocket, bool]:
+    """A family around the autoencoder of WORK, new or with the weights of `start`; and whether it has a ControlNet."""
     vae, trained = load_vae(work / "vae.safetensors")
+    if start is not None:
+        is_state = str(start).endswith(STATE)
+        config = read_state(start)[0]["extra"].get("config", config) if is_state else read_file(start)[1]
     pocket = build_pocket({**config, "vae": trained["vae"]}, seed)
     pocket.vae = vae
-    return pocket
+    return pocket, start is not None and begin_from(start, pocket)
 
 
-def _begin_beside(start, pocket: Pocket, only_unet: bool) -> bool:
-    """Take the weights of `start` and let rest what stays as it is. Whether they have a ControlNet; ValueError where
-    they must.
-    """
-    controlled = begin_from(start, pocket)
-    pocket.text_encoder.requires_grad_(False)
-    if only_unet and not controlled:
-        raise _lonely(start)
-    if only_unet:
-        pocket.controlnet.requires_grad_(False)
-    return controlled
-
-
-def _let_control_in(run: Training, pocket: Pocket, *datasets: LatentDataset) -> None:
-    """Start the ControlNet when its time has come, and compute once what its resting layers make of the hints."""
-    if run.progress >= CONTROL_FROM and not run.extra.get("control"):
-        start_controlnet(run, pocket)
-    if run.extra.get("control"):
-        for dataset in datasets:
-            if dataset.features is None:
-                dataset.features = dataset.encode_hints(pocket.controlnet)
-
-
-def sheet_canvases(scenes, count: int) -> list:
+def sheet_canvases(scenes: Samples, count: int) -> list:
     """The scenes' products where they stand in their pictures."""
+    side = scenes.size
     return [
-        place(
-            Product.from_arrays(p[..., :3] / np.float32(255), p[..., 3] / np.float32(255), c), 128, 128, position="keep"
-        )
-        for p, c in zip(scenes.arrays["product"][:count], scenes.column("caption"))
+        place(Product(product.astype("float32") / 255, caption), side, side, position="keep")
+        for product, caption in zip(scenes.arrays["product"][:count], scenes.column("caption"))
     ]
+
+
+def _held_out_loss(run: Training, pocket: Pocket, val: LatentDataset, batch: int = 16) -> float:
+    """Of plain prompts, with the same noise every time."""
+    random = torch.Generator(run.device).manual_seed(0)
+    alpha_bar, losses = alphas_cumprod().to(run.device), []
+    for rows in torch.arange(len(val), device=run.device).split(batch):
+        latents, shares, hints = val.rows(rows)
+        with run.cast():
+            contexts = pocket.text_encoder(val.columns["tokens"][rows, 0].long()).last_hidden_state
+            hints = hints if run.extra["control"] else None
+            losses.append(velocity_loss(pocket, latents, shares, hints, contexts, alpha_bar, random))
+    return float(sum(losses) / len(losses))
 
 
 @torch.no_grad()
 def _validate(run: Training, pocket: Pocket, held_out: Samples, val: LatentDataset, columns: int) -> None:
     """Print the moving average's loss on held-out scenes, and draw some of them for a sheet."""
+    prompts = held_out.column("prompt")[:columns]
+    canvases, seeds = sheet_canvases(held_out, columns), list(range(columns))
     with run.averaged():
-        contexts = val.encode_prompts(pocket)[: len(val.latents)]
-        random = torch.Generator().manual_seed(0)
-        loss = velocity_loss(pocket, val.latents, val.shares, val.features, contexts, alphas_cumprod(), random)
-        prompts = held_out.column("prompt")[:columns]
-        drawn = sample(pocket, sheet_canvases(held_out, columns), prompts, list(range(columns)))
-    run.extra["loss"] = float(loss)
-    print(f"diffusion step {run.step} · {100 * run.progress:.0f} % · held-out loss {float(loss):.4f}", flush=True)
+        run.extra["loss"] = _held_out_loss(run, pocket, val)
+        drawn = sample(pocket, canvases, prompts, seeds[: len(canvases)], steps=SHEET_STEPS, cfg=SHEET_GUIDANCE)
+    loss = f"held-out loss {run.extra['loss']:.4f}"
+    print(f"{run.name} step {run.step} · {100 * run.progress:.0f} % · {loss}", flush=True)
     sheets = run.work / "sheets"
-    write_sheet(sheets / f"diffusion-{run.step:06d}.png", [to_unit(held_out.arrays["image"][:columns]), drawn])
+    write_sheet(sheets / f"{run.name}-{run.step:06d}.png", [to_unit(held_out.arrays["image"][:columns]), drawn])
     write_text(sheets / "prompts.txt", "\n".join(prompts) + "\n")
     run.off_the_clock()

@@ -9,30 +9,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...rfnet.files import whole, write_text
+from ...rfnet.files import quoted, whole, write_text
 from ...rfnet.resize import resize
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
-from .latents import cached_latents, hint_of
+from .feed import hint_of
+from .latents import cached_latents
 from .training import read_averages, read_state, to_unit
 from .vae import load_vae
 
 
 def trained_pocket(work) -> Pocket:
-    """The moving averages of WORK's diffusion training with its autoencoder, in eval mode."""
+    """The moving averages of WORK's training with a ControlNet, and its autoencoder, in eval mode."""
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
-    state, _ = read_state(work / "diffusion.state.safetensors")
-    pocket = build_pocket(state["extra"].get("config", {**POCKET, "vae": trained["vae"]}))
-    pocket.vae = vae
-    read_averages(
-        work / "diffusion.state.safetensors", {name: part for name, part in pocket.parts().items() if name != "vae"}
-    )
+    file = work / "controlnet.state.safetensors"
+    if not file.exists():  # of a UNet alone, beside a ControlNet that rested
+        file = work / "diffusion.state.safetensors"
+    state, _ = read_state(file)
     if not state["extra"].get("control"):
         raise PocketFileError(
-            f"{work}: the diffusion training stopped before its ControlNet began; run `pocket train diffusion` to its"
-            " end, then export"
+            f"{quoted(work)} holds no training of a ControlNet: run `pocket train controlnet`, then export"
         )
+    pocket = build_pocket({**state["extra"].get("config", POCKET), "vae": trained["vae"]})
+    pocket.vae = vae
+    read_averages(file, {name: part for name, part in pocket.parts().items() if name != "vae"})
     return pocket.eval()
 
 

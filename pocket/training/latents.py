@@ -1,14 +1,9 @@
-"""What the diffusion trainings draw from: scenes as latents, hints and prompts, each computed once and not per step.
-
-What rests is computed once too: the features of the ControlNet's hint layers, a resting text encoder's contexts.
-"""
+"""What the diffusion trainings draw from: scenes as latents, hints and tokens, packed, and computed once."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +13,8 @@ import torch.nn.functional as F
 from ...rfnet.data.samples import Samples
 from ...rfnet.files import write_safetensors
 from ...rfnet.labels import LABELS
-from ...rfnet.product import canny_hint
-from ...synthetic.scenes import described
 from ..family import Pocket, tokenize
+from .feed import Scenes
 from .training import to_unit
 
 EMPTY_PROMPT = 0.1
@@ -28,107 +22,124 @@ EMPTY_PROMPT = 0.1
 DESCRIBED = 0.35
 
 
-@dataclass
 class LatentDataset:
-    """What the steps draw from: latents (N, 4, 16, 16), product shares (N, 1, 16, 16), hints (N, 128, 128) bool, token
-    ids (2 N + 1, 77) of the prompts, of the prompts with words on the picture, and of the empty prompt; how often each
-    scene is drawn (N,); and what resting layers make of them: features (N, 256, 16, 16) float16 of the hints, contexts
-    (2 N + 1, 77, C) of the tokens.
+    """What the steps draw from, on the device of the networks: latents (N, 4, h, w) float16, and shares, hints and
+    tokens as in feed.Scenes. It can grow. weights: (N,), how often each scene is drawn; asked: as `shares` in `mix`.
     """
 
-    latents: torch.Tensor
-    shares: torch.Tensor
-    hints: torch.Tensor
-    tokens: torch.Tensor
-    weights: torch.Tensor
-    features: torch.Tensor | None = None
-    contexts: torch.Tensor | None = None
+    def __init__(self, device="cpu", asked: dict | None = None):
+        self.device, self.asked = torch.device(device), asked
+        self.columns: dict[str, torch.Tensor] = {}
+        self.labels, self.causes = np.zeros(0, np.uint8), []
+        self.empty = tokenize([""]).int().to(self.device)
 
-    def draw(self, count: int, random: torch.Generator, pocket: Pocket):
-        """A batch (latents, shares, features, contexts); some of the prompts are empty."""
-        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
-        chance = torch.rand(count, generator=random)
-        prompts = torch.where(chance < EMPTY_PROMPT, -1, index + len(self.latents) * (chance > 1 - DESCRIBED))
-        contexts = (
-            pocket.text_encoder(self.tokens[prompts]).last_hidden_state
-            if self.contexts is None
-            else self.contexts[prompts]
-        )
-        return (
-            self.latents[index],
-            self.shares[index],
-            None if self.features is None else self.features[index],
-            contexts,
-        )
+    def __len__(self) -> int:
+        return len(self.labels)
 
-    @torch.no_grad()
-    def encode_prompts(self, pocket: Pocket, batch: int = 64) -> torch.Tensor:
-        """The tokens' contexts (2 N + 1, 77, C)."""
-        return torch.cat(
-            [
-                pocket.text_encoder(self.tokens[i : i + batch]).last_hidden_state
-                for i in range(0, len(self.tokens), batch)
-            ]
-        )
+    @property
+    def latents(self) -> torch.Tensor:
+        return self.columns["latents"]
 
-    @torch.no_grad()
-    def encode_hints(self, controlnet, batch: int = 16) -> torch.Tensor:
-        """What the resting layers of the ControlNet's hint embedding make of the line drawings: (N, 256, 16, 16),
-        float16.
+    def add(self, scenes: list[Scenes], latents: list[torch.Tensor]) -> None:
+        """Scenes with their latents, float16. Raises ValueError where no scene is of a kind that is asked for."""
+        for name in ("latents", "shares", "hints", "tokens"):
+            new = latents if name == "latents" else [torch.from_numpy(getattr(part, name)) for part in scenes]
+            known = [self.columns[name]] if name in self.columns else []
+            self.columns[name] = torch.cat([*known, *(part.to(self.device) for part in new)])
+        self.labels = np.concatenate([self.labels, *(part.labels for part in scenes)])
+        self.causes += [cause for part in scenes for cause in part.causes]
+        self.weights = mix(self.labels, self.causes, self.asked).to(self.device)
+
+    def draw(self, count: int, random: torch.Generator, pocket: Pocket) -> tuple[torch.Tensor, ...]:
+        """A batch: latents (B, 4, h, w), product shares (B, 1, h, w), hints (B, 3, 8 h, 8 w) and contexts (B, 77, C);
+        some of the prompts are empty.
         """
-        embedding = controlnet.controlnet_cond_embedding
-        rows = []
-        for i in range(0, len(self.hints), batch):
-            x = F.silu(embedding.conv_in(self.hints[i : i + batch, None].float().expand(-1, 3, -1, -1)))
-            for layer in embedding.blocks:
-                x = F.silu(layer(x))
-            rows.append(x.half())
-        return torch.cat(rows)
+        index = torch.multinomial(self.weights, count, replacement=True, generator=random)
+        chance = torch.rand(count, generator=random, device=self.device)
+        tokens = self.columns["tokens"][index, (chance > 1 - DESCRIBED).long()]
+        tokens = torch.where((chance < EMPTY_PROMPT)[:, None], self.empty, tokens)
+        return *self.rows(index), pocket.text_encoder(tokens.long()).last_hidden_state
+
+    def rows(self, index) -> tuple[torch.Tensor, ...]:
+        """(latents, product shares, hints) of some scenes, as `draw` gives them."""
+        shares = self.columns["shares"][index][:, None].float() / 255
+        return self.latents[index].float(), shares, unpacked(self.columns["hints"][index])
 
 
-@contextlib.contextmanager
-def features_as_hints(controlnet):
-    """Inside, `controlnet` takes the features of `LatentDataset.encode_hints` where it takes hints otherwise."""
-    embedding = controlnet.controlnet_cond_embedding
-    embedding.forward = embedding.conv_out.forward
-    try:
-        yield
-    finally:
-        del embedding.forward
+def unpacked(hints: torch.Tensor) -> torch.Tensor:
+    """Packed hints (N, H, W / 8) uint8 -> (N, 3, H, W) of 0 and 1, whose channels share their memory."""
+    bits = torch.arange(7, -1, -1, device=hints.device, dtype=torch.uint8)
+    return ((hints[..., None] >> bits) & 1).flatten(-2)[:, None].float().expand(-1, 3, -1, -1)
 
 
-def hint_of(product: np.ndarray) -> np.ndarray:
-    """The canny hint (3, H, W) of a placed product, (H, W, 4) uint8."""
-    return canny_hint(product[..., :3] / np.float32(255), product[..., 3] / np.float32(255))
+class LatentCache:
+    """Latents of scenes, computed once with one encoder, and kept in a file."""
 
+    def __init__(self, vae, file):
+        from safetensors import safe_open
 
-def encode_scenes(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
-    with torch.no_grad():
-        return torch.cat(
-            [vae.encode(to_unit(images[i : i + batch]) * 2 - 1).latents for i in range(0, len(images), batch)]
+        self.vae, self.file = vae, Path(file)
+        self.key = (
+            f"{sum(float(p.detach().half().double().sum()) for p in vae.encoder.parameters()):.6f}"  # half: as exported
         )
+        self.known: dict[str, torch.Tensor] = {}
+        if self.file.exists():
+            with safe_open(str(file), framework="pt") as opened:
+                if opened.metadata().get("encoder") == self.key:
+                    self.known = dict(zip(json.loads(opened.metadata()["ids"]), opened.get_tensor("latents")))
+
+    def encode(self, images: np.ndarray, ids: list[str]) -> torch.Tensor:
+        """(N, S, S, 3) uint8 -> (N, 4, S / 8, S / 8) float16 on the CPU; what is known is not computed again."""
+        # By the picture too: a scene may be rendered anew.
+        names = [f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(ids, images)]
+        missing = [row for row, name in enumerate(names) if name not in self.known]
+        if missing:
+            self.known |= dict(zip([names[row] for row in missing], encode_images(self.vae, images[missing])))
+        return torch.stack([self.known[name] for name in names])
+
+    def save(self) -> None:
+        latents = torch.stack(list(self.known.values()))
+        write_safetensors(self.file, {"latents": latents}, {"encoder": self.key, "ids": json.dumps(list(self.known))})
 
 
-def cached_latents(scenes: Samples, vae, cache: Path) -> torch.Tensor:
-    """The scenes' latents; those that the file `cache` holds from the same autoencoder are not computed again."""
-    from safetensors import safe_open
+@torch.no_grad()
+def encode_images(vae, images: np.ndarray, batch: int = 16) -> torch.Tensor:
+    """(N, S, S, 3) uint8 -> latents (N, 4, S / 8, S / 8) float16 on the CPU."""
+    device = next(vae.parameters()).device
+    parts = [
+        vae.encode(to_unit(images[i : i + batch], device) * 2 - 1).latents.half().cpu()
+        for i in range(0, len(images), batch)
+    ]
+    return torch.cat(parts)
 
-    key = f"{sum(float(p.half().double().sum()) for p in vae.parameters()):.6f}"  # half: as exported
-    known: dict[str, torch.Tensor] = {}
-    if cache.exists():
-        with safe_open(str(cache), framework="pt") as file:
-            if file.metadata().get("vae") == key:
-                known = dict(zip(json.loads(file.metadata()["ids"]), file.get_tensor("latents")))
-    images = scenes.arrays["image"]
-    # By the picture too: a scene may be rendered anew.
-    names = [f"{name} {zlib.crc32(image.tobytes()):08x}" for name, image in zip(scenes.column("id"), images)]
-    missing = [row for row, name in enumerate(names) if name not in known]
-    if missing:
-        known |= dict(zip([names[row] for row in missing], encode_scenes(vae, images[missing])))
-        write_safetensors(
-            cache, {"latents": torch.stack(list(known.values()))}, {"vae": key, "ids": json.dumps(list(known))}
-        )
-    return torch.stack([known[name] for name in names])
+
+def cached_latents(scenes: Samples, vae, file: Path) -> torch.Tensor:
+    """The latents of samples in memory, float32; those that `file` holds from the same encoder are not computed
+    again.
+    """
+    cache = LatentCache(vae, file)
+    before = len(cache.known)
+    latents = cache.encode(scenes.arrays["image"], scenes.column("id"))
+    if len(cache.known) > before:
+        cache.save()
+    return latents.float()
+
+
+def add_scenes(dataset: LatentDataset, scenes: list[Scenes], cache: LatentCache) -> None:
+    """Encodes what isn't known yet, and lets the dataset grow by it."""
+    before = len(cache.known)
+    dataset.add(scenes, [cache.encode(part.images, part.ids) for part in scenes])
+    if len(cache.known) > before:
+        cache.save()
+
+
+def make_dataset(samples: Samples, vae, file: Path, shares: dict | None = None) -> LatentDataset:
+    """Of samples in memory, on the device of the autoencoder. file: keeps the latents; shares: as in `mix`."""
+    dataset = LatentDataset(next(vae.parameters()).device, shares)
+    add_scenes(dataset, [Scenes.of(samples)], LatentCache(vae, file))
+    latents = dataset.latents.float()
+    print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
+    return dataset
 
 
 def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.Tensor:
@@ -164,37 +175,23 @@ def mix(labels: np.ndarray, causes: list, shares: dict | None = None) -> torch.T
     return weights
 
 
-def make_dataset(scenes: Samples, vae, cache: Path, shares: dict | None = None) -> LatentDataset:
-    """Of Samples in memory. cache: as in cached_latents; shares: as in mix."""
-    latents = cached_latents(scenes, vae, cache)
-    prompts = scenes.column("prompt")
-    alphas = torch.from_numpy(scenes.arrays["product"][..., 3].astype(np.float32) / 255)
-    hints = np.stack([hint_of(product)[0] > 0 for product in scenes.arrays["product"]])
-    print(f"latents: mean {latents.mean():.3f}, deviation {latents.std():.3f}", flush=True)
-    described_prompts = [
-        described(prompt, LABELS[label], np.random.default_rng(row))
-        for row, (prompt, label) in enumerate(zip(prompts, scenes.labels))
-    ]
-    return LatentDataset(
-        latents,
-        F.avg_pool2d(alphas[:, None], 8),
-        torch.from_numpy(hints),
-        tokenize([*prompts, *described_prompts, ""]),
-        mix(scenes.labels, scenes.column("cause"), shares),
-    )
+def hint_layers(controlnet) -> list[torch.nn.Module]:
+    """The hint's convolutions but the last.
+
+    They work on full pictures, and rest as random features: what they must tell of a line drawing survives random
+    convolutions, and to train them would cost a third of every step.
+    """
+    embedding = controlnet.controlnet_cond_embedding
+    return [embedding.conv_in, *embedding.blocks]
 
 
 @torch.no_grad()
 def freeze_hint_layers(controlnet, hints: torch.Tensor) -> None:
-    """Leaves the hint's convolutions as random features of unit size and trains only the last one.
-
-    They work on full pictures and would cost a third of every step; what they must tell of a line drawing survives
-    random convolutions.
-    """
-    embedding = controlnet.controlnet_cond_embedding
+    """Makes them random features of unit size for hints (N, 3, H, W)."""
     x = hints
-    for layer in (embedding.conv_in, *embedding.blocks):
-        torch.nn.init.orthogonal_(layer.weight.flatten(1))
+    for layer in hint_layers(controlnet):
+        weight = torch.empty(layer.weight.flatten(1).shape)  # on the CPU: the same on every device
+        layer.weight.copy_(torch.nn.init.orthogonal_(weight).view(layer.weight.shape))
         x = layer(x)
         layer.weight /= x.std()
         x = F.silu(x / x.std())

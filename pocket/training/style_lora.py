@@ -125,7 +125,6 @@ def train_lora(
             f" {run.extra['about']['trained_on']}: delete it to start over, or choose another --out"
         )
     dataset = make_dataset(scenes, pocket.vae, out.parent / f"latents-{style}{SUFFIX}")
-    dataset.contexts = dataset.encode_prompts(pocket)
     run.off_the_clock()
     with attached(pocket.unet, updates):
         while run.running:

@@ -1,4 +1,5 @@
-"""`pocket train vae | diffusion | lora | export | roundtrip`: the commands that make the pocket family's weights.
+"""`pocket train vae | sharpen | diffusion | controlnet | export`, and `lora | roundtrip`: the commands that make the
+pocket family's weights.
 
 Each can be stopped at any moment and goes on from its last state (at most two minutes old) when it is run again.
 """
@@ -9,8 +10,9 @@ import argparse
 import os
 from pathlib import Path
 
-from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, decimal, one_line, path, whole
+from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, WORKERS, decimal, one_line, path, whole
 from ...rfnet.commands import guarded
+from ...synthetic.cli import check_composing
 from .styles import STYLES
 
 BATCH = whole(1, 4096)
@@ -19,6 +21,8 @@ SIDE = whole(16, 1024)
 LEVEL = whole(0, 999)
 RATE = decimal(0, 10, above=True)
 MINUTES = decimal(0, 1e6, above=True)
+HELD_OUT = 64  # scenes to look at while training
+COMPOSED = 40000  # composites, where nothing else is said
 
 
 def _prepare(args) -> None:
@@ -33,6 +37,8 @@ def _prepare(args) -> None:
     import torch
 
     torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision("high")  # TF32, where an accelerator has it
+    torch.backends.cudnn.benchmark = True
 
 
 def _scenes(folder: Path, limit: int | None, style: str | None = None):
@@ -46,42 +52,47 @@ def _scenes(folder: Path, limit: int | None, style: str | None = None):
     return restyled(scenes, style) if style else scenes
 
 
+def _feed(args, style: str | None = None):
+    """(feed of the training scenes, held-out scenes in memory), composed where the command asks for it."""
+    from ..family import PICTURE_SIZE
+    from .feed import Feed, held_out
+
+    if args.compose:
+        check_composing(args.compose)
+    held = held_out(args.data / "val", PICTURE_SIZE, min(args.limit or HELD_OUT, HELD_OUT), style, args.compose)
+    limit = args.limit or (COMPOSED if args.compose else None)
+    return Feed(args.data / "train", PICTURE_SIZE, limit, style, args.workers, args.compose), held
+
+
+def _common(args, batch: int) -> dict:
+    names = ("work", "minutes", "steps", "seed", "start", "device", "bf16")
+    given = {name: getattr(args, name) for name in names} | {"batch": args.batch or batch}
+    return given | ({"lr": args.lr} if args.lr else {})
+
+
 def _vae(args) -> None:
     from .vae import train_vae
 
-    scenes = _scenes(args.data / "train", args.limit)
-    held_out = _scenes(args.data / "val", 64)
-    train_vae(
-        scenes.arrays["image"],
-        held_out.arrays["image"],
-        args.work,
-        args.minutes,
-        args.steps,
-        args.lr or 1e-3,
-        args.batch or 4,
-        args.seed,
-        start=args.start,
-    )
+    feed, held = _feed(args)
+    with feed:
+        train_vae(feed, held.arrays["image"], **_common(args, 4))
+
+
+def _sharpen(args) -> None:
+    from .sharpen import sharpen
+
+    feed, held = _feed(args)
+    with feed:
+        sharpen(feed, held.arrays["image"], **_common(args, 4))
 
 
 def _diffusion(args) -> None:
     from .diffusion import train_diffusion
 
-    scenes = _scenes(args.data / "train", args.limit, args.style)
-    held_out = _scenes(args.data / "val", 64, args.style)
-    train_diffusion(
-        scenes,
-        held_out,
-        args.work,
-        args.minutes,
-        args.steps,
-        args.lr or 1e-3,
-        args.batch or 16,
-        args.seed,
-        start=args.start,
-        shares=dict(args.shares),
-        only_unet=args.only == "unet",
-    )
+    feed, held = _feed(args, args.style)
+    options = {"shares": dict(args.shares), "only_unet": getattr(args, "only", None) == "unet"}
+    with feed:
+        train_diffusion(args.stage, feed, held, **_common(args, 16), **options)
 
 
 def _lora(args) -> None:
@@ -143,10 +154,10 @@ def file_path(text: str) -> Path:
 
 
 def add_train_parser(commands) -> None:
-    """Adds `train` with its five commands to the subparsers of `pocket`."""
-    train = commands.add_parser("train", help="train the small SD-style family on rendered scenes")
+    """Adds `train` with its commands to the subparsers of `pocket`."""
+    train = commands.add_parser("train", help="train the small SD-style family on composites or rendered scenes")
     stages = train.add_subparsers(dest="stage", required=True)
-    for add in (_add_vae, _add_diffusion, _add_lora, _add_export, _add_roundtrip):
+    for add in (_add_vae, _add_sharpen, _add_diffusion, _add_controlnet, _add_lora, _add_export, _add_roundtrip):
         add(stages)
 
 
@@ -172,32 +183,73 @@ def _add_budget(parser, minutes: float) -> None:
 
 
 def _add_work(parser, minutes: float) -> None:
-    """What the trainings of the autoencoder and of the UNet have in common."""
+    """What the trainings of the family have in common."""
     parser.add_argument("--data", type=file_path, required=True, help="folder with train/ and val/")
+    parser.add_argument(
+        "--compose",
+        type=file_path,
+        metavar="ASSETS",
+        help="node_modules folder as of `synthetic compose`: scenes that --data lacks are composed while it trains",
+    )
+    parser.add_argument(
+        "--limit",
+        type=COUNT,
+        help=f"use only the first scenes; with --compose: how many there are to be (default {COMPOSED})",
+    )
+    parser.add_argument(
+        "--workers", type=WORKERS, default=1, help="processes that read and compose scenes (default %(default)s)"
+    )
     parser.add_argument("--work", type=file_path, required=True, help="folder for states and sample sheets")
     _add_budget(parser, minutes)
     parser.add_argument("--lr", type=RATE)
     parser.add_argument("--batch", type=BATCH)
-    parser.add_argument("--limit", type=COUNT, help="use only the first scenes")
     parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the accelerator where there is one)")
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        help="compute in bfloat16 (default: on an accelerator; it pays on CPUs with AMX, too)",
+    )
     parser.add_argument(
         "--start",
         type=file_path,
         help=(
-            "begin from the weights in this file: vae.safetensors, diffusion.state.safetensors, or an exported"
-            " pocket_sd.safetensors"
+            "go on from the weights in this file: an exported pocket_sd.safetensors, its ControlNet beside it, or a"
+            " file that such a training left in its --work"
         ),
     )
 
 
 def _add_vae(stages) -> None:
-    _add_work(_add_stage(stages, "vae", _vae, "the autoencoder: WORK/vae.safetensors"), minutes=25)
+    _add_work(_add_stage(stages, "vae", _vae, "the autoencoder: WORK/vae.safetensors"), minutes=60)
+
+
+def _add_sharpen(stages) -> None:
+    text = "a sharper decoder, by a critic of patches: WORK/vae.safetensors again; best last"
+    _add_work(_add_stage(stages, "sharpen", _sharpen, text), minutes=30)
 
 
 def _add_diffusion(stages) -> None:
-    text = "UNet, ControlNet and text encoder on the autoencoder's latents"
+    text = "UNet and text encoder on the autoencoder's latents"
     parser = _add_stage(stages, "diffusion", _diffusion, text)
-    _add_work(parser, minutes=40)
+    _add_work(parser, minutes=240)
+    _add_scenes(parser)
+    parser.add_argument(
+        "--only",
+        choices=("unet",),
+        help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result",
+    )
+
+
+def _add_controlnet(stages) -> None:
+    text = "UNet and ControlNet, after diffusion; the text encoder rests"
+    parser = _add_stage(stages, "controlnet", _diffusion, text)
+    _add_work(parser, minutes=240)
+    _add_scenes(parser)
+
+
+def _add_scenes(parser) -> None:
+    """Which scenes the UNet sees, and how often."""
     parser.add_argument(
         "--shares",
         nargs="+",
@@ -210,11 +262,6 @@ def _add_diffusion(stages) -> None:
         ),
     )
     parser.add_argument("--style", choices=STYLES, help="learn from the scenes in this style")
-    parser.add_argument(
-        "--only",
-        choices=("unet",),
-        help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result",
-    )
 
 
 def _add_lora(stages) -> None:

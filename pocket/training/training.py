@@ -36,6 +36,7 @@ from .muon import Muon
 SAVE_EVERY_SECONDS = 120
 REPORT_SECONDS = 30
 WARM_UP_STEPS = 50
+MOST_LEFT_OUT = 10  # steps in a row that aren't finite: one can happen in bfloat16, so many come of weights gone wrong
 FLAT_UNTIL = 0.4  # share of the budget at full learning rate; a cosine leads to zero from there
 
 
@@ -87,8 +88,10 @@ class Training:
     """One run with a budget of minutes or of steps, kept in `work/NAME.state.safetensors`.
 
     With a budget of steps a stopped and resumed run is equal to an unbroken one to the last bit; with minutes only the
-    learning rate can differ, since it follows the clock. `random` draws everything that is random. `matrices(key,
-    parameter)` says which parameters Muon takes; AdamW has the rest.
+    learning rate can differ, since it follows the clock. `random` draws everything that is random, on the modules'
+    device. `matrices(key, parameter)` says which parameters Muon takes; AdamW has the rest. bf16: whether `cast`
+    computes in bfloat16, by default on an accelerator. beside: {name: (module, optimiser)} that are stepped and saved
+    along, at a rate that stays; neither clipped nor averaged.
     """
 
     def __init__(
@@ -103,6 +106,9 @@ class Training:
         weight_decay: float = 0.01,
         seed: int = 0,
         matrices=lambda key, parameter: False,
+        betas: tuple[float, float] = (0.9, 0.99),
+        bf16: bool | None = None,
+        beside: dict[str, tuple[torch.nn.Module, torch.optim.Optimizer]] | None = None,
     ):
         self.path = Path(work) / f"{name}.state.safetensors"
         self.work = Path(work)
@@ -121,17 +127,21 @@ class Training:
         if by_muon := [p for key, p in self.parameters.items() if matrices(key, p)]:
             self.optimisers["muon"] = Muon(by_muon, lr, weight_decay=weight_decay)
         rest = [p for key, p in self.parameters.items() if not matrices(key, p)]
+        self.device = rest[0].device
+        self.bf16 = self.device.type != "cpu" if bf16 is None else bf16
         self.optimisers["adamw"] = torch.optim.AdamW(
-            rest, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+            rest, lr=lr, betas=betas, weight_decay=weight_decay, fused=self.device.type in ("cpu", "cuda")
         )
+        self.beside = beside or {}
         self.average = MovingAverage(self.parameters, ema_decay)
-        self.random = torch.Generator().manual_seed(seed)
+        self.random = torch.Generator(self.device).manual_seed(seed)
         self.step = 0
         self.seconds = 0.0
         self.extra = {}
         self._clock = self._saved_at = self._logged_at = self._sheeted_at = time.monotonic()
         self._logged_step = 0
-        self._losses = []
+        self._losses: list[float] = []
+        self._left_out = 0
         if self.path.exists():
             self._resume()
 
@@ -143,28 +153,54 @@ class Training:
     def running(self) -> bool:
         return self.progress < 1.0
 
+    def cast(self):
+        """`with run.cast():` around the networks' work, not around a loss's sums."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
     def update(self, loss: torch.Tensor) -> None:
-        """One optimiser step, the moving average, the clock; saves every two minutes."""
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the {self.name} loss became {float(loss.detach())} at step {self.step}; the state from before lies in"
-                f" {self.path}: run the command again with a smaller --lr"
-            )
+        """One optimiser step, the moving average, the clock; saves every two minutes. A step that isn't finite is left
+        out; FloatingPointError after MOST_LEFT_OUT in a row.
+        """
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(self.lr, self.step, self.progress)
-            optimiser.step()
+        value = loss.detach() + 0 * torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self._losses.append(float(value))
+        if math.isfinite(self._losses[-1]):
+            self._left_out = 0
+            self._step()
+        else:
+            self._leave_out()
+        for optimiser in self._all_optimisers().values():
             optimiser.zero_grad(set_to_none=True)
-        self.average.update(self.step)
         self.step += 1
-        self._losses.append(float(loss.detach()))
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
         if now - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
+
+    def _step(self) -> None:
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.lr, self.step, self.progress)
+        for optimiser in self._all_optimisers().values():
+            optimiser.step()
+        self.average.update(self.step)
+
+    def _leave_out(self) -> None:
+        self._losses.pop()
+        self._left_out += 1
+        print(f"{self.name} step {self.step} is left out: its loss or its gradient is not finite", flush=True)
+        if self._left_out == MOST_LEFT_OUT:
+            raise FloatingPointError(
+                f"the {self.name} loss is not finite for {MOST_LEFT_OUT} steps, the last of them {self.step}; the state"
+                f" from before lies in {self.path}: run the command again with a smaller --lr"
+            )
+
+    def _all_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return self.optimisers | {name: optimiser for name, (_, optimiser) in self.beside.items()}
+
+    def _all_modules(self) -> dict[str, torch.nn.Module]:
+        return self.modules | {name: module for name, (module, _) in self.beside.items()}
 
     def off_the_clock(self) -> None:
         """Forgets the time since the last step: sheets and validation don't count against the budget."""
@@ -183,9 +219,10 @@ class Training:
     def log(self, pictures_per_step: int, note: str = "") -> None:
         """Prints a line with the mean loss and the speed since the last line."""
         now = time.monotonic()
+        loss = f"{np.mean(self._losses):.4f}" if self._losses else "none"
         speed = (self.step - self._logged_step) / max(1e-9, now - self._logged_at)
         print(
-            f"{self.name} step {self.step} · {100 * self.progress:.0f} % · loss {np.mean(self._losses):.4f} ·"
+            f"{self.name} step {self.step} · {100 * self.progress:.0f} % · loss {loss} ·"
             f" {speed:.2f} steps/s · {speed * pictures_per_step:.1f} pictures/s{note}",
             flush=True,
         )
@@ -195,9 +232,9 @@ class Training:
 
     def save(self) -> None:
         tensors = add_prefix("ema.", self.average.shadow) | {"random": self.random.get_state()}
-        for part, module in self.modules.items():
+        for part, module in self._all_modules().items():
             tensors |= add_prefix(f"weights.{part}.", module.state_dict())
-        for name, optimiser in self.optimisers.items():
+        for name, optimiser in self._all_optimisers().items():
             tensors |= add_prefix(f"{name}.", optimizer_state(optimiser))
         state = {"name": self.name, "step": self.step, "seconds": self.seconds, "extra": self.extra}
         write_checkpoint(self.path, copied(tensors), {"state": json.dumps(state)})
@@ -206,7 +243,7 @@ class Training:
     def _resume(self) -> None:
         state, tensors = read_state(self.path)
         try:
-            for part, module in self.modules.items():
+            for part, module in self._all_modules().items():
                 module.load_state_dict(select_prefix(f"weights.{part}.", tensors))
             self.average.load_state_dict(select_prefix("ema.", tensors))
         except (KeyError, RuntimeError, ValueError) as error:
@@ -214,8 +251,9 @@ class Training:
                 f"{self.path} belongs to another training ({error}): delete it to start over, or choose another --work"
                 " folder."
             ) from error
-        for name, optimiser in self.optimisers.items():
+        for name, optimiser in self._all_optimisers().items():
             load_optimizer_state(optimiser, select_prefix(f"{name}.", tensors))
+            lay_out_alike(optimiser)
         self.random.set_state(tensors["random"])
         self.step = state["step"]
         self.seconds = state["seconds"]
@@ -238,11 +276,30 @@ class Training:
                     module.train()
 
 
-def to_unit(pictures: np.ndarray) -> torch.Tensor:
-    """uint8 (N, H, W, C) → float (N, C, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).movedim(-1, 1).float() / 255
+def find_device(name: str | None = None) -> torch.device:
+    """The device of this name, by default the accelerator where there is one. Raises ValueError where it isn't here."""
+    if name is None:
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        return torch.device(next((name for name, is_there in there.items() if is_there), "cpu"))
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device is {quoted(name, 40)}, which this PyTorch can't use: give cpu or cuda.") from error
+
+
+def lay_out_alike(optimiser: torch.optim.Optimizer) -> None:
+    """Moments as their parameters lie in memory (channels last), which fused steps take for granted."""
+    for parameter, state in optimiser.state.items():
+        for key, value in state.items():
+            if value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter).copy_(value)
+
+
+def to_unit(pictures: np.ndarray, device=None) -> torch.Tensor:
+    """uint8 (N, H, W, C) → float (N, C, H, W) in [0, 1], channels last in memory."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).movedim(-1, 1).float() / 255
 
 
 def write_sheet(path, rows: list[torch.Tensor]) -> None:
     """Rows of (N, 3, H, W) pictures in [0, 1] → one PNG, written atomically."""
-    write_picture(path, contact_sheet([to_image(picture) for row in rows for picture in row], len(rows[0])))
+    write_picture(path, contact_sheet([to_image(picture.cpu()) for row in rows for picture in row], len(rows[0])))

@@ -1,9 +1,9 @@
-"""Trains the pocket VAE: pictures in, the same pictures out, through a (4, 16, 16) latent.
+"""Trains the pocket VAE: pictures in, the same pictures out, through latents of four channels, an eighth of a side.
 
 The architecture is TAESD's (diffusers' AutoencoderTiny), which ComfyUI's stock VAE reads as well. It has no
-normalisation layers, so it can start as a working autoencoder (see `pass_through`): 23 dB after 80 seconds on two
-cores, where an AutoencoderKL of the same cost reached 17 dB in eight minutes. With 32 channels, GroupNorm's 32 groups
-hold one channel each and wipe out every picture's mean colour, which the network then has to smuggle past them.
+normalisation layers, so it can start as a working autoencoder (see `pass_through`). With few channels, GroupNorm's 32
+groups would hold one or two each and wipe out every picture's mean colour, which the network then has to smuggle past
+them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ...rfnet.files import write_safetensors
 from ..family import POCKET, RestingBlock, build_vae
 from ..ldm import from_ldm, key_maps, read_file, to_ldm
-from .training import Training, to_unit, write_sheet
+from .training import Training, find_device, to_unit, write_sheet
 
 EDGE_WEIGHT = 0.5
 UNIT_WEIGHT = 0.02  # pulls the latents towards mean 0 and deviation 1, which the noise schedule expects
 LATENT_NOISE = 0.08  # the decoder has to bear latents that a sampler missed by a little
-FULL_SIZE_FROM = 0.5  # share of the budget after which pictures are no longer halved: four times as many steps before
-SHEET_SECONDS = 120
+FULL_SIZE_FROM = 0.3  # share of the budget after which pictures are no longer halved: four times as many steps before
+SHEET_SECONDS = 600
 START_SCALE = 4.0  # colours in [0, 1] deviate by about 1/4
 
 
@@ -101,40 +102,82 @@ def load_vae(path):
     return vae.eval().requires_grad_(False), config
 
 
+class Pictures:
+    """Pictures (N, S, S, 3) uint8 that come in parts, without a copy of them."""
+
+    def __init__(self):
+        self.parts: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def add(self, pictures: np.ndarray) -> None:
+        self.parts.append(pictures)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        ends = np.cumsum([len(part) for part in self.parts])
+        places = np.searchsorted(ends, rows, side="right")
+        return np.stack([self.parts[place][row - ends[place]] for row, place in zip(rows, places)])
+
+    def draw(self, count: int, run: Training) -> torch.Tensor:
+        """(count, 3, S, S) in [-1, 1]."""
+        index = torch.randint(len(self), (count,), generator=run.random, device=run.device)
+        return to_unit(self[index.cpu().numpy()], run.device) * 2 - 1
+
+
 def train_vae(
-    images,
-    held_out,
+    feed,
+    held_out: np.ndarray,
     work,
     minutes: float | None = None,
     steps: int | None = None,
-    lr: float = 1e-3,
+    lr: float = 1.5e-3,
     batch: int = 4,
     seed: int = 0,
     config: dict = POCKET,
     start=None,
+    device: str | None = None,
+    bf16: bool | None = None,
 ) -> Path:
-    """Trains on uint8 images (N, 128, 128, 3), reports PSNR on `held_out`, and returns the path of
-    WORK/vae.safetensors.
+    """Trains on the images of a feed (feed.Feed), reports PSNR on `held_out`, uint8 (N, S, S, 3), and returns the path
+    of WORK/vae.safetensors.
 
-    start: an earlier vae.safetensors to begin from; blocks that rest in `config` are left out of it.
+    start: an earlier vae.safetensors or checkpoint to begin from; blocks that rest in `config` are left out of it.
     """
     work = Path(work)
-    vae = _start(config, start, seed)
-    run = Training(work, "vae", {"vae": vae}, lr, minutes, steps, ema_decay=0.99, weight_decay=0.0, seed=seed)
-    vae.train()
-    check = to_unit(held_out[:64]) * 2 - 1
+    vae = _start(config, start, seed).to(find_device(device), memory_format=torch.channels_last).train()
+    run = Training(
+        work, "vae", {"vae": vae}, lr, minutes, steps, ema_decay=0.995, weight_decay=0.0, seed=seed, bf16=bf16
+    )
+    pictures = Pictures()
     while run.running:
-        pictures = _batch(images, batch, run)
-        latents = vae.encode(pictures).latents
-        noise = torch.randn(latents.shape, generator=run.random)
-        run.update(vae_loss(vae.decode(latents + LATENT_NOISE * noise).sample, pictures, latents))
-        run.report(batch, lambda: _validate(run, vae, check), SHEET_SECONDS)
-    _validate(run, vae, check)
+        take_pictures(feed, pictures, run)
+        x = _young(pictures.draw(batch, run), run)
+        with run.cast():
+            latents = vae.encode(x).latents
+            noise = torch.randn(latents.shape, generator=run.random, device=run.device)
+            y = vae.decode(latents + LATENT_NOISE * noise).sample
+        run.update(vae_loss(y.float(), x, latents.float()))
+        run.report(batch, lambda: validate(run, vae, held_out), SHEET_SECONDS)
+    return write_vae(run, vae, held_out, config)
+
+
+def take_pictures(feed, pictures: Pictures, run: Training) -> None:
+    """Adds what the feed has for this progress, off the clock."""
+    for scenes in (new := feed.take(run.progress)):
+        pictures.add(scenes.images)
+    if new:
+        run.off_the_clock()
+
+
+def write_vae(run: Training, vae, held_out: np.ndarray, config: dict) -> Path:
+    """The end of a run: its last sheet, its state, and the moving average as WORK/vae.safetensors."""
+    validate(run, vae, held_out)
     run.save()
+    path = run.work / "vae.safetensors"
     with run.averaged():
-        path = work / "vae.safetensors"
-        save_vae(path, vae, config, {"steps": str(run.step), "psnr_held_out": f"{run.extra['psnr']:.2f}"})
-    print(f"vae: {path}", flush=True)
+        save_vae(path, vae, config, {f"{run.name}_steps": str(run.step), "psnr_held_out": f"{run.extra['psnr']:.2f}"})
+    print(f"{run.name}: {path}", flush=True)
     return path
 
 
@@ -151,32 +194,27 @@ def _start(config: dict, start, seed: int):
     return vae
 
 
-def _batch(images, count: int, run: Training) -> torch.Tensor:
-    """(count, 3, H, W) in [-1, 1], some of them mirrored; halved in size while the training is young."""
-    index = torch.randint(len(images), (count,), generator=run.random)
-    pictures = to_unit(images[index.numpy()]) * 2 - 1
-    if torch.rand((), generator=run.random) < 0.5:
+def _young(pictures: torch.Tensor, run: Training) -> torch.Tensor:
+    """Some of them mirrored; halved in size while the training is young."""
+    if torch.rand((), generator=run.random, device=run.device) < 0.5:
         pictures = pictures.flip(-1)
     return F.avg_pool2d(pictures, 2) if run.progress < FULL_SIZE_FROM else pictures
 
 
-def _validate(run: Training, vae, check: torch.Tensor) -> None:
+def validate(run: Training, vae, held_out: np.ndarray) -> None:
     """Print what the moving average makes of held-out pictures, and put some of them on a sheet."""
+    check = to_unit(held_out, run.device) * 2 - 1
     with run.averaged(), torch.no_grad():
-        result = reconstruct(vae, check)
-        latents = vae.encode(check).latents
+        latents = torch.cat([vae.encode(x).latents for x in check.split(8)])
+        result = torch.cat([vae.decode(z).sample.clamp(-1, 1) for z in latents.split(8)])
     run.extra["psnr"] = psnr(result, check)
     print(
-        f"vae step {run.step} · {100 * run.progress:.0f} % · held-out PSNR {run.extra['psnr']:.2f} dB · latents' mean"
-        f" {[round(m, 2) for m in latents.mean((0, 2, 3)).tolist()]}, deviation"
+        f"{run.name} step {run.step} · {100 * run.progress:.0f} % · held-out PSNR {run.extra['psnr']:.2f} dB · latents'"
+        f" mean {[round(m, 2) for m in latents.mean((0, 2, 3)).tolist()]}, deviation"
         f" {[round(s, 2) for s in latents.std((0, 2, 3)).tolist()]}",
         flush=True,
     )
-    rows = [
-        x
-        for i in range(0, min(36, len(check)), 12)
-        for x in (check[i : i + 12], result[i : i + 12])
-        if len(x) == min(12, len(check))
-    ]
-    write_sheet(run.work / "sheets" / f"vae-{run.step:06d}.png", [row / 2 + 0.5 for row in rows])
+    rows = [x for i in range(0, min(16, len(check)), 8) for x in (check[i : i + 8], result[i : i + 8])]
+    rows = [row / 2 + 0.5 for row in rows if len(row) == len(rows[0])]
+    write_sheet(run.work / "sheets" / f"{run.name}-{run.step:06d}.png", rows)
     run.off_the_clock()

@@ -153,8 +153,8 @@ class Samples:
 
     def read(self, row: int) -> dict:
         """One sample, S = size: "image" (S, S, 3), "product" (S, S, 4), "depth" and "saliency" (S, S) or None, all
-        uint8; "aligned": whether the product came on the image's own canvas; "label" int, "product_id" str, and the
-        texts ("caption", "prompt", ...).
+        uint8; "aligned": whether the product came on the image's own canvas; "square": whether the image is a square on
+        disk, too; "label" int, "product_id" str, and the texts ("caption", "prompt", ...).
 
         Pictures are stretched to the square, all by the same factors. A product picture is taken to be on the image's
         own canvas where it has the image's size, or its proportions and the image shows the same colours there; any
@@ -179,7 +179,7 @@ class Samples:
         }
 
     def _read_pictures(self, row: int) -> dict:
-        """ "image", "product" and "aligned" of `read`."""
+        """ "image", "product", "aligned" and "square" of `read`."""
         image, image_size = self._open("image", row)
         product, product_size = self._open("product", row)
         if product.getchannel("A").getextrema()[1] == 0:
@@ -188,7 +188,7 @@ class Samples:
         aligned = image_size == product_size or _same_canvas(image, product, sample)
         if not aligned:
             sample["product"] = _square(self._placed(product, image.size, row), self.size)
-        return {**sample, "aligned": aligned}
+        return {**sample, "aligned": aligned, "square": image_size[0] == image_size[1]}
 
     def read_image(self, row: int) -> np.ndarray:
         """The generated image alone, (S, S, 3) uint8. Raises BrokenSample."""
@@ -214,14 +214,14 @@ class Samples:
 
     def in_memory(self, progress=iter) -> "Samples":
         """The samples that can be read, with all images and products in memory, for a training that draws them often:
-        `arrays` is {"image": (N, S, S, 3), "product": (N, S, S, 4) uint8, "aligned": (N,) bool}. Depth and saliency
-        stay on disk. Otherwise as without_broken.
+        `arrays` is {"image": (N, S, S, 3), "product": (N, S, S, 4) uint8, "aligned", "square": (N,) bool}. Depth and
+        saliency stay on disk. Otherwise as without_broken.
         """
         shapes = {"image": (self.size, self.size, 3), "product": (self.size, self.size, 4)}
         arrays: dict[str, np.ndarray] = {
             name: np.empty((len(self), *shape), np.uint8) for name, shape in shapes.items()
         }
-        arrays["aligned"] = np.empty(len(self), bool)
+        arrays |= {name: np.empty(len(self), bool) for name in ("aligned", "square")}
 
         def keep(row: int, sample: dict) -> None:
             for name, array in arrays.items():

@@ -134,14 +134,14 @@ def _label_of_row(row: dict) -> int:
     return label
 
 
-def read_shards(folder, size: int = 384) -> Samples:
+def read_shards(folder, size: int = 384, only: list[Path] | None = None) -> Samples:
     """Index the shards of one split (shards.write_shard) in the order of their names, without reading the pictures.
 
-    Raises DataError.
+    only: these shards of the folder. Raises DataError.
     """
     folder = Path(folder)
     findings = Findings()
-    shards = sorted(folder.glob("*.zip"))
+    shards = sorted(folder.glob("*.zip")) if only is None else only
     if not shards:
         raise DataError(
             f"{quoted(folder)} holds no .zip shards: give the folder of one split, such as DATA/train; `synthetic"

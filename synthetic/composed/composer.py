@@ -20,7 +20,7 @@ from .cutouts import HELD_FAMILIES, Cutout, crop, draw_cutout
 from .defects import pattern_tile
 from .relief import TILE, Finishes, over
 from .scene_objects import Canvas, Supply, crowd, put
-from .scene_plans import Plan, Setting, choose, make_plan, make_setting
+from .scene_plans import FORMATS, Plan, Setting, choose, make_plan, make_setting
 from .shadows import on_surface
 
 ATTEMPTS = 8
@@ -69,15 +69,15 @@ class Composite:
 class Composer:
     """Makes composites from the free assets.
 
-    assets: `synthetic.assets.Assets` or anything with its `panorama` and `cutout`.
+    assets: `synthetic.assets.Assets` or anything with its `panorama` and `cutout`; formats: {width / height: share}.
     """
 
-    def __init__(self, assets, finishes: Finishes, size: int = 256):
-        self.assets, self.finishes, self.size = assets, finishes, size
+    def __init__(self, assets, finishes: Finishes, size: int = 256, formats: dict[float, float] = FORMATS):
+        self.assets, self.finishes, self.size, self.formats = assets, finishes, size, formats
         self.supply = Supply(assets, finishes)
 
     def compose(self, split: str, number: int) -> Composite:
-        setting = make_setting(split, number, self.size)
+        setting = make_setting(split, number, self.size, self.formats)
         product = self._product(setting, split)
         for attempt in range(ATTEMPTS):
             plan = make_plan(setting, product, split, attempt)

@@ -30,6 +30,7 @@ LIGHTS = {
     "dim light": ((0.8, 0.77, 0.74), 0.4),
 }
 # width / height -> share
+SQUARE = {1.0: 1.0}
 FORMATS = {1.0: 0.5, 0.8: 0.1, 0.75: 0.08, 0.667: 0.07, 0.5625: 0.05, 1.25: 0.05, 1.333: 0.06, 1.5: 0.05, 1.778: 0.04}
 
 
@@ -70,15 +71,15 @@ def causes_of(split: str, label: str, rng) -> list[ComposedCause]:
     return [cause for cause in CAUSES.of(label) if not cause.held and split in cause.splits]
 
 
-def make_setting(split: str, number: int, size: int) -> Setting:
+def make_setting(split: str, number: int, size: int, formats: dict[float, float] = FORMATS) -> Setting:
     """Composite `number` of a split; size: side of a square picture, other formats have the same area, sides in
-    multiples of 8.
+    multiples of 8. All but its format is the same for any `formats`.
     """
     seed = seed_of("composite", split, number)
     rng = np.random.default_rng(seed)
     label = LABELS[0] if rng.random() < AVAILABLE_SHARE else LABELS[1 + int(rng.integers(4))]
     cause = choose(rng, names_to_choose(causes_of(split, label, rng))) if label != LABELS[0] else ""
-    aspect = float(rng.choice(list(FORMATS), p=list(FORMATS.values())))
+    aspect = float(rng.choice(list(formats), p=list(formats.values())))
     width, height = (max(64, round(size * side / 8) * 8) for side in (aspect**0.5, aspect**-0.5))
     light = choose(rng, LIGHTS)
     tint, hardness = LIGHTS[light]

@@ -14,32 +14,45 @@ from ..assets import Assets
 from ..shards import PER_SHARD
 from .composer import Composer
 from .relief import Finishes
+from .scene_plans import FORMATS, SQUARE
 
-_COMPOSER: list = []  # one per process, made by _start
+_COMPOSER: list = []  # one per process, made by start_composer
 
 
 def composite_path(data: Path, split: str, number: int) -> Path:
     return data / split / f"{split}-c{number:05d}.zip"
 
 
-def _start(assets: str, scratch: str, size: int) -> None:
+def start_composer(assets: str, scratch: str, size: int, square: bool = False) -> None:
+    """Gives this process the composer that `compose_shard` asks; scratch: a folder for what it unpacks."""
     import os
 
     import cv2
 
     cv2.setNumThreads(1)
-    _COMPOSER[:] = [Composer(Assets(assets, Path(scratch) / str(os.getpid())), Finishes.read(assets), size)]
+    formats = SQUARE if square else FORMATS
+    _COMPOSER[:] = [Composer(Assets(assets, Path(scratch) / str(os.getpid())), Finishes.read(assets), size, formats)]
 
 
-def _compose_shard(path: str, split: str, first: int, last: int) -> int:
+def compose_shard(path: str, split: str, first: int, last: int) -> int:
+    """Writes composites first ... last - 1 of a split, whole or not at all; returns how many."""
     write_shard(path, (_COMPOSER[0].compose(split, number).row() for number in range(first, last)))
     return last - first
 
 
 def compose_split(
-    data: Path, split: str, count: int, assets: Path, size: int, workers: int, progress, start: int = 0
+    data: Path,
+    split: str,
+    count: int,
+    assets: Path,
+    size: int,
+    workers: int,
+    progress,
+    start: int = 0,
+    square: bool = False,
 ) -> None:
-    """Composes every shard of a split that is not there yet, from scene `start` on, a multiple of PER_SHARD.
+    """Composes every shard of a split that is not there yet, from scene `start` on, a multiple of PER_SHARD; square:
+    square pictures alone.
 
     progress is called with the number of scenes each shard added.
 
@@ -65,11 +78,14 @@ def compose_split(
     with (
         tempfile.TemporaryDirectory(dir=data) as scratch,
         ProcessPoolExecutor(
-            min(workers, len(wanted)), multiprocessing.get_context("spawn"), _start, (str(assets), scratch, size)
+            min(workers, len(wanted)),
+            multiprocessing.get_context("spawn"),
+            start_composer,
+            (str(assets), scratch, size, square),
         ) as pool,
     ):
         jobs = [
-            pool.submit(_compose_shard, str(composite_path(data, split, first // PER_SHARD)), split, first, last)
+            pool.submit(compose_shard, str(composite_path(data, split, first // PER_SHARD)), split, first, last)
             for first, last in wanted
         ]
         try:

@@ -21,25 +21,25 @@ SMALL = {
 }
 
 
-def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures, uint8 (N, 128, 128, 3)."""
+def pictures(count: int, seed: int = 0, side: int = 128) -> np.ndarray:
+    """Smooth random pictures, uint8 (N, side, side, 3)."""
     coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return (
-        (torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear") * 255).byte().movedim(1, -1).numpy()
-    )
+    smooth = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+    return (smooth * 255).byte().movedim(1, -1).numpy()
 
 
-def scenes(count: int, seed: int = 0) -> Samples:
+def scenes(count: int, seed: int = 0, side: int = 128) -> Samples:
     """Samples in memory, as read_shards(...).in_memory() gives them."""
-    alpha = np.zeros((count, 128, 128, 1), np.uint8)
-    alpha[:, 30:100, 40:90] = 255
-    images, keys = pictures(count, seed), np.arange(count, dtype=np.uint64)
-    arrays = {"image": images, "product": np.concatenate([images, alpha], -1), "aligned": np.ones(count, bool)}
+    alpha = np.zeros((count, side, side, 1), np.uint8)
+    alpha[:, side // 4 : side * 3 // 4, side // 3 : side * 2 // 3] = 255
+    images, keys = pictures(count, seed, side), np.arange(count, dtype=np.uint64)
+    arrays = {"image": images, "product": np.concatenate([images, alpha], -1)}
+    arrays |= {name: np.ones(count, bool) for name in ("aligned", "square")}
     texts = {
         "prompt": ["photo, on a wooden table"] * count,
         "caption": ["a box"] * count,
         "cause": [""] * count,
-        "id": [str(i) for i in range(count)],
+        "id": [f"{seed}-{i}" for i in range(count)],
     }
     return Samples(
         labels=np.arange(count) % 5,
@@ -48,7 +48,7 @@ def scenes(count: int, seed: int = 0) -> Samples:
         ids=keys,
         files={},
         texts={name: Texts.of(column) for name, column in texts.items()},
-        size=128,
+        size=side,
         findings=Findings(),
         arrays=arrays,
     )

@@ -12,6 +12,7 @@ from reliable_ads.pocket import family, ldm
 from reliable_ads.pocket.training.cli import main
 from reliable_ads.pocket.training.diffusion import train_diffusion
 from reliable_ads.pocket.training.export import trained_pocket
+from reliable_ads.pocket.training.feed import Given
 from reliable_ads.pocket.training.style_lora import attached, low_rank_updates, save_lora, train_lora
 from reliable_ads.pocket.training.styles import STYLES, restyle, restyled
 from reliable_ads.pocket.tuning import models_of
@@ -165,7 +166,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
 def test_only_the_unet_learns_and_the_controlnet_still_fits(folder):
     start = folder / ldm.CHECKPOINT.name
     options = {"steps": 3, "batch": 2, "sheet_columns": 2, "only_unet": True, "config": SMALL}
-    train_diffusion(scenes(6), scenes(2, 1), folder / "work", start=start, **options)
+    train_diffusion("diffusion", Given(scenes(6)), scenes(2, 1), folder / "work", start=start, **options)
     before, after = pocket_in(folder), trained_pocket(folder / "work")
     for name in ("controlnet", "text_encoder", "vae"):
         assert all(
@@ -177,9 +178,9 @@ def test_only_the_unet_learns_and_the_controlnet_still_fits(folder):
     assert ldm.load_pocket(folder / "other.safetensors", folder / ldm.CONTROLNET.name).config == before.config
 
     with pytest.raises(ValueError, match=r"a new training has none: begin with pocket_sd.safetensors"):
-        train_diffusion(None, None, folder / "none", **options)
+        train_diffusion("diffusion", None, None, folder / "none", **options)
     (folder / ldm.CONTROLNET.name).unlink()
     with pytest.raises(
         ValueError, match=r"pocket_sd.safetensors has none: begin with .* in a folder with its pocket_canny.safetensors"
     ):
-        train_diffusion(None, None, folder / "none", start=start, **options)
+        train_diffusion("diffusion", None, None, folder / "none", start=start, **options)
