@@ -19,13 +19,13 @@ from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, CONTROLNET, from_ldm, key_maps, read_file
 from ..pipeline import sample
 from .latents import LatentCache, LatentDataset, add_scenes, freeze_hint_layers, hint_layers, make_dataset, unpacked
+from .losses import Guided, velocity_loss
 from .training import Training, find_device, read_averages, read_state, to_unit, write_sheet
 from .vae import load_vae, save_vae
 
 LEARNING = {"diffusion": ("unet", "text_encoder"), "controlnet": ("unet", "controlnet")}
 RATES = {"diffusion": 1.2e-3, "controlnet": 8e-4}
 WITHOUT_CONTROL = 0.12  # share of the steps of the second stage without it, so that the UNet stands alone too
-PRODUCT_WEIGHT = 0.4  # of the loss on the product, whose own pixels are put back after sampling
 SHEET_SECONDS = 600
 SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
 STATE = ".state.safetensors"
@@ -37,20 +37,6 @@ def is_matrix(key: str, parameter: torch.Tensor) -> bool:
         name in key
         for name in ("conv_in", "conv_out", "embedding.weight", "controlnet_cond", "controlnet_down", "controlnet_mid")
     )
-
-
-def velocity_loss(
-    pocket: Pocket, latents, shares, hints, contexts, alpha_bar: torch.Tensor, random: torch.Generator
-) -> torch.Tensor:
-    """Mean squared error of v, weighted by where it will be seen; hints None: without the ControlNet."""
-    count, where = len(latents), {"generator": random, "device": latents.device}
-    spread = torch.arange(count, device=latents.device) / count  # evenly: less noise between batches
-    t = ((torch.rand((), **where) + spread) % 1 * 1000).long()
-    noise = torch.randn(latents.shape, **where)
-    a = alpha_bar[t][:, None, None, None]
-    predicted = pocket.velocity(a.sqrt() * latents + (1 - a).sqrt() * noise, t, contexts, hints).float()
-    weight = 1 - (1 - PRODUCT_WEIGHT) * shares
-    return (weight * (predicted - (a.sqrt() * noise - (1 - a).sqrt() * latents)) ** 2).mean() / weight.mean()
 
 
 def begin_from(file, pocket: Pocket) -> bool:
@@ -87,6 +73,7 @@ def train_diffusion(
     start=None,
     shares: dict | None = None,
     only_unet: bool = False,
+    guidance: float | None = None,
     config: dict = POCKET,
     device: str | None = None,
     bf16: bool | None = None,
@@ -98,7 +85,8 @@ def train_diffusion(
     checkpoint, to begin from, whose autoencoder is taken along where WORK has none; "controlnet" begins from WORK's own
     "diffusion" by default. shares: {label or cause: share of the scenes that the steps draw}. only_unet: the ControlNet
     of `start` takes part, but stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits
-    both. Raises ValueError on what can't be, before anything is computed.
+    both. guidance: the UNet learns to draw without guidance what `start` draws with it (losses.Guided). Raises
+    ValueError on what can't be, before anything is computed.
     """
     work = Path(work)
     start = _check_start(stage, work, start, only_unet)
@@ -115,10 +103,12 @@ def train_diffusion(
     val = make_dataset(held_out, pocket.vae, work / "latents-val.safetensors")
     if stage == "controlnet" and not controlled:
         start_controlnet(pocket, train, seed)
+    loss_of = velocity_loss if guidance is None else Guided(pocket, guidance)
     modules = _let_learn(pocket, ("unet",) if only_unet else LEARNING[stage])
     run = Training(work, stage, modules, lr or RATES[stage], minutes, steps, seed=seed, matrices=is_matrix, bf16=bf16)
     run.extra |= {"config": pocket.config, "control": "controlnet" in modules}
-    _steps(run, pocket, feed, train, cache, batch, partial(_validate, run, pocket, held_out, val, sheet_columns))
+    look = partial(_validate, run, pocket, loss_of, held_out, val, sheet_columns)
+    _steps(run, pocket, loss_of, feed, train, cache, batch, look)
     return run.path
 
 
@@ -135,7 +125,7 @@ def _let_learn(pocket: Pocket, names: tuple[str, ...]) -> dict[str, torch.nn.Mod
     return {name: parts[name] for name in kept}
 
 
-def _steps(run: Training, pocket: Pocket, feed, train: LatentDataset, cache: LatentCache, batch: int, look) -> None:
+def _steps(run: Training, pocket: Pocket, loss_of, feed, train: LatentDataset, cache: LatentCache, batch: int, look):
     """All that are left of the run; `look` validates."""
     alpha_bar = alphas_cumprod().to(run.device)
     run.off_the_clock()
@@ -149,7 +139,7 @@ def _steps(run: Training, pocket: Pocket, feed, train: LatentDataset, cache: Lat
         with run.cast():
             latents, product_shares, hints, contexts = train.draw(batch, run.random, pocket)
             hints = hints if controlled else None
-            loss = velocity_loss(pocket, latents, product_shares, hints, contexts, alpha_bar, run.random)
+            loss = loss_of(pocket, latents, product_shares, hints, contexts, alpha_bar, run.random)
         run.update(loss)
         run.report(batch, look, SHEET_SECONDS)
     run.save()
@@ -219,7 +209,7 @@ def sheet_canvases(scenes: Samples, count: int) -> list:
     ]
 
 
-def _held_out_loss(run: Training, pocket: Pocket, val: LatentDataset, batch: int = 16) -> float:
+def _held_out_loss(run: Training, pocket: Pocket, loss_of, val: LatentDataset, batch: int = 16) -> float:
     """Of plain prompts, with the same noise every time."""
     random = torch.Generator(run.device).manual_seed(0)
     alpha_bar, losses = alphas_cumprod().to(run.device), []
@@ -228,17 +218,17 @@ def _held_out_loss(run: Training, pocket: Pocket, val: LatentDataset, batch: int
         with run.cast():
             contexts = pocket.text_encoder(val.columns["tokens"][rows, 0].long()).last_hidden_state
             hints = hints if run.extra["control"] else None
-            losses.append(velocity_loss(pocket, latents, shares, hints, contexts, alpha_bar, random))
+            losses.append(loss_of(pocket, latents, shares, hints, contexts, alpha_bar, random))
     return float(sum(losses) / len(losses))
 
 
 @torch.no_grad()
-def _validate(run: Training, pocket: Pocket, held_out: Samples, val: LatentDataset, columns: int) -> None:
+def _validate(run: Training, pocket: Pocket, loss_of, held_out: Samples, val: LatentDataset, columns: int) -> None:
     """Print the moving average's loss on held-out scenes, and draw some of them for a sheet."""
     prompts = held_out.column("prompt")[:columns]
     canvases, seeds = sheet_canvases(held_out, columns), list(range(columns))
     with run.averaged():
-        run.extra["loss"] = _held_out_loss(run, pocket, val)
+        run.extra["loss"] = _held_out_loss(run, pocket, loss_of, val)
         drawn = sample(pocket, canvases, prompts, seeds[: len(canvases)], steps=SHEET_STEPS, cfg=SHEET_GUIDANCE)
     loss = f"held-out loss {run.extra['loss']:.4f}"
     print(f"{run.name} step {run.step} · {100 * run.progress:.0f} % · {loss}", flush=True)

@@ -16,8 +16,9 @@ from ...rfft.lora import ALPHA, DOWN, UP, layers_of
 from ...rfnet.files import write_safetensors
 from ..family import alphas_cumprod, build_pocket
 from ..ldm import CHECKPOINT, read_file
-from .diffusion import begin_from, velocity_loss
+from .diffusion import begin_from
 from .latents import make_dataset
+from .losses import velocity_loss
 from .training import Training
 from .vae import load_vae
 

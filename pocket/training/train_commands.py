@@ -91,6 +91,7 @@ def _diffusion(args) -> None:
 
     feed, held = _feed(args, args.style)
     options = {"shares": dict(args.shares), "only_unet": getattr(args, "only", None) == "unet"}
+    options["guidance"] = getattr(args, "guidance", None)
     with feed:
         train_diffusion(args.stage, feed, held, **_common(args, 16), **options)
 
@@ -238,6 +239,12 @@ def _add_diffusion(stages) -> None:
         "--only",
         choices=("unet",),
         help="the UNet alone learns, beside the ControlNet of --start, which stays as it is and fits the result",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=decimal(1, 100),
+        metavar="W",
+        help="with --only unet: learn what the family of --start draws at this guidance, so that a draw needs none",
     )
 
 
