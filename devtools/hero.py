@@ -29,7 +29,6 @@ from ..synthetic.jobs import TEST_SPLIT, Job, jobs_of
 from .comfy import ROOT
 
 ATTEMPTS, MOST = 5, 12  # shown; tried for one product
-CFG, STEPS = 1.5, 20  # as in the shipped demo
 
 THUMB, GAP, STRIP = 300, 20, 58
 PAPER, INK = (255, 255, 255), (40, 40, 40)
@@ -47,7 +46,7 @@ class Studio:
 
         def draw(index, seed, check):
             return (
-                sample(self.pocket, [canvas], [job.prompt], [seed], cfg=CFG, steps=STEPS)[0],
+                sample(self.pocket, [canvas], [job.prompt], [seed])[0],
                 None,
             )
 

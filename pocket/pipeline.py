@@ -12,7 +12,7 @@ import torch
 
 from ..rfft.rollout import Batch, Job, Sampling, prepare, rollout
 from .family import Pocket
-from .tuning import models_of
+from .tuning import DRAWING, models_of
 
 
 def sample(
@@ -23,8 +23,8 @@ def sample(
     paste: bool = True,
     *,
     negative: str = "",
-    steps: int = 20,
-    cfg: float = 4.0,
+    steps: int = DRAWING["steps"],
+    cfg: float = DRAWING["cfg"],
     strength: float = 1.0,
     on_step: Callable[[int, int], object] | None = None,
 ) -> torch.Tensor:

@@ -9,10 +9,12 @@ import torch
 from ..rfft.loading import Family
 from ..rfft.models import Models
 from ..rfft.schedule import Schedule
-from .family import alphas_cumprod, build_pocket
+from .family import PICTURE_SIZE, alphas_cumprod, build_pocket
 from .ldm import Pocket, load_pocket, read_file
 
-SAMPLING = {"size": 128, "sampling_steps": 20, "guidance": 1.5}  # as the first shipped workflow draws
+# As the shipped workflows draw: KSampler's inputs, and what RFFT, which samples by DDIM, takes of them.
+DRAWING = {"sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "steps": 8, "cfg": 1.0}
+SAMPLING = {"size": PICTURE_SIZE, "sampling_steps": DRAWING["steps"], "guidance": DRAWING["cfg"]}
 
 
 def load(checkpoint, controlnet) -> Models:
