@@ -10,7 +10,7 @@ from ..rfft.loading import Family
 from ..rfft.models import Models
 from ..rfft.schedule import Schedule
 from .family import PICTURE_SIZE, alphas_cumprod, build_pocket
-from .ldm import Pocket, load_pocket, read_file
+from .ldm import Pocket, check_pair, load_pocket, read_file
 
 # As the shipped workflows draw: KSampler's inputs, and what RFFT, which samples by DDIM, takes of them.
 DRAWING = {"sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "steps": 8, "cfg": 1.0}
@@ -24,6 +24,7 @@ def load(checkpoint, controlnet) -> Models:
 
 def skeleton(checkpoint, controlnet) -> Models:
     """The same without weights, on the meta device."""
+    check_pair(checkpoint, controlnet)
     with torch.device("meta"):
         pocket = build_pocket(read_file(checkpoint)[1])
     return models_of(pocket)
