@@ -42,6 +42,8 @@ def test_the_shipped_workflow_from_product_to_report(client, tmp_path, threshold
             "a bottle on grass",
             "--caption",
             "a bottle",
+            "--size",
+            "128",
             "--out",
             str(tmp_path),
         ]
