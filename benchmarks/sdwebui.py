@@ -156,7 +156,8 @@ def start(session: Session, key: str) -> tuple[dict, dict]:
         server = session.server
         log = session.options.out / f"{key}_start_{number}.log"
         with WebUI(server.host, server.data, log, server.checkpoint, ("--log-startup",)):
-            times = re.findall(r"reliable_ads\.py: ([\d.]+)s", log.read_text(encoding="utf-8", errors="replace"))
+            times = re.findall(r"reliable_ads\.py: done in ([\d.]+)s", log.read_text(encoding="utf-8", errors="replace"))
+            assert times, f"{log} doesn't say how long reliable_ads.py took"
             found.append(1000 * sum(map(float, times)))
     low, middle, high = np.percentile(found, (0, 50, 100))
     return {f"start_ms_{key}": Figure(float(middle), float(low), float(high), len(found))}, {}

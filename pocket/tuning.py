@@ -12,9 +12,14 @@ from ..rfft.schedule import Schedule
 from .family import PICTURE_SIZE, alphas_cumprod, build_pocket
 from .ldm import Pocket, check_pair, load_pocket, read_file
 
-# As the shipped workflows draw: KSampler's inputs, and what RFFT, which samples by DDIM, takes of them.
+# As the shipped workflows draw: KSampler's inputs, and what RFFT takes of them (its dpmpp_2m is sgm_uniform's).
 DRAWING = {"sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "steps": 8, "cfg": 1.0}
-SAMPLING = {"size": PICTURE_SIZE, "sampling_steps": DRAWING["steps"], "guidance": DRAWING["cfg"]}
+SAMPLING = {
+    "size": PICTURE_SIZE,
+    "sampling_steps": DRAWING["steps"],
+    "guidance": DRAWING["cfg"],
+    "sampler": DRAWING["sampler_name"],
+}
 
 
 def load(checkpoint, controlnet) -> Models:
