@@ -12,7 +12,12 @@ from ..rfft.schedule import Schedule
 from .family import alphas_cumprod, build_pocket
 from .ldm import Pocket, load_pocket, read_file
 
-SAMPLING = {"size": 256, "sampling_steps": 8, "guidance": 1.0, "sampler": "dpmpp_2m"}  # as the first shipped workflow draws
+SAMPLING = {
+    "size": 256,
+    "sampling_steps": 8,
+    "guidance": 1.0,
+    "sampler": "dpmpp_2m",
+}  # as the first shipped workflow draws
 
 
 def load(checkpoint, controlnet) -> Models:
