@@ -6,6 +6,8 @@ refused before the first step.
 
 import comfy.utils
 
+from .pocket_models import PocketSD
+
 
 class OtherFamily(ValueError):
     """Models that don't fit together; one sentence that names both families and says what to do."""
@@ -33,7 +35,7 @@ def check(draw) -> None:
                 f"the ControlNet is of another model family ({words(other)}) than the model ({words(own)}): choose one"
                 " that was made for this model"
             )
-    if own and type(draw.patcher.model.model_config).__name__ == "PocketSD":
+    if own and isinstance(draw.patcher.model.model_config, PocketSD):
         check_loras(draw.patcher, own)
 
 
