@@ -29,7 +29,7 @@ from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW, png_of
 from reliable_ads.devtools.graph import load, titled, to_api
-from reliable_ads.pocket.training.draw import sheet
+from reliable_ads.pocket.training.label_sheets import sheet
 from reliable_ads.synthetic.jobs import test_jobs
 
 from .common import RESULTS, ROOT, Figure, mean, publish, share

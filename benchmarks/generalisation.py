@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from reliable_ads.pocket.training.draw import sheet
+from reliable_ads.pocket.training.label_sheets import sheet
 from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.risks import parse_risks

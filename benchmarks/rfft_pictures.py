@@ -11,7 +11,7 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reliable_ads.pocket.training.draw import sheet
+from reliable_ads.pocket.training.label_sheets import sheet
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
 from reliable_ads.rfnet.sheets import GREEN, RED, contact_sheet, to_image
 

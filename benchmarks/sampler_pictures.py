@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from reliable_ads.cyclic.remedies import replaced
-from reliable_ads.pocket.training.draw import sheet
+from reliable_ads.pocket.training.label_sheets import sheet
 from reliable_ads.rfnet.files import write_bytes, write_text
 from reliable_ads.rfnet.product import place
 from reliable_ads.rfnet.weights import load_reviewer

@@ -7,9 +7,9 @@ from pathlib import Path
 from .graph import workflow
 
 try:
-    from ..rfnet.arguments import SHARE, Parser, one_line, path, whole
+    from ..rfnet.arguments import SHARE, Parser, decimal, one_line, path, whole
 except ImportError:  # dev.py: nothing is a package of this pack yet
-    from rfnet.arguments import SHARE, Parser, one_line, path, whole
+    from rfnet.arguments import SHARE, Parser, decimal, one_line, path, whole
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -37,6 +37,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command in ("demo", "lint", "profile"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.command == "demo":
+        check_models(parser, options)
     for name in ("products", "split"):
         if (given := getattr(options, name, None)) and not os.path.isdir(given):
             parser.error(
@@ -60,6 +62,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attempts", type=whole(1, 1000), metavar="N", help="attempts at most (default: the workflow's)"
     )
+    add_models(parser)
     parser.add_argument(
         "--out", type=new, default=Path("out/demo"), metavar="DIR", help="where the results go (default: out/demo)"
     )
@@ -69,6 +72,33 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
         metavar=f"ROOT[{os.pathsep}PYTHON]",
         help="an Automatic1111 of yours, to draw in it instead (default for PYTHON: the one in its venv)",
     )
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Models of the user's in the place of the small ones, and how to draw with them."""
+    models = parser.add_argument_group("models of yours, SD 1.5 or SDXL (default: the small ones that ship)")
+    models.add_argument("--checkpoint", type=weights, metavar="FILE.safetensors", help="needs --controlnet, too")
+    models.add_argument("--controlnet", type=weights, metavar="FILE.safetensors", help="a canny one of the same kind")
+    models.add_argument("--vae", type=weights, metavar="FILE.safetensors", help="default: the checkpoint's own")
+    models.add_argument(
+        "--size",
+        type=side,
+        metavar="N",
+        help="side of the picture, pixels (default: 512 for SD 1.5, 1024 for SDXL, 256 for the small ones)",
+    )
+    models.add_argument("--steps", type=whole(1, 10000), metavar="N", help="sampling steps (default: the workflow's)")
+    models.add_argument("--cfg", type=decimal(0, 100), metavar="X", help="guidance (default: the workflow's)")
+
+
+def check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends with a usage error where options about models don't go together."""
+    if options.checkpoint and not options.controlnet:
+        parser.error("--checkpoint needs a canny ControlNet that holds the product's outline: give --controlnet, too")
+    for name in ("controlnet", "vae"):
+        if getattr(options, name) and not options.checkpoint:
+            parser.error(f"--{name} goes with a checkpoint of yours: give --checkpoint, too")
+    if options.checkpoint and options.webui:
+        parser.error("--checkpoint draws in ComfyUI: leave --webui out, or choose the checkpoint in your web UI")
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +152,23 @@ def file(text: str) -> Path:
     if not os.path.isfile(found):
         raise argparse.ArgumentTypeError(f"there is no file {one_line(text, 100)}: give the path of a file")
     return found.resolve()
+
+
+def weights(text: str) -> Path:
+    found = file(text)
+    if found.suffix.lower() != ".safetensors":
+        raise argparse.ArgumentTypeError(
+            f"{one_line(text, 100)} is no .safetensors file: other formats can run code when they are opened; convert"
+            " it first"
+        )
+    return found
+
+
+def side(text: str) -> int:
+    number = whole(64, 4096)(text)
+    if number % 8:
+        raise argparse.ArgumentTypeError(f"{number} is no multiple of 8: give one, such as {number // 8 * 8}")
+    return number
 
 
 def picture(text: str) -> Path:

@@ -1,6 +1,7 @@
 """`python dev.py demo`: one product picture through the shipped workflow in a real ComfyUI, and what came out of it.
 
-With `--webui ROOT` in an Automatic1111 (demo_webui.py).
+With `--webui ROOT` in an Automatic1111 (demo_webui.py); with `--checkpoint FILE --controlnet FILE` on models of the
+user's (own_models.py).
 
 Exit codes: 0 a picture was accepted, 1 something failed, 2 no attempt was accepted (the results are written all the
 same).
@@ -21,7 +22,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from .. import __version__
+from ..rfft.models import ModelError
 from ..rfnet.product import PictureError, open_picture
+from . import own_models
 from .arguments import parse
 from .client import ComfyClient, GraphRefused, write_atomically
 from .comfy import ROOT, ComfyServer
@@ -51,6 +54,7 @@ def main(arguments: list[str]) -> int:
         GraphRefused,
         GraphError,
         DemoFailed,
+        ModelError,
         WebUIRefused,
         ValueError,
         OSError,
@@ -65,13 +69,14 @@ def main(arguments: list[str]) -> int:
 
 
 def in_comfyui(options: Namespace, started: float) -> dict:
-    with (
-        tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
-        ComfyServer(Path(base), options.out / "server.log") as server,
-    ):
-        client = ComfyClient(server.address)
-        graph = prepared(client, options)
-        return write(client, graph, outputs(client, graph), options.out, started)
+    template = own_models.template(options) if options.checkpoint else WORKFLOW
+    with tempfile.TemporaryDirectory(prefix="reliable-ads-") as base:
+        if options.checkpoint:
+            own_models.install(options, Path(base) / "models")
+        with ComfyServer(Path(base), options.out / "server.log") as server:
+            client = ComfyClient(server.address)
+            graph = prepared(client, options, template)
+            return write(client, graph, outputs(client, graph), options.out, started)
 
 
 def in_webui(options: Namespace, started: float) -> dict:
@@ -80,15 +85,21 @@ def in_webui(options: Namespace, started: float) -> dict:
     return demo_webui.draw(options, started)
 
 
-def prepared(client: ComfyClient, options: Namespace) -> dict:
-    """The shipped workflow in API format, with the product uploaded and the user's words, seed and attempts in it."""
-    graph = to_api(load(WORKFLOW), client.ask("/object_info"))
+def prepared(client: ComfyClient, options: Namespace, template: Path = WORKFLOW) -> dict:
+    """The shipped workflow in API format, with the product uploaded, and what the user asks for in it."""
+    graph = to_api(load(template), client.ask("/object_info"))
+    if options.checkpoint:
+        own_models.put(graph, options)
     graph[titled(graph, PICTURE)]["inputs"]["image"] = client.upload("product.png", as_png(options.product or PRODUCT))
     for title, name, value in (
         (PLACED, "caption", options.caption),
         (PROMPT, "text", options.prompt),
         (SAMPLER, "seed", options.seed),
         (SAMPLER, "attempts", options.attempts),
+        (SAMPLER, "steps", options.steps),
+        (SAMPLER, "cfg", options.cfg),
+        (PLACED, "width", options.size),
+        (PLACED, "height", options.size),
     ):
         if value is not None:
             graph[titled(graph, title)]["inputs"][name] = value

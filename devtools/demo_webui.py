@@ -38,7 +38,14 @@ def draw(options: Namespace, started: float) -> dict:
 
 def request(options: Namespace) -> dict:
     """What the API is asked for, with the user's product, words, seed and attempts in it."""
-    asked = {"prompt": options.prompt, "seed": options.seed}
+    asked = {
+        "prompt": options.prompt,
+        "seed": options.seed,
+        "steps": options.steps,
+        "cfg_scale": options.cfg,
+        "width": options.size,
+        "height": options.size,
+    }
     product = options.product or pocket_files.PRODUCT
     settings = {
         **pocket_files.SETTINGS,

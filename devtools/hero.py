@@ -1,15 +1,15 @@
 """Draws the README's first picture: one product, five attempts of a real run, four of them rejected with their reasons,
 the fifth accepted.
 
-    python -m reliable_ads.devtools.hero [--out docs/pictures/five_attempts.jpg] [--seconds 120]
+    python -m reliable_ads.devtools.hero --products PRODUCTS.zip [--out docs/pictures/five_attempts.jpg] [--seconds 120]
 
-The loop draws for the hardest products of benchmarks.end_to_end until one is accepted at the fifth attempt or later;
-the last five attempts are such a run, and the loop then draws it once more by itself. Nothing is staged beyond the
-choice of product and first seed, which the command prints.
+PRODUCTS.zip is what `synthetic products --split test` writes: products that no network was trained on, each with its
+own prompt and first seed. The loop draws for one after the other until a picture is accepted. Shown are the last five
+attempts of the run whose four rejections have most different reasons, at least three; among several such runs the one
+with the surest verdicts. The loop then draws it once more by itself, and the command prints product, prompt and seeds.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -25,11 +25,12 @@ from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
 from ..rfnet.sheets import GREEN, RED, contact_sheet, to_image
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from ..synthetic.jobs import TEST_SPLIT, Job, jobs_of
+from ..synthetic.jobs import Job, prompt_for
+from ..synthetic.product_files import read_products
+from ..synthetic.products import seed_of
 from .comfy import ROOT
 
-ATTEMPTS, MOST = 5, 12  # shown; tried for one product
-CFG, STEPS = 1.5, 20  # as in the shipped demo
+ATTEMPTS, MOST, REASONS = 5, 12, 3  # shown; tried for one product; different ones at least
 
 THUMB, GAP, STRIP = 300, 20, 58
 PAPER, INK = (255, 255, 255), (40, 40, 40)
@@ -46,17 +47,14 @@ class Studio:
         canvas = place(job.product, PICTURE_SIZE, PICTURE_SIZE)
 
         def draw(index, seed, check):
-            return (
-                sample(self.pocket, [canvas], [job.prompt], [seed], cfg=CFG, steps=STEPS)[0],
-                None,
-            )
+            return sample(self.pocket, [canvas], [job.prompt], [seed])[0], None
 
         return run(draw, lambda image: self.reviewer.review(image[None], canvas).rows()[0], seed, attempts)
 
 
 def worth(rows: list[dict]) -> float:
-    """How much there is to see in five verdicts; 0 unless four rejections by a named defect are followed by an
-    acceptance.
+    """How much there is to see in five verdicts; 0 unless four rejections for at least three different defects are
+    followed by an acceptance.
     """
     *rejected, last = rows
     if (
@@ -66,13 +64,14 @@ def worth(rows: list[dict]) -> float:
     ):
         return 0.0
     sure = [row["probabilities"][row["label"]] for row in rows]
-    return len({row["label"] for row in rejected}) + float(np.mean(sure))
+    reasons = len({row["label"] for row in rejected})
+    return reasons + float(np.mean(sure)) if reasons >= REASONS else 0.0
 
 
-def search(studio: Studio, seconds: float) -> tuple[Job, int]:
+def search(studio: Studio, jobs: list[Job], seconds: float) -> tuple[Job, int]:
     """(job, first seed) of the best run found in this time. Raises SystemExit where there is none."""
     until, best = time.monotonic() + seconds, (0.0, None, 0)
-    for job in hardest():
+    for job in jobs:
         if time.monotonic() > until:
             break
         attempts = studio.run(job, job.seed, MOST).attempts
@@ -80,20 +79,19 @@ def search(studio: Studio, seconds: float) -> tuple[Job, int]:
         if found > best[0]:
             best = found, job, attempts[-ATTEMPTS].seed
     if best[1] is None:
-        raise SystemExit("no run of four rejected attempts and an accepted one was found: give it more --seconds.")
+        raise SystemExit(
+            "no run of four rejected attempts with three reasons and an accepted one was found: give it more --seconds"
+            " or other --products."
+        )
     return best[1:]
 
 
-def hardest() -> list[Job]:
-    """The jobs of benchmarks.end_to_end, those first whose first picture was least fit to publish."""
-    measured = json.loads((ROOT / "benchmarks" / "results" / "end_to_end.json").read_text(encoding="utf-8"))["details"][
-        "single"
+def jobs_of(products: Path) -> list[Job]:
+    """A job for each product of an archive, in its order. Raises DataError."""
+    return [
+        Job(name, product, prompt_for(name), seed_of("seed", name) % 2**31)
+        for name, _, product in read_products(products)
     ]
-    chances = {row["product_id"]: row["p"] for row in measured}
-    return sorted(
-        (job for job in jobs_of(TEST_SPLIT) if job.product_id in chances),
-        key=lambda job: chances[job.product_id],
-    )
 
 
 def picture(result: RecurrentRun) -> Image.Image:
@@ -143,11 +141,12 @@ def mark(pen: ImageDraw.ImageDraw, x: float, y: float, accepted: bool, colour) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--products", type=Path, required=True, help="the .zip of `synthetic products`")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "five_attempts.jpg")
     parser.add_argument("--seconds", type=float, default=120, help="how long to look for a run")
     options = parser.parse_args()
-    studio = Studio()
-    job, seed = search(studio, options.seconds)
+    jobs, studio = jobs_of(options.products), Studio()
+    job, seed = search(studio, jobs, options.seconds)
     result = studio.run(job, seed, ATTEMPTS)
     if worth([attempt.review for attempt in result.attempts]) == 0:
         raise SystemExit("drawn one by one, the run came out differently: run this again.")

@@ -49,7 +49,7 @@ class RFPocketModels(io.ComfyNode):
             display_name="RF Pocket Models",
             category=CATEGORY,
             description=(
-                "Loads the small model family that ships with the pack: 128 by 128 pixels, seconds on a laptop, to try"
+                "Loads the small model family that ships with the pack: 256 by 256 pixels, seconds on a laptop, to try"
                 " the whole method before a big model."
             ),
             inputs=[
@@ -156,8 +156,9 @@ def load_family(checkpoint: str, controlnet: str):
     """
     from ..pocket.ldm import PocketFileError, check_pair, read_file
 
+    check_pair(checkpoint, controlnet)
     weights, config = read_file(checkpoint)
-    hints, hint_config = read_file(controlnet)
+    hints, _ = read_file(controlnet)
     for path, key, found, kind in (
         (checkpoint, CHECKPOINT_KEY, weights, "checkpoint"),
         (controlnet, CONTROLNET_KEY, hints, "ControlNet"),
@@ -166,7 +167,6 @@ def load_family(checkpoint: str, controlnet: str):
             raise PocketFileError(
                 f"{path} is not a pocket {kind}; choose a file that RF Pocket Models lists as {kind.lower()}"
             )
-    check_pair(checkpoint, config, controlnet, hint_config)
 
     family = PocketSD(comfy.model_detection.detect_unet_config(weights, UNET), config["clip"])
     return (

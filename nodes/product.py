@@ -118,7 +118,7 @@ def canvas_inputs() -> list:
             step=8,
             tooltip=(
                 "Canvas width in pixels: the size the model paints best (SD 1.5: 512, the pocket models that ship:"
-                " 128)."
+                " 256)."
             ),
         ),
         io.Int.Input("height", default=512, min=64, max=4096, step=8, tooltip="Canvas height in pixels."),

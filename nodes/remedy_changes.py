@@ -8,7 +8,11 @@ from functools import lru_cache
 import torch
 
 from ..cyclic.remedies import REMEDIES, Change, Impossible, Placement, Policy, apply
+from . import families
+from .families import all_controls, family
 from .types import channels_last
+
+UNGUIDED = "cfg is 1: the graph draws without guidance"
 
 
 class DrawChange(Change):
@@ -30,6 +34,8 @@ class DrawChange(Change):
         prompt = self.draw.conditions.get(to)
         if not prompt:
             raise Impossible(f"there is no {to} prompt")
+        if to == "negative" and self.draw.settings(0)["cfg"] == 1:
+            raise Impossible(UNGUIDED)
         if name not in self.words:
             raise Impossible("RF Remedies has no CLIP or no words for it")
         words = self.words[name]
@@ -44,7 +50,7 @@ class DrawChange(Change):
         if conditions.keys() - {"positive", "negative"}:
             raise Impossible("the guider guides in a way of its own")
         if self.draw.settings(0)["cfg"] == 1:
-            raise Impossible("cfg is 1: the graph draws without guidance")
+            raise Impossible(UNGUIDED)
         self.guidance *= factor
 
     def scale_control(self, factor: float) -> None:
@@ -141,18 +147,6 @@ def has_mask_of(latent: dict, canvas) -> bool:
     return torch.equal(mask.reshape(own.shape).cpu(), own)
 
 
-def all_controls(draw) -> list:
-    """The ControlNets of a draw's conditioning, chained ones too."""
-    controls = []
-    for conds in draw.conditions.values():
-        for _, values in conds:
-            control = values.get("control")
-            while control is not None:
-                controls.append(control)
-                control = control.previous_controlnet
-    return controls
-
-
 def shows(control, canvas) -> bool:
     """Whether a ControlNet's hint is the canvas's."""
     hint = control.cond_hint_original
@@ -167,23 +161,9 @@ def check_family(tuned, control) -> None:
     other = family(tuned)
     if own and other and own != other:
         raise ValueError(
-            "RF Remedies: the tuned ControlNet is of another model family than the graph's own (width and prompt width"
-            f" {other}, not {own}): connect one of the same family, or none."
+            f"RF Remedies: the tuned ControlNet is of another model family ({families.words(other)}) than the graph's"
+            f" own ({families.words(own)}): connect one of the same family, or none."
         )
-
-
-def family(control) -> tuple | None:
-    """(channels of the first layer, width of a prompt's token) of a ControlNet: (320, 768) for SD 1.5, (320, 2048) for
-    SDXL; None where its weights don't tell.
-    """
-    network = getattr(control, "control_model", None)
-    weights = dict(network.named_parameters()) if network is not None else {}
-    prompts = next((weight.shape[1] for name, weight in weights.items() if name.endswith("attn2.to_k.weight")), None)
-    return (
-        (weights["input_blocks.0.0.weight"].shape[0], prompts)
-        if prompts and "input_blocks.0.0.weight" in weights
-        else None
-    )
 
 
 def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:

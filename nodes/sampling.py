@@ -16,6 +16,7 @@ import comfy.utils
 import latent_preview
 import torch
 
+from . import families
 from .types import channels_first, stop_if_cancelled
 
 # between two live previews: a small model takes steps faster than anybody looks, and each preview costs milliseconds
@@ -90,6 +91,7 @@ class Draw(ABC):
                 f" {self.canvas.width}x{self.canvas.height}: encode the image that comes out of the same RF Product,"
                 f" whose width and height must be multiples of {scale} for this VAE"
             )
+        families.check(self)
 
     @property
     def pictures(self) -> list:

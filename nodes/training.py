@@ -43,6 +43,7 @@ class Training:
 
     def __init__(self, ckpt_name: str, control_net_name: str, reviewer_name: str, settings: dict, advanced: str):
         from ..pocket import tuning
+        from ..pocket.ldm import check_pair
         from ..rfft.config import config_of
         from ..rfft.loading import FAMILIES
 
@@ -51,7 +52,9 @@ class Training:
         self.checkpoint = checkpoint_path(ckpt_name)
         self.controlnet = path_of(controlnet_loader.folder_of(control_net_name), control_net_name)
         usual = tuning.SAMPLING
-        if not pocket:
+        if pocket:
+            check_pair(self.checkpoint, self.controlnet)
+        else:
             usual = usual_for(self.checkpoint, self.controlnet, comfy.model_management.cpu_mode())
         files = {
             "checkpoint": self.checkpoint,
@@ -84,7 +87,8 @@ class Training:
         self.left_out = listed.sentences
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()
-        models = fold_loras(self.family.load(config.checkpoint, config.controlnet), config.loras)
+        models = self.family.load(config.checkpoint, config.controlnet)
+        fold_loras(models, config.loras, config.checkpoint)
         models.unet.register_forward_pre_hook(progress.on_pass)
         reviewer = load_reviewer(config.reviewer)
         run = Run(config, models, reviewer, inputs, watch=progress, cpu=comfy.model_management.cpu_mode())

@@ -18,9 +18,19 @@ from ..rfnet.files import quoted, write_safetensors
 from ..rfnet.structured import StructureError, convert, parse_json, shortened
 from ..rfnet.tensors import Header, check_finite, check_floats, open_tensors, read_header
 from .configs import check_config, least_weights
-from .family import SCALE_FACTOR, Pocket, build_controlnet, build_text_encoder, build_unet, build_vae
+from .family import (
+    PICTURE_SIZE,
+    POCKET,
+    SCALE_FACTOR,
+    Pocket,
+    build_controlnet,
+    build_text_encoder,
+    build_unet,
+    build_vae,
+)
 
 FORMAT_VERSION = 1
+FORMER = (64, 64, 128)  # the UNet of the family that shipped before
 LARGEST = 1 << 30  # bytes of a file: the family that ships has 28 million
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
@@ -123,6 +133,17 @@ def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
     format.
     """
     name = quoted(path)[1:-1]
+    header = header_of(path, name)
+    config = read_config(header, name)
+    check_floats(header, name, PocketFileError)
+    with open_tensors(path, PocketFileError, name=name) as file:
+        tensors = {k: file.get_tensor(k) for k in file.keys()}
+    check_finite(tensors, name, PocketFileError)
+    return tensors, config
+
+
+def header_of(path, name: str) -> Header:
+    """The header of a pocket file; PocketFileError where there is none."""
     header = read_header(
         path,
         PocketFileError,
@@ -134,12 +155,7 @@ def read_file(path) -> tuple[dict[str, torch.Tensor], dict]:
         raise PocketFileError(
             f'{name} is not a pocket file (its metadata has no "pocket"); choose pocket_sd or pocket_canny'
         )
-    config = read_config(header, name)
-    check_floats(header, name, PocketFileError)
-    with open_tensors(path, PocketFileError, name=name) as file:
-        tensors = {k: file.get_tensor(k) for k in file.keys()}
-    check_finite(tensors, name, PocketFileError)
-    return tensors, config
+    return header
 
 
 def read_config(header: Header, name: str) -> dict:
@@ -169,12 +185,22 @@ def read_config(header: Header, name: str) -> dict:
     return config
 
 
-def check_pair(checkpoint, config: dict, controlnet, hint_config: dict) -> None:
-    """PocketFileError unless a checkpoint's parts, and a ControlNet, belong together."""
-    names = quoted(controlnet)[1:-1], quoted(checkpoint)[1:-1]
-    if hint_config["unet"] != config["unet"]:
+def family_name(channels) -> str:
+    """A pocket family in words, by its UNet's channels: "64-128-256 channels, pictures of 256 pixels"."""
+    sizes = {tuple(POCKET["unet"]["channels"]): PICTURE_SIZE, FORMER: 128}
+    size = sizes.get(tuple(channels))
+    return f"{'-'.join(map(str, channels))} channels{f', pictures of {size} pixels' if size else ''}"
+
+
+def check_pair(checkpoint, controlnet) -> None:
+    """PocketFileError unless the headers of two files say that they are one family; no weight is read."""
+    names = [quoted(path)[1:-1] for path in (controlnet, checkpoint)]
+    hints, config = (read_config(header_of(path, name), name) for path, name in zip((controlnet, checkpoint), names))
+    if hints["unet"] != config["unet"]:
+        families = [family_name(each["unet"]["channels"]) for each in (hints, config)]
         raise PocketFileError(
-            f"{names[0]} was made for another UNet than {names[1]}; choose two files of the same export"
+            f"{names[0]} ({families[0]}) is of another pocket family than {names[1]} ({families[1]}); choose two files"
+            " of the same export"
         )
     if config["unet"]["context"] != config["clip"]["hidden_size"]:
         raise PocketFileError(f"the text encoder in {names[1]} does not fit its UNet; copy or export it again")
@@ -182,9 +208,9 @@ def check_pair(checkpoint, config: dict, controlnet, hint_config: dict) -> None:
 
 def load_pocket(checkpoint=CHECKPOINT, controlnet=CONTROLNET) -> Pocket:
     """The two files → diffusers' modules, float32, in eval mode, without gradients."""
+    check_pair(checkpoint, controlnet)
     tensors, config = read_file(checkpoint)
-    hints, hint_config = read_file(controlnet)
-    check_pair(checkpoint, config, controlnet, hint_config)
+    hints, _ = read_file(controlnet)
     unet = build_unet(config)
     pocket = Pocket(unet, build_controlnet(unet), build_vae(config), build_text_encoder(config), config)
     maps = key_maps(config, **pocket.parts())

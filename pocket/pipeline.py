@@ -12,7 +12,7 @@ import torch
 
 from ..rfft.rollout import Batch, Job, Sampling, prepare, rollout
 from .family import Pocket
-from .tuning import models_of
+from .tuning import DRAWING, models_of
 
 
 def sample(
@@ -23,13 +23,18 @@ def sample(
     paste: bool = True,
     *,
     negative: str = "",
-    steps: int = 20,
-    cfg: float = 4.0,
+    steps: int = DRAWING["steps"],
+    cfg: float = DRAWING["cfg"],
     strength: float = 1.0,
+    sampler: str = DRAWING["sampler_name"],
+    bf16: bool = False,
     on_step: Callable[[int, int], object] | None = None,
 ) -> torch.Tensor:
     """Draws one picture per canvas → (B, 3, H, W) in [0, 1]; the product's own pixels are put back unless `paste` is
     false. `on_step(i, steps)` is called after each step.
+
+    sampler: a name of rfft.schedule.SAMPLERS; bf16: UNet and ControlNet multiply in bfloat16, which is several times
+    faster where the processor has matrix units.
 
     All canvases must have one size; canvases, prompts and seeds must be equally many, otherwise ValueError.
     """
@@ -39,9 +44,10 @@ def sample(
             " canvas"
         )
     models = models_of(pocket)
-    sampling = Sampling(steps, cfg, strength, negative)
+    sampling = Sampling(steps, cfg, strength, negative, sampler)
     with torch.no_grad():
         batch: Batch = prepare(models, [Job(*job) for job in zip(canvases, prompts, seeds)], sampling)
-        latents, _ = rollout(models, batch, sampling, on_step=on_step)
+        with torch.autocast(batch.noise.device.type, torch.bfloat16, enabled=bf16):
+            latents, _ = rollout(models, batch, sampling, on_step=on_step)
         pictures = models.decode(latents)
         return batch.paste(pictures) if paste else pictures

@@ -9,10 +9,17 @@ import torch
 from ..rfft.loading import Family
 from ..rfft.models import Models
 from ..rfft.schedule import Schedule
-from .family import alphas_cumprod, build_pocket
-from .ldm import Pocket, load_pocket, read_file
+from .family import PICTURE_SIZE, alphas_cumprod, build_pocket
+from .ldm import Pocket, check_pair, load_pocket, read_file
 
-SAMPLING = {"size": 128, "sampling_steps": 20, "guidance": 1.5}  # as the first shipped workflow draws
+# As the shipped workflows draw: KSampler's inputs, and what RFFT takes of them (its dpmpp_2m is sgm_uniform's).
+DRAWING = {"sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "steps": 8, "cfg": 1.0}
+SAMPLING = {
+    "size": PICTURE_SIZE,
+    "sampling_steps": DRAWING["steps"],
+    "guidance": DRAWING["cfg"],
+    "sampler": DRAWING["sampler_name"],
+}
 
 
 def load(checkpoint, controlnet) -> Models:
@@ -22,6 +29,7 @@ def load(checkpoint, controlnet) -> Models:
 
 def skeleton(checkpoint, controlnet) -> Models:
     """The same without weights, on the meta device."""
+    check_pair(checkpoint, controlnet)
     with torch.device("meta"):
         pocket = build_pocket(read_file(checkpoint)[1])
     return models_of(pocket)

@@ -262,8 +262,10 @@ def check_base(metadata: dict, path, base) -> None:
     on.
     """
     if (digest := sha256_of(base)) != metadata["base_sha256"]:
+        name = metadata.get("base_name", "another ControlNet")
+        other = "another " if name == Path(base).name else ""
         raise AdapterError(
-            f'"{Path(path).name}" belongs to {quoted(metadata.get("base_name", "another ControlNet"), 60)} (SHA-256'
+            f'"{Path(path).name}" belongs to {other}{quoted(name, 60)} (SHA-256'
             f' {shortened(metadata["base_sha256"][:12])[1:-1]}...), not to "{Path(base).name}" ({digest[:12]}...):'
             " choose the ControlNet file that it was trained on."
         )

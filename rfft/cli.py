@@ -172,4 +172,5 @@ def _load(args, check: Callable = lambda config: None) -> tuple:
     """(config, pairs, reviewer, models): the models come last."""
     config, family, pairs = _checked(args, check)
     reviewer = load_reviewer(config.reviewer)
-    return config, pairs, reviewer, fold_loras(family.load(config.checkpoint, config.controlnet), config.loras)
+    models = family.load(config.checkpoint, config.controlnet)
+    return config, pairs, reviewer, fold_loras(models, config.loras, config.checkpoint)

@@ -78,6 +78,7 @@ class TrainConfig:
     half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
+    sampler: Literal["ddim", "dpmpp_2m"] = "ddim"
     sampling_steps: Few = 40
     guidance: Positive = 7.5  # scale of classifier-free guidance; 1 = off
     # False: training draws without guidance, at half of the passes; evaluation still has it
@@ -146,7 +147,7 @@ class TrainConfig:
     @property
     def sampling(self) -> Sampling:
         """How evaluation draws."""
-        return Sampling(self.sampling_steps, self.guidance, self.strength, self.null_prompt)
+        return Sampling(self.sampling_steps, self.guidance, self.strength, self.null_prompt, self.sampler)
 
     @property
     def training_sampling(self) -> Sampling:

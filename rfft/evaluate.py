@@ -148,7 +148,7 @@ def draw_and_review(models: Models, reviewer, jobs: list[Job], sampling: Samplin
         eps_text, eps_null = reference(models, batch, sampling, late, kept[late])
         with adapter.off():
             ref_text, ref_null = reference(models, batch, sampling, late, kept[late])
-        alpha_bar = models.schedule.alpha_bar(models.schedule.timesteps(sampling.steps)[late])
+        alpha_bar = models.schedule.alpha_bar(sampling.timesteps(models.schedule)[late])
         cc = float(consistent_condition(eps_text, eps_null, ref_text, ref_null, alpha_bar))
     return Drawn(pictures.float().cpu(), logits.float().softmax(1).cpu(), features.cpu(), cc)
 

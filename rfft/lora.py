@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ..rfnet.files import quoted
 from .adapter import delta, fault_of
 from .files import open_safetensors
 from .models import ModelError, Models
@@ -37,14 +38,15 @@ OTHER = {
 }
 
 
-def fold_loras(models: Models, loras: list) -> Models:
+def fold_loras(models: Models, loras: list, checkpoint="") -> Models:
     """Adds strength * alpha / rank * up @ down of every LoRA to the UNet and text encoders, in place.
 
-    loras: [{"file", "strength" (1 by default)}]. Raises ModelError.
+    loras: [{"file", "strength" (1 by default)}]; checkpoint: the file of these networks, for sentences. Raises
+    ModelError.
     """
     layers = names_of(models) if loras else {}
     for lora in loras:
-        for layer, update in updates(lora["file"], layers).items():
+        for layer, update in updates(lora["file"], layers, Path(checkpoint).name).items():
             with torch.no_grad():
                 weight, strength = layer.weight, lora.get("strength", 1.0)
                 folded = (weight.float() + strength * update.view_as(weight)).to(weight.dtype)
@@ -57,8 +59,9 @@ def fold_loras(models: Models, loras: list) -> Models:
     return models
 
 
-def updates(path, layers: dict) -> dict:
-    """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: what names_of gives.
+def updates(path, layers: dict, checkpoint: str = "") -> dict:
+    """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: what names_of gives;
+    checkpoint: what they are called in sentences.
 
     Raises ModelError where the file is another thing or holds more than a plain LoRA, where a layer isn't there or has
     another shape, and where values aren't finite.
@@ -85,9 +88,8 @@ def updates(path, layers: dict) -> dict:
         if len(up) != len(layer.weight) or _core(down) != _core(layer.weight):
             given, layer_shape = (len(up), *down.shape[1:]), tuple(layer.weight.shape)
             raise ModelError(
-                f'"{path.name}" was made for another kind of checkpoint (an update of {given} for weights of'
-                f" {layer_shape}):"
-                " choose one for this one."
+                f'"{path.name}" was made for another kind of checkpoint than {quoted(checkpoint or "this one")} (an'
+                f" update of {given} for weights of {layer_shape}): choose a LoRA that was trained on this kind."
             )
         if layer in by_layer:
             raise ModelError(f'"{path.name}" changes {module} twice, by two names of one layer: take another LoRA.')

@@ -12,8 +12,19 @@ import torch
 from ..rfnet.files import quoted, write_safetensors
 from ..rfnet.structured import shortened
 from ..rfnet.tensors import check_finite
-from .adapter import DOWN, PREFIX, AdapterError, check_base, delta, read_adapter, read_file, sha256_of, updates_of
-from .names import layers_of, ldm_name
+from .adapter import (
+    DOWN,
+    PREFIX,
+    UP,
+    AdapterError,
+    check_base,
+    delta,
+    read_adapter,
+    read_file,
+    sha256_of,
+    updates_of,
+)
+from .names import channels_of, layers_of, ldm_name
 
 LDM = "control_model."
 BY_WIDTH = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text is that the attention layers look at
@@ -85,12 +96,22 @@ def merge_states(base: dict, adapters: list, base_file: str) -> dict:
     return merged
 
 
-def family_of(tensors: dict) -> str:
-    """The family of a ControlNet's tensors or an adapter's, as "SD 1.5"; empty where they don't show it."""
+def family_of(tensors: dict, names: dict) -> str:
+    """The family of a ControlNet's tensors or an adapter's, as "SD 1.5", or "64-64-128 channels" where it has no name;
+    empty where they don't show it.
+
+    names: {ldm module: the tensor that has as many rows as it puts out channels}.
+    """
     widths = {
         value.shape[1] for key, value in tensors.items() if key.endswith(("attn2.to_k.weight", "attn2.to_k" + DOWN))
     }
-    return BY_WIDTH.get(max(widths, default=0), "")
+    channels = channels_of({module: len(tensors[name]) for module, name in names.items() if tensors[name].ndim})
+    named = BY_WIDTH.get(max(widths, default=0), "")
+    return named or (f"{'-'.join(map(str, channels))} channels" if channels else "")
+
+
+def family_of_adapter(tensors: dict) -> str:
+    return family_of(tensors, {key[len(PREFIX) : -len(UP)]: key for key in tensors if key.endswith(UP)})
 
 
 def fold(base, adapters: list) -> tuple:
@@ -103,12 +124,12 @@ def fold(base, adapters: list) -> tuple:
     base = Path(base)
     given: list[tuple] = []
     tensors, metadata = read_file(base, "ControlNet", "choose the one that the adapter was trained on")
-    weight_names(tensors, base.name)
+    names = weight_names(tensors, base.name)
     check_finite(tensors, quoted(base.name), AdapterError)
     for path, strength in adapters:
         path = Path(path)
         values, about = read_adapter(path)
-        families = family_of(values), family_of(tensors)
+        families = family_of_adapter(values), family_of(tensors, names)
         if all(families) and families[0] != families[1]:
             raise AdapterError(
                 f'"{path.name}" is an adapter for ControlNets of {families[0]}, and "{base.name}" is one of'

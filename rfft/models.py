@@ -127,15 +127,15 @@ class Models:
         text = self.encode_prompts(prompts)
         return (text if isinstance(text, Text) else Text(text)).map(lambda values: values.to(**self.like))
 
-    def predict(self, x: torch.Tensor, t: int, text: Text, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
-        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet: text of B
-        prompts, hint (B, 3, 8h, 8w) in [0, 1].
+    def predict(self, x: torch.Tensor, t: float, text: Text, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet, which are told
+        the nearest whole timestep: text of B prompts, hint (B, 3, 8h, 8w) in [0, 1].
         """
         if torch.is_grad_enabled():
             self.passes.gradient += len(x)
         else:
             self.passes.plain += len(x)
-        times = torch.full((len(x),), t, device=x.device, dtype=torch.long)
+        times = torch.full((len(x),), round(t), device=x.device, dtype=torch.long)
         conditions = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added_conditions(text, hint)}
         down, mid = self.controlnet(
             x, times, controlnet_cond=hint, conditioning_scale=strength, return_dict=False, **conditions

@@ -53,6 +53,21 @@ def ldm_name(module: str, layers: int) -> str:
     return f"{place}.0.{RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"
 
 
+def channels_of(outputs: dict) -> tuple:
+    """The channels of a ControlNet's levels, from the finest: (320, 640, 1280, 1280) for SD 1.5.
+
+    outputs: {ldm module: how many channels it puts out}; () where they don't show it.
+    """
+    channels: list[int] = []
+    block = 0
+    while width := outputs.get(f"zero_convs.{block}.0"):
+        if f"input_blocks.{block}.0.op" in outputs:  # it halves the picture; the next block is another level's
+            channels.append(width)
+        channels[-1:] = [width]
+        block += 1
+    return tuple(channels)
+
+
 UNET_ENDS = {**ENDS, "conv_norm_out": "out.0", "conv_out": "out.2"}
 
 

@@ -1,7 +1,8 @@
 """Drawing without gradient, and single steps of the same drawing with it (arXiv:2408.00418).
 
-A rollout is the authors' sampling: DDIM with classifier-free guidance and a canny ControlNet, and at every step the
-product's own latents, noised to the step's level, wherever the inpaint mask is 0. It keeps x_t of chosen steps. Each of
+A rollout is the authors' sampling: DDIM, or DPM-Solver++(2M), with classifier-free guidance and a canny ControlNet, and
+at every step the product's own latents, noised to the step's level, wherever the inpaint mask is 0. It keeps x_t of
+chosen steps. Each of
 these is then taken once more with gradient: predict x0-hat, decode it, put the product back, and let the reviewer look.
 The paper takes one such step per rollout; several cost little more, because the rollout is what costs.
 """
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 
 from ..rfnet.product import Canvas, over_grey
 from .models import Models, Text
+from .schedule import SAMPLERS, Schedule
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,23 @@ class Sampling:
     """How pictures are drawn.
 
     guidance: the scale of classifier-free guidance, 1 = off; strength: of the ControlNet; null_prompt: what guidance
-    and the consistent condition call no text; a negative prompt, where one is wanted.
+    and the consistent condition call no text; a negative prompt, where one is wanted; sampler: a name of
+    schedule.SAMPLERS.
     """
 
     steps: int = 40
     guidance: float = 7.5
     strength: float = 1.0
     null_prompt: str = ""
+    sampler: str = "ddim"
 
     @property
     def guided(self) -> bool:
         return self.guidance != 1.0
+
+    def timesteps(self, schedule: Schedule) -> list:
+        """Those of its steps, from noisy to clean."""
+        return schedule.timesteps(self.steps, self.sampler)
 
 
 @dataclass(frozen=True)
@@ -147,9 +155,10 @@ def rollout(
     None. on_step(steps done, steps) is called after each step.
     """
     kept: dict[int, torch.Tensor] = {}
-    times = models.schedule.timesteps(sampling.steps)
-    x = batch.noise
-    for i, (t, before) in enumerate(zip(times, [*times[1:], -1])):
+    times = sampling.timesteps(models.schedule)
+    sampler = SAMPLERS[sampling.sampler](models.schedule)
+    x = sampler.start(batch.noise, batch.product, times[0])
+    for i, (t, before) in enumerate(zip(times, [*times[1:], None])):
         # Blended latent diffusion (arXiv:2206.02779): what the UNet sees of the product is the product itself, under
         # the very noise that the drawing began with, so that the noise outside of the mask agrees with that inside.
         # Before the step and not after it, as ComfyUI's samplers do.
@@ -159,14 +168,19 @@ def rollout(
             if not to_the_end and len(kept) == len(set(keep)):
                 return None, kept
         eps, _, _ = guided_epsilon(models, batch, sampling, x, t)
-        x = models.schedule.step(x, eps, t, before)
+        x = sampler.step(x, eps, clean(models, batch, x, eps, t), t, before)
         if on_step:
             on_step(i + 1, sampling.steps)
     return batch.blend(x, batch.product), kept
 
 
+def clean(models: Models, batch: Batch, x: torch.Tensor, eps: torch.Tensor, t: float) -> torch.Tensor:
+    """x0-hat with the product's latents put back, which need no noise at level 0."""
+    return batch.blend(models.schedule.clean(x, eps, t), batch.product)
+
+
 def guided_epsilon(
-    models: Models, batch: Batch, sampling: Sampling, x: torch.Tensor, t: int, with_null: bool = False
+    models: Models, batch: Batch, sampling: Sampling, x: torch.Tensor, t: float, with_null: bool = False
 ) -> tuple:
     """(eps that the step goes by, eps of the text, eps of no text); the last is None where neither guidance nor the
     caller asks for it.
@@ -201,11 +215,11 @@ def differentiable_step(
     """Take step i alone on its kept x_t, predict x0-hat, decode it and put the product back; with gradient if gradients
     are on.
     """
-    t = models.schedule.timesteps(sampling.steps)[i]
+    t = sampling.timesteps(models.schedule)[i]
     eps, text, null = guided_epsilon(models, batch, sampling, x, t, with_null)
     # x0-hat of the guided noise: the picture that the drawing is heading for, and not the one that the text alone would
-    # give. The product's latents need no noise at level 0.
-    x0 = batch.blend(models.schedule.clean(x, eps, t), batch.product)
+    # give.
+    x0 = clean(models, batch, x, eps, t)
     return Step(text, null, batch.paste(models.decode(x0)), models.schedule.alpha_bar(t))
 
 
@@ -214,7 +228,7 @@ def reference(
     models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True
 ) -> tuple:
     """(eps_text, eps_null or None) of step i, for the reference: call it with the adapter switched off."""
-    t = models.schedule.timesteps(sampling.steps)[i]
+    t = sampling.timesteps(models.schedule)[i]
     if with_null:
         return guided_epsilon(models, batch, sampling, x, t, with_null=True)[1:]
     return models.predict(x, t, batch.text, batch.hint, sampling.strength), None

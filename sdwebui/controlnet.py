@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
+from ..pocket.ldm import check_pair
 from ..rfft.adapter import DOWN
 from ..rfnet.files import quoted
 from ..rfnet.sheets import to_image
 from ..rfnet.tensors import read_header
-from . import adapter, host
+from . import adapter, host, model_files
 from .settings import AUTO, NONE, Refused
 
 PROMPTS = ("attn2.to_k.weight", "attn2.to_k" + DOWN)  # (its width, the width of the text that it attends to)
@@ -73,6 +74,8 @@ def choose(script, asked: str, checkpoint: Path | None) -> str | None:
             f" {', '.join(list(found)[:6]) or 'none'})."
         )
     check_family(name, found[name], width)
+    if checkpoint and model_files.is_pocket(checkpoint) and model_files.is_pocket(found[name]):
+        check_pair(checkpoint, found[name])
     if adapter.is_adapter(found[name]):
         adapter.check(found[name])
     return name

@@ -50,8 +50,8 @@ def shipped(kind: str, own: dict) -> dict[str, Path]:
     }
 
 
-def is_pocket(checkpoint: Path) -> bool:
-    return format_of(checkpoint) == POCKET_CHECKPOINT
+def is_pocket(file: Path) -> bool:
+    return format_of(file) in (POCKET_CHECKPOINT, POCKET_CONTROLNET)
 
 
 def chosen(name: str, found: dict[str, Path], what: str) -> Path:

@@ -14,19 +14,20 @@ from pathlib import Path
 
 from ..pocket.family import PICTURE_SIZE
 from ..pocket.ldm import CHECKPOINT, PocketFileError, read_config
+from ..pocket.tuning import DRAWING
 from ..rfnet.files import quoted, write_text
 from ..rfnet.tensors import read_header
 
 NAME = CHECKPOINT.name
 PRODUCT = CHECKPOINT.parent.parent / "demo_product.png"
 # What the first template for ComfyUI draws. No ControlNet: sd-webui-controlnet has Stable Diffusion's shapes built in.
+LABELS = {"sampler_name": "DPM++ 2M", "scheduler": "SGM Uniform"}  # what the host calls DRAWING's
 DRAW = {
     "prompt": "photo, on a wooden table, a pine forest, soft daylight",
     "negative_prompt": "",
-    "steps": 20,
-    "cfg_scale": 1.5,
-    "sampler_name": "Euler",
-    "scheduler": "Automatic",
+    "steps": DRAWING["steps"],
+    "cfg_scale": DRAWING["cfg"],
+    **LABELS,
     "width": PICTURE_SIZE,
     "height": PICTURE_SIZE,
     "seed": 200,

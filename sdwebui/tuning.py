@@ -50,8 +50,11 @@ def prepare(asked: Asked, place: Path) -> Prepared:
 
     Raises ConfigError and the libraries' other errors, each a sentence that says what to do.
     """
+    from ..pocket.ldm import check_pair
     from ..pocket.tuning import SAMPLING
 
+    if asked.pocket:
+        check_pair(asked.checkpoint, asked.controlnet)
     usual = SAMPLING if asked.pocket else usual_for(asked.checkpoint, asked.controlnet, asked.cpu)
     values = {
         **usual,

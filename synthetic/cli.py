@@ -1,4 +1,4 @@
-"""`synthetic render` and `synthetic compose`: scenes with true labels."""
+"""`synthetic render` and `synthetic compose`: scenes with true labels; `synthetic products`: cut-outs alone."""
 
 import sys
 import tempfile
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..rfnet.arguments import COUNT_OR_NONE, Parser, path, whole
 from ..rfnet.commands import guarded
+from ..rfnet.files import check_writable
 from .shards import PER_SHARD
 
 PROCESSES = whole(1, 256)
@@ -29,6 +30,7 @@ def main(arguments=None) -> int:
         help="side of a square picture; portraits and landscapes have the same area",
     )
     composing.add_argument("--square", action="store_true", help="square pictures alone, as the pocket family paints")
+    add_products(commands)
     args = parser.parse_args(arguments)
     return guarded("synthetic", lambda: args.run(args), status=2)
 
@@ -37,12 +39,7 @@ def add(commands, name: str, run, counts: tuple, text: str):
     """A subcommand with what both share."""
     parser = commands.add_parser(name, help=text)
     parser.add_argument("--data", type=path, required=True, help="folder for the splits; run again to go on")
-    parser.add_argument(
-        "--assets",
-        type=path,
-        required=True,
-        help="node_modules folder with @pmndrs/assets and @lobehub/fluent-emoji-3d",
-    )
+    add_assets(parser)
     for split, count in zip(SPLITS, counts):
         parser.add_argument(f"--{split}", type=COUNT_OR_NONE, default=count, help="scenes (default %(default)s)")
     parser.add_argument(
@@ -54,6 +51,26 @@ def add(commands, name: str, run, counts: tuple, text: str):
     parser.add_argument("--workers", type=PROCESSES, default=2, help="processes of one thread each")
     parser.set_defaults(run=run)
     return parser
+
+
+def add_assets(parser) -> None:
+    parser.add_argument(
+        "--assets",
+        type=path,
+        required=True,
+        help="node_modules folder with @pmndrs/assets and @lobehub/fluent-emoji-3d",
+    )
+
+
+def add_products(commands) -> None:
+    parser = commands.add_parser("products", help="draw cut-outs of products, without a scene, into one archive")
+    parser.add_argument("--split", choices=SPLITS, required=True, help="test: kinds that no network was trained on")
+    parser.add_argument("--count", type=whole(1, 100_000), required=True)
+    parser.add_argument("--first", type=COUNT_OR_NONE, default=0, help="begin with another product")
+    parser.add_argument("--pixels", type=whole(32, 1024), default=282, help="height of a product (default %(default)s)")
+    parser.add_argument("--out", type=path, required=True, help="the .zip to write")
+    add_assets(parser)
+    parser.set_defaults(run=products)
 
 
 def render(args) -> int:
@@ -96,6 +113,31 @@ def check_composing(assets) -> None:
     need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
     check_assets(assets)
     Finishes.read(assets)
+
+
+def products(args) -> int:
+    from .composed.relief import Finishes
+
+    need("cv2", "tqdm", remedy="run `pip install opencv-python-headless tqdm`")
+    from tqdm import tqdm
+
+    from .assets import Assets
+    from .composed.products import product
+    from .product_files import write_products
+
+    check_writable(args.out)
+    finishes = Finishes.read(args.assets)
+    with tempfile.TemporaryDirectory() as scratch:
+        assets = Assets(args.assets, scratch)
+
+        def drawn(number: int) -> tuple:
+            kind, made = product(args.split, number, assets, finishes, args.pixels)
+            return made.product_id, kind, made.caption, made.metres, made.rgba
+
+        numbers = tqdm(range(args.first, args.first + args.count), desc="products")
+        count = write_products(args.out, map(drawn, numbers))
+    print(f"{count} products in {args.out}")
+    return 0
 
 
 def need(*packages: str, remedy: str) -> None:

@@ -37,8 +37,8 @@ def install_demo(models_path) -> str:
     drawn = pocket_files.DRAW
     return (
         f"The small models are in {checkpoint.parent}. In txt2img: checkpoint {checkpoint.stem}, sampler"
-        f" {drawn['sampler_name']}, CFG scale {drawn['cfg_scale']}, {drawn['width']}x{drawn['height']} pixels, and in"
-        " Reliable Ads no ControlNet."
+        f" {drawn['sampler_name']}, schedule type {drawn['scheduler']}, {drawn['steps']} steps, CFG scale"
+        f" {drawn['cfg_scale']:g}, {drawn['width']}x{drawn['height']} pixels, and in Reliable Ads no ControlNet."
     )
 
 

@@ -101,6 +101,11 @@ def draw_cutout(
         names = [n for n in families_of(split) if held is None or (n in HELD_FAMILIES) == held]
         made = draw_family(str(rng.choice(names)), rng, finishes, pixels, lamp)
         made = replace(made, product_id=f"{split}-2d-{made.family}-{number:05d}")
+    return finish(made, rng)
+
+
+def finish(made: Cutout, rng) -> Cutout:
+    """With the marks that cutting-out leaves."""
     return replace(made, rgba=_edges(made.rgba, rng))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 SAMPLER = "RFCyclicSampler"
 QUICK = """
+size = 128
 evaluation_products = 1
 evaluation_seeds = 2
 batch = 1
@@ -28,6 +29,7 @@ def test_a_list_of_products_runs(desk):
     page = desk()
     page.open_template("A list of products")
     page.set("RFProductFolder", gallery="in_the_browser")
+    page.set("RFProduct", width=128, height=128)
     page.set(SAMPLER, attempts=1, steps=4, threshold=ALWAYS)
     page.run()
     shown = page.strip(SAMPLER)
@@ -38,6 +40,7 @@ def test_a_controlnet_is_tuned_and_draws(desk):
     page = desk()
     page.open_template("Train a ControlNet")
     page.set("RFTrainer", steps=1, result_name="in_the_browser", advanced=QUICK)
+    page.set("RFProduct", width=128, height=128)
     page.set(SAMPLER, attempts=1, steps=4, threshold=NEVER)
     page.run()
     shown = page.strip(SAMPLER)

@@ -43,7 +43,8 @@ def test_the_small_models_draw_and_are_reviewed(web, checkpoint):
 @pytest.mark.parametrize("sampler", ["DDIM", "UniPC"])
 def test_samplers_that_hold_the_product_before_a_step_leave_no_rim(web, checkpoint, sampler):
     """The host holds it without the step's noise."""
-    euler, other = (drawn(web, checkpoint, 1, seed=27, sampler_name=name).pictures[0] for name in ("Euler", sampler))
+    usual = {"seed": 27, "steps": 20, "cfg_scale": 1.5, "scheduler": "Automatic", "width": 128, "height": 128}
+    euler, other = (drawn(web, checkpoint, 1, **usual, sampler_name=name).pictures[0] for name in ("Euler", sampler))
     placed = place(Product.from_picture(pocket_files.PRODUCT), euler.width, euler.height, 0.72)
     near = (placed.inpaint_mask.numpy() > 0.5) & (shifted(placed.inpaint_mask.numpy()) < 0.5)
     difference = np.abs(np.asarray(euler.convert("RGB"), float) - np.asarray(other.convert("RGB"), float)).mean(-1)

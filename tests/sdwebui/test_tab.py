@@ -19,7 +19,15 @@ from .ads import canvas, cut_out, picture
 
 ID = "#reliable_ads_"
 POCKET = "pocket_canny"
-QUICK = "sampling_steps = 4\nlast_steps = 2\ngradient_steps = 2\nbatch = 1\nevaluation_products = 1\nevaluate_every = 1"
+QUICK = """
+size = 128
+sampling_steps = 4
+last_steps = 2
+gradient_steps = 2
+batch = 1
+evaluation_products = 1
+evaluate_every = 1
+"""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools import demo, profile
+from reliable_ads.devtools import demo, profile, thin_models
 from reliable_ads.devtools.arguments import parse
 from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ROOT, ComfyServer
@@ -42,6 +42,8 @@ def test_the_shipped_workflow_from_product_to_report(client, tmp_path, threshold
             "a bottle on grass",
             "--caption",
             "a bottle",
+            "--size",
+            "128",
             "--out",
             str(tmp_path),
         ]
@@ -78,6 +80,20 @@ def test_the_demo_command(tmp_path):
         and (tmp_path / "attempts.png").is_file()
         and (tmp_path / "server.log").is_file()
     )
+
+
+def test_the_demo_on_models_of_the_user(tmp_path):
+    """A Stable Diffusion 1.5 with random weights, by ComfyUI's own loaders, at a small size."""
+    checkpoint = thin_models.write(thin_models.MODELS)
+    given = ["--checkpoint", str(checkpoint), "--controlnet", str(checkpoint.with_name("thin_canny.safetensors"))]
+    quick = ["--size", "64", "--steps", "1", "--attempts", "2", "--json", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "reliable_ads.devtools.demo", *given, *quick]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert finished.returncode in (0, 2), finished.stderr
+    report = json.loads(finished.stdout)
+    settings = report["settings"]
+    assert len(report["attempts"]) in (1, 2) and Image.open(report["image"]).size == (64, 64)
+    assert (settings["steps"], settings["cfg"], settings["sampler_name"]) == (1, 7.5, "ddim")  # as template 2
 
 
 def test_the_profile_command_sees_the_models_that_it_is_lent(tmp_path):

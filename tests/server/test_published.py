@@ -80,7 +80,7 @@ def test_the_demo_runs_as_it_is_opened(clean):
 
 def test_the_product_list_runs_as_it_is_opened(clean):
     client, server = clean
-    graph = shipped(client, "A list of products", attempts=1, steps=4)
+    graph = shipped(client, "A list of products", attempts=1, steps=4, width=128, height=128)
     shown = client.outputs(graph)
     assert len(shown[titled(graph, "Result")]["images"]) == 8  # four products, two prompts
     album = server.base / "output" / "product_list"

@@ -11,10 +11,12 @@ from reliable_ads.rfnet.maps import MapNet
 from reliable_ads.rfnet.model import RFNet
 from reliable_ads.rfnet.weights import save_reviewer
 
+from ..former_family import FORMER
+
 
 def write_pocket(checkpoint: Path, controlnet: Path, broken_decoder: bool = False) -> None:
     """A pocket family whose ControlNet has an effect. broken_decoder: its VAE decodes everything to NaN."""
-    pocket = build_pocket(seed=1)
+    pocket = build_pocket(FORMER, seed=1)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(2)
         outputs = [

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reliable_ads.devtools import arguments, client, graph, lint, sheet
+from reliable_ads.devtools import arguments, client, graph, lint, seeds, sheet
 from reliable_ads.devtools.comfy import ROOT, link
+from reliable_ads.pocket import tuning
+from reliable_ads.pocket.family import PICTURE_SIZE
 
 INFO = {
     "Sampler": {
@@ -291,3 +293,34 @@ def test_the_pack_is_linked_once(tmp_path):
     for _ in range(2):
         link(tmp_path / "pack", tmp_path / "linked")
     assert (tmp_path / "linked" / "a.txt").read_text() == "x"
+
+
+def test_a_template_shows_what_its_note_tells():
+    def row(label, p, accepted=False):
+        return {"label": label, "probabilities": {label: p}, "accepted": accepted}
+
+    good = row("available", 0.8, True)
+    assert seeds.tells([row("size_mismatch", 0.8), good], 0.7)
+    assert not seeds.tells([row("size_mismatch", 0.6), good], 0.7) and not seeds.tells([good], 0.7)
+    assert not seeds.tells([row("available", 0.8), good], 0.7)  # rejected, and no defect to see
+
+
+def test_a_seed_and_its_reason_are_written_into_a_template(tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "ROOT", tmp_path)
+    path = tmp_path / graph.workflow("Remedies").name
+    path.write_text(graph.workflow("Remedies").read_text("utf-8"), "utf-8")
+    seeds.write(path, 123, "shape_hallucination")
+    nodes = {node["title"]: node for node in graph.load(path)["nodes"]}
+    assert nodes["Draw until accepted"]["widgets_values"][0] == 123
+    assert "attempt 1 is rejected (*grew extra parts*)" in nodes["What to change"]["widgets_values"][0]
+    assert len(path.read_bytes().splitlines()) == len(graph.workflow("Remedies").read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("path", graph.shipped(), ids=lambda path: path.stem)
+def test_templates_of_the_small_models_draw_as_the_family_does(path):
+    """Settings and size stand in one place: pocket/tuning.py."""
+    nodes = {node["type"]: node["widgets_values"] for node in graph.load(path)["nodes"] if "widgets_values" in node}
+    if "RFPocketModels" in nodes:
+        steps, cfg, sampler_name, scheduler = nodes["RFCyclicSampler"][2:6]
+        drawn = {"steps": steps, "cfg": cfg, "sampler_name": sampler_name, "scheduler": scheduler}
+        assert drawn == tuning.DRAWING and nodes["RFProduct"][2:4] == [PICTURE_SIZE] * 2

@@ -12,6 +12,7 @@ from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.lora import fold_loras, names_of, updates
 from reliable_ads.rfft.models import ModelError
 
+from ..former_family import FORMER
 from .comfy_process import in_comfyui
 from .rfft_examples import tiny_pocket
 
@@ -32,7 +33,7 @@ save_file({key: value.float().contiguous() for key, value in {**unet, **text}.it
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lora")
-    pocket = build_pocket(seed=1)  # ComfyUI's TAESD has one size, so that the whole pocket family is needed
+    pocket = build_pocket(FORMER, seed=1)  # ComfyUI's TAESD has one size, so that a whole family is needed
     save_checkpoint(folder / "sd.safetensors", pocket)
     save_controlnet(folder / "canny.safetensors", pocket)
     return folder

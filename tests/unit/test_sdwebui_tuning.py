@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reliable_ads.pocket.family import PICTURE_SIZE
 from reliable_ads.rfft.config import read_config
 from reliable_ads.rfnet.textfiles import parse_toml
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
@@ -40,7 +41,7 @@ def test_the_config_says_what_was_asked(asked, tmp_path):
     assert prepared.arguments[:2] == ["rfft", "train"] and prepared.arguments[2] == own / "config.toml"
     assert config.result == tmp_path / "ControlNet" / "mine.safetensors"
     assert (config.steps, config.lr, config.loss, config.beta, config.seed) == (7, 1e-4, "kl", 0.5, 3)
-    assert (config.size, config.sampling_steps, config.batch, config.family) == (128, 12, 2, "pocket")
+    assert (config.size, config.sampling_steps, config.batch, config.family) == (PICTURE_SIZE, 12, 2, "pocket")
     assert config.loras == [{"file": str(tmp_path / "loras" / "style.safetensors"), "strength": 0.5}]
     assert Path(config.prompts).read_text("utf-8") == "a {caption}\non “Café” \U0001f3e0\n"
 

@@ -7,8 +7,9 @@ import os
 import pytest
 
 from reliable_ads.devtools import demo, webui
-from reliable_ads.pocket.family import POCKET
+from reliable_ads.pocket.family import PICTURE_SIZE, POCKET
 from reliable_ads.pocket.ldm import CHECKPOINT, PocketFileError
+from reliable_ads.pocket.tuning import DRAWING
 from reliable_ads.rfft.tokens import tokenize
 from reliable_ads.sdwebui import pocket_files
 
@@ -22,6 +23,15 @@ def models(tmp_path_factory):
 
 def described(models) -> dict:
     return json.loads((models / "Stable-diffusion" / CHECKPOINT.with_suffix(".yaml").name).read_text())["model"]
+
+
+def test_it_draws_as_the_family_does():
+    """The host has names of its own for the sampler and the schedule."""
+    drawn = pocket_files.DRAW
+    assert (drawn["steps"], drawn["cfg_scale"]) == (DRAWING["steps"], DRAWING["cfg"])
+    assert (drawn["width"], drawn["height"]) == (PICTURE_SIZE, PICTURE_SIZE)
+    assert drawn["scheduler"].lower().replace(" ", "_") == DRAWING["scheduler"]
+    assert drawn["sampler_name"].lower().replace("dpm++ ", "dpmpp_") == DRAWING["sampler_name"]
 
 
 def test_the_yaml_lies_beside_the_checkpoint_and_has_its_numbers(models):
