@@ -75,7 +75,8 @@ class Tried:
 class Row:
     """A job that is done.
 
-    pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`.
+    pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`;
+    doubtful: a certified risk decided, and it isn't certified for what painted them.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Row:
     returned: int | None
     steps: int
     seconds: float
+    doubtful: bool = False
 
 
 def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
@@ -283,6 +285,7 @@ def _row(path: Path) -> Row | None:
             returned=None if returned is None else int(returned) - 1,
             steps=int(_measured(report["steps"])),
             seconds=_measured(report["seconds"]),
+            doubtful="certificate" in report and report["certificate"].get("certified_for_this_painter") is not True,
         )
     except DAMAGED:
         return None

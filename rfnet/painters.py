@@ -2,7 +2,7 @@
 
 A certificate for a risk names the files that painted its pictures. A program that draws holds networks and no files, in
 another precision perhaps, and a ControlNet's layers have other names in other layouts. So a fingerprint looks at the
-first values of every tensor, whatever its name, and a file has one for each precision that it may be loaded in.
+first values of every matrix, whatever its name, and a file has one for each precision that it may be loaded in.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import torch
 from msgspec import Meta
 
 from .files import quoted, sha256_of
 from .tensors import open_tensors
 
+if TYPE_CHECKING:
+    import torch
+
 UNET, CONTROL = "model.diffusion_model.", "control_model."  # what the names of these networks begin with in a file
-VALUES = 8  # of each tensor
-Print = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+VALUES = 8  # of each matrix
+Print = Annotated[str, Meta(pattern="^[0-9a-f]{16}\\Z")]
 
 
 class PainterError(ValueError):
@@ -42,7 +44,7 @@ class PaintingFile(msgspec.Struct):
     """A file that painted a certificate's pictures; weights: its fingerprints, one for each precision."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
     weights: Annotated[list[Print], Meta(min_length=1, max_length=4)]
 
 
@@ -53,7 +55,7 @@ class NamedPainter(msgspec.Struct):
     controlnet: PaintingFile | None = None
 
     def is_(self, painter: Painter) -> bool:
-        """Whether a painter is this one: the checkpoint's weights, and no ControlNet but the one that is named."""
+        """Whether a painter is this one: this checkpoint's network with this ControlNet and no other."""
         (other, *more) = painter.controlnets or (None,)
         own = self.controlnet.weights if self.controlnet else [None]
         return painter.checkpoint in self.checkpoint.weights and other in own and not more
@@ -69,21 +71,24 @@ def fingerprint(tensors: Iterable[torch.Tensor]) -> str:
     """16 hex digits that name a network by its weights, whatever its layers are called: the same in float32 and in
     bfloat16.
     """
-    return _digest([(tensor.numel(), beginning(tensor)) for tensor in tensors])
+    return _digest([(tensor.numel(), beginning(tensor[0])) for tensor in tensors if tensor.ndim > 1 and len(tensor)])
 
 
-def beginning(tensor: torch.Tensor) -> torch.Tensor:
-    """The first values of a tensor, float32 on the CPU."""
-    row = tensor[0] if tensor.ndim > 1 and len(tensor) else tensor
+def beginning(row: torch.Tensor) -> torch.Tensor:
+    """The first values of a matrix's first row, float32 on the CPU."""
+    import torch
+
     return row.detach().flatten()[:VALUES].to("cpu", torch.float32)
 
 
-def _digest(tensors: list, half: bool = False) -> str:
-    """tensors: (how many values it has, the first of them) of each; half: as they are after a turn through float16."""
-    values = torch.cat([first for _, first in tensors] or [torch.zeros(0)])
+def _digest(matrices: list, half: bool = False) -> str:
+    """matrices: (how many values it has, the first of them) of each; half: as they are after a turn through float16."""
+    import torch
+
+    values = torch.cat([first for _, first in matrices] or [torch.zeros(0)])
     values = (values.half() if half else values).bfloat16().view(torch.int16).numpy()
     parts, begin = [], 0
-    for count, first in tensors:
+    for count, first in matrices:
         parts.append(b"%d " % count + values[begin : begin + len(first)].tobytes())
         begin += len(first)
     return hashlib.sha256(b"\n".join(sorted(parts))).hexdigest()[:16]
@@ -116,16 +121,12 @@ def fingerprints_of(path, kind: str) -> list[str]:
         names = list(file.keys())
         check_kind(names, kind, quoted(Path(path).name, 60))
         prefix = next((each for each in (UNET, CONTROL) if any(name.startswith(each) for name in names)), "")
-        tensors = [_in_file(file, name) for name in names if name.startswith(prefix)]
-    return list(dict.fromkeys(_digest(tensors, half) for half in (False, True)))
-
-
-def _in_file(file, name: str) -> tuple[int, torch.Tensor]:
-    """(how many values a tensor of a file has, the first of them), without reading all of it."""
-    tensor = file.get_slice(name)
-    shape = tensor.get_shape()
-    first = tensor[: 1 if len(shape) > 1 else VALUES] if shape else file.get_tensor(name)
-    return math.prod(shape), beginning(first)
+        parts = (file.get_slice(name) for name in names if name.startswith(prefix))
+        shapes = ((part, part.get_shape()) for part in parts)
+        matrices = [
+            (math.prod(shape), beginning(part[:1])) for part, shape in shapes if len(shape) > 1 and math.prod(shape)
+        ]
+    return list(dict.fromkeys(_digest(matrices, half) for half in (False, True)))
 
 
 def check_kind(names: list, kind: str, file: str) -> None:

@@ -14,10 +14,10 @@ from .commands import Commands, sentence
 from .files import check_writable, quoted, write_text
 from .finished import canvas_of, on_canvas
 from .labels import LABELS
+from .painters import painter_of
 from .pictures import PictureError, open_picture
 from .product import Product
-from .painters import painter_of
-from .risks import ACCEPT, doubt
+from .risks import ACCEPT, doubt, doubting
 from .structured import StructureError, convert, parse_json
 from .textfiles import TextError, read_text
 from .weights import DEFAULT_WEIGHTS, load_reviewer
@@ -117,11 +117,6 @@ def _review_line(line: dict, reviewer, threshold: float, image_scale: float | No
     except (PictureError, OSError) as error:
         verdict = {"error": f"{line.get('where', '')}{sentence(error)}"}
     return {"image": str(line["image"]).encode("utf-8", "replace").decode("utf-8"), **verdict}
-
-
-def doubting(row: dict, doubted: str) -> dict:
-    """The row of a review with a sentence of risks.doubt among its notes; itself where that is "" or it has failed."""
-    return {**row, "notes": [*row.get("notes", ()), doubted]} if doubted and "error" not in row else row
 
 
 def _table_row(row: dict) -> str:

@@ -200,6 +200,11 @@ def doubt(certificate: dict | None) -> str:
     return f"{head}: the risk was measured on {measured}."
 
 
+def doubting(row: dict, doubted: str) -> dict:
+    """A row of Review.rows() with a sentence of `doubt` among its notes; itself where that is "" or it has failed."""
+    return {**row, "notes": [*row.get("notes", ()), doubted]} if doubted and "error" not in row else row
+
+
 def parse_risks(text: str) -> dict:
     """The "risks" of a weights file, {"0.05": entry, ...} as JSON -> {0.05: entry, ...}.
 

@@ -79,6 +79,7 @@ class Plan:
     template: Any = None
     early: profiles.Early = UNKNOWN  # found for the network, which the host loads after it has asked us
     notes: list = field(default_factory=list)
+    certificate: dict | None = None  # what the threshold stands on, where it was certified for a risk
 
     def find_profile(self, p) -> None:
         """Chooses a profile of early rejection for the network that the host has loaded. Raises ProfileError."""
@@ -91,11 +92,6 @@ class Plan:
             self.reviewer.reviewer,
             host.sampling_settings(p, self.threshold),
         )
-
-    @property
-    def certificate(self) -> dict | None:
-        """What the threshold stands on, where it was certified for a risk."""
-        return self.reviewer.reviewer.certificate(self.settings.accept)
 
     def policy(self) -> Policy:
         return Policy(self.allowed).begin_at(self.settings.changes)

@@ -15,9 +15,11 @@ from ..rfnet.labels import PLAIN
 from ..rfnet.product import Canvas
 from ..rfnet.resize import resize
 from ..rfnet.reviewer import annotate_row
+from ..rfnet.risks import doubt
 from ..rfnet.sheets import contact_sheet, to_image, to_planes
-from . import options
+from . import controlnet, host, options
 from .loop import Draw, HostLoop
+from .painters import painter_of
 from .plan import Plan
 from .words import plain, verdict_text
 
@@ -51,8 +53,10 @@ def finish(first: Draw, p, processed) -> None:
         runs.append(run)
     results = [each for run, rows in zip(runs, shown) for each in rows if each.attempt in run.results]
     others = [each for rows in shown for each in rows if each not in results]
-    if plan.certificate and any(by_other_network(each.attempt.remedies) for each in results):
-        plan.notes.append("The certificate holds for pictures of the ControlNet above, and the tuned one drew this.")
+    swapped = [by_other_network(each.attempt.remedies) for each in results] or [False]
+    certificates = [certificate_for(plan, p, other) for other in swapped]
+    plan.certificate = next(filter(doubt, certificates), certificates[0])
+    plan.notes += filter(None, [doubt(plan.certificate)])
     kept = [*results, *(others if plan.settings.keep_rejected else [])]
     report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
     save(p, first, kept)
@@ -67,9 +71,36 @@ def finish(first: Draw, p, processed) -> None:
 def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     """The attempt with its infotext, to which its verdict is added."""
     picture = attempt.payload if isinstance(attempt.payload, Image.Image) else to_image(attempt.image)
-    text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
+    certificate = certificate_for(looping.plan, looping.p, by_other_network(attempt.remedies))
+    doubtful = doubt(certificate).partition(":")[0]
+    text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts, doubtful)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.canvases.get(attempt.index, looping.scene.final), looping.number)
+
+
+def certificate_for(plan: Plan, p, other: bool) -> dict | None:
+    """What the threshold of a certified risk stands on, as Reviewer.certificate says it; None for a plain threshold.
+
+    other: the tuned ControlNet drew, in the place of the one that was chosen.
+    """
+    reviewer = plan.reviewer.reviewer
+    if reviewer.certificate(plan.settings.accept) is None:
+        return None
+    name = plan.change.tuned if other else plan.control_net
+    script = controlnet.script_of(p.scripts)
+    checkpoint = host.checkpoint_of(p)
+    if paints_with_more(plan, p, script):
+        checkpoint = None
+    prompts = [*p.all_prompts, *p.all_negative_prompts, *(getattr(p, "all_hr_prompts", None) or ())]
+    painter = painter_of(checkpoint, controlnet.models(script)[name] if name else None, prompts)
+    return reviewer.certificate(plan.settings.accept, painter)
+
+
+def paints_with_more(plan: Plan, p, script) -> bool:
+    """Whether networks paint that no certificate can name: a refiner, or ControlNets of the user's own units."""
+    refiner = getattr(p, "refiner_checkpoint", None)
+    units = p.script_args[script.args_from : script.args_to] if script else ()
+    return refiner not in (None, "", "None") or sum(map(controlnet.is_on, units)) > (plan.slot is not None)
 
 
 def about(plan: Plan) -> dict:
