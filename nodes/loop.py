@@ -194,13 +194,12 @@ def draw_until_accepted(
     asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "thresholds": early.thresholds, **limits}
     ran = RecurrentRun.joined(list(each_picture(engines, screen, asked, goes_on=job is not None)))
 
-    certificate = certificate_for(reviewer, accept, draw, remedies, ran.results)
-    screen.certify(certificate)
-    notes = [*screen.notes, *filter(None, [doubt(certificate)])]
+    ran.certificate = certificate_for(reviewer, accept, draw, remedies, ran.results)
+    screen.certify(ran.certificate)
+    notes = [*screen.notes, *filter(None, [doubt(ran.certificate)])]
     report = {
         **ran.report(),
         "settings": {**settings, "accept": accept},
-        **({"certificate": certificate} if certificate else {}),
         "limits": limits,
         "early_rejection": {
             "profile": early.source,
@@ -230,7 +229,7 @@ def certificate_for(reviewer, accept: str, draw: Draw, remedies, attempts=()) ->
     swapped = {by_other_network(attempt.remedies) for attempt in attempts} or {False}
     painters = [painter_of(draw, remedies.tuned if other else None) for other in sorted(swapped)]
     certificates = [reviewer.reviewer.certificate(accept, painter) for painter in painters]
-    return next((each for each in certificates if not each["certified_for_this_painter"]), certificates[0])
+    return next(filter(doubt, certificates), certificates[0])
 
 
 def each_picture(engines: list, screen: Screen, asked: dict, goes_on: bool):

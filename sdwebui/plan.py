@@ -79,7 +79,6 @@ class Plan:
     template: Any = None
     early: profiles.Early = UNKNOWN  # found for the network, which the host loads after it has asked us
     notes: list = field(default_factory=list)
-    certificate: dict | None = None  # what the threshold stands on, where it was certified for a risk
 
     def find_profile(self, p) -> None:
         """Chooses a profile of early rejection for the network that the host has loaded. Raises ProfileError."""
