@@ -56,9 +56,11 @@ class NamedPainter(msgspec.Struct):
 
     def is_(self, painter: Painter) -> bool:
         """Whether a painter is this one: this checkpoint's network with this ControlNet and no other."""
-        (other, *more) = painter.controlnets or (None,)
-        own = self.controlnet.weights if self.controlnet else [None]
-        return painter.checkpoint in self.checkpoint.weights and other in own and not more
+        if self.controlnet is None:
+            same_control = not painter.controlnets
+        else:
+            same_control = len(painter.controlnets) == 1 and painter.controlnets <= set(self.controlnet.weights)
+        return same_control and painter.checkpoint in self.checkpoint.weights
 
     @property
     def text(self) -> str:
