@@ -51,7 +51,7 @@ class RecurrentRun:
     """What a run drew and what it gives back: accepted says whether as many passed as were asked for; returned is the
     first of them, or else what on_exhausted says, None for "stop"; ended_by: "accepted", "interrupted", or the budget
     that was spent: "attempts", "seconds" or "steps"; runs: those that it was joined of, one for each picture of a
-    batch.
+    batch; certificate: what the threshold stands on where a certified risk decided, as Reviewer.certificate says it.
     """
 
     attempts: list = field(default_factory=list)
@@ -62,6 +62,7 @@ class RecurrentRun:
     ended_by: str = ""
     wanted: int = 1
     runs: list = field(default_factory=list)
+    certificate: dict | None = None
 
     @classmethod
     def joined(cls, runs: list) -> "RecurrentRun":
@@ -92,7 +93,7 @@ class RecurrentRun:
         """JSON-able: {"accepted", "attempts": [{"attempt", "seed", "label", "probabilities", "accepted", "dropped",
         "steps", "looks", "remedies", "seconds"}], "returned", "usable", "steps", "seconds", "ended_by"}; attempts count
         from 1. That of a joined run has "picture" in each attempt, from 1, and "results", the attempts that are given
-        back.
+        back. One with a certificate has "certificate".
         """
         given_back = {"results": [a.index + 1 for a in self.results]} if self.runs else {}
         rows = [
@@ -120,6 +121,7 @@ class RecurrentRun:
             "on_exhausted": self.on_exhausted,
             "ended_by": self.ended_by,
             "seconds": round(self.seconds, 3),
+            **({"certificate": self.certificate} if self.certificate else {}),
         }
 
     @property

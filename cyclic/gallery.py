@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..rfnet.files import is_safe_name, open_file, write_picture, write_text
+from ..rfnet.files import is_safe_name, open_file, sha256_of, write_picture, write_text
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .gallery_page import page_of
@@ -75,7 +75,8 @@ class Tried:
 class Row:
     """A job that is done.
 
-    pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`.
+    pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`;
+    doubtful: a certified risk decided, and it isn't certified for what painted them.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Row:
     returned: int | None
     steps: int
     seconds: float
+    doubtful: bool = False
 
 
 def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
@@ -105,7 +107,7 @@ def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
         file = _clean(path.name)
         caption = _clean(caption)
         try:
-            content = _content(path)
+            content = sha256_of(path)
         except OSError as error:
             unreadable[file] = f"it can't be read ({error.strerror or error}): check the file and its permissions."
             continue
@@ -114,15 +116,6 @@ def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
             key = hashlib.sha256(json.dumps([content, caption, prompt]).encode()).hexdigest()[:16]
             by_key.setdefault(key, Job(key, path, file, caption, prompt, (seed + int(key[:8], 16)) % 2**64))
     return list(by_key.values()), unreadable
-
-
-def _content(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class Gallery:
@@ -292,6 +285,7 @@ def _row(path: Path) -> Row | None:
             returned=None if returned is None else int(returned) - 1,
             steps=int(_measured(report["steps"])),
             seconds=_measured(report["seconds"]),
+            doubtful="certificate" in report and report["certificate"].get("certified_for_this_painter") is not True,
         )
     except DAMAGED:
         return None

@@ -4,6 +4,7 @@ from html import escape
 from urllib.parse import quote
 
 from ..rfnet.labels import MEANING
+from ..rfnet.risks import NOT_CERTIFIED
 
 STYLE = """
 :root {
@@ -84,6 +85,8 @@ def _totals(rows: list, to_do: int, broken: dict) -> str:
         "steps per accepted picture": each(sum(row.steps for row in rows)),
         "seconds per accepted picture": each(sum(row.seconds for row in rows)),
     }
+    if doubtful := sum(row.doubtful for row in fit):
+        figures["accepted, but not certified"] = doubtful
     if broken:
         figures["files that can't be used"] = len(broken)
     return (
@@ -110,14 +113,14 @@ def _job(row) -> str:
 
 
 def _outcome(row) -> str:
-    """Whether it was accepted; of a batch, how many of its pictures."""
+    """Whether it was accepted; of a batch, how many of its pictures; whether the risk is certified for them."""
     fit = {tried.picture for tried in row.tried if tried.accepted}
     pictures = {tried.picture for tried in row.tried}
-    if fit and len(pictures) > 1:
-        return f'<p class="good">✓ {len(fit)} of {len(pictures)} pictures accepted</p>'
-    if fit:
-        return '<p class="good">✓ Accepted</p>'
-    return f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
+    if not fit:
+        return f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
+    count = f"{len(fit)} of {len(pictures)} pictures accepted" if len(pictures) > 1 else "Accepted"
+    doubtful = f"<p>{NOT_CERTIFIED.capitalize()}</p>" if row.doubtful else ""
+    return f'<p class="good">✓ {count}</p>{doubtful}'
 
 
 def _result(row) -> str:

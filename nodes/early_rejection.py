@@ -1,6 +1,7 @@
 """Profiles of early rejection in ComfyUI: where they lie, and the fingerprint of a model with its LoRAs."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import folder_paths
@@ -10,12 +11,12 @@ from ..cyclic import profiles
 from ..cyclic.profiles import fingerprint
 
 
-def fingerprint_of(model) -> str:
+def fingerprint_of(model, named: Callable = fingerprint) -> str:
     """The fingerprint of a ModelPatcher's network with its LoRAs, whether or not ComfyUI has just written them, or
-    another graph's, into the weights.
+    another graph's, into the weights. named: what makes it of a network and its weights as they were loaded.
     """
     original = {key.removeprefix("diffusion_model."): kept.weight for key, kept in model.backup.items()}
-    plain = fingerprint(model.model.diffusion_model, original)
+    plain = named(model.model.diffusion_model, original)
     if not model.patches:
         return plain
     digest = hashlib.sha256(plain.encode())

@@ -10,8 +10,10 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph import ExecutionBlocker
 
 from ..cyclic.profiles import AUTO, OFF
+from ..rfnet.risks import doubt
 from . import early_rejection as profiles
 from . import product_folder
+from .painters import painter_of
 from .remedy_changes import Answered
 from .sampling import Draw, picked, reviewing
 from .screen import Screen
@@ -188,13 +190,16 @@ def draw_until_accepted(
         for picture, (policy, _) in zip(pictures, policies)
     ]
     limits = {"usable": usable, "seconds": seconds or None, "steps": step_budget or None, "parallel": parallel}
+    screen.certify(certificate_for(reviewer, accept, draw, remedies))
     asked = {"seed": seed, "attempts": attempts, "on_exhausted": on_exhausted, "thresholds": early.thresholds, **limits}
     ran = RecurrentRun.joined(list(each_picture(engines, screen, asked, goes_on=job is not None)))
 
+    ran.certificate = certificate_for(reviewer, accept, draw, remedies, ran.results)
+    screen.certify(ran.certificate)
+    notes = [*screen.notes, *filter(None, [doubt(ran.certificate)])]
     report = {
         **ran.report(),
         "settings": {**settings, "accept": accept},
-        **certificate_for(reviewer, accept, ran, screen.notes),
         "limits": limits,
         "early_rejection": {
             "profile": early.source,
@@ -204,23 +209,27 @@ def draw_until_accepted(
             "allowed": list(dict.fromkeys(name for policy, _ in policies for name in policy.allowed)),
             "left_out": {name: why for _, left_out in policies for name, why in left_out.items()},
         },
-        **({"notes": screen.notes} if screen.notes else {}),
+        **({"notes": notes} if notes else {}),
     }
     if job is not None:
         product_folder.keep(job, report, [to_picture(attempt.image) for attempt in ran.attempts])
     return outputs(ran, json.dumps(report, ensure_ascii=False, indent=2), draw.latent, screen.strip)
 
 
-def certificate_for(reviewer, accept: str, ran, notes: list) -> dict:
-    """{"certificate": ...} where the reviewer's threshold was certified for a risk; a note where it doesn't hold."""
+def certificate_for(reviewer, accept: str, draw: Draw, remedies, attempts=()) -> dict | None:
+    """What the threshold of an `accept` stands on, as Reviewer.certificate says it; None for a plain one.
+
+    remedies: RF Remedies' or None; attempts: those that it has to hold for, of which a tuned ControlNet may have drawn
+    some; without any, the graph's own networks.
+    """
     from ..cyclic.remedies import by_other_network
 
-    certificate = reviewer.reviewer.certificate(accept)
-    if certificate and any(by_other_network(attempt.remedies) for attempt in ran.results):
-        notes.append(
-            "the certificate holds for pictures of the graph's own ControlNet, and the tuned one drew some of these"
-        )
-    return {"certificate": certificate} if certificate else {}
+    if reviewer.reviewer.certificate(accept) is None:
+        return None
+    swapped = {by_other_network(attempt.remedies) for attempt in attempts} or {False}
+    painters = [painter_of(draw, remedies.tuned if other else None) for other in sorted(swapped)]
+    certificates = [reviewer.reviewer.certificate(accept, painter) for painter in painters]
+    return next(filter(doubt, certificates), certificates[0])
 
 
 def each_picture(engines: list, screen: Screen, asked: dict, goes_on: bool):

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
+from ..rfnet.risks import doubt
 from .checked import checked
 from .folders import BUILT_IN, depth_models, model_path, path_of, saliency_models, state_of
 from .strip import reviewed
@@ -204,6 +205,8 @@ class RFReview(io.ComfyNode):
         threshold = reviewer.threshold_for(accept, threshold)
         pictures = channels_first(images)
         review = reviewer.review(pictures, product, threshold, one_channel(depth), one_channel(saliency))
+        certificate = reviewer.reviewer.certificate(accept)  # pictures don't say what painted them
+        review.notes += filter(None, [doubt(certificate)])
         accepted = review.accepted.cpu().bool()
         explanation = reviewer.explain(pictures, product, review)
         report = json.dumps(rows_with_evidence(review, explanation), ensure_ascii=False, indent=2)
@@ -212,7 +215,9 @@ class RFReview(io.ComfyNode):
             for frames in (annotate(pictures, review), annotate_heat(pictures, review, explanation))
         )
         heats = map(to_picture, overlay(pictures.clamp(0, 1), explanation.heat))
-        strip = reviewed(review.rows(), map(to_picture, pictures), heats, [row["label"] for row in explanation.rows()])
+        defects = [row["label"] for row in explanation.rows()]
+        certified = {"certified": certificate["certified_for_this_painter"]} if certificate else {}
+        strip = reviewed(review.rows(), map(to_picture, pictures), heats, defects, certified)
         return io.NodeOutput(some(images[accepted]), some(images[~accepted]), report, *previews, ui=strip)
 
 

@@ -36,6 +36,11 @@ class Screen:
         self.strip.begin(picture)
         self.say(f"attempt 1/{self.attempts} · sampling")
 
+    def certify(self, certificate: dict | None) -> None:
+        """The strip says whether a certificate (of Reviewer.certificate) holds for what is painted here."""
+        if certificate:
+            self.strip.about["certified"] = certificate["certified_for_this_painter"]
+
     @property
     def picture_text(self) -> str:
         return f"picture {self.picture} of {self.pictures}: " if self.pictures > 1 else ""

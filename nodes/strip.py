@@ -23,9 +23,11 @@ class Strip:
     def __init__(self, node_id: str, most: int, product: str = "", pictures: int = 1):
         """most: attempts at most, for each of the batch's pictures; product: its name, where several follow each other
         in one node.
+
+        about["certified"], once a certified risk decides: whether it holds for this painter; None where it is unknown.
         """
         self.node_id = node_id
-        self.about = {"most": most, "product": product, "pictures": pictures}
+        self.about: dict = {"most": most, "product": product, "pictures": pictures}
         self.rows: list[dict] = []
         self.thumbnails: list[bytes] = []
 
@@ -58,11 +60,11 @@ class Strip:
         )
 
 
-def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
+def reviewed(rows: list, pictures: list, heats: list, defects: list, about: dict) -> dict:
     """The strip of reviewed pictures for a node's ui.
 
     rows: of Review.rows(); pictures, heats: each one's Pillow picture, without and with heat; defects: what the heat
-    speaks for.
+    speaks for; about: {"certified"} as in Strip.about, or nothing.
     """
     verdicts = [verdict(number, row) for number, row in enumerate(rows, 1)]
     files = saved([jpeg(picture) for picture in [*pictures, *heats]])
@@ -70,9 +72,10 @@ def reviewed(rows: list, pictures: list, heats: list, defects: list) -> dict:
     return {
         KEY: [
             {
+                **about,
                 "rows": [
                     {**row, "picture": picture, "heat": heat, "defect": defect} for row, picture, heat, defect in shown
-                ]
+                ],
             }
         ]
     }

@@ -19,8 +19,8 @@ THRESHOLD_TOOLTIP = (
 
 ACCEPT_TOOLTIP = (
     "threshold: use the value above. 5 % risk: ignore it; use the certified one, at which at most 5 in 100 accepted"
-    " pictures are bad, with 95 % confidence. `rfnet calibrate` certifies a reviewer; the shipped one is, but not for"
-    " photographs."
+    " pictures are bad, with 95 % confidence. `rfnet calibrate` certifies a reviewer for one painter, a checkpoint with"
+    " its ControlNet; with another the node says so. The shipped one is certified for none."
 )
 
 

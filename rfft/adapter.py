@@ -11,7 +11,6 @@ second copy in memory;
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -23,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..rfnet.files import open_file, quoted, write_safetensors
+from ..rfnet import files
+from ..rfnet.files import quoted, write_safetensors
 from ..rfnet.structured import shortened
 from .files import open_safetensors
 from .names import ldm_name
@@ -311,11 +311,7 @@ def _sha256(path: str, changed: int, size: int) -> str:
     """A ControlNet is asked for with every change of a strength, and takes seconds to read; `changed` and `size` make
     the answer forgotten with the file.
     """
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()
+    return files.sha256_of(path)
 
 
 def _guess(tensors: dict) -> str:

@@ -70,6 +70,25 @@ def path(text: str) -> str:
     return text
 
 
+def add_painter(parser: argparse.ArgumentParser) -> None:
+    """--painter and --painter-controlnet: which files painted the pictures."""
+    parser.add_argument(
+        "--painter", type=path, metavar="CHECKPOINT", help="the .safetensors checkpoint that painted the pictures"
+    )
+    parser.add_argument(
+        "--painter-controlnet", type=path, metavar="FILE", help="the .safetensors ControlNet that it painted with"
+    )
+
+
+def painter_files(args) -> tuple:
+    """(checkpoint, ControlNet or None) as add_painter's options name them; () without any. Raises ArgumentTypeError."""
+    if args.painter_controlnet and not args.painter:
+        raise argparse.ArgumentTypeError(
+            "--painter-controlnet is given without --painter: name the checkpoint that painted with it, too."
+        )
+    return (args.painter, args.painter_controlnet) if args.painter else ()
+
+
 THREADS = whole(1, 1024)
 WORKERS = whole(0, 256)  # processes; 0: none besides this one
 SEED = whole(0, 2**63 - 1)

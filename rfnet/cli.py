@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from .arguments import COUNT, SEED, SHARE, WORKERS, decimal, path, whole
+from .arguments import COUNT, SEED, SHARE, WORKERS, add_painter, decimal, painter_files, path, whole
 from .commands import Commands
 from .data.errors import DataError
 from .data.sources import open_samples
@@ -237,6 +237,7 @@ def _add_calibrate(commands: Commands) -> None:
             " says so"
         ),
     )
+    add_painter(sub)
     sub.add_argument(
         "--keep-temperature", action="store_true", help="certify only, and leave every probability as it is"
     )
@@ -252,6 +253,7 @@ def calibrate(args) -> None:
     from .training.metrics import without_nan
 
     check_writable(args.out or args.weights)
+    named = told_of(args)
     samples, logits, metadata = _predict_all(args)
     if samples.fingerprint == metadata.get("data_fingerprint"):
         raise DataError(
@@ -269,7 +271,7 @@ def calibrate(args) -> None:
         keep=args.keep_temperature,
     )
     for entry in calibration.risks.values():
-        entry |= {"about": args.about} if args.about else {}
+        entry |= named
     about = {**calibration.about, "data_fingerprint": samples.fingerprint, "seed": args.seed}
     out = args.out or args.weights
     changed = {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about}
@@ -285,6 +287,17 @@ def calibrate(args) -> None:
         if args.json
         else f"{summary(calibration, args.keep_temperature)}\nwrote {out}"
     )
+
+
+def told_of(args) -> dict:
+    """What a certificate says of its pictures: {"about", "painter"}, as far as they were named. Raises PainterError."""
+    import msgspec
+
+    from .painters import read_painter
+
+    files = painter_files(args)
+    painter = {"painter": msgspec.to_builtins(read_painter(*files))} if files else {}
+    return {**({"about": args.about} if args.about else {}), **painter}
 
 
 def _predict_all(args, limit=None):

@@ -3,6 +3,7 @@ new.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import unicodedata
@@ -86,6 +87,15 @@ def open_file(path):
         if (other := on_disk(path)) == Path(path):
             raise
         return _opened(other)
+
+
+def sha256_of(path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits. Raises OSError."""
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while block := file.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _opened(path):

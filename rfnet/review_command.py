@@ -9,14 +9,15 @@ from typing import Annotated
 
 import msgspec
 
-from .arguments import SHARE, decimal, path
+from .arguments import SHARE, add_painter, decimal, painter_files, path
 from .commands import Commands, sentence
 from .files import check_writable, quoted, write_text
 from .finished import canvas_of, on_canvas
 from .labels import LABELS
+from .painters import painter_of
 from .pictures import PictureError, open_picture
 from .product import Product
-from .risks import ACCEPT
+from .risks import ACCEPT, doubt, doubting
 from .structured import StructureError, convert, parse_json
 from .textfiles import TextError, read_text
 from .weights import DEFAULT_WEIGHTS, load_reviewer
@@ -56,6 +57,7 @@ def add_review(commands: Commands) -> None:
         default="threshold",
         help="what decides: the threshold, or a risk that the weights are certified for",
     )
+    add_painter(sub)
     sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS))
     sub.add_argument(
         "--json",
@@ -81,12 +83,14 @@ def review(args) -> None:
     lines = list(_lines(args))
     rows = []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
+    files = painter_files(args)
+    doubted = doubt(reviewer.certificate(args.accept, painter_of(*files) if files else None))
     width = max(len("image"), *(len(str(line["image"])) for line in lines), 0)
     say = (lambda text: None) if args.json is True else lambda text: print(text, flush=True)
     say(f"{'image':<{width}}  verdict   label              " + "  ".join(LABELS))
     try:
         for line in lines:
-            rows.append(row := _review_line(line, reviewer, threshold, args.image_scale))
+            rows.append(row := doubting(_review_line(line, reviewer, threshold, args.image_scale), doubted))
             say(f"{row['image']:<{width}}  {_table_row(row)}")
             if args.json is True:
                 print(json.dumps(row, ensure_ascii=False), flush=True)
@@ -95,6 +99,8 @@ def review(args) -> None:
             write_text(args.json, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     failed = [row for row in rows if "error" in row]
     say(f"{sum(row.get('accepted', False) for row in rows)} of {len(rows)} accepted, from available >= {threshold:g}")
+    if doubted:
+        say(doubted)
     if failed:
         args.status = 1
         print(

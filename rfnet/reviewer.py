@@ -13,10 +13,11 @@ from .lettering import letters, write
 from .map_names import BUILTIN, OUTSIDE, map_notes, parse_maps
 from .map_sources import MapSource
 from .model import RFNet
+from .painters import Painter
 from .presence import missing
 from .product import Canvas, over_grey
 from .resize import resize
-from .risks import ACCEPT, parse_risks
+from .risks import ACCEPT, certified_for, parse_risks
 from .sheets import GREEN, RED
 from .structured import shortened
 
@@ -145,11 +146,13 @@ class Reviewer(nn.Module):
             )
         return self.risks[risk]["threshold"]
 
-    def certificate(self, accept: str) -> dict | None:
-        """What the threshold of an `accept` stands on (an entry of risks.certify, with "about": the pictures that it
-        speaks of); None for a plain threshold.
+    def certificate(self, accept: str, painter: Painter | None = None) -> dict | None:
+        """What the threshold of an `accept` stands on: an entry of risks.certify, with "about", the pictures that it
+        speaks of, "painter", what painted them, and "certified_for_this_painter": whether that is the given painter,
+        None where that is None, unknown. None for a plain threshold.
         """
-        return self.risks.get(ACCEPT[accept])
+        entry = self.risks.get(ACCEPT[accept])
+        return entry and {**entry, "certified_for_this_painter": certified_for(entry, painter)}
 
     def logits(self, images: torch.Tensor, product_rgb: torch.Tensor, alpha: torch.Tensor, captions) -> torch.Tensor:
         """Differentiable logits (B, 5), divided by the temperature; images, product_rgb (B, 3, H, W), alpha (B, H, W),

@@ -16,7 +16,8 @@ stricter one. The unit "image" takes every accepted picture as a draw of its own
 is too low where verdicts on one product go together. An entry says which unit it stands on.
 
 Either way the promise is about pictures such as those in the data: with the same share of bad ones, by the same
-checkpoint and ControlNet.
+checkpoint and ControlNet. An entry names these under "painter" (painters.NamedPainter); one that names none was
+measured on pictures that nobody's models painted.
 """
 
 from typing import Annotated
@@ -25,6 +26,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from .painters import NamedPainter, Painter
 from .structured import convert, from_json, shortened
 
 ACCEPT = {
@@ -38,6 +40,7 @@ GRID = np.round(np.arange(0.995, 0.0, -0.005), 3)  # thresholds, descending; fix
 HOPELESS = 0.001  # a chance to certify that is none
 WORTH_STATING = 20_000  # sample sizes above this are no advice
 LONGEST = 1000  # characters of a sentence in an entry
+NOT_CERTIFIED, UNKNOWN_PAINTER = "not certified for this painter", "painter unknown, so not certified"
 Risk = Annotated[float, Meta(gt=0, lt=1)]
 
 
@@ -171,6 +174,37 @@ def _refusal(risk: float, confidence: float, threshold: float, accepted: int, ba
     )
 
 
+def certified_for(entry: dict, painter: Painter | None) -> bool | None:
+    """Whether an entry's pictures were painted by this painter; None where the painter isn't known."""
+    if painter is None:
+        return None
+    named = painter_in(entry)
+    return named is not None and named.is_(painter)
+
+
+def painter_in(entry: dict) -> NamedPainter | None:
+    """What painted the pictures of an entry. Raises StructureError."""
+    return convert(entry["painter"], NamedPainter, "its painter") if "painter" in entry else None
+
+
+def doubt(certificate: dict | None) -> str:
+    """Why a certificate (of Reviewer.certificate) doesn't hold for what was painted, in a sentence; "" where it holds,
+    or where there is none.
+    """
+    if certificate is None or certificate["certified_for_this_painter"]:
+        return ""
+    named = painter_in(certificate)
+    told = certificate.get("about")
+    measured = f"pictures by {named.text}" if named else shortened(told, 120) if told else "pictures of no painter"
+    head = NOT_CERTIFIED if certificate["certified_for_this_painter"] is False else UNKNOWN_PAINTER
+    return f"{head}: the risk was measured on {measured}."
+
+
+def doubting(row: dict, doubted: str) -> dict:
+    """A row of Review.rows() with a sentence of `doubt` among its notes; itself where that is "" or it has failed."""
+    return {**row, "notes": [*row.get("notes", ()), doubted]} if doubted and "error" not in row else row
+
+
 def parse_risks(text: str) -> dict:
     """The "risks" of a weights file, {"0.05": entry, ...} as JSON -> {0.05: entry, ...}.
 
@@ -204,6 +238,7 @@ def _checked(key: str, risk: float, entry: dict) -> dict:
     for name in {"refused", "about"} & entry.keys():
         if not isinstance(entry[name], str) or len(entry[name]) > LONGEST:
             raise ValueError(f'"{name}" of {shortened(key)} is {shortened(entry[name])}, which is no sentence')
+    painter_in(entry)
     return entry
 
 

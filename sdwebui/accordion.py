@@ -47,7 +47,7 @@ INFOS = {  # where a choice isn't plain
     "position": "centre: cropped, scaled and centred. keep: where its picture has it.",
     "on_exhausted": "best: the likeliest to be usable. stop: no picture.",
     "remedies": "A little further after each rejected picture, as far as each one goes.",
-    "accept": "5 % risk: at most 5 % of what it accepts is unusable, on scenes like those it learned from.",
+    "accept": "5 % risk: at most 5 % of what it accepts is unusable, by the painter that it is certified for.",
     "early_rejection": "auto: where a profile was measured for this checkpoint and reviewer.",
     "tuned_control_net_name": "Takes over after a rejected picture, with the remedy tuned ControlNet.",
     "begin_at": "To draw one of its attempts again.",

@@ -92,11 +92,6 @@ class Plan:
             host.sampling_settings(p, self.threshold),
         )
 
-    @property
-    def certificate(self) -> dict | None:
-        """What the threshold stands on, where it was certified for a risk."""
-        return self.reviewer.reviewer.certificate(self.settings.accept)
-
     def policy(self) -> Policy:
         return Policy(self.allowed).begin_at(self.settings.changes)
 

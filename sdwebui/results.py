@@ -12,12 +12,15 @@ from PIL import Image
 from ..cyclic.attempts import Attempt, RecurrentRun
 from ..cyclic.remedies import by_other_network
 from ..rfnet.labels import PLAIN
+from ..rfnet.painters import Painter
 from ..rfnet.product import Canvas
 from ..rfnet.resize import resize
 from ..rfnet.reviewer import annotate_row
+from ..rfnet.risks import doubt
 from ..rfnet.sheets import contact_sheet, to_image, to_planes
-from . import options
+from . import controlnet, host, options
 from .loop import Draw, HostLoop
+from .painters import painter_of
 from .plan import Plan
 from .words import plain, verdict_text
 
@@ -51,10 +54,14 @@ def finish(first: Draw, p, processed) -> None:
         runs.append(run)
     results = [each for run, rows in zip(runs, shown) for each in rows if each.attempt in run.results]
     others = [each for rows in shown for each in rows if each not in results]
-    if plan.certificate and any(by_other_network(each.attempt.remedies) for each in results):
-        plan.notes.append("The certificate holds for pictures of the ControlNet above, and the tuned one drew this.")
+    certificate = certificate_of(plan, p, [each.attempt for each in results])
+    plan.notes += filter(None, [doubt(certificate)])
     kept = [*results, *(others if plan.settings.keep_rejected else [])]
-    report = {**RecurrentRun.joined(runs).report(), **about(plan)} if runs else about(plan)
+    report = about(plan)
+    if runs:
+        run = RecurrentRun.joined(runs)
+        run.certificate = certificate
+        report = {**run.report(), **report}
     save(p, first, kept)
     fill(first, p, processed, kept, len(results))
     if options.shows_sheet() and not getattr(p, "is_api", False) and shown:
@@ -67,9 +74,39 @@ def finish(first: Draw, p, processed) -> None:
 def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     """The attempt with its infotext, to which its verdict is added."""
     picture = attempt.payload if isinstance(attempt.payload, Image.Image) else to_image(attempt.image)
-    text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts)
+    doubtful = doubt(certificate_of(looping.plan, looping.p, [attempt])).partition(":")[0]
+    text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts, doubtful)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.canvases.get(attempt.index, looping.scene.final), looping.number)
+
+
+def certificate_of(plan: Plan, p, attempts: list[Attempt]) -> dict | None:
+    """What the threshold stands on, as Reviewer.certificate says it, where a certified risk decides; it has to hold for
+    all of these attempts, without any for the networks that were chosen.
+    """
+    reviewer, accept = plan.reviewer.reviewer, plan.settings.accept
+    if reviewer.certificate(accept) is None:
+        return None
+    swapped = {by_other_network(attempt.remedies) for attempt in attempts} or {False}
+    certificates = [reviewer.certificate(accept, painter(plan, p, other)) for other in sorted(swapped)]
+    return next(filter(doubt, certificates), certificates[0])
+
+
+def painter(plan: Plan, p, other: bool) -> Painter | None:
+    """What paints; other: with the tuned ControlNet in the place of the one that was chosen."""
+    name = plan.change.tuned if other else plan.control_net
+    script = controlnet.script_of(p.scripts)
+    if paints_with_more(plan, p, script):
+        return None
+    prompts = [*p.all_prompts, *p.all_negative_prompts, *(getattr(p, "all_hr_prompts", None) or ())]
+    return painter_of(host.checkpoint_of(p), controlnet.models(script)[name] if name else None, prompts)
+
+
+def paints_with_more(plan: Plan, p, script) -> bool:
+    """Whether networks paint that no certificate can name: a refiner, or ControlNets of the user's own units."""
+    refiner = getattr(p, "refiner_checkpoint", None)
+    units = p.script_args[script.args_from : script.args_to] if script else ()
+    return refiner not in (None, "", "None") or sum(map(controlnet.is_on, units)) > (plan.slot is not None)
 
 
 def about(plan: Plan) -> dict:
@@ -82,7 +119,6 @@ def about(plan: Plan) -> dict:
             "gates": [threshold.at(steps) for threshold in plan.early.thresholds],
         },
         "remedies": {"allowed": list(plan.allowed), "left_out": plan.left_out},
-        **({"certificate": plan.certificate} if plan.certificate else {}),
         **({"notes": plan.notes} if plan.notes else {}),
     }
 

@@ -13,6 +13,7 @@ from ..rfnet.finished import canvas_of, on_canvas
 from ..rfnet.pictures import PictureError, open_picture
 from ..rfnet.product import Canvas, Product
 from ..rfnet.reviewer import ReviewError, annotate_row
+from ..rfnet.risks import doubting
 from ..rfnet.sheets import to_image
 from .words import said_of
 
@@ -77,10 +78,11 @@ def is_there(entry) -> bool:
         return False
 
 
-def review(path: Path, placed: Placed, reviewer, threshold: float, explained: bool) -> Reviewed:
+def review(path: Path, placed: Placed, reviewer, threshold: float, explained: bool, doubted: str = "") -> Reviewed:
     """The verdict on a picture file; one that can't be judged has the reason in its row.
 
-    reviewer: has row(picture, canvas, threshold) and explain(picture, canvas), as reviewers.HostedReviewer.
+    reviewer: has row(picture, canvas, threshold) and explain(picture, canvas), as reviewers.HostedReviewer; doubted: a
+    sentence of risks.doubt on the threshold.
     """
     from ..rfnet.explain import overlay
 
@@ -91,7 +93,7 @@ def review(path: Path, placed: Placed, reviewer, threshold: float, explained: bo
         return failed(path, error)
     picture = on_canvas(pixels, canvas)[0]
     try:
-        row = reviewer.row(picture, canvas, threshold)
+        row = doubting(reviewer.row(picture, canvas, threshold), doubted)
     except ReviewError as error:
         return failed(path, error)
     heat = None

@@ -22,7 +22,14 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
     return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
 
 
-def verdict_text(attempt: Attempt, attempts: int) -> str:
-    """The end of a picture's infotext. Commas and colons would end its values."""
+def verdict_text(attempt: Attempt, attempts: int, doubtful: str = "") -> str:
+    """The end of a picture's infotext. Commas and colons would end its values.
+
+    doubtful: why the risk that it was accepted at isn't certified for it.
+    """
     said = plain(attempt).replace(": ", " - ").replace(",", "")
-    return f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
+    certified = f", RF certificate: {doubtful.replace(',', '')}" if doubtful else ""
+    return (
+        f", RF attempt: {attempt.index + 1} of {attempts}, RF verdict: {said}, RF available: {attempt.score:.4f}"
+        f"{certified}"
+    )

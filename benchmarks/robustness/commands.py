@@ -81,6 +81,7 @@ def review_with_odd_words(bench: Bench) -> Bad:
         (
             (["--accept", "3 % risk"], "--accept"),
             (["--accept", "5 % risk"], "5 % risk"),
+            (["--painter", "gone.safetensors"], "gone.safetensors"),
             (["--what"], "--what"),
             (["--json", "x.txt"], "x.txt"),
             (["--weights"], "--weights"),
@@ -183,6 +184,9 @@ def calibrate_and_blend(bench: Bench) -> Bad:
             ([*calibrate, "--seed=-1"], "seed"),
             ([*calibrate, "--seed=" + "9" * 400], "seed"),
             ([*calibrate, "--unit", "x"], "unit"),
+            ([*calibrate, "--painter", goods / "adapter.safetensors"], "adapter"),
+            ([*calibrate, "--painter", "/dev/zero"], "zero"),
+            ([*calibrate, "--painter-controlnet", goods / "pocket_canny.safetensors"], "painter"),
             ([*blend, "--share=2"], "share"),
             ([*blend, "--share=nan"], "share"),
             ([*blend[:-1], "/proc/x/y.safetensors"], "y.safetensors"),

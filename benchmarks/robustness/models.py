@@ -120,6 +120,7 @@ def odd_risks_maps_labels_and_scores(bench: Bench) -> Bad:
                 json.dumps({"5": entry}),
                 json.dumps([entry]),
                 json.dumps({DIGITS: entry}),
+                json.dumps({"0.05": {"refused": "few", "painter": bench.pick((None, "x", [], {"checkpoint": 7}))}}),
                 '{"0.05": []}',
                 '{"0.05": {}}',
                 '{"0.05": {"refused": 7}}',

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.errors import DataError
-from ..risks import RISKS, certify
+from ..risks import RISKS, certify, painter_in
 from .evaluate import fit_temperature
 from .metrics import calibration_error
 
@@ -94,6 +94,8 @@ def summary(calibration: Calibration, kept: bool = False) -> str:
             f" {about['ece_after']:.3f} after"
         ),
     ]
+    entries = calibration.risks.values()
+    lines += {f"painted by {painter.text}" for painter in map(painter_in, entries) if painter}
     for risk, entry in calibration.risks.items():
         lines.append(
             f"risk {risk}: "

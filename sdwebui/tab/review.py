@@ -6,7 +6,7 @@ import gradio as gr
 from modules.call_queue import queue_lock
 from modules.ui_common import create_refresh_button
 
-from ...rfnet.risks import ACCEPT
+from ...rfnet.risks import ACCEPT, doubt
 from .. import folders, reviewers, reviewing
 from ..plan import STORE
 from ..product import product_of
@@ -151,12 +151,13 @@ def review(folder, most, product, mask, caption, scale, position, reviewer_name,
     yield f"Loading {reviewer_name} ...", [], [], [], None
     reviewer = reviewers.load(reviewer_name)
     least = reviewer.threshold_for(asked.accept, asked.threshold)
+    doubted = doubt(reviewer.reviewer.certificate(asked.accept))  # pictures don't say what painted them
     done = []
     for path in paths:
         yield f"{len(done)} of {len(paths)} pictures reviewed.", same, same, same, same
         with queue_lock:  # a Generate that is under way has the device first
-            done.append(reviewing.review(path, placed, reviewer, least, bool(heat)))
-    yield summary(done, least), gallery_of(done), table_of(done), reviewing.report(done), (placed, done)
+            done.append(reviewing.review(path, placed, reviewer, least, bool(heat), doubted))
+    yield summary(done, least, doubted), gallery_of(done), table_of(done), reviewing.report(done), (placed, done)
 
 
 def gallery_of(done: list) -> list:
@@ -176,10 +177,11 @@ def table_of(done: list) -> list:
     ]
 
 
-def summary(done: list, threshold: float) -> str:
+def summary(done: list, threshold: float, doubted: str = "") -> str:
     failed = [each for each in done if "error" in each.row]
     accepted = sum(each.row.get("accepted", False) for each in done)
     lines = [f"{accepted} of {len(done) - len(failed)} accepted, from available >= {threshold:g}."]
+    lines += filter(None, [doubted])
     return "\n".join([*lines, *(f"Left out: {each.row['error']}" for each in failed)])
 
 

@@ -72,6 +72,24 @@ def test_verdicts_come_while_it_runs_and_again_after_a_reload(desk):
     assert page.strip(SAMPLER)["badges"] == ["✗ 1", "✗ 2", "✗ 3"]
 
 
+def test_a_risk_that_is_not_certified_here_is_marked(desk):
+    page = desk()
+    page.open_template("First product ad")
+    send = """(about) => {
+      const node = app.graph._nodes.find(({ type }) => type === 'RFCyclicSampler').id
+      app.api.dispatchEvent(new CustomEvent('reliable_ads.verdicts', { detail: { node, most: 5, rows: [], ...about } }))
+    }"""
+    for about, words in (
+        ({}, []),
+        ({"certified": True}, []),
+        ({"certified": False}, ["not certified for this painter"]),
+        ({"certified": None}, ["painter unknown, so not certified"]),
+    ):
+        page.page.evaluate(send, about)
+        lines = page.page.locator(".rf-verdicts:visible").first.locator(".rf-line").all_inner_texts()
+        assert lines == ["drawing attempt 1 of 5", *words]
+
+
 def test_strip_and_help_in_the_readers_language(desk):
     page = desk(Comfy__Locale="zh")
     page.open_template("First product ad")

@@ -1,6 +1,12 @@
 """What made a picture reads back from its infotext, by the API's field and by png-info; scores are in the answer."""
 
+import msgspec
 import pytest
+
+from reliable_ads.devtools.thin_models import MODELS
+from reliable_ads.rfnet.painters import read_painter
+from reliable_ads.rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, change_metadata
 
 from .ads import ALWAYS, CAPTION, DRAW, NEVER, by_seed, draw, in_infotext, same
 
@@ -84,3 +90,27 @@ def test_settings_by_their_order(web):
     values[0] = True
     answer = web.draw(**DRAW, alwayson_scripts={"reliable ads": {"args": values}})
     assert same(answer.pictures[0], draw(web).pictures[0])
+
+
+def test_a_risk_says_whether_it_is_certified_for_this_painter(web, data):
+    painter = msgspec.to_builtins(
+        read_painter(MODELS / "thin_sd.safetensors", data / "models" / "ControlNet" / "thin_canny.safetensors")
+    )
+    numbers = {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95}
+    (data / "models" / "rfnet").mkdir(exist_ok=True)
+    change_metadata(
+        DEFAULT_WEIGHTS,
+        data / "models" / "rfnet" / "certified.safetensors",
+        {"risks": {"0.05": {**numbers, "painter": painter}, "0.1": numbers}},
+    )
+    settings = {"reviewer_name": "certified.safetensors", "threshold": NEVER}
+    for accept, prompt, holds, said in (
+        ("5 % risk", "a box", True, None),
+        ("5 % risk", "a box <lora:none:1>", None, UNKNOWN_PAINTER.replace(",", "")),
+        ("10 % risk", "a box", False, NOT_CERTIFIED),
+    ):
+        answer = draw(web, {**settings, "accept": accept}, prompt=prompt)
+        assert answer.report["accepted"] and answer.report["certificate"]["certified_for_this_painter"] is holds
+        assert in_infotext(answer.infotexts[0], "RF certificate") == said
+        notes = [note.partition(":")[0].replace(",", "") for note in answer.report.get("notes", [])]
+        assert notes == ([said] if said else [])

@@ -2,12 +2,16 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from reliable_ads.devtools.api_graph import node
+from reliable_ads.rfnet.painters import read_painter
 
-from .ads import ALWAYS, NEVER, REVIEWER, SIZE, ad, latent, pixels, report_of
+from .ads import ALWAYS, CHECKPOINT, CONTROLNET, NEVER, REVIEWER, SIZE, ad, latent, pixels, report_of
 
 
 @pytest.mark.parametrize(
@@ -182,26 +186,91 @@ def test_a_review_shows_where_its_verdicts_come_from(client):
         assert abs(sum(row["evidence"]["inputs"].values()) - 1) < 1e-3
 
 
-def test_accepting_at_a_certified_risk(client, base):
+def certified(base, name: str, **entry) -> dict:
+    """The certificate for 5 % of a reviewer that is written under this name, which accepts everything at that risk."""
     from reliable_ads.rfnet.weights import change_metadata
 
+    numbers = {"threshold": 1e-6, "accepted": 59, "bad": 0, "bound": 0.0496, "confidence": 0.95}
     folder = base / "models" / "rfnet"
-    risks = {
-        "0.05": {
-            "threshold": 1e-6,
-            "accepted": 59,
-            "bad": 0,
-            "bound": 0.0496,
-            "confidence": 0.95,
-            "about": "pictures of a test",
-        }
-    }
-    change_metadata(folder / REVIEWER, folder / "certified.safetensors", {"risks": risks})
-    graph = ad(reviewer__reviewer_name="certified.safetensors", sampler__accept="5 % risk", sampler__threshold=NEVER)
-    report = report_of(client.outputs(graph))
-    assert report["accepted"] and len(report["attempts"]) == 1
+    risks = {"0.05": {**numbers, **entry}}
+    change_metadata(folder / REVIEWER, folder / name, {"risks": risks})
+    return risks["0.05"]
+
+
+def at_risk(reviewer: str, **changes) -> dict:
+    return ad(reviewer__reviewer_name=reviewer, sampler__accept="5 % risk", sampler__threshold=NEVER, **changes)
+
+
+@pytest.fixture
+def painter(base) -> dict:
+    """As a certificate names it: the models of these graphs."""
+    folder = base / "models" / "pocket"
+    return msgspec.to_builtins(read_painter(folder / CHECKPOINT, folder / CONTROLNET))
+
+
+def test_accepting_at_a_risk_that_is_certified_for_this_painter(client, base, painter):
+    entry = certified(base, "certified.safetensors", about="pictures of a test", painter=painter)
+    outputs = client.outputs(at_risk("certified.safetensors"))
+    report = report_of(outputs)
+    assert report["accepted"] and len(report["attempts"]) == 1 and "notes" not in report
     assert report["settings"]["accept"] == "5 % risk" and report["settings"]["threshold"] == 1e-6
-    assert report["certificate"] == risks["0.05"]
+    assert report["certificate"] == {**entry, "certified_for_this_painter": True}
+    assert outputs["sampler"]["reliable_ads"][0]["certified"] is True
+
+
+def test_a_risk_that_is_certified_for_another_painter_decides_and_is_marked(client, base, painter):
+    certified(base, "others.safetensors", painter={**painter, "controlnet": None})
+    certified(base, "scenes.safetensors", about="rendered scenes")
+    for reviewer, measured in (("others", f'pictures by "{CHECKPOINT}"'), ("scenes", '"rendered scenes"')):
+        events = list(client.run(at_risk(f"{reviewer}.safetensors")))
+        outputs = client.history(client.prompt_id)["outputs"]
+        report = report_of(outputs)
+        assert report["accepted"] and report["certificate"]["certified_for_this_painter"] is False
+        assert report["notes"] == [f"not certified for this painter: the risk was measured on {measured}."]
+        assert outputs["sampler"]["reliable_ads"][0]["certified"] is False
+        rows = [event.data for event in events if event.kind == "reliable_ads.verdicts" and event.data["rows"]]
+        assert [row["certified"] for row in rows] == [False]  # while it runs, too
+
+
+def test_another_controlnet_a_lora_or_a_patched_model_is_another_painter(client, base, painter):
+    certified(base, "certified.safetensors", painter=painter)
+    lora = base / "models" / "loras" / "painter.safetensors"
+    lora.parent.mkdir(exist_ok=True)
+    layer = "lora_unet_input_blocks_1_0_out_layers_3"
+    weights = {"lora_up": torch.ones(64, 1, 1, 1), "lora_down": torch.ones(1, 64, 3, 3)}
+    save_file({f"{layer}.{name}.weight": value for name, value in weights.items()}, lora)
+    with_lora = node("LoraLoaderModelOnly", model=["models", 0], lora_name="painter.safetensors", strength_model=1.0)
+    patched = node("ModelSamplingDiscrete", model=["models", 0], sampling="v_prediction", zsnr=False)
+    plain = at_risk("certified.safetensors")
+    graphs = {
+        "without ControlNet": (
+            False,
+            at_risk("certified.safetensors", sampler__positive=["prompt", 0], sampler__negative=["negative", 0]),
+        ),
+        "with a LoRA": (False, {**at_risk("certified.safetensors", sampler__model=["more", 0]), "more": with_lora}),
+        "patched": (None, {**at_risk("certified.safetensors", sampler__model=["more", 0]), "more": patched}),
+        "with nothing": (True, plain),
+    }
+    for name, (expected, graph) in graphs.items():
+        assert report_of(client.outputs(graph))["certificate"]["certified_for_this_painter"] is expected, name
+
+
+def test_a_review_does_not_know_what_painted(client, base, painter):
+    certified(base, "certified.safetensors", painter=painter)
+    graph = at_risk("certified.safetensors")
+    graph["review"] = node(
+        "RFReview",
+        images=["sampler", 0],
+        reviewer=["reviewer", 0],
+        product=["product", 0],
+        threshold=NEVER,
+        accept="5 % risk",
+    )
+    graph["report"] = node("PreviewAny", source=["review", 2])
+    outputs = client.outputs(graph)
+    (row,) = json.loads(outputs["report"]["text"][0])
+    assert row["accepted"] and row["notes"][0].startswith("painter unknown, so not certified: the risk was measured on")
+    assert outputs["review"]["reliable_ads"][0]["certified"] is None
 
 
 def test_the_same_seed_gives_the_same_picture(client):

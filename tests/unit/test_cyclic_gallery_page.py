@@ -46,6 +46,19 @@ def test_the_page_shows_it_all(gallery, listed):
     )
 
 
+def test_a_picture_that_a_risk_is_not_certified_for_says_so(gallery, listed):
+    for job, holds in zip(listed, (True, False, None)):
+        pictures, report = drawn(job)
+        report["certificate"] = {"threshold": 0.5, "certified_for_this_painter": holds}
+        gallery.keep(job, pictures, report)
+    pictures, report = drawn(listed[3])
+    gallery.keep(listed[3], pictures, {**report, "certificate": {"threshold": 0.5}})  # of before it named a painter
+    page = gallery.page().read_text()
+    assert page.count("<p>Not certified for this painter</p>") == 3
+    assert "<dt>accepted, but not certified</dt><dd>3</dd>" in page
+    assert [Gallery(gallery.folder).rows[job.key].doubtful for job in listed] == [False, True, True, True]
+
+
 def test_an_empty_album_has_a_page(gallery):
     check_page(gallery.page())
 

@@ -44,6 +44,11 @@ def painted(folder, name: str, size=(128, 96), colour="orange", age=0):
     return path
 
 
+def test_a_doubt_stands_in_the_report(tmp_path):
+    done = review(painted(tmp_path, "a.png"), Placed(bottle()), Judge(), 0.5, explained=False, doubted="not certified.")
+    assert report([done])[0]["notes"] == ["not certified."]
+
+
 def test_the_newest_pictures_come_first_and_nothing_else_counts(tmp_path):
     for age, name in enumerate(("c.png", "a.jpg", "b.webp")):
         painted(tmp_path, name, age=age)

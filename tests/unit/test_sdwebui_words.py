@@ -8,6 +8,7 @@ from reliable_ads.cyclic.attempts import SKIPPED, Attempt
 from reliable_ads.cyclic.loop import judged, unreviewed
 from reliable_ads.cyclic.preview_check import finished_step
 from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
 from reliable_ads.sdwebui.words import plain, verdict_text
 
 from .webui_infotext import read, written
@@ -35,6 +36,13 @@ def test_a_verdict_survives_infotext(review, stopped, number, attempts):
     assert values["RF attempt"] == f"{number} of {attempts}" and values["RF caption"] == "a mug, red"
     assert abs(float(values["RF available"]) - attempt.score) < 1e-4
     assert values["RF verdict"].split() == plain(attempt).replace(": ", " - ").replace(",", "").split()
+
+
+def test_a_doubt_survives_infotext():
+    attempt = Attempt(0, 7, torch.zeros(3, 8, 8), row("available"), 0.0)
+    for why in (NOT_CERTIFIED, UNKNOWN_PAINTER):
+        values = read(written({"Steps": 4}) + verdict_text(attempt, 5, why))
+        assert values["RF certificate"] == why.replace(",", "") and values["RF available"] == "0.8000"
 
 
 def test_what_it_says():

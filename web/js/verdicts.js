@@ -29,7 +29,9 @@ speak({
   batch: '$pictures pictures, $count attempts, $accepted accepted',
   batch_given: '$pictures pictures, $count attempts, $accepted accepted; given back: $results',
   batch_drawing: 'picture $picture of $pictures: drawing attempt $number of $most',
-  batch_tile: 'picture $picture: $verdict'
+  batch_tile: 'picture $picture: $verdict',
+  uncertified: 'not certified for this painter',
+  unknown_painter: 'painter unknown, so not certified'
 })
 
 // As verdicts.css has them: the canvas has to be told how high a widget is.
@@ -67,6 +69,12 @@ function headline(strip) {
   if (accepted.length) return say(accepted.length === 1 ? 'one' : 'several', values)
   const given = rows.find((row) => row.number === results?.[0])
   return given ? say('fallback', { ...values, result: given.number, seed: given.seed }) : say('none', values)
+}
+
+/** Where a certified risk decides that doesn't hold here: why. nodes/strip.py says what `certified` is. */
+function doubt({ certified }) {
+  if (certified === undefined || certified === true) return ''
+  return say(certified === false ? 'uncertified' : 'unknown_painter')
 }
 
 /** A picture's address: sent as data while the node runs, a file of the server's afterwards. */
@@ -117,6 +125,7 @@ function paint(node, strip) {
   if (strip.product) element('div', 'rf-line', widget.element, strip.product).title = strip.product
   const line = element('div', 'rf-line rf-result', widget.element, headline(strip))
   line.title = line.textContent
+  if (doubt(strip)) element('div', 'rf-line', widget.element, doubt(strip)).title = doubt(strip)
   const tiles = element('div', 'rf-tiles', widget.element)
   for (const row of strip.rows) tile(row, tiles, strip.pictures)
   tiles.scrollTop = tiles.scrollHeight
@@ -127,7 +136,7 @@ function heightOf(strip, width) {
   if (!strip) return 0
   const columns = Math.max(1, Math.floor((width - 2 * MARGIN + TILE.gap) / (TILE.width + TILE.gap)))
   const rows = Math.min(ROWS, Math.ceil(strip.rows.length / columns))
-  return 2 * MARGIN + LINE * (strip.product ? 2 : 1) + rows * (TILE.height + TILE.gap)
+  return 2 * MARGIN + LINE * (1 + Boolean(strip.product) + Boolean(doubt(strip))) + rows * (TILE.height + TILE.gap)
 }
 
 /** The node of an execution id such as "5", or "12:5" in a subgraph, if it is one of ours. */
