@@ -106,7 +106,10 @@ def test_labels_make_a_shard(drawn, tmp_path, capsys):
         (['["available"]'], "give a JSON object"),
         (["{}"], "holds no label"),
         (['{"0": "available"}'] * 2, "2 files of labels"),
-        (['{"0": "available"}', '{"0": "available", "1": "space_mismatch"}', '{"0": "space_mismatch"}'], "no label for number 1"),
+        (
+            ['{"0": "available"}', '{"0": "available", "1": "space_mismatch"}', '{"0": "space_mismatch"}'],
+            "no label for number 1",
+        ),
     ],
 )
 def test_labels_that_fit_nothing_are_refused(drawn, tmp_path, texts, sentence):
