@@ -15,14 +15,21 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfnet.files import write_text
 from reliable_ads.rfnet.intervals import wilson
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
+from reliable_ads.synthetic.jobs import jobs_of
 
 from .figures import find
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+# What `synthetic products` made: published figures are measured on the first, every choice and every --quick on the
+# second (docs/protocol.md).
+UNSEEN = ROOT / "benchmarks" / "products" / "unseen.zip"
+VALIDATION = ROOT / "benchmarks" / "products" / "validation.zip"
+DRAWS = 2000  # of a bootstrap
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,25 @@ class Figure:
 share = wilson  # a share with its 95 % interval: value, low, high
 
 
-def mean(values, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+def mean(values, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
     """A mean with its bootstrap 95 % interval."""
     values = np.asarray(values, float)
     means = np.random.default_rng(seed).choice(values, (draws, len(values))).mean(1)
     return float(values.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
+
+
+def between(draws) -> tuple[float, float]:
+    """The middle 95 % of a bootstrap's draws."""
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def products(count: int, quick: bool) -> list:
+    """Jobs of so many unseen products; quick: of validation products, so that nothing is looked at before it counts."""
+    jobs = jobs_of(VALIDATION if quick else UNSEEN)
+    if len(jobs) < count:
+        raise SystemExit(f"there are {len(jobs)} such products, {count} were asked for")
+    return jobs[:count]
 
 
 def machine() -> str:
@@ -70,6 +91,12 @@ def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
         for key in sorted(tensors.keys()):
             found.update(key.encode() + tensors.get_tensor(key).tobytes())
     return found.hexdigest()[:16]
+
+
+def painter_print(checkpoint=CHECKPOINT, controlnet=CONTROLNET) -> str:
+    """16 hex digits that name the family that paints."""
+    digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in (checkpoint, controlnet)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def described(name: str, figures: dict[str, Figure], known: dict[str, dict]) -> dict[str, dict]:
@@ -104,9 +131,11 @@ def publish(
     quick: bool,
     details: dict | None = None,
     reviews: bool = True,
+    paints: bool = False,
 ) -> None:
     """Prints the table; unless `quick`, also merges the figures into benchmarks/results/NAME.json, each with its day,
-    its machine, its seeds and, where the reviewer has a part in it (reviews), the reviewer that ships then.
+    its machine, its seeds and, where they have a part in it (reviews, paints), the reviewer and the family that ship
+    then.
     """
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"figures": {}, "details": {}}
@@ -118,6 +147,7 @@ def publish(
     RESULTS.mkdir(parents=True, exist_ok=True)
     stamp = {"date": datetime.date.today().isoformat(), "machine": machine()}
     own = {**stamp, "seeds": seeds, "reviewer": reviewer_print() if reviews else None}
+    own["painter"] = painter_print() if paints else None
     report = {
         "command": command,
         **stamp,

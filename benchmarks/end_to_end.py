@@ -1,20 +1,20 @@
-"""The whole way in figures: how often one picture is accepted, how often one of five is, what it
+"""The whole way in figures (docs/protocol.md, 1): how often one picture is accepted, how often one of five is, what it
 costs, whether memory holds.
 
-    python -m benchmarks.end_to_end [--quick] [--only rates cyclic memory setup ap labels]
+    python -m benchmarks.end_to_end [--quick] [--only rates cyclic real seconds memory setup ap labels]
 
-Everything runs through a real ComfyUI server and the shipped workflow. `rates` and `cyclic` leave their pictures in
---out, with contact sheets that show no verdict; the labels that language models gave them go into
-benchmarks/labels/end_to_end_labels.json, and `labels` compares them.
+Everything runs through a real ComfyUI server and the shipped workflow. `rates` leaves its pictures in --out, with
+sheets that show no verdict; benchmarks/labelled.py keeps what language models say of them, and `labels` counts it.
+`real` takes --photos, a folder of cut-out photographs that the project doesn't hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from reliable_ads.devtools.client import ComfyClient
@@ -30,12 +29,16 @@ from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW, png_of
 from reliable_ads.devtools.graph import load, titled, to_api
 from reliable_ads.pocket.training.label_sheets import sheet
-from reliable_ads.synthetic.jobs import test_jobs
+from reliable_ads.rfnet.pictures import cut_outs
+from reliable_ads.rfnet.product import Product
+from reliable_ads.synthetic.jobs import Job
 
-from .common import RESULTS, ROOT, Figure, mean, publish, share
+from . import labelled
+from .common import RESULTS, ROOT, Figure, mean, products, publish, share
+from .labelled import picture_hash
 
 COMMAND = "python -m benchmarks.end_to_end"
-LABELS = ROOT / "benchmarks" / "labels" / "end_to_end_labels.json"
+ATTEMPTS = 5
 SEEDS = "one per product, drawn from its id (synthetic.jobs)"
 
 
@@ -46,6 +49,7 @@ class Session:
         self.server = server
         self.client = ComfyClient(server.address)
         self.graph = to_api(load(WORKFLOW), self.client.ask("/object_info"))
+        self.usual_prompt = self.graph[titled(self.graph, PROMPT)]["inputs"]["text"]  # the demo's
 
     def draw(self, job, attempts: int, **sampler) -> tuple[dict, list[Image.Image]]:
         """Runs one job → the sampler's report and all its pictures.
@@ -58,7 +62,7 @@ class Session:
 
         inputs(PICTURE)["image"] = self.client.upload(f"{job.product_id}.png", png_of(job.product.rgba))
         inputs(PLACED)["caption"] = job.product.caption
-        inputs(PROMPT)["text"] = job.prompt
+        inputs(PROMPT)["text"] = job.prompt or self.usual_prompt
         inputs(SAMPLER).update(
             {"seed": job.seed, "attempts": attempts, "on_exhausted": "best", "early_rejection": "off", **sampler}
         )
@@ -68,83 +72,91 @@ class Session:
         ]
 
 
-def picture_hash(picture: Image.Image) -> str:
-    return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
+def counted(rows):
+    """The same rows, counted on the screen."""
+    for number, row in enumerate(rows, 1):
+        yield row
+        print(f"\r{number}/{len(rows)}", end="\n" if number == len(rows) else "", file=sys.stderr, flush=True)
 
 
-def rates(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
-    """One sample per test product: the share that RFNet calls available."""
-    rows = []
-    pictures = []
-    jobs = test_jobs(count)
-    for number, job in enumerate(jobs):
+def rates(session: Session, options) -> tuple[dict[str, Figure], dict]:
+    """One picture for each product: the share that RFNet accepts."""
+    jobs = products(options.sizes["rates"], options.quick)
+    rows, found = [], []
+    for number, job in enumerate(counted(jobs)):
         report, (picture, *_) = session.draw(job, 1)
-        picture.save(out / f"single-{number:03d}.png")
+        attempt = report["attempts"][0]
+        path = options.out / f"single-{number:03d}.png"
+        picture.save(path)
+        found.append((path, picture_hash(picture), job.product))
         rows.append(
             {
-                "number": number,
                 "product_id": job.product_id,
+                "kind": job.kind,
                 "prompt": job.prompt,
                 "seed": job.seed,
-                "hash": picture_hash(picture),
-                **{k: report["attempts"][0][k] for k in ("label", "accepted")},
-                "p": report["attempts"][0]["probabilities"]["available"],
+                "hash": found[-1][1],
+                "label": attempt["label"],
+                "accepted": attempt["accepted"],
+                "p": attempt["probabilities"]["available"],
             }
         )
-        pictures.append(picture)
-        print(f"\rsingle {number + 1}/{count}", end="", file=sys.stderr, flush=True)
-    texts = [f"{n}: {job.product.caption}" for n, job in enumerate(jobs)]
-    for first in range(0, count, 50):
-        sheet(pictures[first : first + 50], texts[first : first + 50], 10, 160).save(
-            out / f"single-sheet-{first:03d}.png"
-        )
-    (out / "single.json").write_text(json.dumps(rows, indent=1))
-    return {"available_rate_rfnet": Figure(*share(sum(r["accepted"] for r in rows), count), count)}, {"single": rows}
+    labelled.blind_sheets(found, options.out)
+    accepted = sum(row["accepted"] for row in rows)
+    return {"available_rate_rfnet": Figure(*share(accepted, len(rows)), len(rows))}, {"single": rows}
 
 
-def cyclic(session: Session, count: int, out: Path) -> tuple[dict[str, Figure], dict]:
+def cyclic(session: Session, options) -> tuple[dict[str, Figure], dict]:
     """Five attempts per product: how many are accepted, after how many draws."""
-    runs = []
     rows = []
-    for number, job in enumerate(test_jobs(count)):
-        report, pictures = session.draw(job, 5)
-        runs.append(report)
+    for number, job in enumerate(counted(products(options.sizes["cyclic"], options.quick))):
+        report, pictures = session.draw(job, ATTEMPTS)
         rows.append({"product_id": job.product_id, "accepted": report["accepted"], "attempts": len(report["attempts"])})
-        sheet(
-            pictures, [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]], 5, 160
-        ).save(out / f"cyclic-{number:03d}.png")
-        print(f"\rcyclic {number + 1}/{count}", end="", file=sys.stderr, flush=True)
-    tries = Figure(*mean([len(r["attempts"]) for r in runs]), count)
-    first = sum(r["attempts"][0]["accepted"] for r in runs) / count
-    expected = sum((1 - first) ** k for k in range(5))  # mean of min(geometric, 5) if draws were independent and alike
-    print(
-        f"\nmean attempts {tries.value:.2f}; 1/p = {1 / max(first, 1e-9):.2f}, cut off at five attempts {expected:.2f}"
-        f" (p = {first:.2f} at the first attempt)"
-    )
+        texts = [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]]
+        sheet(pictures, texts, ATTEMPTS).save(options.out / f"cyclic-{number:03d}.png")
     return {
-        "accepted_within_5": Figure(*share(sum(r["accepted"] for r in runs), count), count),
-        "mean_attempts": tries,
-    }, {"cyclic": rows, "one_over_p": round(1 / max(first, 1e-9), 3), "expected_attempts_cut_at_5": round(expected, 3)}
+        "accepted_within_5": Figure(*share(sum(row["accepted"] for row in rows), len(rows)), len(rows)),
+        "mean_attempts": Figure(*mean([row["attempts"] for row in rows]), len(rows)),
+    }, {"cyclic": rows}
 
 
-def memory(session: Session, attempts: int, out: Path) -> tuple[dict[str, Figure], dict]:
-    """Resident memory of the server after attempt 10 and after attempt `attempts`, in runs of five that never
-    accept.
-    """
+def real(session: Session, options) -> tuple[dict[str, Figure], dict]:
+    """Photographs of real products, cut out, with the demo's prompt: how many are accepted within five attempts."""
+    if options.photos is None:
+        raise SystemExit("real needs --photos FOLDER: cut-out photographs of products")
+    rows = []
+    for path, caption in counted(cut_outs(options.photos)):
+        job = Job(path.stem, Product.from_picture(path, caption), "", 1)
+        report, pictures = session.draw(job, ATTEMPTS)
+        rows.append({"product": path.name, "accepted": report["accepted"], "attempts": len(report["attempts"])})
+        texts = [f"{a['label']} {a['probabilities'][a['label']]:.2f}" for a in report["attempts"]]
+        sheet(pictures, texts, ATTEMPTS).save(options.out / f"real-{path.stem}.png")
+    return {"real_products": Figure(sum(row["accepted"] for row in rows), n=len(rows))}, {"real": rows}
+
+
+def seconds(session: Session, options) -> tuple[dict[str, Figure], dict]:
+    """What a draw with its review takes on the server's one thread, the first left out."""
+    jobs = products(options.sizes["seconds"] + 1, True)  # of any products
+    took = [session.draw(job, 1)[0]["attempts"][0]["seconds"] for job in counted(jobs)][1:]
+    return {"draw_seconds": Figure(statistics.median(took), n=len(took))}, {"draw_seconds": took}
+
+
+def memory(session: Session, options) -> tuple[dict[str, Figure], dict]:
+    """Resident memory of the server after attempt 20 and after the last, in runs of five that never accept."""
     import psutil
 
     process = psutil.Process(session.server.process.pid)
     curve = []
-    (job,) = test_jobs(1)
-    for done in range(5, attempts + 1, 5):
-        session.draw(replace(job, seed=job.seed + done), 5, threshold=1.0)
+    (job,) = products(1, True)
+    for done in counted(range(ATTEMPTS, options.sizes["memory"] + 1, ATTEMPTS)):
+        session.draw(replace(job, seed=job.seed + done), ATTEMPTS, threshold=1.0)
         curve.append((done, process.memory_info().rss / 2**20))
-        print(f"\rmemory {done}/{attempts}: {curve[-1][1]:.0f} MiB", end="", file=sys.stderr, flush=True)
     at = dict(curve)
-    return {"memory_growth": Figure(at[attempts] / at[10] - 1, n=attempts)}, {"rss_mib": curve}
+    growth = at[options.sizes["memory"]] / at[min(20, options.sizes["memory"])] - 1
+    return {"memory_growth": Figure(growth, n=options.sizes["memory"])}, {"rss_mib": curve}
 
 
-def ap(out: Path) -> tuple[dict[str, Figure], dict]:
+def ap(options) -> tuple[dict[str, Figure], dict]:
     """The shipped reviewer on the shipped test split, through the public command."""
     command = [
         sys.executable,
@@ -161,33 +173,27 @@ def ap(out: Path) -> tuple[dict[str, Figure], dict]:
     return {"ap": Figure(score["value"], score["low"], score["high"], report["n"])}, {"reviewer": report}
 
 
-def labels(out: Path) -> tuple[dict[str, Figure], dict]:
-    """What language models say of the very pictures of `rates` (checked by hash), against RFNet's verdicts."""
-    said = {row["hash"]: row["label"] == "available" for row in json.loads(LABELS.read_text())["labels"]}
-    rows = json.loads((RESULTS / "end_to_end.json").read_text())["details"]["single"]
-    both = [(row["accepted"], said[row["hash"]]) for row in rows if row["hash"] in said]
+def labels(options) -> tuple[dict[str, Figure], dict]:
+    """What the labels say of the very pictures of `rates`, known by their hashes, against RFNet's verdicts."""
+    answers = labelled.available("single")
+    rows = json.loads((RESULTS / "end_to_end.json").read_text(encoding="utf-8"))["details"]["single"]
+    both = [(row["accepted"], answers[row["hash"]]) for row in rows if row["hash"] in answers]
     if not both:
-        raise SystemExit(f"no label in {LABELS} fits a picture of the last `rates` run: label its sheets again")
-    table = np.zeros((2, 2), int)
-    for rfnet, label in both:
-        table[int(rfnet), int(label)] += 1
-    print(
-        f"RFNet x labels: both available {table[1, 1]}, only RFNet {table[1, 0]}, only the labels {table[0, 1]},"
-        f" neither {table[0, 0]}"
-    )
+        raise SystemExit("no label fits a picture of the last `rates` run: have its sheets labelled again")
+    usable, agreed = sum(answer for _, answer in both), sum(accepted == answer for accepted, answer in both)
     return {
-        "available_rate_labels": Figure(*share(int(table[:, 1].sum()), len(both)), len(both)),
-        "agreement": Figure(*share(int(table.trace()), len(both)), len(both)),
-    }, {"labels_table": table.tolist()}
+        "available_rate_labels": Figure(*share(usable, len(both)), len(both)),
+        "agreement": Figure(*share(agreed, len(both)), len(both)),
+    }, {"labels_left_out": len(rows) - len(both)}
 
 
-def setup(out: Path) -> tuple[dict[str, Figure], dict]:
-    """A fresh clone: the first demo (set-up included) and the second."""
+def setup(options) -> tuple[dict[str, Figure], dict]:
+    """A fresh clone: the first demo, set-up included, and three more."""
     with tempfile.TemporaryDirectory(prefix="reliable-ads-clone-") as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        seconds = []
-        for _ in range(2):
+        took = []
+        for _ in range(2 if options.quick else 4):
             started = time.monotonic()
             code = subprocess.call(
                 [shutil.which("python3") or sys.executable, "dev.py", "demo", "--out", str(Path(folder) / "out")],
@@ -195,26 +201,32 @@ def setup(out: Path) -> tuple[dict[str, Figure], dict]:
             )
             if code not in (0, 2):
                 raise SystemExit(f"the demo failed in a fresh clone (exit code {code})")
-            seconds.append(time.monotonic() - started)
-    first, second = seconds
-    return {"setup_seconds": Figure(first - second, n=1), "demo_seconds": Figure(second, n=1)}, {}
+            took.append(time.monotonic() - started)
+    demo = statistics.median(took[1:])
+    return {"setup_seconds": Figure(took[0] - demo, n=1), "demo_seconds": Figure(demo, n=len(took) - 1)}, {}
 
 
-ON_A_SERVER = {"rates": rates, "cyclic": cyclic, "memory": memory}
+ON_A_SERVER = {"rates": rates, "cyclic": cyclic, "real": real, "seconds": seconds, "memory": memory}
 ALONE = {"ap": ap, "labels": labels, "setup": setup}
+USUALLY = ("rates", "cyclic", "seconds", "memory", "setup", "ap")
+SIZES = {"rates": 120, "cyclic": 100, "seconds": 20, "memory": 200}
+QUICK = {"rates": 4, "cyclic": 2, "seconds": 2, "memory": 10}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the same code on a tenth of the work; writes no results")
-    parser.add_argument("--only", nargs="+", choices=[*ON_A_SERVER, *ALONE], default=[*ON_A_SERVER, *ALONE])
+    parser.add_argument("--quick", action="store_true", help="the same code on few validation products; writes nothing")
+    parser.add_argument("--only", nargs="+", choices=[*ON_A_SERVER, *ALONE], default=USUALLY)
+    parser.add_argument("--photos", type=Path, help="for real: a folder of cut-outs, captions beside them")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "end_to_end")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    sizes = {"rates": 10, "cyclic": 5, "memory": 15} if options.quick else {"rates": 120, "cyclic": 50, "memory": 100}
+    options.sizes = QUICK if options.quick else SIZES
 
     def finish(name, result):
-        publish("end_to_end", COMMAND, SEEDS, result[0], options.quick, result[1], reviews=name != "setup")
+        publish(
+            "end_to_end", COMMAND, SEEDS, *(result[0], options.quick, result[1]), name not in ("setup",), name != "ap"
+        )
 
     served = [name for name in options.only if name in ON_A_SERVER]
     if served:
@@ -224,10 +236,10 @@ def main() -> None:
         ):
             session = Session(server)
             for name in served:
-                finish(name, ON_A_SERVER[name](session, sizes[name], options.out))
+                finish(name, ON_A_SERVER[name](session, options))
     for name in options.only:
         if name in ALONE:
-            finish(name, ALONE[name](options.out))
+            finish(name, ALONE[name](options))
 
 
 if __name__ == "__main__":

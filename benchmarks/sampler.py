@@ -1,21 +1,20 @@
-"""What an accepted picture costs: the plain loop, early rejection, and early rejection with remedies, without and with
-a tuned ControlNet among them, on the same products and seeds.
+"""What an accepted picture costs (docs/protocol.md, 3): six arms on the same products and seeds.
 
-    python -m benchmarks.sampler [--quick] [--only choice costs judge labels graph] [--products 100] [--attempts 5]
-    [--profile auto] [--judge WEIGHTS]
+    python -m benchmarks.sampler [--quick] [--only choice costs second labels graph] [--products 100] [--seeds 4]
+    [--profile auto] [--second WEIGHTS] [--validation]
 
-Everything runs through a real ComfyUI server and the shipped workflow; the ways take turns, product by product. The
-harder half and the hardest quarter are the products that needed most steps by the plain loop with other seeds than
-those that are compared, so that bad luck does not choose them. With the same number of attempts a way that gives up
-early also gives up sooner on a product that never succeeds; so early rejection is measured a second time ("equal"),
-with more attempts, until it has paid as many steps as the plain loop may. `choice` draws validation products: what was
-switched on was chosen there. What becomes of the accepted pictures, `judge`, `labels` and `graph`, is in
+Everything runs through a real ComfyUI server and the shipped workflow; the arms take turns, product by product. Each
+product is drawn with several seeds, so that the variety of what an arm serves can be seen. The hardest quarter are the
+products that needed most steps by the plain loop with yet other seeds, so that bad luck does not choose them. `costs`
+goes on where it was stopped; --validation runs it on validation products, by which the best arm is named. `choice`
+is how the remedies were chosen. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in
 sampler_pictures.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from dataclasses import replace
@@ -27,101 +26,140 @@ import torch
 from reliable_ads.cyclic.remedies import NAMES
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.graph import titled
+from reliable_ads.rfnet.files import write_text
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from reliable_ads.synthetic.jobs import test_jobs
+from reliable_ads.synthetic.jobs import jobs_of
 from reliable_ads.synthetic.scenes import BLAME
 
-from .common import ROOT, Figure, publish
-from .end_to_end import PROMPT, SAMPLER, SEEDS, Session, picture_hash
-from .sampler_costs import DRAWS, EQUAL, WAYS, figures_of
-from .sampler_pictures import blind_sheets, graph, judge, labels
+from .common import DRAWS, ROOT, VALIDATION, Figure, between, painter_print, products, publish, reviewer_print
+from .end_to_end import ATTEMPTS, PROMPT, SAMPLER, SEEDS, Session
+from .labelled import picture_hash
+from .sampler_costs import ARMS, figures_of
+from .sampler_pictures import graph, labels, second, sheets_of, variety
 
 COMMAND = "python -m benchmarks.sampler"
 MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
-JUDGE = ROOT / "data" / "judge" / "judge.safetensors"
-OTHER_SEEDS = 1_000_000  # added to a job's seed where its difficulty is found out
+SECOND = ROOT / "data" / "second_reviewer" / "second_reviewer.safetensors"
+PILOT = "pilot"  # the plain loop with other seeds
+OTHER_SEEDS = 1_000_000  # added to a job's seed for it
+APART = 1000  # between a product's seeds, so that no attempt is shared
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
 WORDS = ("avoid", "guidance")  # remedies that helped on validation products
-HELPFUL = (*WORDS, "tuned")
 
 
-def with_remedies(session: Session) -> dict:
-    """{way: the sampler's inputs} with words that the pocket family has learned to call faults by, and with the
-    ControlNet that RFFT has tuned (docs/rfft.md).
-    """
-    clip = session.graph[titled(session.graph, PROMPT)]["inputs"]["clip"]
-    models = session.graph[titled(session.graph, MODELS)]["inputs"]
-    session.graph["tuned"] = {
-        "class_type": "RFControlNetLoader",
-        "inputs": {"control_net_name": models["control_net_name"], "adapter": TUNED, "strength": 1.0},
-        "_meta": {"title": "Tuned"},
-    }
-    for name, allowed in (("words", WORDS), ("remedies", HELPFUL)):
-        inputs = {
-            "clip": clip,
-            "contrast_words": "",
-            "surface_words": "",
-            "avoid_words": ", ".join(BLAME.values()),
-            "tuned_control_net": ["tuned", 0],
-            "begin_at": "",
-        }
-        session.graph[name] = {
-            "class_type": "RFRemedies",
-            "inputs": {**inputs, **{remedy: remedy in allowed for remedy in NAMES}},
-            "_meta": {"title": name},
-        }
-    return {name: {"remedies": [name, 0]} for name in ("words", "remedies")}
+class Arms:
+    """The shipped workflow in every arm's form."""
+
+    def __init__(self, session: Session, profile: str):
+        self.session, self.profile = session, profile
+        graph = session.graph
+        self.sampler = graph[titled(graph, SAMPLER)]["inputs"]
+        self.applied = [node["inputs"] for node in graph.values() if node["class_type"].startswith("ControlNetApply")]
+        self.plain = [inputs["control_net"] for inputs in self.applied]
+        models = graph[titled(graph, MODELS)]["inputs"]
+        clip = graph[titled(graph, PROMPT)]["inputs"]["clip"]
+        graph["tuned"] = added("RFControlNetLoader", control_net_name=models["control_net_name"], adapter=TUNED)
+        graph["tuned"]["inputs"]["strength"] = 1.0
+        graph["remedies"] = added(
+            "RFRemedies",
+            clip=clip, contrast_words="", surface_words="", begin_at="",
+            avoid_words=", ".join(BLAME.values()),
+            **{name: name in WORDS for name in NAMES},
+        )
+
+    def draw(self, arm: str, job, plain_steps: int) -> tuple[dict, list]:
+        """plain_steps: what the plain loop may pay for one product."""
+        tuned, early = arm in ("tuned", "early_tuned"), arm in ("early", "early_tuned")
+        for inputs, usual in zip(self.applied, self.plain):
+            inputs["control_net"] = ["tuned", 0] if tuned else usual
+        self.sampler.pop("remedies", None)
+        changes = {"early_rejection": self.profile if early else "off", "step_budget": 0}
+        if arm == "remedies":
+            changes["remedies"] = ["remedies", 0]
+        if arm == "early_tuned":
+            changes["step_budget"] = plain_steps
+        if arm == "best_of_n":
+            changes["threshold"] = 1.0
+        asked = replace(job, seed=job.seed + OTHER_SEEDS) if arm == PILOT else job
+        usual = self.sampler["threshold"]
+        try:
+            return self.session.draw(asked, ATTEMPTS * (MORE if arm == "early_tuned" else 1), **changes)
+        finally:
+            self.sampler["threshold"] = usual
+
+
+def added(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
+
+
+def served(arm: str, report: dict, threshold: float) -> int | None:
+    """The place of the picture that an arm serves, None where it has none."""
+    if arm != "best_of_n":
+        return report["usable"][0] - 1 if report["accepted"] else None
+    chances = [attempt["probabilities"]["available"] for attempt in report["attempts"]]
+    best = int(np.argmax(chances))
+    return best if chances[best] >= threshold else None
 
 
 def costs(options) -> tuple[dict[str, Figure], dict]:
-    """Steps and seconds per accepted picture of each way, and what each accepted."""
-    jobs = test_jobs(options.products)
-    with (
-        tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
-        ComfyServer(Path(base), options.out / "server.log") as server,
-    ):
-        session = Session(server)
-        ways = {"plain": {"early_rejection": "off"}, "early": {"early_rejection": options.profile}}
-        answers = with_remedies(session)
-        ways |= {
-            "words": {**ways["early"], **answers["words"]},
-            "remedies": {**ways["early"], **answers["remedies"]},
-            "answered": {**ways["plain"], **answers["remedies"]},
-        }
-        sampler = session.graph[titled(session.graph, SAMPLER)]["inputs"]
-        ways[EQUAL] = {**ways["early"], "step_budget": options.attempts * sampler["steps"]}
-        rows = {way: [] for way in (*WAYS, EQUAL, "pilot")}
-        accepted = []
-        for number, job in enumerate(jobs):
-            turns = [*WAYS[number % len(WAYS) :], *WAYS[: number % len(WAYS)], EQUAL, "pilot"]
-            for way in turns:
-                sampler.pop("remedies", None)
-                sampler["step_budget"] = 0
-                asked = replace(job, seed=job.seed + OTHER_SEEDS) if way == "pilot" else job
-                tries = options.attempts * (MORE if way == EQUAL else 1)
-                report, pictures = session.draw(asked, tries, **ways.get(way, ways["plain"]))
-                rows[way].append((report["steps"], report["seconds"], int(report["accepted"]), len(report["attempts"])))
-                if report["accepted"] and way in WAYS:
-                    first = report["usable"][0] - 1
-                    accepted.append(
-                        {
-                            "way": way,
-                            "job": number,
-                            "hash": picture_hash(pictures[first]),
-                            "remedies": report["attempts"][first]["remedies"],
-                        }
-                    )
-                    pictures[first].save(options.out / f"{way}-{number:03d}.png")
-            print(f"\rproduct {number + 1}/{len(jobs)}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    blind_sheets(accepted, jobs, options.out)
-    found = {way: np.array(values, float) for way, values in rows.items()}
-    return figures_of(found), {
-        "costs": {"attempts": options.attempts, "rows": {way: values.tolist() for way, values in found.items()}},
-        "accepted": accepted,
+    """Steps, seconds and attempts of each arm, and what each served."""
+    jobs = jobs_of(VALIDATION)[: options.products] if options.validation else products(options.products, options.quick)
+    about = {"painter": painter_print(), "reviewer": reviewer_print(), "profile": options.profile}
+    rows = kept_rows(options.out, about)
+    threshold = load_reviewer(DEFAULT_WEIGHTS).threshold
+    asked = [
+        (arm, number, seed) for number in range(len(jobs)) for seed in range(options.seeds) for arm in turns(number)
+    ]
+    missing = [ask for ask in asked if key_of(*ask) not in rows]
+    if missing:
+        with (
+            tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+            ComfyServer(Path(base), options.out / "server.log") as server,
+        ):
+            arms = Arms(Session(server), options.profile)
+            steps = ATTEMPTS * arms.sampler["steps"]
+            for count, (arm, number, seed) in enumerate(missing, 1):
+                job = replace(jobs[number], seed=jobs[number].seed + APART * seed)
+                report, pictures = arms.draw(arm, job, steps)
+                rows[key_of(arm, number, seed)] = row_of(arm, number, seed, report, pictures, threshold, options.out)
+                write_text(options.out / "rows.json", json.dumps({"about": about, "rows": rows}))
+                print(f"\r{count}/{len(missing)}", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+    found = [rows[key_of(*ask)] for ask in asked]
+    sheets_of(found, jobs, options.out)
+    return {**figures_of(found), **variety(found, options.out)}, {"accepted": [row for row in found if row["hash"]]}
+
+
+def turns(number: int) -> list[str]:
+    """The arms in the order in which a product is drawn, so that none is always the first."""
+    place = number % len(ARMS)
+    return [*ARMS[place:], *ARMS[:place], PILOT]
+
+
+def key_of(arm: str, number: int, seed: int) -> str:
+    return f"{arm}-{number:03d}-{seed}"
+
+
+def kept_rows(out: Path, about: dict) -> dict:
+    """The rows of a run that was stopped; none where it had other weights or settings."""
+    file = out / "rows.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return kept["rows"] if kept.get("about") == about else {}
+
+
+def row_of(arm: str, number: int, seed: int, report: dict, pictures: list, threshold: float, out: Path) -> dict:
+    """What an arm paid for a product; the picture that it serves is written into `out`."""
+    place = served(arm, report, threshold)
+    row = {
+        "arm": arm, "product": number, "seed": seed, "steps": report["steps"], "seconds": report["seconds"],
+        "attempts": len(report["attempts"]), "served": int(place is not None), "hash": None, "remedies": [],
     }
+    if place is not None:
+        row |= {"hash": picture_hash(pictures[place]), "remedies": report["attempts"][place]["remedies"]}
+        pictures[place].save(out / f"{key_of(arm, number, seed)}.png")
+    return row
 
 
 @torch.no_grad()
@@ -130,76 +168,75 @@ def choice(options) -> tuple[dict[str, Figure], dict]:
     and with what may answer it (rfft's own sampler, as the first shipped workflow draws).
     """
     from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits
-    from reliable_ads.synthetic.jobs import jobs_of
 
     from . import tuning
 
-    products = jobs_of(tuning.VALIDATION)[: 6 if options.quick else 57]
+    jobs = jobs_of(VALIDATION)[: 4 if options.quick else 60]
     faults = ", ".join(BLAME.values())
     reviewer = load_reviewer(DEFAULT_WEIGHTS)
-    placed = tuning.placed(products)
+    placed = tuning.placed(jobs)
 
     def passed(adapter, sampling) -> np.ndarray:
         """(products, FOLLOWED + 1) bool."""
         models = tuning.models_with(adapter)
-        found = []
-        jobs = [
-            Job(canvas, prompt, product.seed + OTHER_SEEDS + seed)
-            for product, (canvas, prompt) in zip(products, placed)
+        asked = [
+            Job(canvas, prompt, job.seed + OTHER_SEEDS + seed)
+            for job, (canvas, prompt) in zip(jobs, placed)
             for seed in range(FOLLOWED + 1)
         ]
-        for first in range(0, len(jobs), 16):
-            batch = prepare(models, jobs[first : first + 16], sampling)
+        found = []
+        for first in range(0, len(asked), 16):
+            batch = prepare(models, asked[first : first + 16], sampling)
             logits = review_logits(reviewer, draw(models, batch, sampling), [job.canvas for job in batch.jobs])
-            found.append(logits.softmax(1)[:, 0] >= 0.5)
-        return torch.cat(found).view(len(products), -1).numpy()
+            found.append(logits.softmax(1)[:, 0] >= reviewer.threshold)
+        return torch.cat(found).view(len(jobs), -1).numpy()
 
     plain = tuning.SAMPLING
-    adapter = tuning.adapter(tuning.TUNED)
     strong = replace(plain, guidance=1.5 * plain.guidance)
     firsts = passed(None, plain)
-    ways = {
-        "seed": firsts,
-        "words": passed(None, replace(strong, null_prompt=faults)),
-        "tuned": passed(adapter, plain),
-        "all": passed(adapter, replace(strong, null_prompt=faults)),
-    }
+    ways = {"seed": firsts, "words": passed(None, replace(strong, null_prompt=faults))}
+    tuned = ROOT / "pocket" / "weights" / TUNED
+    if tuned.exists() and tuning.fits(tuned):
+        ways |= {"tuned": passed(tuned, plain), "all": passed(tuned, replace(strong, null_prompt=faults))}
     rejected = ~firsts[:, :-1]
-    rows = np.random.default_rng(0).integers(len(products), size=(DRAWS, len(products)))  # a product's draws together
+    rows = np.random.default_rng(0).integers(len(jobs), size=(DRAWS, len(jobs)))  # a product's draws together
     figures = {}
     for name, found in ways.items():
-        passed_then = found[:, 1:] & rejected
-        draws = passed_then[rows].sum((1, 2)) / np.maximum(rejected[rows].sum((1, 2)), 1)
-        figures[f"after_rejection_{name}"] = Figure(
-            float(passed_then.sum() / rejected.sum()),
-            *(float(np.percentile(draws, part)) for part in (2.5, 97.5)),
-            int(rejected.sum()),
-        )
+        then = found[:, 1:] & rejected
+        draws = then[rows].sum((1, 2)) / np.maximum(rejected[rows].sum((1, 2)), 1)
+        value = float(then.sum() / max(rejected.sum(), 1))
+        figures[f"after_rejection_{name}"] = Figure(value, *between(draws), int(rejected.sum()))
     return figures, {}
 
 
-PARTS = {"choice": choice, "costs": costs, "judge": judge, "labels": labels, "graph": graph}
+PARTS = {"choice": choice, "costs": costs, "second": second, "labels": labels, "graph": graph}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="six products, nothing written")
+    parser.add_argument("--quick", action="store_true", help="two validation products, two seeds, nothing written")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
-    parser.add_argument("--attempts", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=4, help="of each product")
+    parser.add_argument("--validation", action="store_true", help="validation products; nothing is written")
     parser.add_argument(
         "--profile",
         default="auto",
         help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto",
     )
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="weights of the second reviewer")
+    parser.add_argument("--second", type=Path, default=SECOND, help="weights of the second reviewer")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()
-    options.products = 6 if options.quick else options.products
+    if options.quick:
+        options.products, options.seeds, options.out = 2, 2, options.out / "quick"
+    if options.validation:
+        options.out = options.out / "validation"
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)
-        publish("sampler", COMMAND, SEEDS, figures, options.quick, details)
+        publish(
+            "sampler", COMMAND, SEEDS, figures, options.quick or options.validation, details, reviews=True, paints=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,135 +1,155 @@
 """What becomes of the pictures that benchmarks/sampler.py accepts.
 
-`costs` leaves sheets of them in --out, mixed so that nobody sees which way a picture came; labels by language models go
-into benchmarks/labels/sampler_labels.json, and `labels` counts them. `judge` asks a second reviewer of another
-architecture, trained on other scenes (benchmarks/judge.toml), that nothing in the loop looks at. `graph` draws what an
-accepted picture costs.
+`costs` leaves sheets of each arm's picture with the first seed in --out, mixed so that nobody sees which arm drew it;
+benchmarks/labelled.py keeps what language models say of them, and `labels` counts it. `second` asks the second
+reviewer, of another backbone and trained on rendered scenes alone (benchmarks/second_reviewer.toml), that nothing in
+the loop looks at. `graph` draws what an accepted picture costs.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
 from reliable_ads.cyclic.remedies import replaced
-from reliable_ads.pocket.training.label_sheets import sheet
-from reliable_ads.rfnet.files import write_bytes, write_text
+from reliable_ads.pocket.tuning import SAMPLING
+from reliable_ads.rfft.evaluate import image_features
+from reliable_ads.rfnet.files import write_bytes
 from reliable_ads.rfnet.product import place
-from reliable_ads.rfnet.weights import load_reviewer
-from reliable_ads.synthetic.jobs import test_jobs
+from reliable_ads.rfnet.sheets import to_planes
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
-from .common import RESULTS, ROOT, Figure, mean, share
-from .end_to_end import picture_hash
-from .sampler_costs import COLUMNS, WAYS, cost, hardest
-
-LABELS = ROOT / "benchmarks" / "labels" / "sampler_labels.json"
+from . import labelled
+from .common import DRAWS, RESULTS, ROOT, Figure, between, mean, products
+from .sampler_costs import ARMS
 
 
-def blind_sheets(accepted: list, jobs: list, out: Path) -> None:
-    """Every accepted picture once, whichever ways drew it, in an order that tells nothing, 20 a sheet, numbered;
-    blind.json says which hash is which number.
+def path_of(row: dict, out):
+    return out / f"{row['arm']}-{row['product']:03d}-{row['seed']}.png"
+
+
+def sheets_of(rows: list, jobs: list, out) -> None:
+    """The pictures to label: what each arm served with a product's first seed."""
+    shown = [row for row in rows if row["hash"] and row["seed"] == 0 and row["arm"] in ARMS]
+    labelled.blind_sheets([(path_of(row, out), row["hash"], jobs[row["product"]].product) for row in shown], out)
+
+
+@torch.no_grad()
+def variety(rows: list, out) -> dict[str, Figure]:
+    """How far a product's accepted pictures lie apart across seeds, in the reviewer's features, against the plain
+    loop's of the same products.
     """
-    once = list({row["hash"]: row for row in accepted}.values())
-    rows = [once[i] for i in np.random.default_rng(0).permutation(len(once))]
-    for first in range(0, len(rows), 20):
-        part = rows[first : first + 20]
-        pictures = [Image.open(out / f"{row['way']}-{row['job']:03d}.png").convert("RGB") for row in part]
-        texts = [f"{first + place}: {jobs[row['job']].product.caption}" for place, row in enumerate(part)]
-        sheet(pictures, texts, 5, 300).save(out / f"blind-{first:03d}.png")
-    write_text(out / "blind.json", json.dumps([row["hash"] for row in rows]))
-
-
-def judge(options) -> tuple[dict[str, Figure], dict]:
-    """The share of each way's accepted pictures that the second reviewer calls bad."""
-    if options.quick:
-        raise SystemExit("judge looks at the pictures of the last whole `costs` run: leave out --quick")
-    reviewer = load_reviewer(options.judge)
-    jobs = test_jobs(options.products)
-    bad = {way: {} for way in WAYS}
-    for row in json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]:
-        picture = Image.open(options.out / f"{row['way']}-{row['job']:03d}.png").convert("RGB")
-        if picture_hash(picture) != row["hash"]:
-            raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
-        canvas = replaced(
-            place(jobs[row["job"]].product, 128, 128),
-            {change["remedy"]: change["after"] for change in row["remedies"]},
-        )
-        image = torch.from_numpy(np.asarray(picture, np.float32) / 255).movedim(-1, 0)
-        bad[row["way"]][row["job"]] = not reviewer.review(image[None], canvas).rows()[0]["accepted"]
-    return worse("judge", bad), {}
-
-
-def worse(who: str, bad: dict) -> dict[str, Figure]:
-    """The share of each way's accepted pictures that are bad, and how many more that are than the plain loop's, of the
-    products that both served; bad: {way: {product: bool}}.
-    """
-    figures = {f"{who}_bad_{way}": Figure(*share(sum(of.values()), len(of)), len(of)) for way, of in bad.items()}
-    for way in WAYS[1:]:
-        both = sorted(bad[way].keys() & bad["plain"].keys())
-        more = np.array([float(bad[way][product]) - float(bad["plain"][product]) for product in both])
-        figures[f"{who}_bad_{way}_more"] = Figure(*mean(more), len(both))
+    reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    spread: dict[str, dict] = {}
+    for arm in ARMS:
+        own = sorted((row for row in rows if row["arm"] == arm and row["hash"]), key=lambda row: row["product"])
+        spread[arm] = {}
+        for product, group in itertools.groupby(own, key=lambda row: row["product"]):
+            with_pictures = list(group)
+            if len(with_pictures) > 1:
+                pictures = torch.stack([to_planes(Image.open(path_of(row, out))) for row in with_pictures])
+                pairs = itertools.combinations(image_features(reviewer, pictures), 2)
+                spread[arm][product] = float(np.mean([(a - b).square().mean().sqrt() for a, b in pairs]))
+    figures = {}
+    for arm in ARMS[1:]:
+        both = sorted(spread[arm].keys() & spread["plain"].keys())
+        if both:
+            one, other = (np.array([spread[name][product] for product in both]) for name in (arm, "plain"))
+            chosen = np.random.default_rng(0).integers(len(both), size=(DRAWS, len(both)))
+            draws = one[chosen].sum(1) / other[chosen].sum(1)
+            figures[f"variety_{arm}"] = Figure(float(one.sum() / other.sum()), *between(draws), len(both))
     return figures
 
 
+def accepted_rows() -> list:
+    return json.loads((RESULTS / "sampler.json").read_text(encoding="utf-8"))["details"]["accepted"]
+
+
+def second(options) -> tuple[dict[str, Figure], dict]:
+    """The share of each arm's accepted pictures that the second reviewer calls bad."""
+    rows = json.loads((options.out / "rows.json").read_text(encoding="utf-8"))["rows"].values()
+    reviewer, jobs, bad = load_reviewer(options.second), products(options.products, options.quick), {}
+    for row in rows:
+        if not row["hash"] or row["arm"] not in ARMS or row["product"] >= len(jobs):
+            continue
+        picture = Image.open(path_of(row, options.out)).convert("RGB")
+        if labelled.picture_hash(picture) != row["hash"]:
+            raise SystemExit(f"{options.out} holds other pictures than the last `costs` run: run it again")
+        changes = {change["remedy"]: change["after"] for change in row["remedies"]}
+        canvas = replaced(place(jobs[row["product"]].product, *[SAMPLING["size"]] * 2), changes)
+        verdict = reviewer.review(to_planes(picture)[None], canvas).rows()[0]
+        bad.setdefault(row["arm"], {}).setdefault(row["product"], []).append(not verdict["accepted"])
+    return worse("bad", bad), {}
+
+
 def labels(options) -> tuple[dict[str, Figure], dict]:
-    """Language models' labels of accepted pictures, {"labels": {labeller: {hash: label}}}: what most of them say, by
-    way.
+    """The share of each arm's accepted pictures that the labels call bad."""
+    answers, bad = labelled.available("accepted"), {}
+    rows = [row for row in accepted_rows() if row["seed"] == 0 and row["arm"] in ARMS]
+    if not any(row["hash"] in answers for row in rows):
+        raise SystemExit("no label fits a picture of the last `costs` run: have its sheets labelled again")
+    for row in rows:
+        if row["hash"] in answers:
+            bad.setdefault(row["arm"], {}).setdefault(row["product"], []).append(not answers[row["hash"]])
+    return worse("labels_bad", bad), {}
+
+
+def worse(key: str, bad: dict) -> dict[str, Figure]:
+    """The share of each arm's accepted pictures that are bad, and how many more that are than the plain loop's, of the
+    products that both served; bad: {arm: {product: [bool]}}.
     """
-    given = json.loads(LABELS.read_text())["labels"]
-    accepted = json.loads((RESULTS / "sampler.json").read_text())["details"]["accepted"]
-    if missing := {row["hash"] for row in accepted if not all(row["hash"] in found for found in given.values())}:
-        raise SystemExit(
-            f"{LABELS} lacks labels for {len(missing)} pictures of the last `costs` run: label its sheets again"
-        )
-    bad = {way: {} for way in WAYS}
-    for row in accepted:
-        against = sum(found[row["hash"]] != "available" for found in given.values())
-        bad[row["way"]][row["job"]] = against > len(given) / 2
-    return worse("labels", bad), {}
+    figures = {}
+    for arm, of in bad.items():
+        each = {product: float(np.mean(said)) for product, said in of.items()}
+        figures[f"{key}_{arm}"] = Figure(*mean(list(each.values())), sum(map(len, of.values())))
+        if arm != "plain" and (both := sorted(of.keys() & bad.get("plain", {}).keys())):
+            more = [each[product] - float(np.mean(bad["plain"][product])) for product in both]
+            figures[f"{key}_{arm}_more"] = Figure(*mean(more), len(both))
+    return figures
+
+
+NAMES = {
+    "plain": "plain loop",
+    "early": "early\nrejection",
+    "remedies": "remedies",
+    "tuned": "tuned\nControlNet",
+    "best_of_n": "best of five",
+    "early_tuned": "early rejection\n+ tuned",
+}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
-    """docs/cost_per_usable.png: steps and seconds per accepted picture, of all products, the harder half and the
-    hardest quarter.
-    """
+    """docs/cost_per_usable.png: steps per accepted picture of each arm, and how many products it serves."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = {
-        way: np.array(values)
-        for way, values in json.loads((RESULTS / "sampler.json").read_text())["details"]["costs"]["rows"].items()
-    }
-    names = {
-        "plain": "plain loop",
-        "early": "early rejection",
-        "words": "+ remedies without\ntuned ControlNet",
-        "remedies": "+ all remedies",
-        "answered": "all remedies without\nearly rejection",
-    }
+    file = RESULTS / "sampler.json"
+    found = json.loads(file.read_text(encoding="utf-8"))["figures"] if file.exists() else {}
+    if options.quick or "steps_per_accepted_plain" not in found:
+        print("graph: there are no figures of a whole `costs` run")
+        return {}, {}
     figure, axes = pyplot.subplots(1, 2, figsize=(13, 3.6), layout="constrained")
-    for axis, column, unit in zip(axes, ("steps", "seconds"), ("sampling steps", "seconds")):
-        for shift, (text, chosen, colour) in enumerate(
-            (
-                ("all products", slice(None), "#4878a8"),
-                ("harder half", hardest(rows["pilot"], 2), "#d0a040"),
-                ("hardest quarter", hardest(rows["pilot"], 4), "#c05040"),
-            )
+    for axis, key, unit in zip(
+        axes, ("steps_per_accepted", "served"), ("sampling steps per accepted picture", "served")
+    ):
+        for shift, (part, text, colour) in enumerate(
+            (("", "all products", "#4878a8"), ("_hard", "hardest quarter", "#c05040"))
         ):
-            values = [cost(rows[way][chosen][:, [COLUMNS[column], COLUMNS["usable"]]]) for way in WAYS]
-            bars = axis.bar(np.arange(len(WAYS)) + 0.28 * (shift - 1), values, 0.26, label=text, color=colour)
-            axis.bar_label(bars, fmt="%.2f" if column == "seconds" else "%.1f", fontsize=8)
-        axis.set_xticks(range(len(WAYS)), [names[way] for way in WAYS], fontsize=8)
-        axis.set_ylabel(f"{unit} per accepted picture")
+            values = [found[f"{key}_{arm}{part}"]["value"] for arm in ARMS]
+            bars = axis.bar(np.arange(len(ARMS)) + 0.38 * (shift - 0.5), values, 0.36, label=text, color=colour)
+            axis.bar_label(bars, fmt="%.1f" if key.startswith("steps") else "%.2f", fontsize=8)
+        axis.set_xticks(range(len(ARMS)), [NAMES[arm] for arm in ARMS], fontsize=8)
+        axis.set_ylabel(unit)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
-    file = io.BytesIO()
-    figure.savefig(file, dpi=130)
-    write_bytes(ROOT / "docs" / "cost_per_usable.png", file.getvalue())
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130)
+    write_bytes(ROOT / "docs" / "cost_per_usable.png", drawn.getvalue())
     return {}, {}

@@ -1,4 +1,4 @@
-"""Fixed jobs: a test product, a fitting prompt and a seed each, the same for every measurement."""
+"""Fixed jobs: a product, a fitting prompt and a seed each, the same for every measurement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 
 from ..rfnet.data.sources import read_shards
 from ..rfnet.product import Product
+from .product_files import read_products
 from .products import seed_of
 from .scenes import LIGHTS, PANORAMAS, SURFACES, WALL_COLOURS, WALLS, wall_words
 
 TEST_SPLIT = Path(__file__).parent / "test_split"
-SIZE = 128  # of its pictures, pixels
+SIZE = 128  # of a scene's pictures, pixels
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Job:
     product: Product
     prompt: str
     seed: int
+    kind: str = ""  # what thing it is, where that is known
 
 
 def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
@@ -46,16 +48,20 @@ def prompt_for(product_id: str, outdoors: bool | None = None) -> str:
     return f"photo, on {surface}, {room}, {choose(LIGHTS)}"
 
 
-def test_jobs(count: int, folder: Path = TEST_SPLIT) -> list[Job]:
-    """`count` of a split's jobs_of. Raises ValueError when the split has fewer products."""
-    jobs = jobs_of(folder)
-    if len(jobs) < count:
-        raise ValueError(f"{folder} shows {len(jobs)} whole products, {count} were asked for")
-    return jobs[:count]
+def jobs_of(source: Path) -> list[Job]:
+    """One job for each product of an archive (product_files), or for each distinct product of a folder of shards, in a
+    fixed order. Raises DataError.
+    """
+    if source.suffix == ".zip":
+        return [_job(name, product, kind) for name, kind, product in read_products(source)]
+    return _jobs_of_scenes(source)
 
 
-def jobs_of(folder: Path) -> list[Job]:
-    """One job per distinct product of a split, in a fixed order."""
+def _job(name: str, product: Product, kind: str = "") -> Job:
+    return Job(name, product, prompt_for(name), seed_of("seed", name) % 2**31, kind)
+
+
+def _jobs_of_scenes(folder: Path) -> list[Job]:
     samples = read_shards(folder, SIZE)
     jobs, seen = [], set()
     for row in range(len(samples)):
@@ -66,6 +72,5 @@ def jobs_of(folder: Path) -> list[Job]:
             continue
         seen.add(name)
         sample = samples.read(row)
-        product = Product(sample["product"].astype(np.float32) / 255, sample["caption"])
-        jobs.append(Job(name, product, prompt_for(name), seed_of("seed", name) % 2**31))
+        jobs.append(_job(name, Product(sample["product"].astype(np.float32) / 255, sample["caption"])))
     return jobs

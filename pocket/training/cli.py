@@ -33,7 +33,7 @@ def _draw(args) -> int:
 def _label(args) -> int:
     from .label import label
 
-    print(f"{label(args.drawn, args.labels, args.shard)} labelled pictures in {args.shard}")
+    print(label(args.drawn, args.labels, args.shard))
     return 0
 
 
@@ -71,7 +71,13 @@ def main(arguments=None) -> int:
         "label", help="join the pictures of `pocket draw` with labels into a shard that `rfnet train` reads"
     )
     label.add_argument("--drawn", type=file_path, required=True, help="folder of `pocket draw`")
-    label.add_argument("--labels", type=file_path, required=True, help="JSON object {number: label}")
+    label.add_argument(
+        "--labels",
+        type=file_path,
+        nargs="+",
+        required=True,
+        help="JSON object {number: label}: of one labeller, or of three, whose majority decides",
+    )
     label.add_argument("--shard", type=file_path, required=True, help="the .zip to write")
     label.set_defaults(run=_label)
     add_train_parser(commands)

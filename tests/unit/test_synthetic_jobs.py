@@ -1,12 +1,18 @@
-"""The shipped test split and the orders drawn from it."""
+"""The shipped test split, the products that benchmarks draw, and the jobs made of both."""
+
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.synthetic import scenes
-from reliable_ads.synthetic.jobs import TEST_SPLIT, prompt_for
-from reliable_ads.synthetic.jobs import test_jobs as make_jobs
+from reliable_ads.synthetic.composed.products import UNSEEN
+from reliable_ads.synthetic.jobs import TEST_SPLIT, jobs_of, prompt_for
+from reliable_ads.synthetic.products import CUTOUTS
+
+PRODUCTS = Path(__file__).parents[2] / "benchmarks" / "products"
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +54,20 @@ def test_depth_puts_the_product_before_the_backdrop(shipped):
         assert sample["depth"][solid].mean() > sample["depth"][0].mean()
 
 
-def test_jobs_are_distinct_products_with_prompts_the_checkpoint_knows():
-    jobs = make_jobs(120)
-    assert len({job.product_id for job in jobs}) == 120
+@pytest.mark.parametrize("source, count", [(TEST_SPLIT, 120), (PRODUCTS / "validation.zip", 80)])
+def test_jobs_are_distinct_products_with_prompts_the_checkpoint_knows(source, count):
+    jobs = jobs_of(source)
+    assert len({job.product_id for job in jobs}) == len(jobs) >= count
     for job in jobs:
         assert job.prompt == prompt_for(job.product_id)
         assert any(f"on {surface}, " in job.prompt for surface in scenes.SURFACES)
 
 
-def test_more_briefs_than_products_is_refused():
-    with pytest.raises(ValueError, match="were asked for"):
-        make_jobs(100_000)
+def test_unseen_products_are_of_kinds_that_come_equally_often():
+    jobs = jobs_of(PRODUCTS / "unseen.zip")
+    kinds = Counter(job.kind for job in jobs)
+    assert len(jobs) == 240 and len(kinds) == 25 and max(kinds.values()) - min(kinds.values()) <= 1
+    assert set(kinds) == {kind if kind == "sneaker" else CUTOUTS[kind][0] for kind in UNSEEN}
+    assert "handbag" not in kinds and all(job.product_id.startswith("test-") for job in jobs)
+    validation = {job.kind for job in jobs_of(PRODUCTS / "validation.zip")}
+    assert len(validation) > 15 and not validation & set(kinds)
