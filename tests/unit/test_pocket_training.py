@@ -7,13 +7,14 @@ import torch
 from safetensors.torch import load_file
 
 from reliable_ads.pocket import ldm
-from reliable_ads.pocket.family import build_vae
+from reliable_ads.pocket.family import alphas_cumprod, build_pocket, build_vae
 from reliable_ads.pocket.training import diffusion as diffusion_training
 from reliable_ads.pocket.training import training
 from reliable_ads.pocket.training.diffusion import train_diffusion
 from reliable_ads.pocket.training.export import denoise_once, export
 from reliable_ads.pocket.training.feed import Scenes
 from reliable_ads.pocket.training.latents import cached_latents
+from reliable_ads.pocket.training.losses import Guided
 from reliable_ads.pocket.training.sharpen import sharpen
 from reliable_ads.pocket.training.training import Training, find_device
 from reliable_ads.pocket.training.vae import load_vae, train_vae
@@ -224,3 +225,29 @@ def test_a_device_that_is_not_here():
     assert find_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match='--device is "warp", which this PyTorch can\'t use'):
         find_device("warp")
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_the_unet_learns_what_the_family_draws_under_guidance(guidance):
+    pocket = build_pocket(SMALL, 0)
+    loss_of = Guided(pocket, guidance)
+    latents, shares, hints = torch.randn(4, 4, 8, 8), torch.zeros(4, 1, 8, 8), torch.zeros(4, 3, 64, 64)
+    contexts = pocket.encode_prompts(["a chair", "a lamp on sand", "", "snow"]).detach()
+    contexts = 30 * contexts  # an untrained text encoder says little
+    alpha_bar = alphas_cumprod()
+
+    def loss():
+        return loss_of(pocket, latents, shares, hints, contexts, alpha_bar, torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        before = loss()
+    if guidance == 1:
+        assert before < 1e-9, "without guidance there is nothing to learn"
+        return
+    optimiser = torch.optim.Adam(pocket.unet.parameters(), 3e-4)
+    for _ in range(12):
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert loss() < 0.8 * before, "the teacher stays, the UNet comes after it"
