@@ -29,7 +29,6 @@ def main(arguments=None) -> int:
         default=256,
         help="side of a square picture; portraits and landscapes have the same area",
     )
-    composing.add_argument("--square", action="store_true", help="square pictures alone, as the pocket family paints")
     add_products(commands)
     args = parser.parse_args(arguments)
     return guarded("synthetic", lambda: args.run(args), status=2)
@@ -77,8 +76,7 @@ def render(args) -> int:
     from .shards import render_split
 
     need("bpy", "OpenEXR", "tqdm", remedy="use Python 3.11 and run `pip install bpy OpenEXR tqdm`")
-    check_start(args)
-    check_assets(args.assets)
+    check(args)
 
     def render_one(split: str, count: int, start: int, advance) -> None:
         def finished(shard: int) -> None:
@@ -91,12 +89,14 @@ def render(args) -> int:
 
 
 def compose(args) -> int:
+    from .composed.relief import Finishes
     from .composed.shards import compose_split
 
+    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
     if args.size % 8:
         raise CommandError(f"--size is {args.size}: it must be a multiple of 8 between 64 and 1024.")
-    check_start(args)
-    check_composing(args.assets)
+    check(args)
+    Finishes.read(args.assets)
 
     def compose_one(split: str, count: int, start: int, advance) -> None:
         folder, assets = Path(args.data), Path(args.assets)
@@ -104,15 +104,6 @@ def compose(args) -> int:
 
     each_split(args, "compose", compose_one)
     return 0
-
-
-def check_composing(assets) -> None:
-    """Raises CommandError or AssetError where a package or an asset is missing that composites need."""
-    from .composed.relief import Finishes
-
-    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
-    check_assets(assets)
-    Finishes.read(assets)
 
 
 def products(args) -> int:
@@ -149,18 +140,14 @@ def need(*packages: str, remedy: str) -> None:
             raise CommandError(f"the package {package} is not installed: {remedy} in a virtual environment.")
 
 
-def check_start(args) -> None:
-    """Raises CommandError before anything is made."""
-    if args.start % PER_SHARD:
-        raise CommandError(f"--start is {args.start}: it must be a multiple of {PER_SHARD}.")
-
-
-def check_assets(assets) -> None:
-    """Raises AssetError where something is missing."""
+def check(args) -> None:
+    """Raises CommandError or AssetError before anything is made."""
     from .assets import Assets
 
+    if args.start % PER_SHARD:
+        raise CommandError(f"--start is {args.start}: it must be a multiple of {PER_SHARD}.")
     with tempfile.TemporaryDirectory() as scratch:
-        Assets(assets, scratch)
+        Assets(args.assets, scratch)
 
 
 def each_split(args, verb: str, make) -> None:
@@ -171,6 +158,17 @@ def each_split(args, verb: str, make) -> None:
         count, start = getattr(args, split), args.start if split == "train" else 0
         with tqdm(total=max(0, count - start), desc=f"{verb} {split}", unit="scene") as bar:
             make(split, count, start, bar.update)
+
+
+def check_composing(assets) -> None:
+    """Raises CommandError or AssetError where a package or an asset is missing that composites need."""
+    from .assets import Assets
+    from .composed.relief import Finishes
+
+    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
+    with tempfile.TemporaryDirectory() as scratch:
+        Assets(assets, scratch)
+    Finishes.read(assets)
 
 
 if __name__ == "__main__":

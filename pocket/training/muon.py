@@ -2,9 +2,9 @@
 
 Jordan and others, 2024, kellerjordan.github.io/posts/muon).
 
-A step of it does what takes AdamW almost two on the pocket UNet (held-out loss after 100 steps of 16: 0.348; AdamW:
-0.359, and 0.345 after 200). torch.optim.Muon computes in bfloat16, which CPUs without bfloat16 units do many times more
-slowly than float32; this one stays in float32.
+A step of it does what takes AdamW almost two: on a pocket UNet for 128-pixel pictures, a held-out loss of 0.348 after
+100 steps of 16, where AdamW had 0.359, and 0.345 after 200. torch.optim.Muon computes in bfloat16, which CPUs without
+bfloat16 units do many times more slowly than float32; this one stays in float32.
 """
 
 from __future__ import annotations

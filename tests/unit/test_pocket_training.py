@@ -141,10 +141,10 @@ def test_text_encoder_and_hint_layers_rest_while_the_controlnet_learns(trained):
 
 
 @pytest.mark.slow(reason="trainings of all networks")
-def test_every_stage_goes_on_from_exported_files(trained, tmp_path):
+def test_every_stage_goes_on_from_exported_files_in_bfloat16_too(trained, tmp_path):
     start = export(trained[0], tmp_path / "out")[0]
     for name, train in STAGES.items():
-        train(tmp_path / name, Growing(), steps=1, start=start)
+        train(tmp_path / name, Growing(), steps=1, start=start, bf16=True)
     on = load_file(tmp_path / "controlnet" / "controlnet.state.safetensors")
     hints = "weights.controlnet.controlnet_cond_embedding.blocks.0.weight"
     before = load_file(trained[0] / "controlnet.state.safetensors")[hints]
