@@ -2,7 +2,7 @@
 
 A template's note says that attempt 1 is rejected, and why, and that attempt 2 is accepted. Looked for is the first seed
 from 0 on that gives such a run in a real ComfyUI, with no probability below --sure: a defect that one can see, and
-verdicts that the last bits of another machine don't turn. With --write it goes into the template, and its reason into
+verdicts that the last bits of another machine don't turn. Each template shows another defect. With --write it goes into the template, and its reason into
 the note.
 """
 
@@ -38,19 +38,20 @@ def main(arguments: list[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
         ComfyServer(Path(base), Path(base) / "server.log") as server,
     ):
-        client = ComfyClient(server.address)
+        client, shown = ComfyClient(server.address), set()
         for name in TEMPLATES:
-            found = search(client, workflow(name), options.sure, options.most)
+            found = search(client, workflow(name), options.sure, options.most, shown)
             if found is None:
                 print(f"{name}: none of {options.most} seeds shows it: try a lower --sure", file=sys.stderr)
                 return 1
+            shown.add(found[1])
             if options.write:
                 write(workflow(name), *found)
     return 0
 
 
-def search(client: ComfyClient, template: Path, sure: float, most: int) -> tuple[int, str] | None:
-    """(seed, label of attempt 1) of the first seed that gives a run as the note tells it."""
+def search(client: ComfyClient, template: Path, sure: float, most: int, shown: set) -> tuple[int, str] | None:
+    """(seed, label of attempt 1) of the first seed that gives a run as the note tells it, of a label not in `shown`."""
     graph = to_api(load(template), client.ask("/object_info"))
     sampler = titled(graph, SAMPLER)
     graph[sampler]["inputs"]["attempts"] = 2
@@ -58,7 +59,7 @@ def search(client: ComfyClient, template: Path, sure: float, most: int) -> tuple
         graph[sampler]["inputs"]["seed"] = seed
         attempts = json.loads(client.outputs(graph)[sampler]["report"][0])["attempts"]
         print(f"{template.stem}: seed {seed}:", *(f"{row['label']} {chance(row):.2f}" for row in attempts), flush=True)
-        if tells(attempts, sure):
+        if tells(attempts, sure) and attempts[0]["label"] not in shown:
             return seed, attempts[0]["label"]
     return None
 
