@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rfnet.files import is_safe_name, open_file, sha256_of, write_picture, write_text
+from ..rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .gallery_page import page_of
@@ -76,7 +77,7 @@ class Row:
     """A job that is done.
 
     pictures: names in the gallery of what the run gave back; returned: the position of the first of them among `tried`;
-    doubtful: a certified risk decided, and it isn't certified for what painted them.
+    doubtful: where a certified risk decided that isn't certified for what painted them, why.
     """
 
     key: str
@@ -89,7 +90,7 @@ class Row:
     returned: int | None
     steps: int
     seconds: float
-    doubtful: bool = False
+    doubtful: str = ""
 
 
 def jobs(products, prompts, seed: int = 0) -> tuple[list, dict]:
@@ -285,7 +286,7 @@ def _row(path: Path) -> Row | None:
             returned=None if returned is None else int(returned) - 1,
             steps=int(_measured(report["steps"])),
             seconds=_measured(report["seconds"]),
-            doubtful="certificate" in report and report["certificate"].get("certified_for_this_painter") is not True,
+            doubtful=_doubtful(report),
         )
     except DAMAGED:
         return None
@@ -296,6 +297,13 @@ def _results(report: dict) -> list:
     return (
         report.get("results") or report["usable"] or [number for number in [report["returned"]] if number is not None]
     )
+
+
+def _doubtful(report: dict) -> str:
+    if "certificate" not in report:
+        return ""
+    holds = report["certificate"].get("certified_for_this_painter", False)
+    return "" if holds is True else UNKNOWN_PAINTER if holds is None else NOT_CERTIFIED
 
 
 def _tried(attempt: dict, name: str) -> Tried:

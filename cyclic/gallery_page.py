@@ -4,7 +4,6 @@ from html import escape
 from urllib.parse import quote
 
 from ..rfnet.labels import MEANING
-from ..rfnet.risks import NOT_CERTIFIED
 
 STYLE = """
 :root {
@@ -85,7 +84,7 @@ def _totals(rows: list, to_do: int, broken: dict) -> str:
         "steps per accepted picture": each(sum(row.steps for row in rows)),
         "seconds per accepted picture": each(sum(row.seconds for row in rows)),
     }
-    if doubtful := sum(row.doubtful for row in fit):
+    if doubtful := sum(bool(row.doubtful) for row in fit):
         figures["accepted, but not certified"] = doubtful
     if broken:
         figures["files that can't be used"] = len(broken)
@@ -119,7 +118,7 @@ def _outcome(row) -> str:
     if not fit:
         return f'<p class="bad">✗ Not accepted in {_count(len(row.tried), "attempt")}</p>'
     count = f"{len(fit)} of {len(pictures)} pictures accepted" if len(pictures) > 1 else "Accepted"
-    doubtful = f"<p>{NOT_CERTIFIED.capitalize()}</p>" if row.doubtful else ""
+    doubtful = f"<p>{row.doubtful.capitalize()}</p>" if row.doubtful else ""
     return f'<p class="good">✓ {count}</p>{doubtful}'
 
 
