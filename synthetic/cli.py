@@ -67,6 +67,7 @@ def add_products(commands) -> None:
     parser.add_argument("--count", type=whole(1, 100_000), required=True)
     parser.add_argument("--first", type=COUNT_OR_NONE, default=0, help="begin with another product")
     parser.add_argument("--pixels", type=whole(32, 1024), default=282, help="height of a product (default %(default)s)")
+    parser.add_argument("--quality", type=whole(1, 100), help="of the colours, as WebP counts it (default: lossless)")
     parser.add_argument("--out", type=path, required=True, help="the .zip to write")
     add_assets(parser)
     parser.set_defaults(run=products)
@@ -126,7 +127,7 @@ def products(args) -> int:
             return made.product_id, kind, made.caption, made.metres, made.rgba
 
         numbers = tqdm(range(args.first, args.first + args.count), desc="products")
-        count = write_products(args.out, map(drawn, numbers))
+        count = write_products(args.out, map(drawn, numbers), args.quality)
     print(f"{count} products in {args.out}")
     return 0
 
