@@ -18,6 +18,7 @@ from .figures import REGISTRY, Definition, find
 
 BEFORE = "128"  # what figures of the family before say where others have the hash of theirs
 OF_BEFORE = " (family of 128-pixel pictures)"  # the end of their titles
+MADE_BEFORE = "Measured with the family of 128-pixel pictures."
 EARLIER = "¹ Measured with the previous reviewer; not yet repeated."
 HEADLINES = "figures"  # the README's table, which says no dates
 MARKS = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
@@ -166,7 +167,7 @@ def listed(rows: Iterable[Row], table: str = "") -> list[str]:
     return lines + (["", EARLIER] if any(row.earlier for row in rows) else [])
 
 
-def crossed(rows: Iterable[Row], table: str) -> list[str]:
+def crossed(rows: list[Row], table: str) -> list[str]:
     """The lines of a table whose figures say in which row and column they stand."""
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -176,7 +177,9 @@ def crossed(rows: Iterable[Row], table: str) -> list[str]:
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     for name, line in cells.items():
         lines.append(f"| {name} | {' | '.join(line.get(column, '') for column in columns)} |")
-    return lines + (["", EARLIER.removeprefix("¹ ")] if any(row.earlier for row in rows) else [])
+    notes = [MADE_BEFORE] if any(row.before for row in rows) else []
+    notes += [EARLIER.removeprefix("¹ ")] if any(row.earlier for row in rows) else []
+    return lines + (["", " ".join(notes)] if notes else [])
 
 
 def shown_in(table: str) -> str | None:

@@ -21,7 +21,7 @@ from PIL import Image
 from ..rfnet.data.archives import ArchiveError, Listing, list_zip
 from ..rfnet.data.errors import DataError
 from ..rfnet.data.shards import INDEX
-from ..rfnet.files import is_safe_name, quoted, whole
+from ..rfnet.files import is_safe_name, quoted, refusal, whole
 from ..rfnet.pictures import PictureError, decode
 from ..rfnet.product import Product
 from ..rfnet.structured import StructureError, from_json
@@ -93,7 +93,9 @@ def _products(path: Path):
         _check(lines)
         for line in lines:
             yield line, _product(listing, members, line)
-    except (ArchiveError, OSError, PictureError, StructureError, TextError) as error:
+    except OSError as error:
+        raise DataError(f"the archive of products {refusal(path, error)}") from error
+    except (ArchiveError, PictureError, StructureError, TextError) as error:
         raise DataError(
             f"{quoted(path)} is no archive of products: {str(error).rstrip('.')}. Make one with `synthetic products`."
         ) from error

@@ -159,13 +159,15 @@ def losses() -> list[Definition]:
     """Every loss and beta, three seeds each."""
     definitions = []
     for way, words in LOSSES.items():
-        definitions += [
-            Definition(f"rate_{way}", f"RFFT, {words}, three seeds: accepted by RFNet", "share"),
-            Definition(f"gain_{way}", f"RFFT, {words}, three seeds: accepted by RFNet, more than before", "points"),
-            Definition(f"second_gain_{way}", f"RFFT, {words}, three seeds: by the second reviewer, more", "points"),
-            Definition(f"diversity_{way}", f"RFFT, {words}, three seeds: diversity across seeds", "of before"),
-            Definition(f"diversity_colour_{way}", f"RFFT, {words}, three seeds: colours across seeds", "of before"),
-        ]
+        for key, title, unit, column in (
+            ("rate", "accepted by RFNet", "share", "accepted"),
+            ("gain", "accepted by RFNet, more than before", "points", "gain"),
+            ("second_gain", "accepted by the second reviewer, more than before", "points", GAIN_2),
+            ("diversity", "diversity across seeds", "of before", "diversity left"),
+            ("diversity_colour", "colours of backgrounds across seeds", "of before", "of colours"),
+        ):
+            shown = {"trainings": (words, column)}
+            definitions.append(Definition(f"{key}_{way}", f"RFFT, {words}, three seeds: {title}", unit, shown=shown))
         for seed in range(3):
             run = f"{way}_{seed}"
             definitions += [
