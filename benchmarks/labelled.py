@@ -3,7 +3,9 @@
     python -m benchmarks.labelled NAME --blind OUT/blind.json --labels A.json B.json C.json
 
 keeps their labels (JSON: {number: label}) in benchmarks/labels/NAME.json by the pictures' hashes; those of other
-pictures stay. "The labels" of docs/protocol.md are the majority of the three.
+pictures stay. "The labels" of docs/protocol.md are the majority of the three. NAME: "single" (end_to_end), "accepted"
+(sampler) and "tuned" (rfft) say what a picture is, available or its defect; "prompts" what it shows, {"surface",
+"room"} in the words of choices.json; "beauty" which of a pair is to publish, "left", "right" or "same".
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from .common import ROOT
 
 FOLDER = ROOT / "benchmarks" / "labels"
 LABELLERS = "abc"
+NAMES = ("single", "accepted", "tuned", "prompts", "beauty")
 
 
 def picture_hash(picture: Image.Image) -> str:
@@ -65,25 +68,39 @@ def available(name: str) -> dict[str, bool]:
     return {key: answer[0] == AVAILABLE for key, answer in answers.items() if answer}
 
 
+def answers(name: str) -> dict[str, dict]:
+    """{labeller: {key: answer}} of what is no label: "prompts" and "beauty". Empty where nothing was said yet."""
+    file = FOLDER / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["labels"] if file.exists() else {}
+
+
+def is_answer(name: str, answer) -> bool:
+    if name == "prompts":
+        return isinstance(answer, dict) and set(answer) == {"surface", "room"}
+    return answer in (("left", "right", "same") if name == "beauty" else (*LABELS, UNSUITABLE))
+
+
 def keep(name: str, blind: Path, labels: list[Path]) -> Path:
     """Adds labels by number to those by hash. Raises SystemExit where a number or label is none."""
-    hashes = json.loads(blind.read_text(encoding="utf-8"))
-    file = FOLDER / f"{name}.json"
-    given = json.loads(file.read_text(encoding="utf-8"))["labels"] if file.exists() else {}
+    keys = json.loads(blind.read_text(encoding="utf-8"))
+    given = answers(name)
     for labeller, path in zip(LABELLERS, labels, strict=True):
         words = json.loads(path.read_text(encoding="utf-8"))
-        missing = [n for n in range(len(hashes)) if words.get(str(n)) not in (*LABELS, UNSUITABLE)]
-        if missing or len(words) != len(hashes):
-            raise SystemExit(f"{path} must label 0 to {len(hashes) - 1}; look at number {(missing or ['?'])[0]}")
-        given.setdefault(labeller, {}).update({hashes[int(n)]: label for n, label in words.items()})
+        missing = [n for n in range(len(keys)) if not is_answer(name, words.get(str(n)))]
+        if missing or len(words) != len(keys):
+            raise SystemExit(f"{path} must answer 0 to {len(keys) - 1}; look at number {(missing or ['?'])[0]}")
+        given.setdefault(labeller, {}).update({keys[int(n)]: answer for n, answer in words.items()})
+    file = FOLDER / f"{name}.json"
     write_text(file, json.dumps({"labels": given}, indent=0) + "\n")
     return file
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=["single", "accepted", "tuned"])
-    parser.add_argument("--blind", type=Path, required=True, help="blind.json beside the sheets")
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument(
+        "--blind", type=Path, required=True, help="blind.json beside the sheets; of beauty blind_pairs.json"
+    )
     parser.add_argument("--labels", type=Path, nargs=3, required=True, help="one file for each labeller")
     options = parser.parse_args()
     print(keep(options.name, options.blind, options.labels))

@@ -6,13 +6,15 @@ whose products and rooms no training scene shows. In table 1 all have the same s
 costs RFNet more than a single-image network, which sees more of them for it, and RFNet's estimator of depth and
 saliency is trained within its time. Each accepts, at a threshold of its own, as many validation scenes as are
 available, so that none gets its recall from accepting everything. In table 2 all have as many passes over few scenes
-and, as in the paper, maps from outside: the shipped estimator's. There the gaps are small beside what two trainings of
-one network differ by, so that several of each count with their mean. Weights and verdicts stay in the work folder, one
-for every kind of data and length: a run that was stopped goes on.
+and, as in the paper, maps from outside: the shipped estimator's. There the gaps are small beside what two trainings
+of one network differ by, so that several of each count with their mean, and intervals are drawn over seeds and
+products together. Weights and verdicts stay in the work folder, one for every kind of data and length: a run that was
+stopped goes on.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -182,24 +184,32 @@ def four_mean(scenes, trainings: list, weights: np.ndarray) -> np.ndarray:
 
 
 def scores(scenes, trainings: list) -> dict[str, dict]:
-    """{kind: score of one network}, intervals by product."""
-    return dict(
-        zip(KINDS, intervals(lambda weights: four_mean(scenes, trainings, weights), scenes.product_ids, RESAMPLES))
-    )
+    """{kind: score of one network}, intervals over trainings and products."""
+    return of_draws(scenes, lambda seeds, weights: four_mean(scenes, picked(trainings, seeds), weights), len(trainings))
 
 
 def gaps(scenes, one: list, other: list) -> dict[str, dict]:
-    """{kind: how far one network is ahead of another}, intervals by product, both on the same draws."""
-    return dict(
-        zip(
-            KINDS,
-            intervals(
-                lambda weights: four_mean(scenes, one, weights) - four_mean(scenes, other, weights),
-                scenes.product_ids,
-                RESAMPLES,
-            ),
-        )
-    )
+    """{kind: how far one network is ahead of another}, intervals over trainings and products, both on the same draws
+    of products and of seeds.
+    """
+
+    def gap(seeds, weights):
+        return four_mean(scenes, picked(one, seeds), weights) - four_mean(scenes, picked(other, seeds), weights)
+
+    return of_draws(scenes, gap, min(len(one), len(other)))
+
+
+def picked(trainings: list, seeds: np.ndarray) -> list:
+    return [trainings[seed] for seed in seeds]
+
+
+def of_draws(scenes, statistic, seeds: int) -> dict[str, dict]:
+    """{kind: value and interval} of statistic(which trainings, weights of scenes): of all of them once each, then of as
+    many that are drawn anew with the products.
+    """
+    random = np.random.default_rng(1)
+    drawn = itertools.chain([np.arange(seeds)], iter(lambda: random.integers(seeds, size=seeds), None))
+    return dict(zip(KINDS, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
 
 
 def ahead(scenes, one: list, other: list) -> dict[str, Figure]:

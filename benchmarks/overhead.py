@@ -26,9 +26,8 @@ from reliable_ads.devtools.client import ComfyClient
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.demo import PRODUCT, SAMPLER, as_png
 from reliable_ads.devtools.graph import titled
-from reliable_ads.synthetic.jobs import test_jobs
 
-from .common import Figure, publish
+from .common import Figure, products, publish
 from .end_to_end import Session, memory
 from .random_sd15 import CHECKPOINT, VAE, write_sd15
 
@@ -108,7 +107,7 @@ def overhead(options) -> tuple[dict[str, Figure], dict]:
 def preview(options) -> tuple[dict[str, Figure], dict]:
     """Seconds of five full attempts with previews against without, in pairs; the interval is their middle half."""
     seconds = {"auto": [], "none": []}
-    (job,) = test_jobs(1)
+    (job,) = products(1, True)
     with (
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as one,
         tempfile.TemporaryDirectory(prefix="reliable-ads-") as other,

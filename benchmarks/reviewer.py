@@ -1,13 +1,13 @@
 """The reviewer in figures: how right it is, against which other networks, thanks to which inputs, and what it costs.
 
-    python -m benchmarks.reviewer [--quick] [--only index speed step generalisation baselines ablations]
+    python -m benchmarks.reviewer [--quick] [--only index speed step generalisation drawn baselines ablations]
 
-`generalisation` (generalisation.py) asks the shipped weights; `baselines` and `ablations` (networks.py) train, on the
-GPU where there is one: --minutes on the scenes of --data each, and --passes over those of --few. `speed` compares the
-shipped reviewer, its depth and saliency included, with a reward model of BLIP-large's size, as ImageReward
-(arXiv:2304.05977) uses, on the same pictures, threads and machine, in turns; the reward model has random weights, which
-cost what trained ones cost. `step` times training steps in bf16 on a CPU, with and without the fp32 that
-processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
+`generalisation` (generalisation.py) and `drawn` (drawn.py, with --before) ask the shipped weights; `baselines` and
+`ablations` (networks.py) train, on the GPU where there is one: --minutes on the scenes of --data each, and --passes
+over those of --few. `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of
+BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on the same pictures, threads and machine, in turns; the
+reward model has random weights, which cost what trained ones cost. `step` times training steps in bf16 on a CPU, with
+and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from reliable_ads.rfnet.training.config import TrainConfig
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import TEST_SPLIT
 
-from . import generalisation, indexing, networks
+from . import drawn, generalisation, indexing, networks
 from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
@@ -188,7 +188,19 @@ def train(table, training: networks.Training, quick: bool) -> tuple[dict[str, Fi
     return table(training, scenes.select(range(200 if quick else len(scenes))).in_memory())
 
 
+def on_drawn(options) -> tuple[dict[str, Figure], dict]:
+    """Pictures that the family drew; and, with --before, what training on such did to scenes and composites."""
+    figures = drawn.measure(options.weights, options.before, options.drawn, options.quick)
+    if options.before:
+        figures["ap_change"] = drawn.change(options.weights, options.before, TEST_SPLIT, options.quick)
+        if options.composites.is_dir():
+            changed = drawn.change(options.weights, options.before, options.composites, options.quick)
+            figures["composites_ap_change"] = changed
+    return figures, {}
+
+
 PARTS = {
+    "drawn": on_drawn,
     "index": lambda options: index(options.quick),
     "speed": lambda options: speed(options.quick),
     "step": lambda options: step(options.quick),
@@ -207,7 +219,7 @@ PARTS = {
             options.few,
             options.work,
             0.2 if options.quick else options.passes,
-            seeds=options.seeds,
+            seeds=min(2, options.seeds) if options.quick else options.seeds,
             workers=options.workers,
         ),
         options.quick,
@@ -221,6 +233,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
     parser.add_argument(
         "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for generalisation: other weights, nothing is written"
+    )
+    parser.add_argument("--before", type=Path, help="for drawn: the reviewer before it was trained on drawn pictures")
+    parser.add_argument(
+        "--drawn",
+        type=Path,
+        default=generalisation.HELD,
+        help="for drawn: shards of `pocket label`, of unseen products",
     )
     parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for generalisation")
     parser.add_argument(
@@ -245,7 +264,7 @@ def main() -> None:
         "--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network"
     )
     parser.add_argument("--passes", type=float, default=10, help="for ablations: over the scenes; 10 as in the paper")
-    parser.add_argument("--seeds", type=int, default=2, help="for ablations: trainings of each network")
+    parser.add_argument("--seeds", type=int, default=3, help="for ablations: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:
@@ -258,6 +277,7 @@ def main() -> None:
             options.quick or options.weights != DEFAULT_WEIGHTS,
             details,
             reviews=name not in ("index", "baselines"),
+            paints=name == "drawn",
         )
 
 

@@ -1,178 +1,190 @@
-"""The pictures of benchmarks/rfft.py: sheets to label, what their labels say, the README's grid of before and
-after, and the front of rate against diversity.
+"""The pictures of benchmarks/rfft.py: sheets to label, what was said of them, the README's grid of before and after,
+and the front of rate against diversity.
+
+Of `sheets`, OUT/sheet-000.png ... show one picture of a product at a time, to be labelled ("tuned") and to be told
+surface and room of ("prompts", in the words of OUT/choices.json); OUT/pairs-000.png ... show before and after of the
+same product and seed side by side ("beauty"). benchmarks/labelled.py keeps the answers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from reliable_ads.pocket.training.label_sheets import sheet
+from reliable_ads.pocket.training.label import AVAILABLE, majority
 from reliable_ads.rfnet.files import write_bytes, write_picture, write_text
+from reliable_ads.rfnet.lettering import letters, write
 from reliable_ads.rfnet.sheets import GREEN, RED, contact_sheet, to_image
+from reliable_ads.synthetic.scenes import PANORAMAS, SURFACES, WALL_COLOURS, WALLS, wall_words
 
-from . import tuning
+from . import labelled, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
-from .figures.rfft import RUNS
 
-LABELS = ROOT / "benchmarks" / "labels" / "rfft_labels.json"
-PER_SHEET = 20  # pictures
-BLOCK = 100  # products that are labelled together
-EACH = 3  # labellers of a picture
-PAIRED = 100  # products shown in pairs
+PAIRS = 10  # on a sheet
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
-COLUMNS, CELL = 10, 128
+COLUMNS, CELL = 8, 192
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
 
 
-def both(options) -> tuple:
-    """({"before", "after": Drawn} of the tuned adapter's test products, the Studio that drew them)."""
-    studio = tuning.Studio(options.products)
-    return {"before": studio.draw("before"), "after": studio.draw(tuning.TUNED, tuning.adapter(tuning.TUNED))}, studio
+def studio_of(options):
+    return tuning.Studio(options.products, quick=options.quick)
 
 
-def named(picture) -> str:
-    """What a picture (3, H, W) is called, whatever it shows."""
-    return hashlib.sha256(to_image(picture).tobytes()).hexdigest()[:16]
+def both(options, studio) -> dict:
+    """{"before", "after": Drawn} of the shipped training."""
+    return {"before": studio.draw("before"), "after": studio.draw(options.tuned, tuning.adapter(options.tuned))}
 
 
 def sheets(options) -> tuple[dict[str, Figure], dict]:
-    """OUT/blind-000.png ...: the first picture of each product before and after, by hundreds of products, in an order
-    that tells nothing; OUT/blind.json says which is which.
+    """The first picture of --labelled products before and after the shipped training, and of --each products of every
+    other training; and pairs of second pictures of as many products.
     """
-    drawn, studio = both(options)
-    rows = []
-    for first in range(0, len(studio.products), BLOCK):
-        block = [
-            {"way": way, "product": product, "hash": named(found.pictures[product * studio.seeds])}
-            for way, found in drawn.items()
-            for product in range(first, min(first + BLOCK, len(studio.products)))
-        ]
-        rows += [block[i] for i in np.random.default_rng(first).permutation(len(block))]
-    for first in range(0, len(rows), PER_SHEET):
-        part = rows[first : first + PER_SHEET]
-        pictures = [to_image(drawn[row["way"]].pictures[row["product"] * studio.seeds]) for row in part]
-        texts = [
-            f"{first + place}: {studio.products[row['product']].product.caption}" for place, row in enumerate(part)
-        ]
-        write_picture(options.out / f"blind-{first:03d}.png", sheet(pictures, texts, 5, 300))
-    write_text(options.out / "blind.json", json.dumps(rows))
-    return {}, {"labels_rows": rows}
+    studio = studio_of(options)
+    drawn = both(options, studio) | {
+        name: studio.draw(name, tuning.adapter(name)) for name in options.runs if name != options.tuned
+    }
+    rows, found, pairs = [], [], []
+    (options.out / "pictures").mkdir(parents=True, exist_ok=True)
+    for way, pictures in drawn.items():
+        count = options.labelled if way in ("before", "after") else options.each
+        for product in range(min(count, len(studio.products))):
+            job, picture = studio.products[product], to_image(pictures.pictures[product * studio.seeds])
+            path = options.out / "pictures" / f"{way}-{product:03d}.png"
+            write_picture(path, picture)
+            found.append((path, labelled.picture_hash(picture), job.product))
+            rows.append({"way": way, "product": product, "hash": found[-1][1], "prompt": job.prompt})
+            if way != "before":
+                pairs.append({"way": way, "product": product})
+    labelled.blind_sheets(found, options.out)
+    rooms = [*PANORAMAS["train"].values(), *(wall_words(wall, colour) for wall in WALLS for colour in WALL_COLOURS)]
+    choices = {"surface": ["a lawn", "sand", "snow", *SURFACES], "room": rooms}
+    write_text(options.out / "choices.json", json.dumps({key: sorted(set(each)) for key, each in choices.items()}))
+    return {}, {"labels_rows": rows, "labels_pairs": pair_sheets(pairs, drawn, studio, options.out)}
 
 
-def pairs(options) -> tuple[dict[str, Figure], dict]:
-    """OUT/pairs-000.png ...: the second picture of 100 products before and after, side by side, the sides drawn by lot;
-    OUT/pairs.json says which side is after.
+def pair_sheets(pairs: list, drawn: dict, studio, out) -> list:
+    """OUT/pairs-000.png ... and OUT/blind_pairs.json; returns the pairs with the side on which "after" is, which lots
+    decide, as they decide the order.
     """
-    drawn, studio = both(options)
+    random = np.random.default_rng(1)
     rows = [
-        {"product": product, "after": "right" if right else "left"}
-        for product, right in enumerate(np.random.default_rng(1).integers(2, size=min(PAIRED, len(studio.products))))
+        {**pairs[i], "after": "right" if right else "left"}
+        for i, right in zip(random.permutation(len(pairs)), random.integers(2, size=len(pairs)))
     ]
-    for first in range(0, len(rows), PER_SHEET // 2):
-        pictures, texts = [], []
-        for row in rows[first : first + PER_SHEET // 2]:
-            ways = ("before", "after") if row["after"] == "right" else ("after", "before")
-            pictures += [to_image(drawn[way].pictures[row["product"] * studio.seeds + 1]) for way in ways]
-            texts += [
-                f"{row['product']} left: {studio.products[row['product']].product.caption}",
-                f"{row['product']} right",
-            ]
-        write_picture(options.out / f"pairs-{first:03d}.png", sheet(pictures, texts, 4, 300))
-    write_text(options.out / "pairs.json", json.dumps(rows))
-    return {}, {"labels_pairs": rows}
+    cells = []
+    for number, row in enumerate(rows):
+        ways = ("before", row["way"]) if row["after"] == "right" else (row["way"], "before")
+        place = row["product"] * studio.seeds + 1
+        shown = contact_sheet([to_image(drawn[way].pictures[place]) for way in ways], 2, gap=4)
+        cell = Image.new("RGB", (shown.width, shown.height + 26), "white")
+        cell.paste(shown, (0, 26))
+        write(ImageDraw.Draw(cell), (4, 3), f"{number}: {studio.products[row['product']].product.caption}", "black", 16)
+        cells.append(cell)
+    for first in range(0, len(cells), PAIRS):
+        write_picture(out / f"pairs-{first:03d}.png", contact_sheet(cells[first : first + PAIRS], 2, gap=10, margin=6))
+    write_text(out / "blind_pairs.json", json.dumps([key_of(row) for row in rows]))
+    return rows
 
 
-def preferred(found: dict, rows: list) -> np.ndarray:
-    """For each pair 1 where the picture of after is the one to publish, 0 where the other is, and a half for "same";
-    found: {product: "left", "right" or "same"}.
-    """
-    return np.array(
-        [0.5 if (side := found[str(row["product"])]) == "same" else float(side == row["after"]) for row in rows]
-    )
+def key_of(pair: dict) -> str:
+    return f"{pair['way']}-{pair['product']}-{pair['after']}"
 
 
 def labels(options) -> tuple[dict[str, Figure], dict]:
-    """Labels by language models, {"labels": {labeller: {hash: label}}}: the share that is available before and after by
-    what most labellers of a picture say, and the difference of the same products, over all of them and by hundreds.
-    "pairs", {labeller: {product: side}}: how often the picture of after is preferred.
+    """What the labels say of the last `sheets`: how many are available before and after, of the same products, and of
+    every training; how often surface and room are those of the prompt; how often "after" is preferred.
     """
-    given, report = (json.loads(file.read_text(encoding="utf-8")) for file in (LABELS, RESULTS / "rfft.json"))
-    rows, pairs = report["details"]["labels_rows"], report["details"]["labels_pairs"]
-    figures = labelled(given["labels"], rows)
-    votes = {name: preferred(found, pairs) for name, found in given["pairs"].items()}
-    figures["labels_prefers"] = Figure(*mean(sum(votes.values()) / len(votes)), len(pairs))
-    figures |= {f"labels_prefers_{name}": Figure(*mean(found), len(found)) for name, found in votes.items()}
-    return figures, {}
+    report = json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]
+    rows = report["labels_rows"]
+    figures = usable(labelled.said("tuned"), rows)
+    figures |= adherence(labelled.answers("prompts"), rows)
+    return figures | beauty(labelled.answers("beauty"), report["labels_pairs"]), {}
 
 
-def labelled(given: dict, rows: list) -> dict[str, Figure]:
-    """The shares before and after, and their difference; given: {labeller: {hash: label}}; rows: what was labelled."""
-    of_picture = {
-        row["hash"]: [found[row["hash"]] == "available" for found in given.values() if row["hash"] in found]
-        for row in rows
-    }
-    if missing := [picture for picture, said in of_picture.items() if len(said) != EACH]:
-        raise SystemExit(
-            f"{LABELS} lacks labels, {EACH} each, for {len(missing)} pictures of the last sheets: label them again"
-        )
-    usable = {(row["way"], row["product"]): sum(of_picture[row["hash"]]) > EACH / 2 for row in rows}
-    products = sorted({row["product"] for row in rows})
-    figures = {}
-    for number in range(0, len(products), BLOCK):
-        figures |= gained(f"_{number // BLOCK + 1}", usable, products[number : number + BLOCK])
-    figures |= gained("", usable, products)
-    for name, found in given.items():
-        own = {(row["way"], row["product"]): found[row["hash"]] == "available" for row in rows if row["hash"] in found}
-        figures |= gained(f"_{name}", own, sorted({product for _, product in own}))
-    return figures
+def usable(said: dict, rows: list) -> dict[str, Figure]:
+    """said: {hash: [label of each labeller]}; a picture without a majority is left out."""
+    good = {}
+    for row in rows:
+        answer = majority(said[row["hash"]]) if row["hash"] in said else None
+        if answer:
+            good.setdefault(row["way"], {})[row["product"]] = answer[0] == AVAILABLE
+    if not {"before", "after"} <= good.keys():
+        raise SystemExit("no label fits the pictures of the last `sheets` run: have them labelled again")
+    figures = {f"labels_{way}": Figure(*share(sum(of.values()), len(of)), len(of)) for way, of in good.items()}
+    both = sorted(good["before"].keys() & good["after"].keys())
+    gained = [float(good["after"][product]) - float(good["before"][product]) for product in both]
+    return figures | {"labels_gain": Figure(*mean(gained), len(both))}
 
 
-def gained(name: str, usable: dict, products: list) -> dict[str, Figure]:
-    """usable: {(way, product): bool}."""
-    before, after = (np.array([usable[way, product] for product in products], float) for way in ("before", "after"))
-    return {
-        f"labels_gain{name}": Figure(*mean(after - before), len(products)),
-        f"labels_before{name}": Figure(*share(int(before.sum()), len(before)), len(before)),
-        f"labels_after{name}": Figure(*share(int(after.sum()), len(after)), len(after)),
-    }
+def adherence(given: dict, rows: list) -> dict[str, Figure]:
+    """The share of surfaces and rooms that labellers name as the prompt has them; given: {labeller: {hash: {"surface",
+    "room"}}}.
+    """
+    found = {}
+    for row in rows:
+        asked = asked_of(row["prompt"])
+        said = [one[row["hash"]] for one in given.values() if row["hash"] in one]
+        if said:
+            right = [answer[kind] == asked[kind] for answer in said for kind in asked]
+            found.setdefault(row["way"], []).append(float(np.mean(right)))
+    return {f"prompt_{way}": Figure(*mean(each), len(each)) for way, each in found.items()}
+
+
+def asked_of(prompt: str) -> dict[str, str]:
+    """What a prompt of synthetic.jobs asks for: "photo, on SURFACE, ROOM, LIGHT"."""
+    _, surface, *room, _light = prompt.split(", ")
+    return {"surface": surface.removeprefix("on "), "room": ", ".join(room)}
+
+
+def beauty(given: dict, pairs: list) -> dict[str, Figure]:
+    """The share of pairs in which "after" is preferred, "same" counting half; given: {labeller: {key: side}}."""
+    found = {}
+    for pair in pairs:
+        said = [one[key_of(pair)] for one in given.values() if key_of(pair) in one]
+        if said:
+            worth = [0.5 if side == "same" else float(side == pair["after"]) for side in said]
+            found.setdefault(pair["way"], []).append(float(np.mean(worth)))
+    return {f"beauty_{way}": Figure(*mean(each), len(each)) for way, each in found.items()}
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:
     """docs/pictures: before and after of the same products and seeds, what becomes of them without a regulariser, and
-    the front.
+    the front. quick: in OUT.
     """
-    drawn, studio = both(options)
-    file = io.BytesIO()
-    grid(drawn, studio).save(file, "JPEG", quality=90)
-    write_bytes(GRID, file.getvalue())
-    long = studio.draw("none_long", tuning.adapter("none_long"))
-    file = io.BytesIO()
-    collapse({"before": drawn["before"], "no regulariser": long, "consistent condition": drawn["after"]}, studio).save(
-        file, "JPEG", quality=90
-    )
-    write_bytes(COLLAPSE, file.getvalue())
-    write_bytes(FRONT, front(json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]["history"]))
+    studio = studio_of(options)
+    drawn = both(options, studio)
+    pictures = {GRID: grid(drawn, studio)}
+    if tuning.adapter(tuning.LONG).exists():
+        long = studio.draw(tuning.LONG, tuning.adapter(tuning.LONG))
+        ways = {"before": drawn["before"], "no regulariser": long, "consistent condition": drawn["after"]}
+        pictures[COLLAPSE] = collapse(ways, studio)
+    for file, picture in pictures.items():
+        content = io.BytesIO()
+        picture.save(content, "JPEG", quality=90)
+        write_bytes(options.out / file.name if options.quick else file, content.getvalue())
+    rows = json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"].get("fronts")
+    if rows and not options.quick:
+        write_bytes(FRONT, front(rows))
     return {}, {}
 
 
 def grid(drawn: dict, studio) -> Image.Image:
-    """Two rows before, two rows after, every fifth product; a green or red edge is the reviewer's verdict."""
-    chosen = [5 * i for i in range(2 * COLUMNS) if 5 * i < len(studio.products)]
+    """Two rows before, two rows after, evenly chosen products; a green or red edge is the reviewer's verdict."""
+    step = max(1, len(studio.products) // (2 * COLUMNS))
+    chosen = range(0, len(studio.products), step)[: 2 * COLUMNS]
     halves = []
     for way, found in drawn.items():
         rows = [product * studio.seeds for product in chosen]
-        passed = [bool(found.reviewer[row] >= 0.5) for row in rows]
+        passed = [bool(found.reviewer[row] >= studio.reviewer.threshold) for row in rows]
         cells = [edged(to_image(found.pictures[row]), fits) for row, fits in zip(rows, passed)]
         half = Image.new("RGB", (COLUMNS * (CELL + 4) + 4, 2 * (CELL + 4) + 40), "white")
         half.paste(contact_sheet(cells, COLUMNS, gap=2), (2, 34))
         pen = ImageDraw.Draw(half)
-        pen.text((6, 6), f"{way}: {sum(passed)} of {len(rows)} pass", "black", ImageFont.load_default(22))
+        pen.text((6, 6), f"{way}: {sum(passed)} of {len(rows)} pass", "black", letters(22))
         halves.append(half)
     return contact_sheet(halves, columns=1)
 
@@ -184,55 +196,45 @@ def edged(picture: Image.Image, passed: bool) -> Image.Image:
 
 
 def collapse(drawn: dict, studio) -> Image.Image:
-    """A row for each way: every twentieth product, once."""
+    """A row for each way: evenly chosen products, once."""
     chosen = [
         studio.seeds * product for product in range(0, len(studio.products), max(1, len(studio.products) // COLUMNS))
     ][:COLUMNS]
     lines = []
     for way, found in drawn.items():
         line = Image.new("RGB", (COLUMNS * CELL, CELL + 28), "white")
-        ImageDraw.Draw(line).text((4, 4), way, "black", ImageFont.load_default(18))
-        line.paste(contact_sheet([to_image(found.pictures[row]) for row in chosen], COLUMNS), (0, 28))
+        ImageDraw.Draw(line).text((4, 4), way, "black", letters(18))
+        line.paste(
+            contact_sheet([to_image(found.pictures[row]).resize((CELL, CELL)) for row in chosen], COLUMNS), (0, 28)
+        )
         lines.append(line)
     return contact_sheet(lines, columns=1)
 
 
-def front(histories: dict) -> bytes:
-    """Every evaluation of every training on validation products: the rate against the diversity that is left."""
+def front(rows: list) -> bytes:
+    """Every training on unseen products: the rate by RFNet, and by the second reviewer, against the diversity that is
+    left; a line joins the betas of a loss, each the mean of its seeds.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7.5, 4.6), layout="constrained")
-    styles = {"": "-", "long": "-", "strong": "--", "again": "-."}
-    for name, rows in histories.items():
-        kind, _, variety = name.partition("_")
-        kept, risen = (
-            [row["diversity"] / rows[0]["diversity"] for row in rows],
-            [100 * row["rate"]["value"] for row in rows],
-        )
-        axes.plot(
-            kept,
-            risen,
-            styles[variety],
-            color=COLOURS[kind],
-            label=RUNS[name],
-            marker="o",
-            markersize=3,
-            linewidth=1.2,
-        )
-        axes.plot(kept[-1:], risen[-1:], "o", color=COLOURS[kind], markersize=8)
-    start = next(iter(histories.values()))[0]  # the same for all
-    axes.plot([1.0], [100 * start["rate"]["value"]], "D", color="black", markersize=7, label="before")
-    axes.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
-    axes.set(
-        xlabel="diversity, of before",
-        ylabel="accepted by the reviewer, %",
-        title="Validation products; large dots are where each training ended",
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    figure, axes = pyplot.subplots(1, 2, figsize=(12, 4.4), layout="constrained")
+    for axis, kind, title in zip(axes, ("rate", "second"), ("RFNet", "the second reviewer")):
+        for loss, colour in COLOURS.items():
+            own = [row for row in rows if row["loss"] == loss and row["run"] != tuning.LONG and row[kind] is not None]
+            axis.plot(*[[row[key] for row in own] for key in ("diversity", kind)], "o", color=colour, alpha=0.4)
+            means = []
+            for beta in sorted({row["beta"] for row in own}):
+                same = [row for row in own if row["beta"] == beta]
+                means.append([np.mean([row[key] for row in same]) for key in ("diversity", kind)])
+                axis.annotate(f"{beta:g}", means[-1], xytext=(5, 4), textcoords="offset points", fontsize=8)
+            axis.plot(*np.array(means).reshape(-1, 2).T, "-o", color=colour, label=loss)
+        axis.set(xlabel="diversity, of before", ylabel="accepted", title=f"Accepted by {title}")
+        axis.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=8)
     file = io.BytesIO()
     figure.savefig(file, dpi=130)
     pyplot.close(figure)

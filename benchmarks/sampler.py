@@ -64,7 +64,10 @@ class Arms:
         graph["tuned"]["inputs"]["strength"] = 1.0
         graph["remedies"] = added(
             "RFRemedies",
-            clip=clip, contrast_words="", surface_words="", begin_at="",
+            clip=clip,
+            contrast_words="",
+            surface_words="",
+            begin_at="",
             avoid_words=", ".join(BLAME.values()),
             **{name: name in WORDS for name in NAMES},
         )
@@ -153,8 +156,15 @@ def row_of(arm: str, number: int, seed: int, report: dict, pictures: list, thres
     """What an arm paid for a product; the picture that it serves is written into `out`."""
     place = served(arm, report, threshold)
     row = {
-        "arm": arm, "product": number, "seed": seed, "steps": report["steps"], "seconds": report["seconds"],
-        "attempts": len(report["attempts"]), "served": int(place is not None), "hash": None, "remedies": [],
+        "arm": arm,
+        "product": number,
+        "seed": seed,
+        "steps": report["steps"],
+        "seconds": report["seconds"],
+        "attempts": len(report["attempts"]),
+        "served": int(place is not None),
+        "hash": None,
+        "remedies": [],
     }
     if place is not None:
         row |= {"hash": picture_hash(pictures[place]), "remedies": report["attempts"][place]["remedies"]}

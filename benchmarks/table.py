@@ -9,13 +9,16 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reliable_ads.rfnet.files import write_text
 
 from .common import RESULTS, ROOT, reviewer_print
 from .figures import REGISTRY, Definition, find
 
+BEFORE = "128"  # what figures of the family before say where others have the hash of theirs
+OF_BEFORE = " (family of 128-pixel pictures)"  # the end of their titles
+MADE_BEFORE = "Measured with the family of 128-pixel pictures."
 EARLIER = "¹ Measured with the previous reviewer; not yet repeated."
 HEADLINES = "figures"  # the README's table, which says no dates
 MARKS = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
@@ -84,6 +87,11 @@ class Row:
         """Whether it was measured with a reviewer that has been replaced since."""
         return self.figure["reviewer"] not in (None, reviewer_print())
 
+    @property
+    def before(self) -> bool:
+        """Whether the family of 128-pixel pictures painted what was measured."""
+        return self.figure.get("painter") == BEFORE
+
     def value(self) -> str:
         return self.unit.number(self.figure["value"]) + self.unit.ending
 
@@ -98,7 +106,7 @@ class Row:
         text = self.definition.shown.get(table) or self.definition.title
         for key in re.findall(r"{(\w+)}", text):
             text = text.replace(f"{{{key}}}", Row(find(self.benchmark, key), self.siblings[key], {}, "").value())
-        return text
+        return text if not self.before or text.endswith(OF_BEFORE) else text + OF_BEFORE
 
     def target(self) -> str:
         if not self.definition.target:
@@ -128,7 +136,15 @@ def rows_of(benchmark: str, report: dict) -> list[Row]:
     figures = report["figures"]
     keys = [key for key in REGISTRY.get(benchmark, {}) if key in figures]
     keys += [key for key in figures if key not in keys]
-    return [Row(find(benchmark, key), figures[key], figures, benchmark) for key in keys]
+    return [Row(definition_of(benchmark, key, figures[key]), figures[key], figures, benchmark) for key in keys]
+
+
+def definition_of(benchmark: str, key: str, figure: dict) -> Definition:
+    """A figure's definition; of the family before, what it was measured as: its own title, unit and target."""
+    known = find(benchmark, key)
+    if figure.get("painter") != BEFORE:
+        return known
+    return replace(known, title=figure["title"], unit=figure["unit"], target=figure["target"])
 
 
 def listed(rows: Iterable[Row], table: str = "") -> list[str]:
@@ -151,7 +167,7 @@ def listed(rows: Iterable[Row], table: str = "") -> list[str]:
     return lines + (["", EARLIER] if any(row.earlier for row in rows) else [])
 
 
-def crossed(rows: Iterable[Row], table: str) -> list[str]:
+def crossed(rows: list[Row], table: str) -> list[str]:
     """The lines of a table whose figures say in which row and column they stand."""
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -161,7 +177,9 @@ def crossed(rows: Iterable[Row], table: str) -> list[str]:
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     for name, line in cells.items():
         lines.append(f"| {name} | {' | '.join(line.get(column, '') for column in columns)} |")
-    return lines + (["", EARLIER.removeprefix("¹ ")] if any(row.earlier for row in rows) else [])
+    notes = [MADE_BEFORE] if any(row.before for row in rows) else []
+    notes += [EARLIER.removeprefix("¹ ")] if any(row.earlier for row in rows) else []
+    return lines + (["", " ".join(notes)] if notes else [])
 
 
 def shown_in(table: str) -> str | None:
@@ -219,7 +237,7 @@ def conditions(details: dict) -> list[str]:
 def retitled(benchmark: str, report: dict) -> str:
     """A report's file with today's titles."""
     for key, figure in report["figures"].items():
-        figure["title"] = find(benchmark, key).title
+        figure["title"] = definition_of(benchmark, key, figure).title
     return json.dumps(report, indent=1) + "\n"
 
 

@@ -191,6 +191,7 @@ class Run:
             "step": self.step,
             "updates": self.updates,
             "passes": progress.passes.total,
+            "gradient_passes": progress.passes.gradient,
             "seconds": round(progress.seconds, 1),
             **evaluation.row(),
             **means(progress.losses),

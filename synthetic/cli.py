@@ -23,6 +23,7 @@ def main(arguments=None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     add(commands, "render", render, DEFAULT_RENDERED, "render scenes with true labels, depth and masks")
     composing = add(commands, "compose", compose, DEFAULT_COMPOSED, "compose photograph-like scenes with true labels")
+    composing.add_argument("--square", action="store_true", help="square pictures alone, as the pocket family paints")
     composing.add_argument(
         "--size",
         type=whole(64, 1024),
@@ -67,6 +68,7 @@ def add_products(commands) -> None:
     parser.add_argument("--count", type=whole(1, 100_000), required=True)
     parser.add_argument("--first", type=COUNT_OR_NONE, default=0, help="begin with another product")
     parser.add_argument("--pixels", type=whole(32, 1024), default=282, help="height of a product (default %(default)s)")
+    parser.add_argument("--quality", type=whole(1, 100), help="of the colours, as WebP counts it (default: lossless)")
     parser.add_argument("--out", type=path, required=True, help="the .zip to write")
     add_assets(parser)
     parser.set_defaults(run=products)
@@ -126,7 +128,7 @@ def products(args) -> int:
             return made.product_id, kind, made.caption, made.metres, made.rgba
 
         numbers = tqdm(range(args.first, args.first + args.count), desc="products")
-        count = write_products(args.out, map(drawn, numbers))
+        count = write_products(args.out, map(drawn, numbers), args.quality)
     print(f"{count} products in {args.out}")
     return 0
 

@@ -21,7 +21,7 @@ from PIL import Image
 from ..rfnet.data.archives import ArchiveError, Listing, list_zip
 from ..rfnet.data.errors import DataError
 from ..rfnet.data.shards import INDEX
-from ..rfnet.files import is_safe_name, quoted, whole
+from ..rfnet.files import is_safe_name, quoted, refusal, whole
 from ..rfnet.pictures import PictureError, decode
 from ..rfnet.product import Product
 from ..rfnet.structured import StructureError, from_json
@@ -41,17 +41,20 @@ class Line(Struct):
     picture: Text
 
 
-def write_products(path, cut_outs: Iterable) -> int:
+def write_products(path, cut_outs: Iterable, quality: int | None = None) -> int:
     """Writes (product_id, kind, caption, metres, rgba) each, rgba (H, W, 4) float32 in [0, 1], as one archive, whole or
     not at all. Returns how many. Raises NotWritten.
+
+    quality: of the colours, as WebP counts it; alpha stays exact. None: nothing is lost.
     """
+    options = {"lossless": True, "quality": 100} if quality is None else {"quality": quality, "alpha_quality": 100}
     lines = []
     with whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         for product_id, kind, caption, metres, rgba in cut_outs:
             picture = f"pictures/{product_id}.webp"
             content = io.BytesIO()
             Image.fromarray((np.clip(rgba, 0, 1) * 255).round().astype(np.uint8)).save(
-                content, "WEBP", lossless=True, quality=100, method=4
+                content, "WEBP", method=6, **options
             )
             _store(archive, picture, content.getvalue())
             lines.append(
@@ -90,7 +93,9 @@ def _products(path: Path):
         _check(lines)
         for line in lines:
             yield line, _product(listing, members, line)
-    except (ArchiveError, OSError, PictureError, StructureError, TextError) as error:
+    except OSError as error:
+        raise DataError(f"the archive of products {refusal(path, error)}") from error
+    except (ArchiveError, PictureError, StructureError, TextError) as error:
         raise DataError(
             f"{quoted(path)} is no archive of products: {str(error).rstrip('.')}. Make one with `synthetic products`."
         ) from error

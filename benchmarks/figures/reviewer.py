@@ -2,6 +2,7 @@
 
 from .definition import Definition
 
+DRAWN = "Drawn pictures of unseen products, labelled by language models, blind"
 DEFECTS = ("space_mismatch", "size_mismatch", "indistinctiveness", "shape_hallucination")
 SCORES = {"ap": "AP", "precision": "precision", "recall": "recall", "f1": "F1"}
 NETWORKS = {
@@ -80,6 +81,29 @@ def table2() -> list[Definition]:
     return definitions
 
 
+def on_drawn() -> list[Definition]:
+    """docs/protocol.md, 2."""
+    definitions = []
+    for ending, who in (("", ""), ("_before", ", by the reviewer before it was trained on drawn pictures")):
+        for key, title, target in (
+            ("agreement", "accepted or not as the labels say", ">= 0.85"),
+            ("bad_rejected", "bad ones, rejected", ">= 0.7"),
+            ("good_lost", "available ones, rejected", "<= 0.15"),
+            ("defect_named", "bad ones whose defect is named right", ">= 0.6"),
+            ("available", "available, say the labels", ""),
+        ):
+            goal = "" if ending else target
+            definitions.append(Definition(f"drawn_{key}{ending}", f"{DRAWN}: {title}{who}", "share", goal))
+    return [
+        *definitions,
+        Definition("drawn_ece_before", f"{DRAWN}: calibration error of p(available), by the reviewer before"),
+        Definition("labellers_agreement", f"{DRAWN}: two labellers agree on available or not", "share"),
+        Definition("labellers_by_chance", f"{DRAWN}: two labellers of these rates would agree by chance", "share"),
+        Definition("ap_change", "Rendered scenes: AP, more than of the reviewer before", target=">= -0.01"),
+        Definition("composites_ap_change", "Composites: AP, more than of the reviewer before", target=">= -0.01"),
+    ]
+
+
 FIGURES = [
     *scores_on(
         "",
@@ -87,7 +111,8 @@ FIGURES = [
         ap=">= 0.92",
         ece="<= 0.05",
     ),
-    *scores_on("drawn_", "Drawn pictures of training products, labelled by language models"),
+    *scores_on("drawn_", DRAWN, ece="<= 0.08"),
+    *on_drawn(),
     *scores_on("composites_", "Composites", ap=">= 0.8", defects=">= 0.6", ece="<= 0.05"),
     Definition("ap_hard_split", 'Composites of product families never seen: average precision of "available"'),
     Definition("seen_causes_rejected", "Composites: defects made in known ways, rejected", "share"),

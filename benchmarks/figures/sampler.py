@@ -1,4 +1,4 @@
-"""Figures of `python -m benchmarks.sampler`."""
+"""Figures of `python -m benchmarks.sampler`; EARLIER: of the family of 128-pixel pictures, as it was measured then."""
 
 from .definition import Definition
 
@@ -50,7 +50,63 @@ def called_bad() -> list[Definition]:
     return definitions
 
 
-FIGURES = [
+ARMS = {
+    "plain": "Plain loop",
+    "early": "Early rejection",
+    "remedies": "Remedies without the tuned ControlNet",
+    "tuned": "Tuned ControlNet from the first attempt",
+    "best_of_n": "Best of five",
+    "early_tuned": "Early rejection and tuned ControlNet, as many steps as the plain loop may pay",
+}
+BEST = "tuned"  # the arm with the lowest steps_ratio on validation products (docs/protocol.md)
+
+
+def arms() -> list[Definition]:
+    """docs/protocol.md, 3: what every arm serves, costs, spoils and varies."""
+    definitions = []
+    for part, where in (("", ""), ("_hard", ", hardest quarter")):
+        for arm, words in ARMS.items():
+            best = arm == BEST
+            definitions.append(
+                Definition(
+                    f"served_{arm}{part}", f"{words}: served with an accepted picture{where}", "share", shown=SAVED
+                )
+            )
+            definitions.append(
+                Definition(
+                    f"steps_per_accepted_{arm}{part}", f"{words}: steps for each accepted picture{where}", "steps"
+                )
+            )
+            if arm != "plain":
+                most = {"": "<= 0.55", "_hard": "<= 0.4"}[part] if best else ""
+                for kind, paid in (("steps", "steps"), ("wall", "seconds")):
+                    title = f"{words}: {paid} for each accepted picture, against the plain loop{where}"
+                    goal = most if kind == "steps" else ""
+                    definitions.append(Definition(f"{kind}_ratio_{arm}{part}", title, "of plain", goal, SAVED))
+        for key, arm, goal in (("attempts_before", "plain", ""), ("attempts_after", "tuned", "<= 1.2")):
+            title = f"{ARMS[arm]}: attempts for each accepted picture{where}"
+            definitions.append(Definition(f"{key}{part}", title, "attempts", "" if part else goal, SAVED))
+    for arm, words in ARMS.items():
+        for key, who in (("bad", "the second reviewer calls"), ("labels_bad", "language models, blind, call")):
+            definitions.append(
+                Definition(f"{key}_{arm}", f"{words}: accepted pictures that {who} bad", "share", shown=SAVED)
+            )
+            if arm != "plain":
+                title = f"{words}: accepted pictures that {who} bad, more than of the plain loop"
+                definitions.append(Definition(f"{key}_{arm}_more", title, "points", shown=SAVED))
+        if arm != "plain":
+            title = f"{words}: how far a product's accepted pictures lie apart across seeds, against the plain loop"
+            definitions.append(Definition(f"variety_{arm}", title, "of plain", ">= 0.9" if arm == BEST else "", SAVED))
+    return definitions
+
+
+def only_new(definitions: list[Definition], known: list[Definition]) -> list[Definition]:
+    """Those whose keys no figure of the 128-pixel family has; the others first."""
+    keys = {definition.key for definition in definitions}
+    return [*definitions, *(definition for definition in known if definition.key not in keys)]
+
+
+EARLIER = [
     *(
         Definition(f"plain_rate{part}", f"Plain loop: attempts that are accepted{words}", "share", shown=SAVED)
         for part, words in PARTS.items()
@@ -110,3 +166,4 @@ FIGURES = [
         )
     ),
 ]
+FIGURES = only_new(arms(), EARLIER)

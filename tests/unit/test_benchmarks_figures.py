@@ -72,8 +72,22 @@ def test_every_figure_that_was_published_has_a_definition_and_its_title():
     for benchmark, report in table.reports().items():
         known = figures.REGISTRY[benchmark]
         assert {key: figure["title"] for key, figure in report["figures"].items()} == {
-            key: known[key].title for key in report["figures"]
+            key: table.definition_of(benchmark, key, figure).title for key, figure in report["figures"].items()
         }
+        assert set(report["figures"]) <= set(known)
+
+
+def test_a_figure_of_the_family_before_stays_what_it_was(results):
+    figures.add("mine", Definition("rate", "Of unseen products", "share", ">= 0.9", {"figures": "Accepted"}))
+    common.publish("mine", "python -m mine", [0], {"rate": common.Figure(0.5, 0.4, 0.6, 100)}, False)
+    file = results / "mine.json"
+    report = json.loads(file.read_text())
+    report["figures"]["rate"] |= {"painter": table.BEFORE, "title": f"Of old ones{table.OF_BEFORE}", "target": "> 0.3"}
+    file.write_text(json.dumps(report))
+    assert f"| Of old ones{table.OF_BEFORE} | 50.0 % (40.0 to 60.0) | 100 | > 30 % | yes |" in table.everything()
+    assert f"| Accepted{table.OF_BEFORE} |" in table.filled("<!-- figures -->\n<!-- /figures -->\n")
+    common.publish("mine", "python -m mine", [0], {"rate": common.Figure(0.5, 0.4, 0.6, 100)}, False, paints=True)
+    assert "| Of unseen products | 50.0 % (40.0 to 60.0) | 100 | ≥ 90 % | **no** |" in table.everything()
 
 
 def test_the_readme_shows_at_most_eight_figures_and_those_that_fall_short():

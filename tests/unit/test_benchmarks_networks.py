@@ -59,7 +59,18 @@ def test_several_trainings_of_one_network_count_with_their_mean():
     alone = [networks.scores(scenes, [training])["ap"] for training in trainings]
     together = networks.scores(scenes, trainings)["ap"]
     assert together["value"] == pytest.approx(np.mean([score["value"] for score in alone]))
-    assert together["high"] - together["low"] < max(score["high"] - score["low"] for score in alone)
+
+
+def test_an_interval_knows_how_far_trainings_differ():
+    scenes = split()
+    alike, apart = (
+        judged(scenes, *(logits_for(scenes, sure, seed=seed) for seed, sure in enumerate(each)))
+        for each in ((1.0, 1.0, 1.0), (0.4, 1.0, 1.6))
+    )
+    widths = [
+        found["high"] - found["low"] for found in (networks.scores(scenes, each)["ap"] for each in (alike, apart))
+    ]
+    assert widths[1] > 1.5 * widths[0]
 
 
 def test_verdicts_in_the_work_folder_are_not_made_again(tmp_path):

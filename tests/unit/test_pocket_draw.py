@@ -18,7 +18,7 @@ from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.synthetic.product_files import write_products
 
 from .pocket_examples import SMALL
-from .rfnet_examples import bottle_rgba
+from .rfnet_examples import bottle
 
 QUICK = Drawing(steps=1, cfg=2.0, size=64)
 
@@ -26,7 +26,7 @@ QUICK = Drawing(steps=1, cfg=2.0, size=64)
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("draw")
-    rows = [(f"val-bottle-{n:05d}", "bottle", "a green bottle", 0.3, bottle_rgba()) for n in range(4)]
+    rows = [(f"val-bottle-{n:05d}", "bottle", "a green bottle", 0.3, bottle().rgba) for n in range(4)]
     write_products(folder / "products.zip", rows)
     return draw(folder / "products.zip", folder / "out", 3, build_pocket(SMALL).eval(), QUICK)
 
