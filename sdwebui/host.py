@@ -114,5 +114,29 @@ def free_memory() -> None:
         memory.unload_all_models()
 
 
+def hand_on(error_type: type[Exception]) -> None:
+    """Lets errors of this type through to reForge's page: its main thread prints what a draw raises, and the page would
+    say that "'NoneType' object is not iterable".
+    """
+    if NAME != "reForge":
+        return
+    from modules_forge.main_thread import Task
+
+    work = Task.work
+
+    def handing_on(task) -> None:
+        try:
+            work(task)
+        except error_type as error:
+            task.result = raised_when_read(error)
+
+    Task.work = handing_on
+
+
+def raised_when_read(error: Exception):
+    raise error
+    yield  # a generator: the page makes a list of it
+
+
 def on_cpu() -> bool:
     return devices.get_optimal_device().type == "cpu"

@@ -7,7 +7,7 @@ import threading
 
 from modules import errors, scripts, shared
 
-from . import adapter, controlnet, early, options, tab
+from . import adapter, controlnet, early, host, options, tab
 from .accordion import build
 from .loop import Draw
 from .plan import plan_of
@@ -59,7 +59,7 @@ def raising(error: Exception):
     """What stands in for a function of the host's that it calls unguarded: what that raises, it doesn't swallow."""
 
     def fail(*args, **kwargs):
-        raise error
+        raise Refused(str(error))
 
     return fail
 
@@ -145,6 +145,7 @@ def register() -> None:
     """
 
     def each() -> None:
+        host.hand_on(Refused)
         adapter.register()
         early.register()
         options.register()
