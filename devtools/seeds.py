@@ -2,8 +2,8 @@
 
 A template's note says that attempt 1 is rejected, and why, and that attempt 2 is accepted. Looked for is the first seed
 from 0 on that gives such a run in a real ComfyUI, with no probability below --sure: a defect that one can see, and
-verdicts that the last bits of another machine don't turn. Each template shows another defect. With --write it goes into the template, and its reason into
-the note.
+verdicts that the last bits of another machine don't turn. Each template shows another defect. With --write the seed
+goes into the template, and its reason into the note.
 """
 
 from __future__ import annotations
