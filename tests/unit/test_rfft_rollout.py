@@ -19,6 +19,7 @@ from reliable_ads.rfft.rollout import (
     chosen_steps,
     differentiable_step,
     draw,
+    guided_epsilon,
     prepare,
     reference,
     review_logits,
@@ -97,6 +98,39 @@ def test_the_last_step_seen_alone_is_the_finished_picture(models):
     latents, kept = rollout(models, batch, SAMPLING, keep=[3])
     alone = differentiable_step(models, batch, SAMPLING, 3, kept[3]).pictures
     assert (alone - batch.paste(models.decode(latents))).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize("guidance", [3.0, 1.0])
+def test_the_last_step_of_dpmpp_2m_seen_alone_is_the_finished_picture(models, guidance):
+    sampling = Sampling(steps=4, guidance=guidance, sampler="dpmpp_2m")
+    batch = prepare(models, jobs(), sampling)
+    latents, kept = rollout(models, batch, sampling, keep=[1, 3])
+    alone = differentiable_step(models, batch, sampling, 3, kept[3]).pictures
+    assert torch.allclose(alone, batch.paste(models.decode(latents)), atol=1e-5)
+    assert torch.equal(rollout(models, batch, sampling, keep=[1], to_the_end=False)[1][1], kept[1])
+
+
+def test_dpmpp_2m_goes_the_way_of_comfyuis_sigmas(models):
+    """Written out as ComfyUI's sampler writes it: x is x0 + sigma * noise."""
+    sampling = Sampling(steps=5, guidance=2.0, sampler="dpmpp_2m")
+    batch = prepare(models, jobs(2), sampling)
+    times = sampling.timesteps(models.schedule)
+    alphas = [models.schedule.alpha_bar(t) for t in times]
+    sigmas = [((1 - a) / a) ** 0.5 for a in alphas] + [0.0]
+    x, last = batch.noise * (1 + sigmas[0] ** 2) ** 0.5 + batch.product, None
+    for i, (t, a) in enumerate(zip(times, alphas)):
+        x = batch.blend(x, batch.product + sigmas[i] * batch.noise)
+        eps, _, _ = guided_epsilon(models, batch, sampling, x * a**0.5, t)
+        x0 = batch.blend(x - sigmas[i] * eps, batch.product)
+        if last is None or sigmas[i + 1] == 0:
+            ahead = x0
+        else:
+            now, then, before = (-np.log(sigmas[i + shift]) for shift in (0, 1, -1))
+            share = (then - now) / (now - before) / 2
+            ahead = (1 + share) * x0 - share * last
+        x = sigmas[i + 1] / sigmas[i] * x + (1 - sigmas[i + 1] / sigmas[i]) * ahead
+        last = x0
+    assert torch.allclose(rollout(models, batch, sampling)[0], x, atol=1e-4)
 
 
 def test_kept_steps_are_what_the_unet_saw(models):

@@ -1,10 +1,12 @@
 """DDIM as a function: equal to diffusers' scheduler for both kinds of prediction, and its own inverse."""
 
+import math
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from reliable_ads.rfft.schedule import Schedule
+from reliable_ads.rfft.schedule import Schedule, scaled_linear
 
 
 def ddim(prediction, steps):
@@ -48,6 +50,22 @@ def test_noise_and_clean_are_inverse():
         a = schedule.alpha_bar(t)
         v = a**0.5 * eps - (1 - a) ** 0.5 * x0
         assert torch.allclose(Schedule(schedule.alphas_cumprod, "v_prediction").epsilon(x, v, t), eps)
+
+
+def test_between_two_timesteps_the_logarithm_of_sigma_is_linear():
+    schedule = Schedule(scaled_linear())
+
+    def log_sigma(t):
+        a = schedule.alpha_bar(t)
+        return 0.5 * math.log((1 - a) / a)
+
+    assert schedule.timesteps(8, "dpmpp_2m") == [999 * (1 - i / 8) for i in range(8)]
+    for t in (0.25, 374.625, 998.5):
+        low, high = log_sigma(math.floor(t)), log_sigma(math.ceil(t))
+        assert log_sigma(t) == pytest.approx(low + (t - math.floor(t)) * (high - low), abs=1e-9)
+    assert schedule.alpha_bar(999.0) == schedule.alpha_bar(999)
+    with pytest.raises(ValueError, match="0 sampling steps"):
+        schedule.timesteps(0, "dpmpp_2m")
 
 
 def test_bad_settings_are_refused_in_a_sentence():
