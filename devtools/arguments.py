@@ -40,7 +40,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if options.command == "demo":
         check_models(parser, options)
     for name in ("products", "split"):
-        if (given := getattr(options, name, None)) and not os.path.isdir(given):
+        given = getattr(options, name, None)
+        if given and not (
+            os.path.isdir(given) or (name == "split" and given.suffix == ".zip" and os.path.isfile(given))
+        ):
             parser.error(
                 f"argument --{name}: there is no folder {one_line(str(given), 100)}: give the path of a folder"
             )
@@ -110,7 +113,12 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="product cut-outs with transparency; a .txt of the same name holds a caption",
     )
-    products.add_argument("--split", type=new, metavar="DIR", help="a split that `synthetic render` made")
+    products.add_argument(
+        "--split",
+        type=new,
+        metavar="DIR",
+        help="a split that `synthetic render` made, or an archive of `synthetic products`",
+    )
     parser.add_argument(
         "--out",
         type=new,

@@ -65,7 +65,7 @@ def summary(profile: Profile) -> str:
 
 
 def jobs(split: Path):
-    """(PNG, caption, prompt) of a rendered split's products."""
+    """(PNG, caption, prompt) of a split's products."""
     from ..synthetic.jobs import jobs_of
 
     for job in jobs_of(split):
