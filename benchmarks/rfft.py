@@ -255,8 +255,8 @@ def main() -> int:
     if options.quick:
         options.products = options.labelled = options.each = 2
         options.changes = QUICK
-        options.runs = ["none_0", "kl_0.05_0", "cc_0.05_0"] if len(options.runs) > 3 else options.runs
-        options.out, tuning.WORK = options.out / "quick", tuning.WORK / "quick"
+        options.runs = ["kl_0.05_0", "cc_0.05_0", "ours_0", "paper_0"] if len(options.runs) > 4 else options.runs
+        options.out, tuning.WORK, tuning.TRAINING_SEEDS = options.out / "quick", tuning.WORK / "quick", (0,)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)

@@ -102,7 +102,13 @@ def labels(options) -> tuple[dict[str, Figure], dict]:
     rows = report["labels_rows"]
     figures = usable(labelled.said("tuned"), rows)
     figures |= adherence(labelled.answers("prompts"), rows)
-    return figures | beauty(labelled.answers("beauty"), report["labels_pairs"]), {}
+    figures |= beauty(labelled.answers("beauty"), report["labels_pairs"])
+    names = {options.tuned: "after"}  # the shipped training is labelled as such
+    for row in (fronts := report.get("fronts", [])):
+        name = names.get(row["run"], row["run"])
+        said = {kind: figures.get(f"{kind}_{name}") for kind in ("labels", "prompt", "beauty")}
+        row |= {kind: figure.value if figure else None for kind, figure in said.items()}
+    return figures, {"fronts": fronts}
 
 
 def usable(said: dict, rows: list) -> dict[str, Figure]:

@@ -108,7 +108,7 @@ def served(arm: str, report: dict, threshold: float) -> int | None:
 
 def costs(options) -> tuple[dict[str, Figure], dict]:
     """Steps, seconds and attempts of each arm, and what each served."""
-    jobs = jobs_of(VALIDATION)[: options.products] if options.validation else products(options.products, options.quick)
+    jobs = products(options.products, options.quick or options.validation)
     about = {"painter": painter_print(), "reviewer": reviewer_print(), "profile": options.profile}
     rows = kept_rows(options.out, about)
     threshold = load_reviewer(DEFAULT_WEIGHTS).threshold
@@ -240,7 +240,7 @@ def main() -> None:
     if options.quick:
         options.products, options.seeds, options.out = 2, 2, options.out / "quick"
     if options.validation:
-        options.out = options.out / "validation"
+        options.products, options.out = min(options.products, 80), options.out / "validation"
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:
         figures, details = PARTS[name](options)

@@ -73,7 +73,11 @@ def accepted_rows() -> list:
 def second(options) -> tuple[dict[str, Figure], dict]:
     """The share of each arm's accepted pictures that the second reviewer calls bad."""
     rows = json.loads((options.out / "rows.json").read_text(encoding="utf-8"))["rows"].values()
-    reviewer, jobs, bad = load_reviewer(options.second), products(options.products, options.quick), {}
+    reviewer, jobs, bad = (
+        load_reviewer(options.second),
+        products(options.products, options.quick or options.validation),
+        {},
+    )
     for row in rows:
         if not row["hash"] or row["arm"] not in ARMS or row["product"] >= len(jobs):
             continue

@@ -112,6 +112,7 @@ def products(args) -> int:
     from .composed.relief import Finishes
 
     need("cv2", "tqdm", remedy="run `pip install opencv-python-headless tqdm`")
+    import cv2
     from tqdm import tqdm
 
     from .assets import Assets
@@ -119,6 +120,7 @@ def products(args) -> int:
     from .product_files import write_products
 
     check_writable(args.out)
+    cv2.setNumThreads(1)  # pictures are small: on a busy machine its threads would wait for one another
     finishes = Finishes.read(args.assets)
     with tempfile.TemporaryDirectory() as scratch:
         assets = Assets(args.assets, scratch)

@@ -155,6 +155,15 @@ def shipped() -> list[Definition]:
     ]
 
 
+def blind(run: str, words: str) -> list[Definition]:
+    """What blind labellers say of a training's pictures."""
+    return [
+        Definition(f"labels_{run}", f"{words}: available, say the labels", "share"),
+        Definition(f"prompt_{run}", f"{words}: surface and room named rightly", "share"),
+        Definition(f"beauty_{run}", f"{words}: preferred to before, blind", "share"),
+    ]
+
+
 def losses() -> list[Definition]:
     """Every loss and beta, three seeds each."""
     definitions = []
@@ -169,12 +178,8 @@ def losses() -> list[Definition]:
             shown = {"trainings": (words, column)}
             definitions.append(Definition(f"{key}_{way}", f"RFFT, {words}, three seeds: {title}", unit, shown=shown))
         for seed in range(3):
-            run = f"{way}_{seed}"
-            definitions += [
-                Definition(f"labels_{run}", f"RFFT, {words}, seed {seed}: available, say the labels", "share"),
-                Definition(f"prompt_{run}", f"RFFT, {words}, seed {seed}: surface and room named rightly", "share"),
-                Definition(f"beauty_{run}", f"RFFT, {words}, seed {seed}: preferred to before, blind", "share"),
-            ]
+            definitions += blind(f"{way}_{seed}", f"RFFT, {words}, seed {seed}")
+    definitions += blind("none_long", f"RFFT, {RUNS['none_long']}")
     for way in ("before", "after"):
         definitions.append(Definition(f"prompt_{way}", f"RFFT, {way}: surface and room named rightly, blind", "share"))
     for name, words in VARIANTS.items():

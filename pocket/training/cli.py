@@ -22,11 +22,12 @@ def _draw(args) -> int:
     from tqdm import tqdm
 
     from ..ldm import CHECKPOINT, CONTROLNET, load_pocket
-    from .draw import Drawing, draw
+    from .draw import Drawing, chosen, draw
 
+    listed = chosen(args.products, args.count, args.first)
     pocket = load_pocket(args.checkpoint or CHECKPOINT, args.controlnet or CONTROLNET)
     drawing = Drawing(**{name: getattr(args, name) for name in DRAWING if getattr(args, name) is not None})
-    print(draw(args.products, args.out, args.count, pocket, drawing, args.first, tqdm))
+    print(draw(listed, args.out, pocket, drawing, args.first, tqdm))
     return 0
 
 

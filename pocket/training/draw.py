@@ -40,19 +40,22 @@ class Drawing:
     batch: int = 8
 
 
-def draw(
-    products: Path, out: Path, count: int, pocket, drawing: Drawing = Drawing(), first: int = 0, progress=iter
-) -> Path:
-    """Draws one picture for each of `count` products of an archive, placed as RF Product places them (centred,
-    image_scale 0.72), into OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there
-    already are kept. first: begin with another product. Returns OUT. Raises DataError.
-    """
+def chosen(products: Path, count: int, first: int = 0) -> list:
+    """`count` products of an archive from number `first` on, as read_products has them. Raises DataError."""
     listed = read_products(products)[first : first + count]
     if len(listed) < count:
         raise DataError(
             f"{quoted(products)} holds {len(listed)} products from number {first} on, {count} were asked for: ask for"
             " fewer, or make more with `synthetic products`."
         )
+    return listed
+
+
+def draw(listed: list, out: Path, pocket, drawing: Drawing = Drawing(), first: int = 0, progress=iter) -> Path:
+    """Draws one picture for each `chosen` product, placed as RF Product places them (centred, image_scale 0.72), into
+    OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept. first: the
+    first one's number. Returns OUT.
+    """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     lines = [_line(product_id, kind, product, n) for n, (product_id, kind, product) in enumerate(listed, first)]
     missing = [

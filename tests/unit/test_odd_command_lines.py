@@ -116,7 +116,7 @@ def said(program: str, arguments, capsys) -> str:
             "x is no share: give NAME=SHARE",
         ),
         ("synthetic", ("compose", "--data", "d", "--assets", "dir", "--workers", "0"), "--workers: 0"),
-        ("pocket", ("draw", "--data", "gone", "--out", "o"), 'no folder "gone"'),
+        ("pocket", ("draw", "--products", "gone.zip", "--out", "o"), '"gone.zip" does not exist'),
         ("pocket", ("label", "--drawn", "dir", "--labels", "fifo", "--shard", "s.zip"), '"fifo" is a pipe'),
         ("pocket", ("label", "--drawn", "dir", "--labels", "deep.toml", "--shard", "s"), "deep.toml"),
         ("dev.py", ("demo", "--seed", "\u00b2"), "--seed"),

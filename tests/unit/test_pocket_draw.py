@@ -10,7 +10,7 @@ from PIL import Image
 
 from reliable_ads.pocket.family import build_pocket
 from reliable_ads.pocket.training.cli import main
-from reliable_ads.pocket.training.draw import Drawing, draw
+from reliable_ads.pocket.training.draw import Drawing, chosen, draw
 from reliable_ads.pocket.training.label import label, majority
 from reliable_ads.pocket.training.label_sheets import CUT_OUT, GREY, PICTURE, cell
 from reliable_ads.rfnet.data.errors import DataError
@@ -28,7 +28,7 @@ def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("draw")
     rows = [(f"val-bottle-{n:05d}", "bottle", "a green bottle", 0.3, bottle().rgba) for n in range(4)]
     write_products(folder / "products.zip", rows)
-    return draw(folder / "products.zip", folder / "out", 3, build_pocket(SMALL).eval(), QUICK)
+    return draw(chosen(folder / "products.zip", 3), folder / "out", build_pocket(SMALL).eval(), QUICK)
 
 
 def table(folder):
@@ -43,14 +43,14 @@ def test_a_stopped_drawing_goes_on_with_the_same_pictures(drawn):
     content, when = lost.read_bytes(), kept.stat().st_mtime_ns
     lost.unlink()
     products = drawn.parent / "products.zip"
-    draw(products, drawn, 3, build_pocket(SMALL).eval(), QUICK)
+    draw(chosen(products, 3), drawn, build_pocket(SMALL).eval(), QUICK)
     assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
     with pytest.raises(DataError, match="holds 3 products from number 1 on, 9 were asked for"):
-        draw(products, drawn, 9, None, QUICK, first=1)
+        chosen(products, 9, first=1)
 
 
 def test_another_set_begins_with_another_product(drawn, tmp_path):
-    draw(drawn.parent / "products.zip", tmp_path, 2, build_pocket(SMALL).eval(), QUICK, first=2)
+    draw(chosen(drawn.parent / "products.zip", 2, 2), tmp_path, build_pocket(SMALL).eval(), QUICK, first=2)
     first, second = table(tmp_path)
     assert (first["number"], second["product_id"]) == (2, "val-bottle-00003")
     assert first == table(drawn)[2] and (tmp_path / "sheet-002.png").exists()
