@@ -208,7 +208,7 @@ def of_draws(scenes, statistic, seeds: int) -> dict[str, dict]:
     many that are drawn anew with the products.
     """
     random = np.random.default_rng(1)
-    drawn = itertools.chain([np.arange(seeds)], iter(lambda: random.integers(seeds, size=seeds), None))
+    drawn = itertools.chain([np.arange(seeds)], (random.integers(seeds, size=seeds) for _ in itertools.count()))
     return dict(zip(KINDS, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
 
 

@@ -49,9 +49,10 @@ def label(folder: Path, labels: list[Path], shard: Path) -> str:
     """
     if len(labels) not in (1, 3):
         raise DataError(f"{len(labels)} files of labels were given: give one labeller's, or three for a majority.")
+    given = [_labels(path) for path in labels]
     lines = _lines(folder)
-    given = [_labels(path, lines) for path in labels]
     for path, one in zip(labels, given):
+        _check(path, one, lines)
         if lacking := set().union(*given) - one.keys():
             raise DataError(
                 f"{quoted(path)} has no label for number {min(lacking)}, which another labeller has: all label the same"
@@ -113,22 +114,24 @@ def _lines(folder: Path) -> dict[int, Line]:
     return {line.number: line for line in lines}
 
 
-def _labels(path: Path, lines: dict) -> dict[int, str]:
+def _labels(path: Path) -> dict[int, str]:
     """{number: label} of one labeller."""
     try:
         said = from_json(read_text(path), dict[Number, str], f"the labels {quoted(path)}")
     except (TextError, StructureError) as error:
         raise DataError(f'{str(error).rstrip(".")}: give a JSON object such as {{"0": "available"}}.') from error
-    given = {int(number): name for number, name in said.items()}
-    if not given:
+    if not said:
         raise DataError(f"{quoted(path)} holds no label: label some pictures first.")
+    return {int(number): name for number, name in said.items()}
+
+
+def _check(path: Path, given: dict[int, str], lines: dict) -> None:
     for number, name in given.items():
         if number not in lines or name not in (*LABELS, UNSUITABLE):
             raise DataError(
                 f"{quoted(path)} says {number}: {shortened(name)}, but drawings are numbered {min(lines)} to"
                 f" {max(lines)} and labels are {', '.join(LABELS)}."
             )
-    return given
 
 
 def _row(folder: Path, line: Line, answer: tuple[str, bool], said: list[str]) -> dict:
