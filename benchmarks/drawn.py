@@ -20,8 +20,9 @@ from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.metrics import average_precision, intervals
 from reliable_ads.rfnet.weights import load_networks
 
-from .common import DRAWS, Figure, between, share
+from .common import DRAWS, ROOT, Figure, between, share
 
+UNSEEN = ROOT / "benchmarks" / "drawn"  # one draw of each of the test products 0 to 209; nothing may train on them
 BINS = 10  # of equal count
 
 

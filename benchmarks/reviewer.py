@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument(
         "--drawn",
         type=Path,
-        default=generalisation.HELD,
+        default=drawn.UNSEEN,
         help="for drawn: shards of `pocket label`, of unseen products",
     )
     parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for generalisation")
