@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reliable_ads.rfnet.files import write_text
@@ -147,16 +146,18 @@ def definition_of(benchmark: str, key: str, figure: dict) -> Definition:
     return replace(known, title=figure["title"], unit=figure["unit"], target=figure["target"])
 
 
-def listed(rows: Iterable[Row], table: str = "") -> list[str]:
-    """The lines of a table with a row for each figure."""
+def listed(rows: list[Row], table: str = "") -> list[str]:
+    """The lines of a table with a row for each figure. README's says once what holds for all of its rows."""
     dated = table != HEADLINES
+    of_all = table == HEADLINES and all(row.before for row in rows)
+    what = "what (128-pixel family)" if of_all else "what"
     lines = [
-        "| what | measured (95 % interval) | n | target | holds |" + (" on |" if dated else ""),
+        f"| {what} | measured (95 % interval) | n | target | holds |" + (" on |" if dated else ""),
         "|---|---|---|---|---|" + ("---|" if dated else ""),
     ]
     for row in rows:
         cells = [
-            row.title(table),
+            row.title(table).removesuffix(OF_BEFORE if of_all else ""),
             row.measured() + (" ¹" if row.earlier else ""),
             str(row.figure["n"] or ""),
             row.target(),
