@@ -78,7 +78,7 @@ def test_the_loop_around_a_diffusers_pipeline(family, tmp_path):
     ]
     assert ("advert.png: accepted, " in last) is ("available" in attempts[-1])
     picture = Image.open(tmp_path / "advert.png")
-    assert picture.size == (128, 128) and len(picture.getcolors(128 * 128)) > 1000
+    assert picture.size == (256, 256) and len(picture.getcolors(256 * 256)) > 1000
 
 
 @pytest.mark.slow(reason="a process of its own")
