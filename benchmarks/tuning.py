@@ -97,10 +97,11 @@ def config(name: str, **changes) -> TrainConfig:
 
 
 def adapter(name: str) -> Path:
-    """What a run keeps: its evaluation with the highest rate on validation products (rfft.train.Run.best); of the long
-    one its last, since it shows where that road ends.
+    """What a run keeps: its evaluation with the highest rate on validation products (rfft.train.Run.best); its last
+    where none was better than before, and of the long one, since it shows where that road ends.
     """
-    return config(name).last if name == LONG else config(name).result
+    found = config(name)
+    return found.last if name == LONG or not found.result.exists() else found.result
 
 
 def history(name: str) -> list:
