@@ -139,7 +139,10 @@ def rows_of(found: dict, before: dict) -> list[dict]:
         about = tuning.RUNS[name]
         rows.append(
             {
-                "run": name, "loss": about["loss"], "beta": about["beta"], "seed": about.get("seed", 0),
+                "run": name,
+                "loss": about["loss"],
+                "beta": about["beta"],
+                "seed": about.get("seed", 0),
                 "rate": float(arrays["rate"].mean()),
                 "second": float(arrays["second"].mean()) if "second" in arrays else None,
                 "diversity": float(arrays["diversity"].mean() / before["diversity"].mean()),

@@ -83,8 +83,13 @@ RUNS = {
     **{f"ours_{seed}": {"loss": "cc", "beta": 0.05, "seed": seed, "evaluate_every": 4} for seed in TRAINING_SEEDS},
     **{
         f"paper_{seed}": {
-            "loss": "cc", "beta": 0.05, "seed": seed, "gradient_steps": 1, "last_steps": 8,
-            "steps": 120, "evaluate_every": 10,
+            "loss": "cc",
+            "beta": 0.05,
+            "seed": seed,
+            "gradient_steps": 1,
+            "last_steps": 8,
+            "steps": 120,
+            "evaluate_every": 10,
         }
         for seed in TRAINING_SEEDS
     },
