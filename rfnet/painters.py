@@ -88,10 +88,10 @@ def _digest(matrices: list, half: bool = False) -> str:
     import torch
 
     values = torch.cat([first for _, first in matrices] or [torch.zeros(0)])
-    values = (values.half() if half else values).bfloat16().view(torch.int16).numpy()
+    bits = (values.half() if half else values).bfloat16().view(torch.int16).numpy()
     parts, begin = [], 0
     for count, first in matrices:
-        parts.append(b"%d " % count + values[begin : begin + len(first)].tobytes())
+        parts.append(b"%d " % count + bits[begin : begin + len(first)].tobytes())
         begin += len(first)
     return hashlib.sha256(b"\n".join(sorted(parts))).hexdigest()[:16]
 
