@@ -113,11 +113,22 @@ def described(name: str, figures: dict[str, Figure], known: dict[str, dict]) -> 
     return numbers
 
 
-def print_table(name: str, figures: dict[str, dict]) -> None:
+def beside(known: dict[str, dict], new: dict, painter: str | None) -> dict[str, dict]:
+    """Known figures, those of another family under KEY_ITS_PAINTER where a new one takes their key: the first stays
+    beside the next.
+    """
+    painters = {key: figure.get("painter") for key, figure in known.items()}
+    moved = {key for key in new if painters.get(key) not in (None, painter)}
+    return {f"{key}_{painters[key]}" if key in moved else key: figure for key, figure in known.items()}
+
+
+def print_table(name: str, figures: dict[str, dict], known: dict[str, dict]) -> None:
+    """known: those of the same file, which targets may speak of."""
     print(f"\n{name} on {machine()}")
     for key, f in figures.items():
         interval = f" [{f['low']:.3f}, {f['high']:.3f}]" if f["low"] is not None else ""
-        verdict = {None: "", True: "  holds", False: "  FALLS SHORT"}[f["holds"]]
+        said = find(name, key).verdict(f, {**known, **figures})
+        verdict = {"yes": "  holds", "no": "  FALLS SHORT"}.get(said, f"  {said}".rstrip())
         n = "-" if f["n"] is None else f["n"]
         target = f["target"] or "-"
         print(f"  {key:24s} {f['value']:9.3f}{interval} {f['unit']:10s} n={n}  target {target}{verdict}")
@@ -140,7 +151,7 @@ def publish(
     file = RESULTS / f"{name}.json"
     old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"figures": {}, "details": {}}
     new = described(name, figures, old["figures"])
-    print_table(name, new)
+    print_table(name, new, old["figures"])
     if quick:
         print("  (--quick: nothing written)")
         return
@@ -152,7 +163,10 @@ def publish(
         "command": command,
         **stamp,
         "seeds": seeds,
-        "figures": {**old["figures"], **{key: {**figure, **own} for key, figure in new.items()}},
+        "figures": {
+            **beside(old["figures"], new, own["painter"]),
+            **{key: {**figure, **own} for key, figure in new.items()},
+        },
         "details": {**old.get("details", {}), **(details or {})},
     }
     write_text(file, json.dumps(report, indent=1) + "\n")

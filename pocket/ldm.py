@@ -31,7 +31,7 @@ from .family import (
 
 FORMAT_VERSION = 1
 FORMER = (64, 64, 128)  # the UNet of the family that shipped before
-LARGEST = 1 << 30  # bytes of a file: the family that ships has 28 million
+LARGEST = 1 << 30  # bytes of a file: the family that ships has 51 million
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT, CONTROLNET = WEIGHTS / "pocket_sd.safetensors", WEIGHTS / "pocket_canny.safetensors"
 UNET_PREFIX = "model.diffusion_model."

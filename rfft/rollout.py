@@ -2,9 +2,9 @@
 
 A rollout is the authors' sampling: DDIM, or DPM-Solver++(2M), with classifier-free guidance and a canny ControlNet, and
 at every step the product's own latents, noised to the step's level, wherever the inpaint mask is 0. It keeps x_t of
-chosen steps. Each of
-these is then taken once more with gradient: predict x0-hat, decode it, put the product back, and let the reviewer look.
-The paper takes one such step per rollout; several cost little more, because the rollout is what costs.
+chosen steps. Each of these is then taken once more with gradient: predict x0-hat, decode it, put the product back, and
+let the reviewer look. The paper takes one such step per rollout; several cost little more, because the rollout is what
+costs.
 """
 
 from __future__ import annotations

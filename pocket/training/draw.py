@@ -17,15 +17,18 @@ from PIL import Image
 
 from ...rfnet.data.errors import DataError
 from ...rfnet.files import quoted, write_picture, write_text
+from ...rfnet.painters import fingerprint
 from ...rfnet.product import Product, place
 from ...rfnet.sheets import to_image
+from ...rfnet.structured import shortened
+from ...rfnet.textfiles import read_text
 from ...synthetic.jobs import prompt_for
 from ...synthetic.product_files import read_products
 from ...synthetic.products import seed_of
 from ..tuning import SAMPLING
 from .label_sheets import cell, cut_out_of, write_sheets
 
-TABLE = "drawn.jsonl"
+TABLE, MADE = "drawn.jsonl", "drawn-with.txt"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Drawing:
     size: int = SAMPLING["size"]
     bf16: bool = False
     batch: int = 8
+
+    def text(self, pocket) -> str:
+        """What all pictures of a folder have in common: the networks, and how they draw."""
+        networks = "+".join(fingerprint(part.state_dict().values()) for part in (pocket.unet, pocket.controlnet))
+        how = f"{self.steps} steps of {self.sampler}, cfg {self.cfg:g}, {self.size} px"
+        return f"{networks}, {how}{', bf16' if self.bf16 else ''}"
 
 
 def chosen(products: Path, count: int, first: int = 0) -> list:
@@ -54,9 +63,10 @@ def chosen(products: Path, count: int, first: int = 0) -> list:
 def draw(listed: list, out: Path, pocket, drawing: Drawing = Drawing(), first: int = 0, progress=iter) -> Path:
     """Draws one picture for each `chosen` product, placed as RF Product places them (centred, image_scale 0.72), into
     OUT/pictures, with OUT/drawn.jsonl and OUT/sheet-000.png ...; pictures that are there already are kept. first: the
-    first one's number. Returns OUT.
+    first one's number. Returns OUT. Raises DataError where other models drew in OUT, or in another way.
     """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
+    check_same(out / MADE, drawing.text(pocket))
     lines = [_line(product_id, kind, product, n) for n, (product_id, kind, product) in enumerate(listed, first)]
     missing = [
         (product, line)
@@ -68,6 +78,16 @@ def draw(listed: list, out: Path, pocket, drawing: Drawing = Drawing(), first: i
     write_text(out / TABLE, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_sheets(out, [partial(_cell, out, line, product) for (_, _, product), line in zip(listed, lines)], first)
     return out
+
+
+def check_same(file: Path, text: str) -> None:
+    """Writes how a folder's pictures are drawn, or raises DataError where that was otherwise."""
+    if file.exists() and (before := read_text(file).strip()) != text:
+        raise DataError(
+            f"{quoted(file.parent)} holds pictures that were drawn otherwise ({shortened(before)}, not {text}): choose"
+            " another --out, or delete it."
+        )
+    write_text(file, text + "\n")
 
 
 def _line(product_id: str, kind: str, product: Product, number: int) -> dict:

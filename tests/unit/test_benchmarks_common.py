@@ -39,3 +39,18 @@ def test_calibrating_a_reviewer_anew_leaves_its_print(tmp_path):
     change_metadata(DEFAULT_WEIGHTS, other, {"temperature": "1.5"})
     assert other.read_bytes() != DEFAULT_WEIGHTS.read_bytes()
     assert common.reviewer_print(other) == common.reviewer_print()
+
+
+def test_a_figure_of_another_family_stays_beside_the_next(results):
+    file = results / "reviewer.json"
+    first = {"value": 0.19, "low": None, "high": None, "n": 82, "unit": "", "target": "", "title": "Of before: error"}
+    file.write_text(json.dumps({"figures": {"drawn_ece": {**first, "painter": "128", "reviewer": None}}}))
+    for value in (0.3, 0.05):
+        common.publish("reviewer", "a command", "0", {"drawn_ece": common.Figure(value)}, False, paints=True)
+    report = json.loads(file.read_text())
+    assert {key: figure["value"] for key, figure in report["figures"].items()} == {
+        "drawn_ece_128": 0.19,
+        "drawn_ece": 0.05,
+    }
+    told = [row.title("") for row in table.rows_of("reviewer", report)]
+    assert told[1] == "Of before: error" + table.OF_BEFORE and told[0] != told[1]

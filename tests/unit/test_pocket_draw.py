@@ -49,6 +49,14 @@ def test_a_stopped_drawing_goes_on_with_the_same_pictures(drawn):
         chosen(products, 9, first=1)
 
 
+def test_other_models_or_settings_do_not_draw_into_the_same_folder(drawn):
+    products = chosen(drawn.parent / "products.zip", 3)
+    with pytest.raises(DataError, match=r"drawn otherwise .*1 steps.*, not .*2 steps.*choose another --out"):
+        draw(products, drawn, build_pocket(SMALL).eval(), Drawing(steps=2, cfg=2.0, size=64))
+    with pytest.raises(DataError, match="drawn otherwise"):
+        draw(products, drawn, build_pocket(SMALL, seed=1).eval(), QUICK)
+
+
 def test_another_set_begins_with_another_product(drawn, tmp_path):
     draw(chosen(drawn.parent / "products.zip", 2, 2), tmp_path, build_pocket(SMALL).eval(), QUICK, first=2)
     first, second = table(tmp_path)
