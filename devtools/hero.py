@@ -25,9 +25,7 @@ from ..rfnet.labels import LABELS, PLAIN
 from ..rfnet.product import place
 from ..rfnet.sheets import GREEN, RED, contact_sheet, to_image
 from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
-from ..synthetic.jobs import Job, prompt_for
-from ..synthetic.product_files import read_products
-from ..synthetic.products import seed_of
+from ..synthetic.jobs import Job, jobs_of
 from .comfy import ROOT
 
 ATTEMPTS, MOST, REASONS = 5, 12, 3  # shown; tried for one product; different ones at least
@@ -84,14 +82,6 @@ def search(studio: Studio, jobs: list[Job], seconds: float) -> tuple[Job, int]:
             " or other --products."
         )
     return best[1:]
-
-
-def jobs_of(products: Path) -> list[Job]:
-    """A job for each product of an archive, in its order. Raises DataError."""
-    return [
-        Job(name, product, prompt_for(name), seed_of("seed", name) % 2**31)
-        for name, _, product in read_products(products)
-    ]
 
 
 def picture(result: RecurrentRun) -> Image.Image:
