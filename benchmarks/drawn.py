@@ -20,6 +20,7 @@ from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.metrics import average_precision, intervals
 from reliable_ads.rfnet.weights import load_networks
 
+from . import generalisation
 from .common import DRAWS, ROOT, Figure, between, share
 
 UNSEEN = ROOT / "benchmarks" / "drawn"  # one draw of each of the test products 0 to 209; nothing may train on them
@@ -28,11 +29,24 @@ BINS = 10  # of equal count
 
 def verdicts(weights: Path, folder: Path, quick: bool = False) -> tuple:
     """((N, 5) probabilities, threshold, the samples) of a reviewer for a folder of shards."""
+    logits, metadata, samples = asked(weights, folder, quick)
+    logits = logits / float(metadata["temperature"])
+    return logits.softmax(1).double().numpy(), float(metadata["threshold"]), samples
+
+
+def asked(weights: Path, folder: Path, quick: bool = False) -> tuple:
+    """((N, 5) logits before any temperature, the reviewer's metadata, the samples)."""
     rfnet, mapnet, metadata = load_networks(weights)
     samples = open_samples(folder, rfnet.config.image_size)
     samples = samples.select(np.arange(min(40, len(samples)))) if quick else samples
-    logits = predict(rfnet, mapnet, samples) / float(metadata["temperature"])
-    return logits.softmax(1).double().numpy(), float(metadata["threshold"]), samples
+    return predict(rfnet, mapnet, samples), metadata, samples
+
+
+def scores(weights: Path, folder: Path, quick: bool) -> dict[str, Figure]:
+    """AP and its like, as for scenes and composites; the calibration error is figures_of's."""
+    logits, metadata, samples = asked(weights, folder, quick)
+    found = generalisation.figures_of("drawn_", logits, samples, metadata)
+    return {key: figure for key, figure in found.items() if key != "drawn_ece"}
 
 
 def measure(weights: Path, before: Path | None, folder: Path, quick: bool) -> dict[str, Figure]:

@@ -1,9 +1,8 @@
-"""How the shipped reviewer generalises: on the shipped test split, on composites with families and defects it
-never saw, on drawn pictures.
+"""How the shipped reviewer generalises: on the shipped test split, and on composites with families and defects it
+never saw.
 
 The composites are made by `synthetic compose`; a third of their test split shows product families, and a fifth of its
-defects ways of making them, that no training scene had. Drawn pictures (pocket/training/drawn_split/held) were labelled
-by language models.
+defects ways of making them, that no training scene had. Drawn pictures have a file of their own, drawn.py.
 """
 
 from __future__ import annotations
@@ -25,9 +24,8 @@ from reliable_ads.rfnet.training.evaluate import predict, score
 from reliable_ads.rfnet.weights import load_networks
 from reliable_ads.synthetic.jobs import TEST_SPLIT
 
-from .common import ROOT, Figure, mean, share
+from .common import Figure, mean, share
 
-HELD = ROOT / "pocket" / "training" / "drawn_split" / "held"
 WORST = 32
 
 
@@ -103,7 +101,7 @@ def most_wrong(logits: torch.Tensor, samples, path: Path) -> None:
 
 
 def measure(weights: Path, composites: Path, quick: bool, sheets: Path | None = None) -> dict[str, Figure]:
-    """The figures of all three kinds of pictures. sheets: a folder for the pictures that it gets most wrong."""
+    """The figures of both kinds of pictures. sheets: a folder for the pictures that it gets most wrong."""
     rfnet, mapnet, metadata = load_networks(weights)
     figures = {}
 
@@ -118,7 +116,6 @@ def measure(weights: Path, composites: Path, quick: bool, sheets: Path | None = 
 
     samples, _ = scored("", TEST_SPLIT)
     figures |= map_figures("", mapnet, samples)
-    scored("drawn_", HELD)
     if not composites.is_dir():
         print(f"no composites in {composites}: make them with `synthetic compose`")
         return figures

@@ -85,11 +85,7 @@ class RFAdaptReviewer(io.ComfyNode):
                 " (docs/reviewer.md), or load it with its built-in maps."
             )
         need("accelerate", "adapting a reviewer", error=DataError)
-        mixed = {
-            name: str(DRAWN / folder)
-            for name, folder in (("train", "train"), ("val", "held"))
-            if mix_in and (DRAWN / folder).is_dir()
-        }
+        mixed = {name: str(DRAWN / name) for name in ("train", "val") if mix_in and (DRAWN / name).is_dir()}
         comfy.model_management.unload_all_models()  # training needs the room
         # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not
         # training's to change.

@@ -46,7 +46,8 @@ def add(commands, name: str, run, counts: tuple, text: str):
         "--start",
         type=COUNT_OR_NONE,
         default=0,
-        help="leave out so many training scenes, for scenes that another training has not seen",
+        help="leave out so many training scenes, for scenes that another training has not seen; rendered scenes from"
+        " number 1000000 on show other products, too",
     )
     parser.add_argument("--workers", type=PROCESSES, default=2, help="processes of one thread each")
     parser.set_defaults(run=run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 
@@ -20,6 +21,7 @@ OTHER_SIZE_SHARE = 0.2  # of available and size_mismatch scenes: only the captio
 OWN_PART_SHARE = 0.22  # of available scenes: only the product's picture tells that its legs or handle belong to it
 PRODUCTS = {"train": 2400, "val": 150, "test": 250}  # distinct product numbers a split draws from
 TEST_SCENES = 1000  # that ship; each further thousand shows products of its own, as many as a benchmark needs
+APART = 1_000_000  # training scenes from this number on show products that no scene before it shows
 AVAILABLE_SHARE = 0.5
 OWN_PART = "own_"  # a twist that begins so is followed by a cause: its part is the product's own
 
@@ -211,12 +213,21 @@ def _label(rng) -> str:
     return LABELS[0] if rng.random() < AVAILABLE_SHARE else LABELS[1 + rng.integers(4)]
 
 
+def _product(rng, split: str, number: int) -> ProductModel:
+    chosen = int(rng.integers(PRODUCTS[split]))
+    if split == "test":
+        return make_product(split, chosen + number // TEST_SCENES * PRODUCTS[split])
+    if split != "train" or number < APART:
+        return make_product(split, chosen)
+    apart = (make_product(split, APART + chosen + step * PRODUCTS[split]) for step in count())
+    return next(product for product in apart if product.family != "cutout")  # of which there are few, for all scenes
+
+
 def make_scene(split: str, number: int) -> Scene:
     """Scene `number` of a split; the same arguments give the same scene on every machine."""
     seed = seed_of("scene", split, number)
     rng = np.random.default_rng(seed)
-    first = number // TEST_SCENES * PRODUCTS[split] if split == "test" else 0
-    product = make_product(split, first + int(rng.integers(PRODUCTS[split])))
+    product = _product(rng, split, number)
     label = _label(rng)
     causes = names_to_choose(CAUSES.of(label))
     cause = _choose(rng, causes) if causes else ""

@@ -23,7 +23,6 @@ def build(opened) -> None:
             dataset = gr.Dropdown(
                 label="Dataset",
                 choices=folders.datasets(),
-                allow_custom_value=True,
                 info=f"Labelled pictures of the section Label: 40 at least, {ENOUGH} recommended.",
                 elem_id=f"{ID}_dataset",
             )
@@ -118,7 +117,7 @@ def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:
     arguments += ["--epochs", number("the number of epochs", epochs, int)]
     arguments += ["--lr", number("the learning rate", rate, float), "--seed", number("the seed", seed, int)]
     if mix and MIXED.is_dir():
-        arguments += ["--mix-train", MIXED / "train", "--mix-val", MIXED / "held"]
+        arguments += ["--mix-train", MIXED / "train", "--mix-val", MIXED / "val"]
     host.free_memory()
     running.start(arguments, folder / "adapt.log", host.on_cpu())
     return running.shown()

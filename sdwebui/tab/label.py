@@ -29,7 +29,6 @@ def build(opened) -> None:
         dataset = gr.Dropdown(
             label="Dataset",
             choices=folders.datasets(),
-            allow_custom_value=True,
             info="A folder in outputs/labels. Review fills it with pictures.",
             scale=2,
             elem_id=f"{ID}_dataset",

@@ -1,12 +1,14 @@
 """The tab "Reliable Ads" in the host's own page, in a real browser."""
 
 import json
+import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import TimeoutError, expect
 from safetensors.torch import load_file
 
 from reliable_ads.rfft.merge import merge_files
@@ -69,14 +71,20 @@ def fill(page, name: str, value) -> None:
 
 def choose(page, name: str, value: str) -> None:
     """An entry of a list."""
-    page.locator(f"{ID}{name} input").first.click()
+    box = page.locator(f"{ID}{name} input").first
+    box.click()
+    page.wait_for_timeout(500)  # the list moves while it opens, and its neighbour would be hit
     page.locator("ul.options li").filter(has_text=value).first.click()
+    expect(box).to_have_value(re.compile(re.escape(value)))
 
 
 def says(page, name: str, words: str) -> str:
     """Waits until a line of text says this -> the line."""
     element = f"document.querySelector({json.dumps(f'{ID}{name} textarea')}).value"
-    page.wait_for_function(f"{element}.includes({json.dumps(words)})")
+    try:
+        page.wait_for_function(f"{element}.includes({json.dumps(words)})")
+    except TimeoutError:
+        pytest.fail(f"{name} says {page.evaluate(element)!r}, and never {words!r}")
     return page.evaluate(element)
 
 

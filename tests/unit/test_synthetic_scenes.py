@@ -27,6 +27,13 @@ def test_same_number_is_same_scene(split, number):
     assert np.array_equal(a.product.mesh.vertices, b.product.mesh.vertices)
 
 
+def test_scenes_from_a_million_on_show_products_that_no_other_training_scene_shows():
+    usual = {scenes.make_scene("train", n).product.product_id for n in range(2000)}
+    apart = [scenes.make_scene("train", scenes.APART + n).product for n in range(300)]
+    assert all(product.family != "cutout" for product in apart)
+    assert not usual & {product.product_id for product in apart}
+
+
 def test_splits_share_no_product_and_no_room():
     drawn = {split: [scenes.make_scene(split, n) for n in range(400)] for split in SPLITS}
     for field in (lambda s: s.product.product_id, lambda s: s.room_id, lambda s: s.product.materials[0].picture):
