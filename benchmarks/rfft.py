@@ -110,7 +110,7 @@ def passes(options) -> tuple[dict[str, Figure], dict]:
     against one, as the paper has it, at our learning rate. Intervals over products and trainings; a draw in which a
     curve does not get there counts as infinite.
     """
-    ways = {"ours": schedule("ours"), "paper": schedule("paper")}
+    ways = {"ours": schedule("cc_0.05"), "paper": schedule("paper")}
     random = np.random.default_rng(0)
     runs, _, products, _ = ways["ours"][1].shape
 
@@ -255,7 +255,7 @@ def main() -> int:
     if options.quick:
         options.products = options.labelled = options.each = 2
         options.changes = QUICK
-        options.runs = ["kl_0.05_0", "cc_0.05_0", "ours_0", "paper_0"] if len(options.runs) > 4 else options.runs
+        options.runs = ["kl_0.05_0", "cc_0.05_0", "paper_0"] if len(options.runs) > 3 else options.runs
         options.out, tuning.WORK, tuning.TRAINING_SEEDS = options.out / "quick", tuning.WORK / "quick", (0,)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.only:

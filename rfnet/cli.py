@@ -242,6 +242,11 @@ def _add_calibrate(commands: Commands) -> None:
         "--keep-temperature", action="store_true", help="certify only, and leave every probability as it is"
     )
     sub.add_argument(
+        "--lose",
+        type=SHARE,
+        help="choose the plain threshold, too: the highest that rejects at most this share of the available pictures",
+    )
+    sub.add_argument(
         "--seed", type=SEED, default=0, help="which products fall into which half, and the order of their pictures"
     )
     sub.add_argument("--json", action="store_true")
@@ -269,12 +274,15 @@ def calibrate(args) -> None:
         before=float(metadata["temperature"]),
         seed=args.seed,
         keep=args.keep_temperature,
+        lose=args.lose,
     )
     for entry in calibration.risks.values():
         entry |= named
     about = {**calibration.about, "data_fingerprint": samples.fingerprint, "seed": args.seed}
     out = args.out or args.weights
     changed = {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about}
+    if calibration.threshold is not None:
+        changed["threshold"] = f"{calibration.threshold:g}"
     if "scores" not in metadata:  # a blend: nothing has said yet how good it is
         rows = halves(samples.product_ids, args.seed)[1]
         changed["scores"] = {

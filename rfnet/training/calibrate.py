@@ -16,12 +16,13 @@ from .metrics import calibration_error
 @dataclass
 class Calibration:
     """temperature; risks: {"0.05": entry of risks.certify}; about: n, products, and ECE of p(available) on the
-    certifying half before and after.
+    certifying half before and after; threshold: of `most_that_lose`, None where none was asked for.
     """
 
     temperature: float
     risks: dict
     about: dict
+    threshold: float | None = None
 
 
 def halves(products, seed: int = 0):
@@ -36,6 +37,16 @@ def halves(products, seed: int = 0):
     return np.flatnonzero(first[product]), np.flatnonzero(~first[product])
 
 
+def most_that_lose(share: float, p: np.ndarray, good: np.ndarray) -> float:
+    """The highest threshold, in steps of 0.01, that rejects at most this share of the available pictures.
+
+    p (N,) of p(available), good (N,) bool.
+    """
+    steps = np.arange(1, 100) / 100
+    lost = (p[good] < steps[:, None]).mean(1)
+    return float(steps[lost <= share].max(initial=steps[0]))
+
+
 def calibrate(
     logits: torch.Tensor,
     labels: np.ndarray,
@@ -46,9 +57,11 @@ def calibrate(
     before: float = 1.0,
     seed: int = 0,
     keep: bool = False,
+    lose: float | None = None,
 ) -> Calibration:
     """Fit the temperature on half of the products (keep: leave it at `before`), certify thresholds for each risk on the
-    other half (risks.py says what that promises).
+    other half (risks.py says what that promises). lose: choose the plain threshold too, as `most_that_lose` does, on
+    all of them.
 
     logits (N, 5) before any temperature; labels (N,) label ids; products: N product ids; before: the temperature used
     so far. Raises DataError where a half holds no available scene or no other, ValueError on a risk or unit that makes
@@ -78,7 +91,8 @@ def calibrate(
         "ece_before": ece(before),
         "ece_after": ece(temperature),
     }
-    return Calibration(temperature, entries, about)
+    threshold = None if lose is None else most_that_lose(lose, p, ~bad)
+    return Calibration(temperature, entries, about, threshold)
 
 
 def summary(calibration: Calibration, kept: bool = False) -> str:
@@ -94,6 +108,8 @@ def summary(calibration: Calibration, kept: bool = False) -> str:
             f" {about['ece_after']:.3f} after"
         ),
     ]
+    if calibration.threshold is not None:
+        lines.append(f"accept from p(available) >= {calibration.threshold:g}, where no risk is chosen")
     entries = calibration.risks.values()
     lines += {f"painted by {painter.text}" for painter in map(painter_in, entries) if painter}
     for risk, entry in calibration.risks.items():

@@ -19,7 +19,7 @@ from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.risks import ACCEPT, GRID, UNITS, certify, count, likeliest, needed, parse_risks, upper_bound
-from reliable_ads.rfnet.training.calibrate import calibrate, halves, summary
+from reliable_ads.rfnet.training.calibrate import calibrate, halves, most_that_lose, summary
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, load_reviewer, read_metadata, save_reviewer
 
 from .rfnet_examples import small_networks, write_split
@@ -287,6 +287,12 @@ def test_what_is_accepted_by_threshold_or_by_risk():
     assert next(iter(ACCEPT)) == "threshold"
 
 
+def test_the_plain_threshold_loses_no_more_available_pictures_than_it_may():
+    p, good = np.array([0.95, 0.8, 0.61, 0.3, 0.9]), np.array([True, True, True, True, False])
+    assert [most_that_lose(share, p, good) for share in (0, 0.25, 0.5, 0.99, 1)] == [0.3, 0.61, 0.8, 0.95, 0.99]
+    assert most_that_lose(0, np.array([0.001]), np.array([True])) == 0.01  # nothing lower can be chosen
+
+
 @pytest.mark.slow(reason="four commands over whole splits")
 def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, capsys):
     data = write_split(tmp_path / "test", 20)
@@ -313,8 +319,9 @@ def test_the_commands_from_weights_to_certificate_to_report(weights, tmp_path, c
     kept = tmp_path / "kept.safetensors"
     change_metadata(out, out, {"temperature": "2.5"})
     again = ["calibrate", str(out), "--data", str(data), "--out", str(kept)]
-    assert main([*again, "--keep-temperature", "--about", "mugs", "--json"]) == 0
-    assert read_metadata(kept)["scores"] == metadata["scores"]
+    assert main([*again, "--keep-temperature", "--lose", "1", "--about", "mugs", "--json"]) == 0
+    assert read_metadata(kept)["scores"] == metadata["scores"] and read_metadata(kept)["threshold"] == "0.99"
+    assert read_metadata(out)["threshold"] == metadata["threshold"]
     assert (
         float(read_metadata(kept)["temperature"]) == 2.5 != float(metadata["temperature"])
         and json.loads(capsys.readouterr().out)["risks"]["0.05"]["about"] == "mugs"
