@@ -17,6 +17,7 @@ from .figures import REGISTRY, Definition, find
 
 BEFORE = "128"  # what figures of the family before say where others have the hash of theirs
 OF_BEFORE = " (family of 128-pixel pictures)"  # the end of their titles
+IN_SHORT = " (128 px)"
 MADE_BEFORE = "Measured with the family of 128-pixel pictures."
 EARLIER = "¹ Measured with the previous reviewer; not yet repeated."
 HEADLINES = "figures"  # the README's table, which says no dates
@@ -105,7 +106,9 @@ class Row:
         text = self.definition.shown.get(table) or self.definition.title
         for key in re.findall(r"{(\w+)}", text):
             text = text.replace(f"{{{key}}}", Row(find(self.benchmark, key), self.siblings[key], {}, "").value())
-        return text if not self.before or text.endswith(OF_BEFORE) else text + OF_BEFORE
+        if not self.before or text.endswith(OF_BEFORE):
+            return text
+        return text + (IN_SHORT if table == HEADLINES else OF_BEFORE)
 
     def target(self) -> str:
         if not self.definition.target:

@@ -39,7 +39,10 @@ def scores_on(prefix: str, pictures: str, ap: str = "", defects: str = "", ece: 
         Definition(f"{prefix}saliency_iou", f"{pictures}: overlap of its salient region with the true one (IoU)"),
         *(
             Definition(
-                f"{prefix}bad_at_risk_{risk}", f"{pictures}: bad among what is accepted at {risk} % risk", "share", most
+                f"{prefix}bad_at_risk_{risk}",
+                f"{pictures}: bad among what is accepted at {risk} % risk, by a reviewer that is certified for it",
+                "share",
+                most,
             )
             for risk, most in ((5, "<= 0.05"), (10, "<= 0.1"))
         ),
