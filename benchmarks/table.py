@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from reliable_ads.rfnet.files import write_text
 
 from .common import RESULTS, ROOT, reviewer_print
-from .figures import REGISTRY, Definition, find
+from .figures import BEFORE, REGISTRY, Definition, find
 
-BEFORE = "128"  # what figures of the family before say where others have the hash of theirs
 OF_BEFORE = " (family of 128-pixel pictures)"  # the end of their titles
 IN_SHORT = " (128 px)"
 MADE_BEFORE = "Measured with the family of 128-pixel pictures."
@@ -160,7 +159,7 @@ def listed(rows: list[Row], table: str = "") -> list[str]:
     ]
     for row in rows:
         cells = [
-            row.title(table).removesuffix(OF_BEFORE if of_all else ""),
+            row.title(table).removesuffix(IN_SHORT if of_all else ""),
             row.measured() + (" ¹" if row.earlier else ""),
             str(row.figure["n"] or ""),
             row.target(),

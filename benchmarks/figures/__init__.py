@@ -4,9 +4,12 @@ benchmark's list: the tables follow.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import end_to_end, explanation, overhead, reviewer, rfft, robustness, sampler, sdwebui, startup
 from .definition import Definition
 
+BEFORE = "128"  # the family before: what its figures say where others have the hash of theirs
 REGISTRY: dict[str, dict[str, Definition]] = {}
 
 
@@ -21,9 +24,12 @@ def add(benchmark: str, *definitions: Definition) -> None:
 
 def find(benchmark: str, key: str) -> Definition:
     """The definition of a figure; one that says nothing but the key where it has none, so that no measurement is
-    lost.
+    lost. A figure of the family before that stands beside the next (KEY_128) is what KEY is, and in no other table.
     """
-    return REGISTRY.get(benchmark, {}).get(key) or Definition(key, key)
+    known = REGISTRY.get(benchmark, {})
+    if key not in known and (first := known.get(key.removesuffix(f"_{BEFORE}"))):
+        return replace(first, key=key, shown={})
+    return known.get(key) or Definition(key, key)
 
 
 for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness, sdwebui):
