@@ -56,3 +56,8 @@ def dataset_folder(name: str) -> Path:
 def datasets() -> list[str]:
     """The names of the datasets that there are."""
     return sorted(path.parent.name for path in OUTPUT.glob(f"labels/*/{labelling.JOURNAL}"))
+
+
+def still(chosen: str | None, names: list[str]) -> str | None:
+    """What was chosen, where it is still there; else the first one."""
+    return chosen if chosen in names else next(iter(names), None)

@@ -92,8 +92,11 @@ def more_rows() -> list:
 def choices(dataset) -> tuple:
     """What there is by now."""
     names = folders.datasets()
-    chosen = dataset or (names[0] if names else None)
-    return gr.update(choices=names, value=chosen), gr.update(choices=list(reviewers.paths())), *running.shown()
+    return (
+        gr.update(choices=names, value=folders.still(dataset, names)),
+        gr.update(choices=list(reviewers.paths())),
+        *running.shown(),
+    )
 
 
 def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:

@@ -83,7 +83,7 @@ def refusal(sentence: str) -> tuple:
 def choose(dataset: str) -> tuple:
     """The datasets that there are by now; one of them is shown."""
     names = folders.datasets()
-    chosen = dataset or (names[0] if names else None)
+    chosen = folders.still(dataset, names)
     return gr.update(choices=names, value=chosen), gr.update() if chosen else EMPTY
 
 

@@ -73,7 +73,6 @@ def choose(page, name: str, value: str) -> None:
     """An entry of a list."""
     box = page.locator(f"{ID}{name} input").first
     box.click()
-    page.wait_for_timeout(500)  # the list moves while it opens, and its neighbour would be hit
     page.locator("ul.options li").filter(has_text=value).first.click()
     expect(box).to_have_value(re.compile(re.escape(value)))
 
