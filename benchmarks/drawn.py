@@ -27,26 +27,17 @@ UNSEEN = ROOT / "benchmarks" / "drawn"  # one draw of each of the test products 
 BINS = 10  # of equal count
 
 
-def verdicts(weights: Path, folder: Path, quick: bool = False) -> tuple:
-    """((N, 5) probabilities, threshold, the samples) of a reviewer for a folder of shards."""
-    logits, metadata, samples = asked(weights, folder, quick)
-    logits = logits / float(metadata["temperature"])
-    return logits.softmax(1).double().numpy(), float(metadata["threshold"]), samples
-
-
-def asked(weights: Path, folder: Path, quick: bool = False) -> tuple:
-    """((N, 5) logits before any temperature, the reviewer's metadata, the samples)."""
+def asked(weights: Path, folder: Path, quick: bool) -> tuple:
+    """((N, 5) logits before any temperature, the reviewer's metadata, the samples) for a folder of shards."""
     rfnet, mapnet, metadata = load_networks(weights)
     samples = open_samples(folder, rfnet.config.image_size)
     samples = samples.select(np.arange(min(40, len(samples)))) if quick else samples
     return predict(rfnet, mapnet, samples), metadata, samples
 
 
-def scores(weights: Path, folder: Path, quick: bool) -> dict[str, Figure]:
-    """AP and its like, as for scenes and composites; the calibration error is figures_of's."""
-    logits, metadata, samples = asked(weights, folder, quick)
-    found = generalisation.figures_of("drawn_", logits, samples, metadata)
-    return {key: figure for key, figure in found.items() if key != "drawn_ece"}
+def probabilities(logits, metadata: dict) -> np.ndarray:
+    """(N, 5), at the reviewer's temperature."""
+    return (logits / float(metadata["temperature"])).softmax(1).double().numpy()
 
 
 def measure(weights: Path, before: Path | None, folder: Path, quick: bool) -> dict[str, Figure]:
@@ -55,10 +46,13 @@ def measure(weights: Path, before: Path | None, folder: Path, quick: bool) -> di
     figures = {}
     for file, ending in ((weights, ""), (before, "_before")):
         if file is not None:
-            p, threshold, samples = verdicts(file, folder, quick)
+            logits, metadata, samples = asked(file, folder, quick)
+            if file == weights:  # AP and its like, as for scenes and composites; the calibration error is figures_of's
+                figures |= generalisation.figures_of("drawn_", logits, samples, metadata)
             ids = [samples.texts["id"][row] for row in range(len(samples))]
             agreed = np.array([said.get(name, ([], True))[1] for name in ids])
-            found = figures_of(p, threshold, samples.labels, agreed)
+            p = probabilities(logits, metadata)
+            found = figures_of(p, float(metadata["threshold"]), samples.labels, agreed)
             figures |= {f"{key}{ending}": figure for key, figure in found.items()}
     return figures | agreement([labels for labels, _ in said.values() if len(labels) > 1])
 
@@ -125,8 +119,8 @@ def agreement(said: list) -> dict[str, Figure]:
 
 def change(weights: Path, before: Path, folder: Path, quick: bool) -> Figure:
     """AP of "available" of `weights` more than of `before`, on the same scenes, paired, by product."""
-    now, _, samples = verdicts(weights, folder, quick)
-    then, _, _ = verdicts(before, folder, quick)
+    (logits, metadata, samples), other = asked(weights, folder, quick), asked(before, folder, quick)
+    now, then = probabilities(logits, metadata), probabilities(*other[:2])
     truth = samples.labels == 0
 
     def statistic(counts):

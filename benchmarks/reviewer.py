@@ -190,8 +190,7 @@ def train(table, training: networks.Training, quick: bool) -> tuple[dict[str, Fi
 
 def on_drawn(options) -> tuple[dict[str, Figure], dict]:
     """Pictures that the family drew; and, with --before, what training on such did to scenes and composites."""
-    figures = drawn.scores(options.weights, options.drawn, options.quick)
-    figures |= drawn.measure(options.weights, options.before, options.drawn, options.quick)
+    figures = drawn.measure(options.weights, options.before, options.drawn, options.quick)
     if options.before:
         figures["ap_change"] = drawn.change(options.weights, options.before, TEST_SPLIT, options.quick)
         if options.composites.is_dir():

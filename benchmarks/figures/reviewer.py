@@ -115,7 +115,6 @@ FIGURES = [
         ece="<= 0.05",
     ),
     *scores_on("drawn_", DRAWN, ece="<= 0.08"),
-    Definition("drawn_ece_128", "Drawn pictures of the family of 128 pixels: calibration error of p(available)"),
     *on_drawn(),
     *scores_on("composites_", "Composites", ap=">= 0.8", defects=">= 0.6", ece="<= 0.05"),
     Definition("ap_hard_split", 'Composites of product families never seen: average precision of "available"'),

@@ -8,7 +8,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import TimeoutError, expect
 from safetensors.torch import load_file
 
 from reliable_ads.rfft.merge import merge_files
@@ -19,6 +18,7 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, read_metadata
 from ..server.tiny_models import write_reviewer
 from .ads import canvas, cut_out, picture
 
+browser = pytest.importorskip("playwright.sync_api")
 ID = "#reliable_ads_"
 POCKET = "pocket_canny"
 QUICK = """
@@ -74,7 +74,7 @@ def choose(page, name: str, value: str) -> None:
     box = page.locator(f"{ID}{name} input").first
     box.click()
     page.locator("ul.options li").filter(has_text=value).first.click()
-    expect(box).to_have_value(re.compile(re.escape(value)))
+    browser.expect(box).to_have_value(re.compile(re.escape(value)))
 
 
 def says(page, name: str, words: str) -> str:
@@ -82,7 +82,7 @@ def says(page, name: str, words: str) -> str:
     element = f"document.querySelector({json.dumps(f'{ID}{name} textarea')}).value"
     try:
         page.wait_for_function(f"{element}.includes({json.dumps(words)})")
-    except TimeoutError:
+    except browser.TimeoutError:
         pytest.fail(f"{name} says {page.evaluate(element)!r}, and never {words!r}")
     return page.evaluate(element)
 
