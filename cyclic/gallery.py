@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rfnet.files import is_safe_name, open_file, sha256_of, write_picture, write_text
+from ..rfnet.labels import shown_label
 from ..rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
@@ -307,7 +308,7 @@ def _doubtful(report: dict) -> str:
 
 
 def _tried(attempt: dict, name: str) -> Tried:
-    label = _clean(attempt["label"] or "")
+    label = _clean(shown_label(attempt) or "")
     probability = attempt["probabilities"].get(label)
     return Tried(
         thumbnail=name,

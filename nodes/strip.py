@@ -12,6 +12,8 @@ from pathlib import Path
 import folder_paths
 from server import PromptServer
 
+from ..rfnet.labels import shown_label
+
 EVENT = "reliable_ads.verdicts"
 KEY = "reliable_ads"  # of a node's ui
 SIDE = 160  # pixels of a thumbnail on its longer side
@@ -86,7 +88,7 @@ def verdict(number: int, row: dict) -> dict:
 
     A picture with nothing to review has no label.
     """
-    label = "missing" if row.get("missing") else row["label"]
+    label = "missing" if row.get("missing") else shown_label(row)
     return {
         "number": number,
         "label": label,

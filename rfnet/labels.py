@@ -24,6 +24,13 @@ MEANING = {
 }
 
 
+def shown_label(row: dict) -> str | None:
+    """The label that a row of Review.rows() is shown with: "available" where the picture is accepted, else its
+    likeliest one. A threshold below one half can accept a picture whose likeliest label is a defect.
+    """
+    return "available" if row["accepted"] else row["label"]
+
+
 def label_id(name: str) -> int:
     """The position of a label name in LABELS; ValueError names the label and the allowed ones."""
     if name not in LABELS:

@@ -13,7 +13,7 @@ from .arguments import SHARE, add_painter, decimal, painter_files, path
 from .commands import Commands, sentence
 from .files import check_writable, quoted, write_text
 from .finished import canvas_of, on_canvas
-from .labels import LABELS
+from .labels import LABELS, shown_label
 from .painters import painter_of
 from .pictures import PictureError, open_picture
 from .product import Product
@@ -124,7 +124,7 @@ def _table_row(row: dict) -> str:
     if "error" in row:
         return f"error     {row['error']}"
     scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
-    return f"{'accepted' if row['accepted'] else 'rejected'}  {row['label']:<17}  {scores}"
+    return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}"
 
 
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:

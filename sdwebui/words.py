@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cyclic.attempts import Attempt
-from ..rfnet.labels import PLAIN
+from ..rfnet.labels import PLAIN, shown_label
 
 
 def plain(attempt: Attempt) -> str:
@@ -15,11 +15,12 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
     """A row of Review.rows() in words: "rejected: hardly stands out 0.81"; one with "error" says that."""
     if "error" in row:
         return row["error"]
-    said = "the product is missing" if row.get("missing") else PLAIN[row["label"]]
-    if row["label"] == "available" and not (row["accepted"] or row.get("missing")):
+    label = shown_label(row)
+    said = "the product is missing" if row.get("missing") else PLAIN[label]
+    if label == "available" and not (row["accepted"] or row.get("missing")):
         said = "not surely fit to publish,"
     verdict = "accepted" if row["accepted"] else "stopped early" if stopped_early else "rejected"
-    return f"{verdict}: {said} {row['probabilities'][row['label']]:.2f}"
+    return f"{verdict}: {said} {row['probabilities'][label]:.2f}"
 
 
 def verdict_text(attempt: Attempt, attempts: int, doubtful: str = "") -> str:

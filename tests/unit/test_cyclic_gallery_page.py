@@ -60,6 +60,15 @@ def test_a_picture_that_a_risk_is_not_certified_for_says_so(gallery, listed):
     assert not Gallery(gallery.folder).rows[listed[0].key].doubtful
 
 
+def test_an_accepted_picture_is_fit_to_publish_whatever_is_likeliest(gallery, listed):
+    """A threshold below one half accepts pictures whose likeliest label is a defect."""
+    pictures, report = drawn(listed[0], (0.8,))
+    report["attempts"][0] |= {"label": "size_mismatch", "probabilities": {"available": 0.44, "size_mismatch": 0.56}}
+    gallery.keep(listed[0], pictures, report)
+    words = " ".join(check_page(gallery.page()).words)
+    assert MEANING["available"][:-1] + " (44 %)." in words and MEANING["size_mismatch"][:-1] not in words
+
+
 def test_an_empty_album_has_a_page(gallery):
     check_page(gallery.page())
 

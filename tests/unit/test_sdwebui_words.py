@@ -9,7 +9,7 @@ from reliable_ads.cyclic.loop import judged, unreviewed
 from reliable_ads.cyclic.preview_check import finished_step
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
-from reliable_ads.sdwebui.words import plain, verdict_text
+from reliable_ads.sdwebui.words import plain, said_of, verdict_text
 
 from .webui_infotext import read, written
 
@@ -67,3 +67,11 @@ def test_each_step_ends_once_and_in_order(steps, spared):
 @given(some.integers(1, 50), some.integers(0, 100))
 def test_more_evaluations_than_were_announced_end_no_step(steps, more):
     assert finished_step(steps + 1 + more, steps, steps) == 0
+
+
+def test_an_accepted_picture_is_called_available_whatever_is_likeliest():
+    """A threshold below one half accepts pictures whose likeliest label is a defect."""
+    probabilities = {**dict.fromkeys(LABELS, 0.0), "shape_hallucination": 0.56, "available": 0.44}
+    review = {"label": "shape_hallucination", "probabilities": probabilities, "accepted": True}
+    assert said_of(review) == "accepted: fit to publish 0.44"
+    assert said_of({**review, "accepted": False}) == "rejected: grew extra parts 0.56"
