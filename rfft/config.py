@@ -42,8 +42,8 @@ class TrainConfig:
     """checkpoint, controlnet: the models; products: folder of cut-outs; prompts: text file, one per line; the result is
     folder/name.safetensors.
 
-    Paths in a TOML file are relative to that file. One step draws batch * accumulation * candidates pictures in each
-    process, keeps batch * accumulation of them, then makes gradient_steps updates.
+    Paths in a TOML file are relative to that file. One step draws batch * accumulation pictures in each process, then
+    makes gradient_steps updates.
     """
 
     checkpoint: str
@@ -61,7 +61,6 @@ class TrainConfig:
     steps: Whole = 200
     batch: Few = 4
     accumulation: Few = 1  # batches per update
-    candidates: Few = 1  # pictures drawn for each that is learned from, which are those that the reviewer likes least
     gradient_steps: Few = 4  # differentiable steps, each with an update, per rollout; 1 is the paper's schedule
     last_steps: Few = 10  # K: they are drawn among the last K of a rollout
     loss: str = "cc"  # a name of losses.LOSSES: what is added to the feedback
@@ -167,8 +166,6 @@ class TrainConfig:
         """
         changeable = ("lr", "precision", "half_base")
         settings = {name: value for name, value in self.settings().items() if name not in changeable}
-        if self.candidates == 1:  # as checkpoints have it that are older than this setting
-            del settings["candidates"]
         models = {name: fingerprint(getattr(self, name)) for name in ("checkpoint", "reviewer")}
         loras = {f"lora {i}": fingerprint(lora["file"]) for i, lora in enumerate(self.loras)}
         return {**settings, **models, **loras}

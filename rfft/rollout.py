@@ -71,10 +71,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.jobs)
 
-    def rows(self, rows: slice | list[int]) -> Batch:
+    def rows(self, rows: slice) -> Batch:
         """Some of the jobs."""
         return Batch(
-            self.jobs[rows] if isinstance(rows, slice) else [self.jobs[i] for i in rows],
+            self.jobs[rows],
             self.product[rows],
             self.noise[rows],
             self.mask[rows],

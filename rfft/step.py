@@ -12,11 +12,10 @@ import torch
 from .config import TrainConfig
 from .evaluate import EVALUATION_SEEDS
 from .learner import Learner
-from .losses import AVAILABLE
 from .memory import MemoryFallback, MemoryPlan
 from .models import Models
 from .objective import objective
-from .rollout import Batch, Job, chosen_steps, prepare, review_logits, rollout
+from .rollout import Batch, Job, chosen_steps, prepare, rollout
 
 SPREAD = 1_000_003  # a prime that keeps the random choices of neighbouring seeds apart
 
@@ -65,7 +64,7 @@ class TrainingStep:
         used twice, nor in evaluation.
         """
         c = self.config
-        count = c.batch * c.accumulation * c.candidates
+        count = c.batch * c.accumulation
         first = (step * self.accelerator.num_processes + self.accelerator.process_index) * count
         shuffled = cache(self._shuffled)
         jobs = []
@@ -73,41 +72,19 @@ class TrainingStep:
             epoch, row = divmod(place, len(self.pairs))
             canvas, prompt = self.pairs[shuffled(epoch)[row]]
             jobs.append(Job(canvas, prompt, (c.seed * SPREAD + place) % EVALUATION_SEEDS))
-        size = c.batch * c.candidates
-        return [jobs[start : start + size] for start in range(0, count, size)]
+        return [jobs[start : start + c.batch] for start in range(0, count, c.batch)]
 
     def _shuffled(self, epoch: int) -> list[int]:
         count = len(self.pairs)
         return random.Random(f"{self.config.seed} {epoch}").sample(range(count), count)
 
     def draw(self, jobs: list[Job], chosen: list[int], plan: MemoryPlan) -> tuple[Batch, dict]:
-        """(a batch, {step: its x_t}), drawn as many pictures at a time as the plan says.
-
-        Of several candidates those are taken that the reviewer likes least: the feedback's gradient at an available
-        picture is next to nothing.
-        """
-        c, sampling = self.config, self.config.training_sampling
-        parts, kept, scores = [], [], []
-        with autocast(self.accelerator.device, c):
-            for rows in plan.slices(len(jobs)):
-                part = prepare(self.models, jobs[rows], sampling)
-                latents, steps = rollout(self.models, part, sampling, chosen, to_the_end=c.candidates > 1)
-                parts.append(part)
-                kept.append(steps)
-                if c.candidates > 1:
-                    scores.append(self.available(part, latents))
-        batch, steps = Batch.join(parts), {i: torch.cat([drawing[i] for drawing in kept]) for i in chosen}
-        if c.candidates == 1:
-            return batch, steps
-        worst = sorted(torch.cat(scores).argsort(stable=True)[: c.batch].tolist())
-        return batch.rows(worst), {i: x[worst] for i, x in steps.items()}
-
-    @torch.no_grad()
-    def available(self, batch: Batch, latents: torch.Tensor) -> torch.Tensor:
-        """(B,) p(available) of finished drawings."""
-        pictures = batch.paste(self.models.decode(latents))
-        logits = review_logits(self.reviewer, pictures, [job.canvas for job in batch.jobs])
-        return logits.softmax(1)[:, AVAILABLE].float().cpu()
+        """(a batch, {step: its x_t}), drawn as many pictures at a time as the plan says."""
+        sampling = self.config.training_sampling
+        with autocast(self.accelerator.device, self.config):
+            parts = [prepare(self.models, jobs[rows], sampling) for rows in plan.slices(len(jobs))]
+            kept = [rollout(self.models, part, sampling, keep=chosen, to_the_end=False)[1] for part in parts]
+        return Batch.join(parts), {i: torch.cat([drawing[i] for drawing in kept]) for i in chosen}
 
     def gradient(self, drawings: list, i: int, plan: MemoryPlan) -> dict:
         """The gradient of step i, the mean over all batches; returns the mean losses.

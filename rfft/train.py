@@ -230,8 +230,7 @@ class Run:
             },
             "checkpoint": Path(c.checkpoint).name,
             "losses": {
-                name: getattr(c, name)
-                for name in ("loss", "beta", "candidates", "gradient_steps", "last_steps", "through_maps")
+                name: getattr(c, name) for name in ("loss", "beta", "gradient_steps", "last_steps", "through_maps")
             },
             "steps": str(self.step),
             "rates": {"before": before["rate"], "after": after["rate"]},

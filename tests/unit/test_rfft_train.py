@@ -20,7 +20,6 @@ from reliable_ads.rfft.inputs import (
 )
 from reliable_ads.rfft.kinds import CONFIGS
 from reliable_ads.rfft.learner import Learner
-from reliable_ads.rfft.rollout import prepare, rollout
 from reliable_ads.rfft.step import TrainingStep
 from reliable_ads.rfft.train import Run
 
@@ -243,26 +242,6 @@ def test_a_broken_gradient_is_passed_over_and_three_end_the_run(world, monkeypat
     with pytest.raises(RuntimeError, match=r"not finite 3 times in a row at step 2.*lower lr"):
         run()
     assert all(torch.equal(a, b) for a, b in zip(before, run.learner.parameters)) and run.updates == 0
-
-
-def test_of_candidates_those_are_learned_from_that_the_reviewer_likes_least(world):
-    run = world(batch=2, candidates=3)
-    (jobs,) = run.take_step.jobs(0)
-    assert len(jobs) == 6 and len({job.seed for job in jobs}) == 6
-    plan = run.fallback.plan
-    batch, kept = run.take_step.draw(jobs, [0, 1], plan)
-    everything = prepare(run.models, jobs, run.config.training_sampling)
-    latents, steps = rollout(run.models, everything, run.config.training_sampling, [0, 1])
-    worst = sorted(run.take_step.available(everything, latents).argsort()[:2].tolist())
-    assert [job.seed for job in batch.jobs] == [jobs[i].seed for i in worst]
-    for i in (0, 1):
-        assert torch.allclose(kept[i], steps[i][worst], atol=1e-5)
-    assert run.take_step.jobs(1)[0][0].seed == jobs[-1].seed + 1
-
-
-def test_a_checkpoint_from_before_candidates_goes_on(world):
-    assert "candidates" not in world().config.identity()
-    assert world(name="b", candidates=2).config.identity()["candidates"] == 2
 
 
 def test_no_seed_is_drawn_twice_and_every_pair_has_its_turn(world):
