@@ -2,7 +2,7 @@
 with which losses, and whether the gain moves along.
 
     python -m benchmarks.rfft [--quick] [--only train rates passes transfer sheets labels graph cost] [--runs ...]
-    [--products 120] [--second WEIGHTS]
+    [--products 60] [--second WEIGHTS]
 
 `train` runs benchmarks/tuning.py's trainings on the GPU where there is one; a stopped one goes on. `rates` draws unseen
 products by each of them and by the ControlNet as it was, with the same seeds, and compares the losses by their fronts.
@@ -244,8 +244,8 @@ def main() -> int:
         default=[*tuning.COMPARED, tuning.LONG],
         help="which trainings (default: all but those that compare schedules)",
     )
-    parser.add_argument("--products", type=int, default=120, help="unseen products")
-    parser.add_argument("--labelled", type=int, default=100, help="products labelled before and after the shipped one")
+    parser.add_argument("--products", type=int, default=60, help="unseen products")
+    parser.add_argument("--labelled", type=int, default=60, help="products labelled before and after the shipped one")
     parser.add_argument("--each", type=int, default=10, help="products labelled of every other training")
     parser.add_argument("--tuned", choices=tuning.RUNS, default=tuning.TUNED, help="the training that ships")
     parser.add_argument("--second", type=Path, default=SECOND, help="weights of the second reviewer")
