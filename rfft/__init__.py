@@ -6,9 +6,10 @@ published, without making the pictures dull.
     models = load("sd15.safetensors", "control_v11p_sd15_canny.safetensors").freeze()
     load_adapter(models.controlnet, "canny_reliable.safetensors", "control_v11p_sd15_canny.safetensors", strength=1.0)
 
-losses holds the method's losses, rollout draws and takes the differentiable steps, objective puts the two together,
-adapter is what learns and what is written, evaluate measures the same pictures before and after, memory and estimate
-make it fit, loading and lora read users' files, train.Run does it all as a config says.
+losses holds the method's losses, schedule and flow what diffusion and flow matching make of them, rollout draws and
+takes the differentiable steps, objective puts these together, adapter is what learns and what is written, evaluate
+measures the same pictures before and after, memory and estimate make it fit, loading and lora read users' files,
+train.Run does it all as a config says.
 """
 
 from ..rfnet.lazy import lazily

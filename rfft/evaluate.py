@@ -148,8 +148,8 @@ def draw_and_review(models: Models, reviewer, jobs: list[Job], sampling: Samplin
         eps_text, eps_null = reference(models, batch, sampling, late, kept[late])
         with adapter.off():
             ref_text, ref_null = reference(models, batch, sampling, late, kept[late])
-        alpha_bar = models.schedule.alpha_bar(sampling.timesteps(models.schedule)[late])
-        cc = float(consistent_condition(eps_text, eps_null, ref_text, ref_null, alpha_bar))
+        weight = models.schedule.score_weight(sampling.timesteps(models.schedule, batch.tokens)[late])
+        cc = float(consistent_condition(eps_text, eps_null, ref_text, ref_null, weight))
     return Drawn(pictures.float().cpu(), logits.float().softmax(1).cpu(), features.cpu(), cc)
 
 

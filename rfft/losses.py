@@ -3,15 +3,18 @@
 What is minimised is feedback + beta * regulariser. A config's `loss` names the entry of LOSSES that says what the
 regulariser is. A loss of your own is a function and an entry:
 
-    def score_distance(eps_text, ref_text, alpha_bar):
-        return norm((eps_text - ref_text) / (1 - alpha_bar) ** 0.5).mean()
+    def score_distance(eps_text, ref_text, score_weight):
+        return norm(score_weight * (eps_text - ref_text)).mean()
 
     LOSSES["score"] = Loss("score distance", "the noise that the text asks for stays", score_distance)
 
 Its arguments' names say what it needs of a step, and nothing else is computed:
 
-    eps_text, eps_null   the noise that the ControlNet predicts now, with the text and without; (B, 4, h, w)
+    eps_text, eps_null   the noise, or a flow-matching model's velocity, that is predicted now, with the text and
+                         without; (B, C, h, w)
     ref_text, ref_null   the same of the ControlNet that the training began with; they carry no gradient
+    score_weight         what makes a difference of these one of scores: 1 / sqrt(1 - alpha_bar_t), or
+                         (1 - sigma) / sigma of a flow, clamped; a number
     alpha_bar            alpha_bar_t of the step, a number
     pictures             the predicted pictures x0-hat, decoded, with the product put back; (B, 3, H, W) in [0, 1]
     logits               what the reviewer says of them, (B, 5) in the order of LABELS
@@ -30,7 +33,7 @@ import torch
 from ..rfnet.labels import label_id
 
 AVAILABLE = label_id("available")
-QUANTITIES = ("eps_text", "eps_null", "ref_text", "ref_null", "alpha_bar", "pictures", "logits")
+QUANTITIES = ("eps_text", "eps_null", "ref_text", "ref_null", "score_weight", "alpha_bar", "pictures", "logits")
 
 
 def feedback(logits: torch.Tensor) -> torch.Tensor:
@@ -39,15 +42,16 @@ def feedback(logits: torch.Tensor) -> torch.Tensor:
 
 
 def consistent_condition(
-    eps_text: torch.Tensor, eps_null: torch.Tensor, ref_text: torch.Tensor, ref_null: torch.Tensor, alpha_bar
+    eps_text: torch.Tensor, eps_null: torch.Tensor, ref_text: torch.Tensor, ref_null: torch.Tensor, score_weight
 ) -> torch.Tensor:
-    """L_CC = || (d_theta - d_ref) / sqrt(1 - alpha_bar_t) ||_2 with d = eps(x_t, text, hint) - eps(x_t, null, hint).
+    """L_CC = || w (d_theta - d_ref) ||_2 with d = eps(x_t, text, hint) - eps(x_t, null, hint) and
+    w = 1 / sqrt(1 - alpha_bar_t), or what the schedule has in its place.
 
-    -d / sqrt(1 - alpha_bar_t) is the score of the text given x_t: the pictures may change as long as the text goes on
-    pulling them the same way. alpha_bar: a number or (B, 1, 1, 1).
+    -w d is the score of the text given x_t: the pictures may change as long as the text goes on pulling them the same
+    way. score_weight: w, a number or (B, 1, 1, 1).
     """
     d_theta, d_ref = eps_text - eps_null, ref_text - ref_null
-    return norm((d_theta - d_ref) / (1 - torch.as_tensor(alpha_bar)) ** 0.5).mean()
+    return norm(score_weight * (d_theta - d_ref)).mean()
 
 
 def kl_baseline(eps_text: torch.Tensor, ref_text: torch.Tensor) -> torch.Tensor:

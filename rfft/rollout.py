@@ -1,10 +1,10 @@
 """Drawing without gradient, and single steps of the same drawing with it (arXiv:2408.00418).
 
-A rollout is the authors' sampling: DDIM, or DPM-Solver++(2M), with classifier-free guidance and a canny ControlNet, and
-at every step the product's own latents, noised to the step's level, wherever the inpaint mask is 0. It keeps x_t of
-chosen steps. Each of these is then taken once more with gradient: predict x0-hat, decode it, put the product back, and
-let the reviewer look. The paper takes one such step per rollout; several cost little more, because the rollout is what
-costs.
+A rollout is the authors' sampling: DDIM, or DPM-Solver++(2M), or Euler's method for flow-matching models, with
+classifier-free guidance and a canny ControlNet, and at every step the product's own latents, noised to the step's
+level, wherever the inpaint mask is 0. It keeps x_t of chosen steps. Each of these is then taken once more with
+gradient: predict x0-hat, decode it, put the product back, and let the reviewer look. The paper takes one such step per
+rollout; several cost little more, because the rollout is what costs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from ..rfnet.product import Canvas, over_grey
+from .flow import FlowSchedule
 from .models import Models, Text
-from .schedule import SAMPLERS, Schedule
+from .schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Sampling:
 
     guidance: the scale of classifier-free guidance, 1 = off; strength: of the ControlNet; null_prompt: what guidance
     and the consistent condition call no text; a negative prompt, where one is wanted; sampler: a name of
-    schedule.SAMPLERS.
+    schedule.SAMPLERS or flow.SAMPLERS.
     """
 
     steps: int = 40
@@ -40,9 +41,9 @@ class Sampling:
     def guided(self) -> bool:
         return self.guidance != 1.0
 
-    def timesteps(self, schedule: Schedule) -> list:
-        """Those of its steps, from noisy to clean."""
-        return schedule.timesteps(self.steps, self.sampler)
+    def timesteps(self, schedule: Schedule | FlowSchedule, tokens: int | None = None) -> list:
+        """Those of its steps, from noisy to clean; tokens: of the pictures, see Batch.tokens."""
+        return schedule.timesteps(self.steps, self.sampler, tokens)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.jobs)
+
+    @property
+    def tokens(self) -> int:
+        """Of each picture, as transformers count them: one for 2x2 latents."""
+        height, width = self.product.shape[-2:]
+        return (height // 2) * (width // 2)
 
     def rows(self, rows: slice) -> Batch:
         """Some of the jobs."""
@@ -155,8 +162,8 @@ def rollout(
     None. on_step(steps done, steps) is called after each step.
     """
     kept: dict[int, torch.Tensor] = {}
-    times = sampling.timesteps(models.schedule)
-    sampler = SAMPLERS[sampling.sampler](models.schedule)
+    times = sampling.timesteps(models.schedule, batch.tokens)
+    sampler = models.schedule.sampler(sampling.sampler)
     x = sampler.start(batch.noise, batch.product, times[0])
     for i, (t, before) in enumerate(zip(times, [*times[1:], None])):
         # Blended latent diffusion (arXiv:2206.02779): what the UNet sees of the product is the product itself, under
@@ -199,13 +206,14 @@ def guided_epsilon(
 
 @dataclass
 class Step:
-    """What one step gave: eps_text, eps_null (B, 4, h, w) or None, pictures (B, 3, H, W) of x0-hat with the product put
-    back, alpha_bar_t.
+    """What one step gave: eps_text, eps_null (B, C, h, w) or None, pictures (B, 3, H, W) of x0-hat with the product put
+    back, the schedule's score_weight and alpha_bar_t.
     """
 
     eps_text: torch.Tensor
     eps_null: torch.Tensor | None
     pictures: torch.Tensor
+    score_weight: float
     alpha_bar: float
 
 
@@ -215,12 +223,13 @@ def differentiable_step(
     """Take step i alone on its kept x_t, predict x0-hat, decode it and put the product back; with gradient if gradients
     are on.
     """
-    t = sampling.timesteps(models.schedule)[i]
+    t = sampling.timesteps(models.schedule, batch.tokens)[i]
     eps, text, null = guided_epsilon(models, batch, sampling, x, t, with_null)
     # x0-hat of the guided noise: the picture that the drawing is heading for, and not the one that the text alone would
     # give.
     x0 = clean(models, batch, x, eps, t)
-    return Step(text, null, batch.paste(models.decode(x0)), models.schedule.alpha_bar(t))
+    pictures = batch.paste(models.decode(x0))
+    return Step(text, null, pictures, models.schedule.score_weight(t), models.schedule.alpha_bar(t))
 
 
 @torch.no_grad()
@@ -228,7 +237,7 @@ def reference(
     models: Models, batch: Batch, sampling: Sampling, i: int, x: torch.Tensor, with_null: bool = True
 ) -> tuple:
     """(eps_text, eps_null or None) of step i, for the reference: call it with the adapter switched off."""
-    t = sampling.timesteps(models.schedule)[i]
+    t = sampling.timesteps(models.schedule, batch.tokens)[i]
     if with_null:
         return guided_epsilon(models, batch, sampling, x, t, with_null=True)[1:]
     return models.predict(x, t, batch.text, batch.hint, sampling.strength), None

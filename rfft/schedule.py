@@ -1,6 +1,8 @@
 """DDIM (arXiv:2010.02502) with eta 0 and DPM-Solver++(2M) (arXiv:2211.01095), on any noise schedule, for networks that
-predict epsilon or v (arXiv:2202.00512).
+predict epsilon or v (arXiv:2202.00512). flow.FlowSchedule is its counterpart for flow matching.
 """
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
@@ -36,12 +38,21 @@ class Schedule:
                 " of that kind."
             )
 
-    def timesteps(self, steps: int, sampler: str = "ddim") -> list:
-        """`steps` timesteps from noisy to clean, as the sampler spaces them. ValueError outside 1 ... T."""
+    def timesteps(self, steps: int, sampler: str = "ddim", tokens: int | None = None) -> list:
+        """`steps` timesteps from noisy to clean, as the sampler spaces them for pictures of any number of tokens.
+
+        ValueError outside 1 ... T, and for other samplers.
+        """
         length = len(self._alphas)
         if not 1 <= steps <= length:
             raise ValueError(f"{steps} sampling steps: use between 1 and {length}.")
-        return SAMPLERS[sampler].timesteps(steps, length)
+        return self.sampler(sampler).timesteps(steps, length)
+
+    def sampler(self, name: str) -> Ddim | DpmSolver2M:
+        """A sampler of SAMPLERS, for one drawing. ValueError for any other."""
+        if name not in SAMPLERS:
+            raise ValueError(f'sampler is "{name}": diffusion models are drawn with {" or ".join(SAMPLERS)}.')
+        return SAMPLERS[name](self)
 
     def alpha_bar(self, t: float) -> float:
         """alpha_bar_t; before the first timestep it is that of timestep 0, as in SD's DDIM."""
@@ -62,6 +73,10 @@ class Schedule:
         """
         a = self.alpha_bar(t)
         return output if self.prediction == "epsilon" else a**0.5 * output + (1 - a) ** 0.5 * x
+
+    def score_weight(self, t: float) -> float:
+        """A difference of predicted noises times this is a difference of scores, but for the sign."""
+        return 1 / (1 - self.alpha_bar(t)) ** 0.5
 
     def clean(self, x: torch.Tensor, eps: torch.Tensor, t: float) -> torch.Tensor:
         """x0-hat = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t)."""

@@ -48,10 +48,10 @@ def test_consistent_condition_is_the_length_of_what_the_text_direction_lost():
     text[1, 0, 0] = torch.tensor([0.0, 2.0])  # difference (0, 2)
     for tensor in tensors[:2]:
         tensor.requires_grad_()
-    loss = consistent_condition(text, null, ref_text, ref_null, 0.75)  # sqrt(1 - 0.75) = 1/2
+    loss = consistent_condition(text, null, ref_text, ref_null, 2.0)  # 1 / sqrt(1 - 0.75)
     assert loss.item() == pytest.approx((5 / 0.5 + 2 / 0.5) / 2)
     loss.backward()
-    # d |z| / dz = z / |z|, over sqrt(1 - alpha_bar), halved by the mean; the null branch has the opposite sign
+    # d |z| / dz = z / |z|, times the weight, halved by the mean; the null branch has the opposite sign
     expected = torch.tensor([3 / 5, 4 / 5, 0, 1], dtype=D) / 0.5 / 2
     assert torch.allclose(text.grad.flatten(), expected) and torch.allclose(null.grad.flatten(), -expected)
 
@@ -65,23 +65,23 @@ def test_consistent_condition_lets_both_branches_move_together():
 
 def test_the_start_of_a_run_gives_zero_and_not_nan():
     text, null = (torch.randn(2, 4, 3, 3, dtype=D).requires_grad_() for _ in range(2))
-    (consistent_condition(text, null, text.detach(), null.detach(), 0.3) + kl_baseline(text, text.detach())).backward()
+    (consistent_condition(text, null, text.detach(), null.detach(), 1.2) + kl_baseline(text, text.detach())).backward()
     assert (text.grad == 0).all() and (null.grad == 0).all()
 
 
-def test_alpha_bar_may_differ_by_picture():
+def test_the_weight_may_differ_by_picture():
     text = torch.ones(2, 1, 1, 1, dtype=D)
     zero = torch.zeros_like(text)
-    loss = consistent_condition(text, zero, zero, zero, torch.tensor([0.0, 0.96], dtype=D).view(2, 1, 1, 1))
+    loss = consistent_condition(text, zero, zero, zero, torch.tensor([1.0, 5.0], dtype=D).view(2, 1, 1, 1))
     assert loss.item() == pytest.approx((1 + 5) / 2)
 
 
 # From outside
 
 
-def score_distance(eps_text, ref_text, alpha_bar):
+def score_distance(eps_text, ref_text, score_weight):
     """|| (eps_theta - eps_ref) / sqrt(1 - alpha_bar_t) ||"""
-    return norm((eps_text - ref_text) / (1 - alpha_bar) ** 0.5).mean()
+    return norm(score_weight * (eps_text - ref_text)).mean()
 
 
 def grey(pictures, eps_null):
