@@ -60,6 +60,9 @@ class RFNetConfig:
     vocabulary: Annotated[int, Meta(ge=1, le=65_536)] = 49408  # CLIP's; RoBERTa's has 50265 entries
     context: Annotated[int, Meta(ge=3, le=512)] = 32  # caption tokens, begin and end included; longer captions are cut
     inputs: tuple[str, ...] = INPUTS
+    # of the backbone: "folded" into its convolutions, with the statistics that it was pretrained with; "trained" on
+    # batches, as the paper's network is built
+    batch_norm: Literal["folded", "trained"] = "folded"
 
     def __post_init__(self):
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -110,7 +113,9 @@ class RFNetConfig:
         return {"product", "caption"} <= set(self.inputs)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        later = {"batch_norm"}  # left out where it is the default, so that older versions read the file
+        values = asdict(self)
+        return json.dumps({k: v for k, v in values.items() if k not in later or v != getattr(RFNetConfig, k)})
 
     @classmethod
     def from_json(cls, text: str) -> "RFNetConfig":

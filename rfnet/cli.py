@@ -9,6 +9,7 @@ from pathlib import Path
 from .arguments import COUNT, SEED, SHARE, WORKERS, add_painter, decimal, painter_files, path, whole
 from .commands import Commands
 from .data.errors import DataError
+from .data.rf1m import numbers_of
 from .data.sources import open_samples
 from .files import check_writable
 from .map_names import BUILTIN
@@ -137,6 +138,23 @@ def _add_maps(commands: Commands) -> None:
     sub.add_argument("--saliency", type=path, help=".onnx file of U2-Net or BiRefNet")
     sub.add_argument("--size", type=SIDE, default=128, help="side of the maps, pixels")
     sub.add_argument("--workers", type=WORKERS, default=0, help="processes that decode pictures")
+    add_label_numbers(sub)
+
+
+def add_label_numbers(sub) -> None:
+    sub.add_argument(
+        "--label-numbers",
+        choices=("page", "ours"),
+        help="how a label.txt of RF1M counts: page: 1 to 6, as the data set's page lists them; ours: 0 to 5",
+    )
+
+
+def _add_reading(sub) -> None:
+    """Of commands that ask a reviewer about a whole data set."""
+    add_label_numbers(sub)
+    sub.add_argument(
+        "--own-maps", action="store_true", help="take the depth and saliency that came with the data, for such weights"
+    )
 
 
 def maps(args) -> None:
@@ -147,7 +165,7 @@ def maps(args) -> None:
 
     check_writable(Path(args.out) / "maps.json")
     estimator = open_maps(load_networks(args.weights)[1], args.depth, args.saliency)
-    samples = open_samples(args.data, args.size)
+    samples = open_samples(args.data, args.size, numbers_of(args.label_numbers))
     summary = precompute_maps(
         samples,
         estimator,
@@ -180,6 +198,7 @@ def _add_evaluate(commands: Commands) -> None:
         "--out", type=path, help="folder for report.json, reliability.png, confusion.png and precision_recall.png"
     )
     sub.add_argument("--json", action="store_true")
+    _add_reading(sub)
 
 
 def evaluate(args) -> None:
@@ -238,6 +257,7 @@ def _add_calibrate(commands: Commands) -> None:
         ),
     )
     add_painter(sub)
+    _add_reading(sub)
     sub.add_argument(
         "--keep-temperature", action="store_true", help="certify only, and leave every probability as it is"
     )
@@ -315,10 +335,11 @@ def _predict_all(args, limit=None):
     from .training.evaluate import predict
 
     rfnet, mapnet, metadata = load_networks(args.weights)
-    samples = open_samples(args.data, rfnet.config.image_size)
+    samples = open_samples(args.data, rfnet.config.image_size, numbers_of(args.label_numbers))
     samples = samples.select(range(min(limit or len(samples), len(samples)))).without_broken()
     samples = samples.with_maps(args.maps) if args.maps else samples
     trained = metadata.get("maps", BUILTIN)
+    samples = samples.with_own_maps(trained) if args.own_maps else samples
     if (samples.map_name or BUILTIN) != trained:
         print(
             f"rfnet: these weights were trained with {trained} maps and get {samples.map_name or BUILTIN} ones.",

@@ -70,8 +70,8 @@ class MapStem(nn.Sequential):
 
 
 def timm_backbone(config: RFNetConfig, file=None):
-    """A timm backbone, cut behind the feature map of config.stride and without BatchNorm -> (module, channels, mean and
-    std).
+    """A timm backbone, cut behind the feature map of config.stride, its BatchNorms as config.batch_norm says ->
+    (module, channels, mean and std).
 
     file: a safetensors file of the whole timm model to start from; None starts from random numbers. Raises
     ArchitectureError.
@@ -83,7 +83,9 @@ def timm_backbone(config: RFNetConfig, file=None):
         options |= {"img_size": config.image_size, "dynamic_img_size": True}
     if file is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
-    backbone, channels, statistics = _timm_features(config.backbone, (config.stride,), options)
+    backbone, channels, statistics = _timm_features(
+        config.backbone, (config.stride,), options, config.batch_norm == "folded"
+    )
     return backbone, channels[0], statistics
 
 
@@ -101,7 +103,7 @@ def _timm(name: str):
     return timm
 
 
-def _timm_features(name: str, strides, options: dict):
+def _timm_features(name: str, strides, options: dict, folded: bool = True):
     timm = _timm(name)
     options = {"features_only": True, "pretrained": False} | options
     try:
@@ -124,7 +126,8 @@ def _timm_features(name: str, strides, options: dict):
         ) from error
     if hasattr(backbone, "blocks") and "stage" in info[levels[-1]]:
         backbone.blocks = backbone.blocks[: info[levels[-1]]["stage"]]  # timm keeps the stages behind the last map
-    fold_batch_norm(backbone)
+    if folded:
+        fold_batch_norm(backbone)
     backbone.to(memory_format=torch.channels_last)  # the faster layout on CPUs too
     settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
     statistics = IMAGENET if settings is None else {"mean": settings.mean, "std": settings.std}

@@ -58,7 +58,11 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
         texts["vocabulary"] = rfnet.tokenize.vocabulary.text
     tensors = {f"rfnet.{key}": value for key, value in rfnet.state_dict().items()}
     tensors |= {f"maps.{key}": value for key, value in mapnet.state_dict().items()}
-    write_safetensors(path, {key: value.half() for key, value in tensors.items()}, texts)
+    # What is no float is a BatchNorm's count of its batches, which nothing reads and half precision can't hold
+    halves = {
+        key: (value if value.is_floating_point() else torch.zeros_like(value)).half() for key, value in tensors.items()
+    }
+    write_safetensors(path, halves, texts)
 
 
 def change_metadata(source, target, changes: dict) -> None:

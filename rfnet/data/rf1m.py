@@ -30,11 +30,12 @@ import numpy as np
 
 from ..files import quoted, refusal
 from ..labels import LABELS, UNSUITABLE
+from ..structured import shortened
 from ..textfiles import TextError
 from .archives import ArchiveError, Files
 from .errors import DataError
 from .rf1m_tree import ROLES, Pictures, name_keys, sort_by_role, walk
-from .samples import SHOWN, Findings, Samples, index
+from .samples import SHOWN, Findings, Samples, index, plain_label
 from .spans import PLAIN, Lines, Texts, hash_spans, hash_text, mix, read_lines
 
 NUMBERS = dict(enumerate((*LABELS, UNSUITABLE)))
@@ -46,6 +47,25 @@ LISTED_NUMBERS = dict(
 )
 UNKNOWN = 255
 NUMBERED = 100  # is added to a label that is given as a number, until it is known how they are counted
+
+
+def numbers_of(choice: str | dict | None) -> dict | None:
+    """{number: label name} as read_rf1m takes it. choice: "page" (LISTED_NUMBERS), "ours" (NUMBERS), {"1": label name,
+    ...}, or None. Raises DataError.
+    """
+    if choice is None or isinstance(choice, str):
+        return {"page": LISTED_NUMBERS, "ours": NUMBERS, None: None}[choice]
+    try:
+        numbers = {int(number): plain_label(label) for number, label in choice.items()}
+    except ValueError:
+        numbers = {}
+    known = (*LABELS, UNSUITABLE)
+    if not numbers or len(set(numbers.values())) < len(numbers) or not set(numbers.values()) <= set(known):
+        raise DataError(
+            f"label_numbers is {shortened(choice, 120)}: give each number a label of its own, out of"
+            f" {', '.join(known)}."
+        )
+    return numbers
 
 
 def read_rf1m(root, size: int = 384, numbers: dict | None = None, identify: str | None = None) -> Samples:
@@ -137,9 +157,9 @@ def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple
     numbered = labels >= NUMBERED
     if numbers is None and numbered.any() and not (labels == NUMBERED).any():
         raise DataError(
-            "the labels are numbers without a 0, and whether they count from 0 or from 1 can't be known: write the"
-            " labels' names, or call rf1m.read_rf1m(folder, numbers=rf1m.LISTED_NUMBERS) if they count as RF1M's page"
-            " does."
+            "the labels are numbers without a 0, and whether they count from 0 or from 1 can't be known: if they count"
+            ' as RF1M\'s page does, set label_numbers = "page" (--label-numbers page), else "ours" or a table of'
+            " numbers and labels; or write the labels' names."
         )
     labels = np.where(numbered, labels - NUMBERED, labels)
     ends = np.cumsum([len(rows) for _, rows in files])

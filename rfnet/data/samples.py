@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..files import quoted, refusal
 from ..labels import LABELS, UNSUITABLE
+from ..map_names import KINDS
 from ..pictures import PictureError, decode
 from ..product import Product, place
 from .archives import ArchiveError, Files
@@ -91,6 +92,7 @@ class Samples:
     findings: Findings
     product_names: Texts | None = None  # of P rows; where products have names of their own
     maps: MapFiles | None = None
+    own_maps: str = ""  # what made the depth and saliency that came with the samples, where a network is to see them
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -141,8 +143,24 @@ class Samples:
 
     @property
     def map_name(self) -> str | None:
-        """What made the maps that were computed beforehand; None where there are none."""
-        return None if self.maps is None else self.maps.estimator
+        """What made the maps that a network is to see; None where it makes them itself."""
+        return (self.own_maps or None) if self.maps is None else self.maps.estimator
+
+    def with_own_maps(self, made_by: str) -> "Samples":
+        """The samples that came with depth and saliency, for a network that sees these. made_by: what made them.
+
+        Raises DataError where none did.
+        """
+        complete = np.ones(len(self), bool)
+        for kind in KINDS:
+            complete &= self.files[kind].container >= 0 if kind in self.files else False
+        if not complete.any():
+            raise DataError(
+                "no sample came with both depth and saliency: leave out own_maps, or compute them with `rfnet maps`."
+            )
+        samples = replace(self.select(complete), own_maps=made_by)
+        samples.findings.add("without_maps", (), int((~complete).sum()))
+        return samples
 
     def with_maps(self, folder) -> "Samples":
         """The same samples with the depth and saliency that bulk_maps.precompute_maps left in a folder.

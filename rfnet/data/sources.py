@@ -67,11 +67,11 @@ class _Columns:
         return index(columns, findings, size, source)
 
 
-def open_samples(path, size: int = 384) -> Samples:
+def open_samples(path, size: int = 384, numbers: dict | None = None) -> Samples:
     """Index whatever lies at `path`: a table (.csv, .jsonl), a folder of shards, or a folder with RF1M's label.txt;
     pictures are read as size x size.
 
-    Raises DataError.
+    numbers: {number: label name} of a label.txt, see read_rf1m. Raises DataError.
     """
     path = Path(path)
     if path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
@@ -87,7 +87,7 @@ def open_samples(path, size: int = 384) -> Samples:
             continue
         if INDEX in _names(listing):
             return read_shards(path, size)
-    return read_rf1m(path, size)
+    return read_rf1m(path, size, numbers)
 
 
 def read_table(path, size: int = 384) -> Samples:

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from ..architectures import ArchitectureError, RFNetConfig, architecture
 from ..data.errors import DataError
+from ..data.rf1m import numbers_of
+from ..map_names import MapNames, map_name, parse_maps
 from ..structured import StructureError, check_fields, convert, shortened
 from .toml_config import read_toml_config
 
@@ -81,6 +84,17 @@ class TrainConfig:
     save_every: Whole = 100  # steps
     tensorboard: bool = False
     seed: Annotated[int, Meta(ge=0)] = 0
+    schedule: Literal["cosine", "step"] = "cosine"  # of the learning rates, see step.learning_rate
+    label_numbers: Literal["page", "ours"] | dict[str, str] | None = (
+        # how a label.txt of RF1M counts: "page" (1 to 6, as the data set's page lists the labels), "ours" (0 to 5), or
+        # a table of numbers and labels; None: from 0, and numbers without a 0 are refused
+        None
+    )
+    own_maps: str | dict[str, str] | None = (
+        # RFNet learns from the depth and saliency that came with the data, and not from an estimator's: what made them,
+        # such as {depth = "dpt-large", saliency = "u2net"}
+        None
+    )
 
     def __post_init__(self):
         for name in PATHS:
@@ -106,12 +120,28 @@ class TrainConfig:
             self.architecture = architecture(self.architecture)
         except ArchitectureError as error:
             raise DataError(str(error)) from error
+        numbers_of(self.label_numbers)
+        if self.own_map_name and (self.train_maps or self.val_maps):
+            raise DataError("own_maps takes the maps that came with the data: leave out train_maps and val_maps.")
         for data, maps in ((self.train, self.train_maps), (self.val, self.val_maps)):
             if (self.train_maps or self.val_maps) and len(data) != len(maps):
                 raise DataError(
                     f"train_maps and val_maps name {len(maps)} folders of maps for {len(data)} of data: give one for"
                     " each, or none at all."
                 )
+
+    @property
+    def own_map_name(self) -> str:
+        """own_maps as weights record it (map_names.map_name), empty where RFNet doesn't learn from such. Raises
+        DataError.
+        """
+        if self.own_maps is None:
+            return ""
+        try:
+            names = parse_maps(self.own_maps) if isinstance(self.own_maps, str) else self.own_maps
+            return map_name(**msgspec.to_builtins(convert(names, MapNames, "own_maps")))
+        except (StructureError, ValueError) as error:
+            raise DataError(f"own_maps can't be used ({error}): say what made depth and saliency.") from error
 
     def identity(self) -> dict:
         """What a state must agree with to be gone on from: everything but where files lie and how often they are

@@ -26,21 +26,26 @@ class MixedDataset:
         size: int,
         limit: int | None = None,
         name: str = "data",
-        maps: Sequence = (),
+        maps: Sequence | str = (),
         all_labels: bool = True,
         drop_broken: bool = False,
+        numbers: dict | None = None,
     ) -> "MixedDataset":
         """Everything at these paths (sources.open_samples), read as size x size, at most `limit` of each.
 
-        maps: as many folders of bulk_maps.precompute_maps, or none. all_labels: every label needs a sample, for a
+        maps: as many folders of bulk_maps.precompute_maps, or none; a text: depth and saliency that came with the data,
+        and what made them. numbers: as open_samples takes them. all_labels: every label needs a sample, for a
         reviewer can't learn what it never sees; without it, to score on, available and other samples suffice.
         drop_broken: open every picture, leave out those that can't be read, and count them. Raises DataError.
         """
         try:
-            parts = [open_samples(path, size) for path in paths]
+            parts = [open_samples(path, size, numbers) for path in paths]
         except DataError as error:
             raise DataError(f"{name}: {error}") from error
-        parts = [part.with_maps(folder) for part, folder in zip(parts, maps)] if maps else parts
+        if isinstance(maps, str):
+            parts = [part.with_own_maps(maps) for part in parts]
+        elif maps:
+            parts = [part.with_maps(folder) for part, folder in zip(parts, maps)]
         parts = [part.select(np.arange(min(limit, len(part)))) if limit else part for part in parts]
         parts = [part.without_broken() for part in parts] if drop_broken else parts
         if not parts:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..data.errors import DataError
+from ..data.rf1m import numbers_of
 from ..labels import LABELS
 from .augment import Batch
 from .batches import BatchDataset, Order, load_roundtrips, unwrap_errors
@@ -224,8 +225,12 @@ def _open_data(config: TrainConfig) -> tuple[MixedDataset, MixedDataset]:
     """The config's train and val. Raises DataError."""
     size = config.architecture.image_size
     limit = config.limit
-    train = MixedDataset.open(config.train, size, limit, "train", config.train_maps)
-    val = MixedDataset.open(config.val, size, limit, "val", config.val_maps, all_labels=False, drop_broken=True)
+    numbers = numbers_of(config.label_numbers)
+    train_maps, val_maps = (config.own_map_name or maps for maps in (config.train_maps, config.val_maps))
+    train = MixedDataset.open(config.train, size, limit, "train", train_maps, numbers=numbers)
+    val = MixedDataset.open(
+        config.val, size, limit, "val", val_maps, all_labels=False, drop_broken=True, numbers=numbers
+    )
     if train.map_name != val.map_name:
         raise DataError(
             f"train has maps of {train.map_name} and val of {val.map_name}: compute both with the same models."
