@@ -5,8 +5,8 @@ the fifth accepted.
 
 PRODUCTS.zip is what `synthetic products --split test` writes: products that no network was trained on, each with its
 own prompt and first seed. The loop draws for one after the other until a picture is accepted. Shown are the last five
-attempts of the run whose four rejections have most different reasons, at least three; among several such runs the one
-with the surest verdicts. The loop then draws it once more by itself, and the command prints product, prompt and seeds.
+attempts of the run whose four rejections have most different reasons, at least three, and whose accepted picture is
+accepted with p(available) of at least 0.8; among several such runs the one with the surest verdicts. The loop then draws it once more by itself, and the command prints product, prompt and seeds.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from ..synthetic.jobs import Job, jobs_of
 from .comfy import ROOT
 
 ATTEMPTS, MOST, REASONS = 5, 12, 3  # shown; tried for one product; different ones at least
+SURE = 0.8  # p(available) of the accepted one, at least
 
 THUMB, GAP, STRIP = 300, 20, 58
 PAPER, INK = (255, 255, 255), (40, 40, 40)
@@ -52,12 +53,13 @@ class Studio:
 
 def worth(rows: list[dict]) -> float:
     """How much there is to see in five verdicts; 0 unless four rejections for at least three different defects are
-    followed by an acceptance.
+    followed by a sure acceptance.
     """
     *rejected, last = rows
     if (
         len(rows) < ATTEMPTS
         or not last["accepted"]
+        or last["probabilities"]["available"] < SURE
         or any(row["accepted"] or row["label"] == "available" for row in rejected)
     ):
         return 0.0
