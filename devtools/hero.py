@@ -5,8 +5,9 @@ the fifth accepted.
 
 PRODUCTS.zip is what `synthetic products --split test` writes: products that no network was trained on, each with its
 own prompt and first seed. The loop draws for one after the other until a picture is accepted. Shown are the last five
-attempts of the run whose four rejections have most different reasons, at least three, and whose accepted picture is
-accepted with p(available) of at least 0.8; among several such runs the one with the surest verdicts. The loop then draws it once more by itself, and the command prints product, prompt and seeds.
+attempts of the run whose four rejections have most different reasons, at least three, and whose accepted picture has a
+p(available) of at least 0.8; among several such runs the one with the surest verdicts. The loop then draws it once more
+by itself, and the command prints product, prompt and seeds.
 """
 
 import argparse
