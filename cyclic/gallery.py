@@ -229,8 +229,13 @@ class Gallery:
 
 def file_name(job: Job) -> str:
     """Of the job's picture, without ending: what can be kept of the product's file name, and the key."""
-    stem = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in Path(job.file).stem)[:40].strip("_")
-    return f"{stem or 'product'}-{job.key}"
+    return safe_stem(job.file, job.key)
+
+
+def safe_stem(name: str, key: str) -> str:
+    """A file's name without ending: what can be kept of another name, and a key."""
+    stem = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in Path(name).stem)[:40].strip("_")
+    return f"{stem or 'product'}-{key}"
 
 
 def thumbnail(picture):
@@ -263,16 +268,21 @@ def _row(path: Path) -> Row | None:
     """The row in a file; None where it is damaged, or another's."""
     try:
         row = parse_json(read_text(path, LIMIT), path.name)
+        names = (*row["pictures"], *row["thumbnails"])
+        return row_of(row, "attempts/") if row["key"] == path.stem and all(map(is_safe_name, names)) else None
+    except DAMAGED:
+        return None
+
+
+def row_of(row: dict, thumbnails_in: str) -> Row | None:
+    """What a job's JSON says; None where it says no such thing. thumbnails_in: what their names begin with."""
+    try:
         report = row["report"]
         pictures = row["pictures"]
         thumbnails = row["thumbnails"]
-        if (
-            row["key"] != path.stem
-            or not all(is_safe_name(name) for name in (*pictures, *thumbnails))
-            or len(thumbnails) != len(report["attempts"])
-        ):
+        if len(thumbnails) != len(report["attempts"]):
             return None
-        tried = tuple(_tried(attempt, f"attempts/{name}") for attempt, name in zip(report["attempts"], thumbnails))
+        tried = tuple(_tried(attempt, thumbnails_in + name) for attempt, name in zip(report["attempts"], thumbnails))
         returned = next(iter(_results(report)), None)
         if returned is not None and not 1 <= returned <= len(tried):
             return None

@@ -59,11 +59,16 @@ def page_of(name: str, rows: list, to_do: int, broken: dict) -> str:
     """
     faults = "".join(f"<li><bdi>{escape(file)}</bdi>: {escape(reason)}</li>" for file, reason in broken.items())
     faults = f"<h2>Product files that can't be used</h2>\n<ul>{faults}</ul>\n" if faults else ""
+    return document(name, _totals(rows, to_do, broken) + faults + "".join(map(job_card, rows)))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around the HTML of its body."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport"'
         ' content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(name)}</h1>\n"
-        f"{_totals(rows, to_do, broken)}{faults}" + "".join(_job(row) for row in rows) + "</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
+        f"{body}</body>\n</html>\n"
     )
 
 
@@ -88,6 +93,11 @@ def _totals(rows: list, to_do: int, broken: dict) -> str:
         figures["accepted, but not certified"] = doubtful
     if broken:
         figures["files that can't be used"] = len(broken)
+    return totals(figures)
+
+
+def totals(figures: dict) -> str:
+    """{what: value} in a row of large numbers."""
     return (
         '<dl class="totals">'
         + "".join(f"<div><dt>{escape(what)}</dt><dd>{value}</dd></div>" for what, value in figures.items())
@@ -99,7 +109,8 @@ def _accepted(row) -> bool:
     return any(tried.accepted for tried in row.tried)
 
 
-def _job(row) -> str:
+def job_card(row) -> str:
+    """One gallery.Row: what came out, and every attempt."""
     prompt = f"<p>{escape(row.prompt)}</p>" if row.prompt else ""
     cost = " · ".join((_count(len(row.tried), "attempt"), _count(row.steps, "step"), f"{row.seconds:.1f} s"))
     seed = row.seed if row.returned is None else row.tried[row.returned].seed

@@ -28,7 +28,11 @@ def fingerprint(module: torch.nn.Module, original: dict | None = None) -> str:
     bfloat16, so that a copy in bfloat16 keeps its name. original: {name: weight} of those that aren't as they were
     loaded.
     """
-    state = module.state_dict() | (original or {})
+    return fingerprint_of_state(module.state_dict() | (original or {}))
+
+
+def fingerprint_of_state(state: dict) -> str:
+    """The same of {name: weight}, for a network whose layers have other names than ComfyUI's."""
     names = sorted(state)
     digest = hashlib.sha256("\n".join(f"{name} {tuple(state[name].shape)}" for name in names).encode())
     for name in names[:: max(1, len(names) // SAMPLES)]:

@@ -154,12 +154,14 @@ def rollout(
     keep: Collection[int] = (),
     to_the_end: bool = True,
     on_step: Callable[[int, int], object] | None = None,
+    on_clean: Callable[[int, int, torch.Tensor], object] | None = None,
 ) -> tuple:
     """Draw a batch -> (latents (B, 4, h, w), {step: x_t as the UNet saw it} for the steps in `keep`), steps counted
     from 0.
 
     to_the_end=False stops before the last kept step is computed, since nothing after it is needed; the latents are then
-    None. on_step(steps done, steps) is called after each step.
+    None. on_step(steps done, steps) is called after each step, on_clean(steps done, steps, x0-hat with the product put
+    back) likewise; what it raises ends the drawing.
     """
     kept: dict[int, torch.Tensor] = {}
     times = sampling.timesteps(models.schedule, batch.tokens)
@@ -175,9 +177,12 @@ def rollout(
             if not to_the_end and len(kept) == len(set(keep)):
                 return None, kept
         eps, _, _ = guided_epsilon(models, batch, sampling, x, t)
-        x = sampler.step(x, eps, clean(models, batch, x, eps, t), t, before)
+        x0 = clean(models, batch, x, eps, t)
+        x = sampler.step(x, eps, x0, t, before)
         if on_step:
             on_step(i + 1, sampling.steps)
+        if on_clean:
+            on_clean(i + 1, sampling.steps, x0)
     return batch.blend(x, batch.product), kept
 
 

@@ -71,9 +71,14 @@ def open_picture(path) -> np.ndarray:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise PictureError(f"{name} is larger than {MOST_BYTES >> 30} GiB: save it as PNG or WebP.")
-            image, _ = decode(file, name)
+            return picture_in(file, name)
     except OSError as error:
         raise PictureError(refusal(Path(path).name, error)) from None
+
+
+def picture_in(file, name: str) -> np.ndarray:
+    """The same of an open binary file, which messages call `name`. Raises PictureError."""
+    image, _ = decode(file, name)
     if max(image.size) > WORKING:
         image.thumbnail((WORKING, WORKING), Image.Resampling.LANCZOS)  # which premultiplies alpha meanwhile
     picture = np.asarray(image).astype(np.float32)

@@ -16,12 +16,13 @@ MAY_IMPORT = {  # every room itself, and what lies below it
     "cyclic": ("rfnet",),
     "rfft": LIBRARY,
     "pocket": ("rfft", *LIBRARY),
+    "catalogue": ("cyclic", "pocket", "rfft", *LIBRARY),
     "synthetic": ("rfnet", "rfnet/data"),
     "pocket/training": ("pocket", "synthetic", "rfft", *LIBRARY),
     "nodes": ("cyclic", "pocket", "rfft", *LIBRARY),
     "sdwebui": ("cyclic", "pocket", "rfft", *LIBRARY),
 }
-COMMAND_LINES = {"rfnet/cli.py", "rfnet/__main__.py"}  # the door to all of rfnet
+COMMAND_LINES = {"rfnet/cli.py", "rfnet/__main__.py", "cyclic/__main__.py"}  # the doors to all of rfnet and of cyclic
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "server", "modules"}
 READ_AT_ONCE, LONGEST_FUNCTION = 400, 60  # lines
 CODE = sorted(

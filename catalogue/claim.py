@@ -1,0 +1,114 @@
+"""Whose folder of results this is: made with the same settings, and by one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+
+from ..rfnet.files import quoted
+from .storage import Storage
+
+FORMAT, VERSION = "reliable-ads/catalogue", 1
+SILENT = 90  # seconds after which a run that says nothing is taken for dead
+BEAT = 15  # seconds
+
+
+class ClaimError(ValueError):
+    """These results are another catalogue's or another run's; the message says what to do."""
+
+
+def claim(out: Storage, settings: dict) -> None:
+    """Says in catalogue.json what these results are made with, or compares it with what stands there.
+
+    Raises ClaimError before anything is written where they are others'.
+    """
+    try:
+        about = json.loads(out.read("catalogue.json"))
+        before, version = about["settings"], about["version"]
+        if about["format"] != FORMAT or not isinstance(before, dict):
+            raise ValueError(about["format"])
+    except FileNotFoundError:
+        if not out.is_empty():
+            raise ClaimError(
+                f"{quoted(out.location)} holds other files and no catalogue's results: give a new or an empty folder"
+                " after --out."
+            ) from None
+        content = {"format": FORMAT, "version": VERSION, "settings": settings}
+        out.begin()
+        out.write("catalogue.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+        return
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClaimError(
+            f"{quoted(out.where('catalogue.json'))} can't be read ({str(error)[:80]}): give another folder after --out."
+        ) from error
+    if version > VERSION:
+        raise ClaimError(f"{quoted(out.location)} was written by a newer version: update Reliable Ads.")
+    settings = json.loads(json.dumps(settings))
+    differs = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    if differs:
+        said = "; ".join(f"{name} was {before.get(name)}, is {settings.get(name)}" for name in differs[:3])
+        raise ClaimError(
+            f"{quoted(out.location)} holds results of other settings ({said[:160]}): use the same again, or give"
+            " another folder after --out."
+        )
+    out.begin()
+
+
+def check_same(out: Storage, done: int, known: int) -> None:
+    """Raises ClaimError where there are results and none of them is of this catalogue.
+
+    done: jobs with a result; known: those of them that the catalogue has.
+    """
+    if done and not known:
+        raise ClaimError(
+            f"{quoted(out.location)} holds {done} results, none of them of this catalogue: give another folder after"
+            " --out, or the catalogue that they are of."
+        )
+
+
+class Lease:
+    """`with Lease(out) as lease:` one run at a time; lease.beat() says now and then that it is alive."""
+
+    def __init__(self, out: Storage):
+        self.out, self.beaten = out, 0.0
+        self.own = {"host": socket.gethostname(), "pid": os.getpid()}
+
+    def __enter__(self) -> Lease:
+        try:
+            other = json.loads(self.out.read("run.json"))
+            silent = time.time() - float(other["beat"])
+        except (OSError, ValueError, KeyError, TypeError):
+            other, silent = self.own, 0.0
+        is_own = all(other.get(name) == value for name, value in self.own.items())
+        if not is_own and silent < SILENT and _may_live(other):
+            raise ClaimError(
+                f"another run works in {quoted(self.out.location)} (process {other.get('pid')} on {other.get('host')}):"
+                f" wait for it, or stop it and try again in {SILENT} seconds."
+            )
+        self.beat()
+        return self
+
+    def beat(self) -> None:
+        if time.time() - self.beaten >= BEAT:
+            self.beaten = time.time()
+            self.out.write("run.json", json.dumps({**self.own, "beat": self.beaten}).encode())
+
+    def __exit__(self, *_) -> None:
+        with suppress(OSError):
+            self.out.delete(["run.json"])
+
+
+def _may_live(other: dict) -> bool:
+    """Whether the process may run: on this host, a POSIX system tells."""
+    if other.get("host") != socket.gethostname() or os.name == "nt":
+        return True
+    try:
+        os.kill(int(other["pid"]), 0)
+    except (ProcessLookupError, ValueError, KeyError):
+        return False
+    except OSError:
+        return True
+    return True

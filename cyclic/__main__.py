@@ -1,0 +1,3 @@
+from ..catalogue.cli import main
+
+raise SystemExit(main())
