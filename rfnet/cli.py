@@ -1,6 +1,4 @@
-"""`rfnet train | adapt | maps | evaluate | calibrate | blend | review`: one command each, errors as one sentence and
-exit status 1.
-"""
+"""The commands of `rfnet`, from train to review: errors as one sentence and exit status 1."""
 
 import json
 import sys
@@ -13,8 +11,10 @@ from .data.rf1m import numbers_of
 from .data.sources import open_samples
 from .files import check_writable
 from .map_names import BUILTIN
+from .opinions.options import add_opinions, advise
 from .review_command import add_review
 from .risks import RISKS, UNITS, parse_risks
+from .training.fuse_command import add_fuse
 from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_networks
 
 SIDE = whole(16, 1024)  # of maps, pixels
@@ -23,9 +23,13 @@ RISK = decimal(1e-6, 0.999999)
 
 def main(argv=None) -> int:
     commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
-    for add in (_add_train, _add_adapt, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_review):
+    for add in (_add_train, _add_adapt, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_fuse, _add_review):
         add(commands)
     return commands.run(argv)
+
+
+def _add_review(commands: Commands) -> None:
+    add_opinions(add_review(commands, advise))
 
 
 def _add_train(commands: Commands) -> None:

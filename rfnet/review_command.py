@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from glob import glob
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,8 @@ class IndexLine(msgspec.Struct):
     caption: str | None = None
 
 
-def add_review(commands: Commands) -> None:
+def add_review(commands: Commands, advise: Callable = lambda reviewer, args: reviewer):
+    """advise(reviewer, args) -> what reviews in its place, with second opinions. Returns the parser."""
     sub = commands.add("review", review, "Verdicts on generated images of one product, or of an index of them.")
     sub.add_argument("images", type=path, nargs="*")
     sub.add_argument("--product", type=path, help="product cut-out with transparency")
@@ -70,6 +72,8 @@ def add_review(commands: Commands) -> None:
             " of the table"
         ),
     )
+    sub.set_defaults(advise=advise)
+    return sub
 
 
 def review(args) -> None:
@@ -79,7 +83,7 @@ def review(args) -> None:
         )
     if isinstance(args.json, str):
         check_writable(args.json)
-    reviewer = load_reviewer(args.weights)
+    reviewer = args.advise(load_reviewer(args.weights), args)
     lines = list(_lines(args))
     rows = []
     threshold = reviewer.threshold_for(args.accept, args.threshold)
@@ -101,6 +105,8 @@ def review(args) -> None:
     say(f"{sum(row.get('accepted', False) for row in rows)} of {len(rows)} accepted, from available >= {threshold:g}")
     if doubted:
         say(doubted)
+    for note in dict.fromkeys(note for row in rows if "opinions" in row for note in row.get("notes", ())):
+        say(note)
     if failed:
         args.status = 1
         print(
@@ -124,7 +130,8 @@ def _table_row(row: dict) -> str:
     if "error" in row:
         return f"error     {row['error']}"
     scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
-    return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}"
+    decided = f"  decided by {decider}" if (decider := row.get("decided_by", "rfnet")) != "rfnet" else ""
+    return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}{decided}"
 
 
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:

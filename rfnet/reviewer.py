@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from .fusion import parse_fusion
 from .labels import LABELS
 from .lettering import letters, write
 from .map_names import BUILTIN, OUTSIDE, map_notes, parse_maps
@@ -38,7 +39,7 @@ class Review:
     """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the
     maps that were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences
     on what to doubt. missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the
-    probabilities say.
+    probabilities say. opinions: of an opinions.panel.Panel, what its rows say besides.
     """
 
     probabilities: torch.Tensor
@@ -48,13 +49,15 @@ class Review:
     saliency: torch.Tensor
     notes: list = field(default_factory=list)
     missing: torch.Tensor | None = None
+    opinions: list | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     def rows(self) -> list:
         """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the
-        product is not in the picture, and "notes" where there are some.
+        product is not in the picture, "notes" where there are some, and with second opinions "decided_by", the name of
+        the one that did or "rfnet", and "opinions", {name: {defect: log-odds}}.
         """
         gone = [False] * len(self) if self.missing is None else self.missing.tolist()
         rows = []
@@ -68,6 +71,8 @@ class Review:
                     "accepted": accepted,
                 }
             )
+            if self.opinions:
+                rows[-1] |= self.opinions[len(rows) - 1]
             if is_gone:
                 rows[-1]["missing"] = True
             if notes := [*self.notes, *[MISSING] * is_gone]:
@@ -86,6 +91,7 @@ class Reviewer(nn.Module):
         self.temperature = float(self.metadata.get("temperature", 1.0))
         self.threshold = float(self.metadata.get("threshold", 0.5))
         self.risks = parse_risks(self.metadata.get("risks", "{}"))
+        self.fusion = parse_fusion(self.metadata.get("fusion", ""))
         self._products: OrderedDict = OrderedDict()
         self.eval()
 

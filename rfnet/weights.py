@@ -11,6 +11,7 @@ from msgspec import Meta
 from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import quoted, write_safetensors
+from .fusion import parse_fusion
 from .labels import LABELS
 from .map_names import parse_maps
 from .map_sources import open_maps
@@ -142,6 +143,7 @@ def _check_metadata(metadata: dict, name: str) -> None:
     for key, parse, default, way in (
         ("maps", parse_maps, "", "download or train it again"),
         ("risks", parse_risks, "{}", "certify them again with `rfnet calibrate`"),
+        ("fusion", parse_fusion, "", "fit it again with `rfnet fuse`"),
     ):
         try:
             parse(metadata.get(key, default))

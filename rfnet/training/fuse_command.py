@@ -1,0 +1,75 @@
+"""`rfnet fuse`: how much each second opinion counts, fitted on one's own labels."""
+
+import json
+import sys
+from pathlib import Path
+
+from ..arguments import SEED, SHARE, path
+from ..commands import Commands
+from ..data.errors import DataError
+from ..data.labelling import JOURNAL, LabelFolder
+from ..data.samples import Samples
+from ..data.sources import open_samples
+from ..files import check_writable
+from ..opinions.opening import open_opinions
+from ..opinions.options import add_opinions
+from ..opinions.panel import Panel
+from ..weights import DEFAULT_WEIGHTS, change_metadata, load_reviewer
+
+
+def add_fuse(commands: Commands) -> None:
+    sub = commands.add(
+        "fuse",
+        fuse,
+        "Fit how much each second opinion counts beside the reviewer, on your labels, and write it into the weights if"
+        " it foretells the labels of held-out products better.",
+    )
+    sub.add_argument("weights", type=path, nargs="?", default=str(DEFAULT_WEIGHTS))
+    sub.add_argument(
+        "--data", type=path, required=True, help="a dataset of RF Label, a table, or a folder of one split"
+    )
+    add_opinions(sub, required=True)
+    sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
+    sub.add_argument(
+        "--lose",
+        type=SHARE,
+        help="choose the threshold, too: the highest that rejects at most this share of the available pictures; by"
+        " default one half",
+    )
+    sub.add_argument("--seed", type=SEED, default=0, help="which products are held out together")
+    sub.add_argument("--json", action="store_true")
+
+
+def fuse(args) -> None:
+    from tqdm import tqdm
+
+    from .fuse import collect
+    from .fuse import fuse as fitted
+
+    check_writable(args.out)
+    opinions = open_opinions(args.opinions)
+    reviewer = load_reviewer(args.weights)
+    samples = labelled(args.data)
+    if samples.findings.counts:
+        print(samples.findings, file=sys.stderr)
+    evidence = collect(Panel(reviewer, opinions), samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json))
+    for note in list(dict.fromkeys(evidence.notes))[:5]:
+        print(note, file=sys.stderr)
+    result = fitted(evidence, args.seed, args.lose)
+    if result.fusion:
+        change_metadata(args.weights, args.out, {"fusion": result.fusion.to_json()})
+    print(json.dumps(result.report) if args.json else result.report["reason"])
+    if result.fusion and not args.json:
+        print(f"wrote {args.out}")
+    args.status = 0 if result.fusion else 1
+
+
+def labelled(given) -> Samples:
+    """The labelled pictures at a path: of RF Label's dataset, or whatever open_samples reads. Raises DataError."""
+    folder = Path(given)
+    if (folder / JOURNAL).is_file():
+        try:
+            given = LabelFolder(folder).write_table()
+        except OSError as error:
+            raise DataError(f"the labels of {folder.name} can't be read: {error}") from error
+    return open_samples(given)
