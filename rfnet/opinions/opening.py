@@ -32,9 +32,30 @@ def _own_label(path: str) -> Opinion:
     return OwnLabel()
 
 
+def _language(path: str) -> Opinion:
+    from .language import Language
+
+    return Language(path)
+
+
+def _server(path: str) -> Opinion:
+    from .server import Server
+
+    return Server(path)
+
+
+def _expansion(path: str) -> Opinion:
+    from .expansion import open_expansion
+
+    return open_expansion(path)
+
+
 OPENERS = {
     "contact": Opener("", _contact),
     "own_label": Opener("", _own_label),
+    "language": Opener("FOLDER", _language),
+    "server": Opener("FILE.json", _server),
+    "expansion": Opener("FILE.onnx or FOLDER", _expansion),
 }
 
 
