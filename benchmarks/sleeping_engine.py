@@ -32,8 +32,8 @@ class SleepingSpec:
     at_once: int = 1
     fails: tuple[str, ...] = ()
 
-    def check(self) -> None:
-        pass
+    def check(self) -> list[str]:
+        return []
 
     def settings(self) -> dict:
         return {"engine": "sleeping", **asdict(self), "fails": list(self.fails)}

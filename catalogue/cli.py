@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
+import threading
 
 from ..rfnet.arguments import COUNT, SEED, SHARE, STRENGTH, decimal, path, whole
 from ..rfnet.commands import Commands
@@ -12,6 +14,13 @@ from ..rfnet.weights import DEFAULT_WEIGHTS
 
 SIDE = whole(64, 4096)
 PRICE = decimal(0, 1e6)
+ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+DRAWN = (  # options that say how this process draws
+    *("checkpoint", "controlnet", "adapter", "adapter_strength", "lora", "precision", "device"),
+    *("width", "height", "image_scale", "steps", "cfg", "sampler", "negative", "control_strength"),
+    *("reviewer", "threshold", "accept", "attempts", "on_exhausted", "usable", "seconds", "step_budget", "parallel"),
+    *("early_rejection", "remedies"),
+)
 
 
 def main(argv=None) -> int:
@@ -29,11 +38,14 @@ def main(argv=None) -> int:
     sub.add_argument(
         "--seed", type=SEED, default=0, help="each product and prompt gets a seed of its own from this one"
     )
+    _add_comfy(sub)
     _add_models(sub)
     _add_sampling(sub)
     _add_budgets(sub)
     add_running(sub)
-    signal.signal(signal.SIGTERM, _stop)
+    sub.set_defaults(default_of=sub.get_default)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
     return commands.run(argv)
 
 
@@ -56,6 +68,15 @@ def add_catalogue(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=COLUMN",
         help="what the catalogue calls its columns, such as picture=image_url caption=title",
+    )
+
+
+def _add_comfy(sub: argparse.ArgumentParser) -> None:
+    comfy = sub.add_argument_group("ComfyUI servers, which then draw; models, sampling and loop are their graph's")
+    comfy.add_argument("--comfy", nargs="+", default=[], metavar="HOST:PORT")
+    comfy.add_argument("--graph", type=path, help="graph with RF Product Folder in API format")
+    comfy.add_argument(
+        "--patience", type=decimal(1, 86400), default=600, help="seconds that a server may take for one product"
     )
 
 
@@ -134,7 +155,7 @@ def produce(args) -> None:
     from .rows import Catalogue
 
     catalogue = Catalogue(args.catalogue, args.prompt, columns_of(args.columns), args.seed)
-    start(args, catalogue, diffusers_spec(args))
+    start(args, catalogue, comfy_spec(args) if args.comfy or args.graph else diffusers_spec(args))
 
 
 def start(args, catalogue, spec) -> None:
@@ -151,6 +172,19 @@ def start(args, catalogue, spec) -> None:
     summary = run()
     print(f"Page: {run.out.where('index.html')}")
     args.status = 1 if summary["failures"] else 0
+
+
+def comfy_spec(args):
+    from .comfy_engine import ComfySpec
+
+    if not (args.comfy and args.graph):
+        raise argparse.ArgumentTypeError("--comfy and --graph belong together: give the servers, and what they draw.")
+    if wrong := [address for address in args.comfy if not ADDRESS.fullmatch(address)]:
+        raise argparse.ArgumentTypeError(f'--comfy has "{wrong[0]}": write HOST:PORT, such as 127.0.0.1:8188.')
+    if given := [name for name in DRAWN if getattr(args, name) != args.default_of(name)]:
+        option = f"--{given[0].replace('_', '-')}"
+        raise argparse.ArgumentTypeError(f"{option} is for drawing without ComfyUI: change it in the graph.")
+    return ComfySpec(tuple(dict.fromkeys(args.comfy)), args.graph, args.patience)
 
 
 def diffusers_spec(args):

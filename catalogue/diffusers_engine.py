@@ -68,7 +68,7 @@ class DiffusersSpec:
     def is_pocket(self) -> bool:
         return _is_pocket(self.checkpoint)
 
-    def check(self) -> None:
+    def check(self) -> list[str]:
         """All that files' headers tell. Raises the files' own errors, or CatalogueError."""
         if self.is_pocket:
             check_pair(self.checkpoint, self.controlnet)
@@ -89,6 +89,7 @@ class DiffusersSpec:
         early = self.budgets.early_rejection
         if early not in (profiles.AUTO, profiles.OFF) and not Path(early).is_file():
             raise CatalogueError(f'--early-rejection is "{early}": give auto, off, or a profile\'s file.')
+        return []
 
     def complete(self) -> DiffusersSpec:
         """With what suits the family in the place of None."""

@@ -105,7 +105,8 @@ class Run:
         return self.catalogue.location.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or "Catalogue"
 
     def __call__(self) -> dict:
-        self.spec.check()
+        for sentence in self.spec.check():
+            self.say(sentence)
         claim(self.out, self.spec.settings())
         with Lease(self.out) as lease:
             manifest = Manifest(self.out, self.title).open()

@@ -30,15 +30,20 @@ class EngineError(RuntimeError):
         self.kind = kind
 
 
+class Stop(RuntimeError):
+    """No job can be done any more, and the run ends; the message says what to do before it is begun again."""
+
+
 @dataclass(frozen=True)
 class Produced:
     """pictures: a Pillow picture of each attempt, in order; report: RecurrentRun.report(); keeps: whether those that
-    were given back are kept at full size.
+    were given back are kept at full size; by: who drew it, where that is not the worker.
     """
 
     pictures: list[Image.Image]
     report: dict
     keeps: bool = True
+    by: str = ""
 
 
 class Engine(Protocol):
@@ -54,8 +59,8 @@ class Engine(Protocol):
 class Spec(Protocol):
     """An engine's settings: plain values that travel to where it is opened."""
 
-    def check(self) -> None:
-        """Finds what is wrong before anything is loaded. Raises an error with a sentence."""
+    def check(self) -> list[str]:
+        """Finds what is wrong before anything is loaded -> sentences on what can be lived with. Raises an error."""
         ...
 
     def settings(self) -> dict:
@@ -93,11 +98,14 @@ class Worker:
         began = time.monotonic()
         try:
             produced = self.engine.produce(job, whole_copy(job.picture))
+        except Stop:
+            raise
         except Exception as error:
             failure = {"line": job.line, "id": job.id, "kind": kind_of(error), "reason": sentence(error)}
             return {"key": job.key, "failure": failure}
         files = self.keep(job, produced)
-        record = record_of(job, produced.report, files, time.monotonic() - began, self.about)
+        about = {**self.about, "worker": produced.by or self.about["worker"]}
+        record = record_of(job, produced.report, files, time.monotonic() - began, about)
         self.out.write(path, json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace"))
         return record
 
