@@ -1,5 +1,5 @@
-"""RFAdaptReviewer: goes on training a reviewer with the labels that RF Label collected, and keeps the result only if it
-is no worse on labels that it never saw.
+"""RFAdaptReviewer: a reviewer learns from the labels that RF Label collected, and is kept only if it is no worse on
+pictures that it did not learn from.
 """
 
 import json
@@ -13,6 +13,7 @@ from comfy_api.latest import io, ui
 from server import PromptServer
 
 from ..rfnet.data.labelling import NAME
+from ..rfnet.training.methods import METHODS
 from .checked import checked
 from .folders import PACK
 from .inputs import quoted
@@ -27,7 +28,7 @@ DRAWN = (
 
 @checked(
     checks={"dataset": dataset_folder, "result_name": lambda name: check_name(name)},
-    advanced=("epochs", "learning_rate", "seed", "mix_in"),
+    advanced=("epochs", "learning_rate", "seed", "mix_in", "keep_worse"),
     aliases=("train reviewer", "fine-tune reviewer", "learn from labels"),
 )
 class RFAdaptReviewer(io.ComfyNode):
@@ -38,8 +39,8 @@ class RFAdaptReviewer(io.ComfyNode):
             display_name="RF Adapt Reviewer",
             category=CATEGORY,
             description=(
-                "Trains a reviewer on with your own labels and measures it before and after on labels that were held"
-                " back. A worse one is thrown away."
+                "Lets a reviewer learn from your own labels, in the way that cross-validation likes best, and measures"
+                " it before and after on pictures that it did not learn from. A worse one is thrown away."
             ),
             inputs=adapting_inputs(),
             outputs=[
@@ -72,8 +73,18 @@ class RFAdaptReviewer(io.ComfyNode):
         return str(sorted((path.parent.name, path.stat().st_size) for path in journals))
 
     @classmethod
-    def execute(cls, reviewer, dataset, result_name, epochs, learning_rate, seed, mix_in=True) -> io.NodeOutput:
-        from ..rfnet.architectures import need
+    def execute(
+        cls,
+        reviewer,
+        dataset,
+        result_name,
+        epochs,
+        learning_rate,
+        seed,
+        mix_in=True,
+        method="auto",
+        keep_worse=False,
+    ) -> io.NodeOutput:
         from ..rfnet.data.errors import DataError
         from ..rfnet.data.labelling import LabelFolder
         from ..rfnet.training.adapt import adapt
@@ -84,12 +95,12 @@ class RFAdaptReviewer(io.ComfyNode):
                 "this reviewer uses a depth or saliency model of yours: adapt it with `rfnet maps` and `rfnet train`"
                 " (docs/reviewer.md), or load it with its built-in maps."
             )
-        need("accelerate", "adapting a reviewer", error=DataError)
         mixed = {name: str(DRAWN / name) for name in ("train", "val") if mix_in and (DRAWN / name).is_dir()}
         comfy.model_management.unload_all_models()  # training needs the room
         # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not
         # training's to change.
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
+            progress = shown_on(cls.hidden.unique_id)
             adapted = adapt(
                 reviewer.path,
                 LabelFolder(dataset_folder(dataset)),
@@ -98,8 +109,11 @@ class RFAdaptReviewer(io.ComfyNode):
                 learning_rate,
                 seed,
                 mixed,
-                shown_on(cls.hidden.unique_id),
+                progress,
                 comfy.model_management.cpu_mode(),
+                method,
+                keep_worse,
+                progress.tell,
             )
         report = json.dumps(adapted.report, ensure_ascii=False, indent=2)
         return io.NodeOutput(
@@ -123,7 +137,7 @@ def adapting_inputs() -> list:
             "dataset",
             default="my_labels",
             tooltip=(
-                "The dataset of RF Label: its name, or connect its output. At least 40 labels, 200 are recommended."
+                "The dataset of RF Label: its name, or connect its output. At least 20 labels, 200 are recommended."
             ),
         ),
         io.String.Input(
@@ -131,12 +145,18 @@ def adapting_inputs() -> list:
             default="my_reviewer",
             tooltip=("The new file's name in models/rfnet, without ending. An existing file is never overwritten."),
         ),
+        *learning_inputs(),
+    ]
+
+
+def learning_inputs() -> list:
+    return [
         io.Int.Input(
             "epochs",
             default=4,
             min=1,
             max=100,
-            tooltip="How often training goes through the labels; the best epoch counts. Start with 4.",
+            tooltip="How often training a network goes through the labels. A head needs no epochs. Start with 4.",
         ),
         io.Float.Input(
             "learning_rate",
@@ -165,6 +185,22 @@ def adapting_inputs() -> list:
                 "Mixes in the labelled pictures of the repository (pocket/training/drawn_split), if they are there. The"
                 " reviewer then forgets less, and sees labels that are missing in yours."
             ),
+        ),
+        io.Combo.Input(
+            "method",
+            options=list(METHODS),
+            default="auto",
+            optional=True,
+            tooltip=(
+                "auto: what cross-validation likes best. head: fits a head on the reviewer's features, in seconds."
+                " full: trains the whole network on."
+            ),
+        ),
+        io.Boolean.Input(
+            "keep_worse",
+            default=False,
+            optional=True,
+            tooltip="Write the adapted reviewer even if the old one is better.",
         ),
     ]
 

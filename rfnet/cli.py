@@ -15,6 +15,7 @@ from .opinions.options import add_opinions, advise
 from .review_command import add_review
 from .risks import RISKS, UNITS, parse_risks
 from .training.fuse_command import add_fuse
+from .training.methods import METHODS
 from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_networks
 
 SIDE = whole(16, 1024)  # of maps, pixels
@@ -64,21 +65,32 @@ def _add_adapt(commands: Commands) -> None:
     sub = commands.add(
         "adapt",
         adapt_to,
-        "Train a reviewer on with the labels of a dataset, and write it only if it is no worse on labels that were held"
-        " back.",
+        "Let a reviewer learn from the labels of a dataset, and write it only if it is no worse on pictures that it did"
+        " not learn from.",
     )
-    sub.add_argument("dataset", type=path, help="folder that RF Label or a web UI's tab filled")
+    sub.add_argument(
+        "dataset", type=path, help="folder that RF Label or a web UI's tab filled, a table, or a folder of shards"
+    )
     sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS), help="reviewer to start from")
     sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
-    sub.add_argument("--epochs", type=decimal(0.01, 1000), default=4)
-    sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate")
+    sub.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help=(
+            "auto: what cross-validation likes best; head: a head on its features, in seconds; full: the whole network"
+        ),
+    )
+    sub.add_argument("--epochs", type=decimal(0.01, 1000), default=4, help="of training a network")
+    sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate of training a network")
     sub.add_argument("--seed", type=SEED, default=0)
     sub.add_argument("--mix-train", type=path, help="labelled pictures from elsewhere, so that it forgets less")
-    sub.add_argument("--mix-val", type=path, help="such pictures to choose the best epoch by")
+    sub.add_argument("--mix-val", type=path, help="such pictures on which it must not get worse")
+    sub.add_argument("--keep-worse", action="store_true", help="write it even if the old reviewer is better")
 
 
 def adapt_to(args) -> None:
-    from .data.labelling import LabelFolder
+    from .data.labelling import JOURNAL, LabelFolder
     from .training.adapt import Progress, adapt
 
     check_writable(args.out)
@@ -90,8 +102,20 @@ def adapt_to(args) -> None:
             print(text, flush=True)
             said[-1] = text
 
+    labels = LabelFolder(args.dataset) if (Path(args.dataset) / JOURNAL).exists() else args.dataset
+    progress = Progress(say)
     adapted = adapt(
-        args.weights, LabelFolder(args.dataset), args.out, args.epochs, args.lr, args.seed, mixed, Progress(say)
+        args.weights,
+        labels,
+        args.out,
+        args.epochs,
+        args.lr,
+        args.seed,
+        mixed,
+        progress,
+        method=args.method,
+        keep_worse=args.keep_worse,
+        tell=progress.tell,
     )
     print(adapted.report["reason"])
     args.status = 0 if adapted.path else 1

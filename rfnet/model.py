@@ -5,6 +5,7 @@ from torch import nn
 
 from .architectures import ARCHITECTURES, IMAGES, MAPS, RFNetConfig, architecture
 from .captions import Tokenizer
+from .head import AddedHead
 from .labels import LABELS
 from .resize import resize
 from .towers import ClipText, ImageEncoder, MapStem, RobertaEncoder, text_encoder
@@ -59,6 +60,7 @@ class RFNet(nn.Module):
             layer, config.fusion_layers, nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.head = nn.Linear(width, len(LABELS))
+        self.added: AddedHead | None = None  # what was learned from a user's labels, where a weights file brings it
 
     def encode_product(self, product: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """e_f (B, width, h, w) from the product over grey (B, 3, H, W) and its caption's tokens (B, L).
@@ -101,24 +103,64 @@ class RFNet(nn.Module):
 
     def judge(self, maps: dict, states: list | None = None) -> torch.Tensor:
         """Logits (B, 5) from token_maps; one map may stand for the whole batch. states: as in forward."""
-        verdicts = self.verdicts(maps)
+        fused = self._fuse(maps)
+        verdicts = self._verdicts_of(fused)
         if states is not None:
             states += verdicts
-        return self.head(verdicts[-1])
+        logits = self.head(verdicts[-1])
+        return logits if self.added is None else self.added(logits, self._features_of(maps, fused, verdicts))
 
     def verdicts(self, maps: dict) -> list:
         """The verdict token (B, width) before the fusion's first layer and after each."""
+        return self._verdicts_of(self._fuse(maps))
+
+    def features(self, maps: dict) -> tuple[torch.Tensor, torch.Tensor]:
+        """(logits (B, 5), features (B, feature_width)) from token_maps: the verdict token after each layer of the
+        fusion, and the mean of each image's tokens after the last: what an added head reads.
+
+        The logits are those of the network itself, without an added head.
+        """
+        fused = self._fuse(maps)
+        verdicts = self._verdicts_of(fused)
+        return self.head(verdicts[-1]), self._features_of(maps, fused, verdicts)
+
+    @property
+    def feature_width(self) -> int:
+        """How many features an added head reads."""
+        images = [name for name in IMAGES if name in self.config.inputs]
+        images = [name for name in images if name == "product"] + ["generated"] if self.stems else images
+        return (self.config.fusion_layers + len(images)) * self.config.width
+
+    def _laid_over(self, maps: dict) -> dict:
+        """token_maps by the image whose places they lie on: what stems give lies on the generated picture."""
+        if not self.stems:
+            return maps
+        over = sum(features for name, features in maps.items() if name != "product")
+        return {name: features for name, features in maps.items() if name == "product"} | {"generated": over}
+
+    def _fuse(self, maps: dict) -> list:
+        """All tokens (B, 1 + places, width) before the fusion's first layer and after each, the verdict's first."""
         batch = max(len(features) for features in maps.values())
-        if self.stems:  # what they give lies on the generated picture, place by place
-            over = sum(features for name, features in maps.items() if name != "product")
-            maps = {name: features for name, features in maps.items() if name == "product"} | {"generated": over}
-        tokens = [features.flatten(2).transpose(1, 2).expand(batch, -1, -1) for features in maps.values()]
+        images = self._laid_over(maps).values()
+        tokens = [features.flatten(2).transpose(1, 2).expand(batch, -1, -1) for features in images]
         states = [torch.cat([self.verdict.expand(batch, -1, -1), *tokens], 1)]
         for layer in self.fusion.layers:
             states.append(layer(states[-1]))
+        return states
+
+    def _verdicts_of(self, fused: list) -> list:
+        return [self._norm(state[:, 0]) for state in fused]
+
+    def _features_of(self, maps: dict, fused: list, verdicts: list) -> torch.Tensor:
+        places = [features.shape[-2] * features.shape[-1] for features in self._laid_over(maps).values()]
+        of_images = self._norm(fused[-1][:, 1:]).split(places, 1)
+        return torch.cat([*verdicts[1:], *(tokens.mean(1) for tokens in of_images)], 1)
+
+    @property
+    def _norm(self) -> nn.Module:
         norm = self.fusion.norm
         assert norm is not None  # given in __init__
-        return [norm(state[:, 0]) for state in states]
+        return norm
 
     def _encode_map(self, name: str, image: torch.Tensor) -> torch.Tensor:
         size = self.config.map_size

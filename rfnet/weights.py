@@ -12,6 +12,7 @@ from .architectures import ArchitectureError, RFNetConfig
 from .captions import RobertaVocabulary
 from .files import quoted, write_safetensors
 from .fusion import parse_fusion
+from .head import AddedHead
 from .labels import LABELS
 from .map_names import parse_maps
 from .map_sources import open_maps
@@ -22,11 +23,12 @@ from .structured import StructureError, from_json, parse_json, shortened
 from .tensors import Header, check_finite, check_floats, open_tensors, read_header
 
 FORMAT = "reliable-ads/rfnet"
-VERSION = 1
+VERSION = 2  # the newest that is read; a file without an added head is written as version 1
 NUMBERS = {  # that decide over verdicts
     "temperature": Annotated[float, Meta(ge=0.01, le=100)],
     "threshold": Annotated[float, Meta(gt=0, le=1)],
 }
+ADDED = "rfnet.added."  # tensors of an added head
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "rfnet_compact.safetensors"
 
 
@@ -46,7 +48,7 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
     texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
     texts |= {
         "format": FORMAT,
-        "format_version": str(VERSION),
+        "format_version": "1" if rfnet.added is None else "2",
         "config": rfnet.config.to_json(),
         "labels": json.dumps(LABELS),
     }
@@ -190,6 +192,8 @@ def _built(header: Header, name: str) -> RFNet:
                 " train it again."
             )
         rfnet = RFNet(config)
+        if any(key.startswith(ADDED) for key in header.tensors):
+            rfnet.added = AddedHead(rfnet.feature_width)
         if rfnet.tokenize.needs_vocabulary:
             rfnet.tokenize.use(RobertaVocabulary(header.metadata.get("vocabulary", "")))
     except WeightsError:
@@ -240,6 +244,11 @@ def blend(before, after, share: float, out) -> None:
         raise WeightsError(
             f'"{Path(before).name}" and "{Path(after).name}" are of different architectures or were trained with'
             " different maps: blend a reviewer with one that was trained on from it."
+        )
+    if rfnet.added is not None or later.added is not None:
+        raise WeightsError(
+            f'"{Path(before if rfnet.added is not None else after).name}" has an added head, which can\'t be blended:'
+            " blend the reviewers that it was adapted from, and adapt the result."
         )
     mine = rfnet.state_dict()
     later.load_state_dict(

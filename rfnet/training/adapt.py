@@ -1,119 +1,92 @@
-"""Adapting a reviewer to one's own pictures: training goes on from it with labels of one's own, and labels that it
-never saw say whether it helped.
+"""Adapting a reviewer to one's own pictures: it learns from labels of one's own in the way that cross-validation over
+products likes best, and the old reviewer stays where none is better.
 """
 
-import hashlib
-import json
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..architectures import ARCHITECTURES
+import numpy as np
+
 from ..data.errors import DataError
 from ..data.labelling import ENOUGH, LabelFolder
 from ..data.samples import Samples
 from ..data.sources import open_samples
-from ..files import write_text
+from ..files import sha256_of
 from ..labels import LABELS
 from ..model import RFNet
-from ..weights import change_metadata, load_networks
-from .config import TrainConfig
-from .evaluate import predict, score
-from .metrics import without_nan
-from .train import Run
+from ..weights import load_networks, save_reviewer
+from .candidates import Choice, choose, out_of_fold
+from .comparison import compare
+from .folds import Folds, check_labels, contradicting, folds
+from .learners import Learners, Old
+from .methods import METHODS
 
-LEAST = 40  # labels in all
-LEAST_OF_KIND = 4  # of available ones, and of others
-# held: to score on; val: to choose the best epoch and the temperature by
-DEAL = ("train", "held", "train", "val", "train", "held", "train")
-# How often a picture of one's own comes in an epoch, so that these weigh about as much as what is mixed in.
-MOST_TIMES = 4
-SCORES = ("ap", "accuracy", "precision", "recall", "f1", "ece")
-
-
-@dataclass
-class Parts:
-    """A dataset's rows, as labelling.Contents.rows gives them, in three; by: "product" where no product is in two of
-    them, else "picture".
-    """
-
-    train: list[dict]
-    val: list[dict]
-    held: list[dict]
-    by: str
-
-    @property
-    def rows(self) -> dict[str, list[dict]]:
-        return {"train": self.train, "val": self.val, "held": self.held}
+THRESHOLD = 0.5  # of p(available), calibrated on pictures that it did not learn from
+FORGOTTEN = 0.02  # average precision on what it knew before, of which more must not be lost
+CACHE = "features.safetensors"  # beside the labels
 
 
 @dataclass
 class Adapted:
-    """report: JSON-able; path: the new weights file, None where the old reviewer was better."""
+    """report: JSON-able; path: the new weights file, None where the old reviewer is better."""
 
     report: dict
     path: Path | None
 
 
 class Progress:
-    """A `watch` for adapt that says "scoring" and "step 3/40" before each pass of the reviewer.
+    """A `watch` for adapt that says "reading pictures", or "full, fold 2 of 3: step 3/40", before each pass of a
+    network.
 
-    say(text, done, steps): steps is 0 while it scores. check(): called before each pass of any network; what it raises
-    ends everything.
+    say(text, done, steps): steps is 0 while nothing is trained. check(): called before each pass of any network; what
+    it raises ends everything.
     """
 
     def __init__(self, say: Callable, check: Callable = lambda: None):
         self.say = say
         self.check = check
-        self.done = 0
+        self.stage = ""
+
+    def tell(self, stage: str) -> None:
+        """What is being tried now."""
+        self.stage = stage
+        self.check()
+        self.say(stage, 0, 0)
 
     def __call__(self, network, steps: int) -> None:
+        done = 0
+
         def before_pass(module, _):
+            nonlocal done
             self.check()
             if isinstance(module, RFNet) and steps and module.training:
-                self.say(f"step {self.done + 1}/{steps}", self.done, steps)
-                self.done += 1
-            elif isinstance(module, RFNet):
-                self.say("scoring", 0, 0)
+                done += 1
+                self.say(f"{self.stage}: step {done}/{steps}", done - 1, steps)
+            elif not steps:
+                self.say("reading pictures", 0, 0)
 
         network.register_forward_pre_hook(before_pass)
 
 
-def divide(rows: list) -> Parts:
-    """By product where each part then has two products, available pictures and others; a product stays in its part
-    while more are labelled. Else by picture.
+@dataclass
+class Labelled:
+    """What there is to learn from: samples, their folds, and sentences on what was left out or is lacking."""
 
-    Raises DataError where there are too few labels for that.
-    """
-    available = _available(rows)
-    if len(rows) < LEAST:
-        raise DataError(
-            f"{len(rows)} pictures are labelled: at least {LEAST} are needed, {ENOUGH} are recommended. Label more with"
-            " RF Label."
-        )
-    for count, what in ((available, "as available"), (len(rows) - available, "with a defect")):
-        if count < LEAST_OF_KIND:
-            raise DataError(
-                f"{count} pictures are labelled {what}: at least {LEAST_OF_KIND} are needed to learn and to score the"
-                " difference. Label more with RF Label."
-            )
-    parts = _dealt((DEAL[_hash(row["product_id"]) % len(DEAL)], row) for row in rows)
-    if all(
-        len({row["product_id"] for row in part}) >= 2 and 0 < _available(part) < len(part) for part in parts.values()
-    ):
-        return Parts(**parts, by="product")
-    kinds = ([row for row in rows if (row["label"] == LABELS[0]) == kind] for kind in (True, False))
-    ordered = (sorted(kind, key=lambda row: (row["label"], _hash(row["image"]))) for kind in kinds)
-    return Parts(
-        **_dealt((DEAL[number % len(DEAL)], row) for kind in ordered for number, row in enumerate(kind)), by="picture"
-    )
+    name: str
+    samples: Samples
+    folds: Folds
+    notes: list = field(default_factory=list)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.samples.labels.astype(int)
 
 
 def adapt(
     weights,
-    labels: LabelFolder,
+    labels,
     out,
     epochs: float = 4,
     lr: float = 2e-4,
@@ -121,138 +94,167 @@ def adapt(
     mixed: dict | None = None,
     watch=lambda network, steps: None,
     cpu: bool = False,
+    method: str = "auto",
+    keep_worse: bool = False,
+    tell: Callable = lambda stage: None,
 ) -> Adapted:
-    """Trains on from a reviewer file with the labels of a folder, and writes `out` if it is no worse on those that were
-    held back.
+    """Learns from labels, starting from a reviewer file, and writes `out` if it is no worse on pictures that it did not
+    learn from.
 
-    mixed: {"train", "val": folders or tables as sources.open_samples reads them}, labelled pictures from elsewhere, so
-    that it forgets less and sees labels that are missing here. watch(network, steps): called once with each network
-    that will look at pictures, steps being the training steps to come (0 for scoring); what it raises from a hook
-    there, such as a cancel, ends everything with nothing written to `out`. Raises DataError, weights.WeightsError,
-    OSError. cpu: stay off the accelerator that is there.
+    labels: a LabelFolder, or data as sources.open_samples reads them. method: "head" fits an added head on the features
+    of the network, in seconds; "full" trains the whole network on, for `epochs` at the rate `lr`; "auto" takes what
+    cross-validation likes best. keep_worse: write it all the same. mixed: {"train", "val": folders or tables}, labelled
+    pictures from elsewhere: it learns from the first so that it forgets less, and must not get worse on the second.
+    watch(network, steps): called once with each network that will look at pictures, steps being the training steps to
+    come (0 where it only looks); what it raises from a hook there, such as a cancel, ends everything with nothing
+    written to `out`. tell(stage): what is being tried. cpu: stay off the accelerator that is there. Raises DataError,
+    weights.WeightsError, OSError.
     """
     began = time.monotonic()
     out = Path(out)
     mixed = mixed or {}
+    if method not in METHODS:
+        raise DataError(f'the method is "{method}": use one of {", ".join(METHODS)}.')
     if out.exists():
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
-    parts = divide(labels.read().rows())
-    tables = {name: _write(labels.folder / f"adapt-{name}.jsonl", rows) for name, rows in parts.rows.items()}
-    other = open_samples(mixed["train"]) if "train" in mixed else None
-    mixed_in = len(other) if other else 0
-    _check_labels(parts.train, other)
-    before = _score(weights, tables["held"], watch)
-    times = max(1, min(MOST_TIMES, round(mixed_in / len(parts.train))))
-    batch = max(8, min(32, (times * len(parts.train) + mixed_in) // 8))  # a few labels shall make more than one step
-    with tempfile.TemporaryDirectory() as folder:
-        trained = Path(folder) / "reviewer.safetensors"
-        config = _config(weights, tables, mixed, times, trained, epochs=epochs, batch=batch, lr=lr, seed=seed)
-        run = Run(config, cpu=cpu)
-        steps = max(1, round(max(1, len(run.train) // batch) * epochs))
-        watch(run.networks.rfnet, steps)
-        watch(run.networks.mapnet, steps)
-        run()
-        after = _score(trained, tables["held"], watch)
-        better = after["ap"]["value"] >= before["ap"]["value"]
-        report = {
-            "kept": better,
-            "reason": _reason(before, after, parts, run.damaged),
-            "file": out.name if better else None,
-            "dataset": labels.folder.name,
-            "split": f"by {parts.by}",
-            "labels": {name: len(rows) for name, rows in parts.rows.items()},
-            "times_each": times,
-            "mixed_in": mixed_in,
-            "steps": steps,
-            "damaged": run.damaged,
-            "held_out": {"before": before, "after": after},
-            "seconds": round(time.monotonic() - began, 1),
-        }
-        if better:
-            change_metadata(trained, out, {"created_with": "RF Adapt Reviewer", "adapted": report})
+    size = load_networks(weights)[0].config.image_size
+    data = _open(labels, size, 4 if method == "head" else 3)
+    others = {name: open_samples(path, size).without_broken() for name, path in mixed.items()}
+    cache = labels.folder / CACHE if isinstance(labels, LabelFolder) else None
+    learners = Learners(Old.load(weights, sha256_of(weights), watch), data.samples, others, cache, watch, cpu)
+    learners.tuning(epochs, lr, seed)
+    judged = [out_of_fold(candidate, data.folds, data.labels, tell) for candidate in learners.candidates(method)]
+    choice, learned, remembered = _learn(learners, judged, data, keep_worse, tell)
+    held_out = compare(
+        learners.before(),
+        choice.probabilities,
+        data.labels,
+        data.samples.product_ids,
+        (learners.old.threshold, THRESHOLD),
+    )
+    better = learned is not None and (keep_worse or held_out["difference"]["ap"]["value"] >= 0)
+    report = _report(data, others, judged, choice) | {
+        "kept": better,
+        "file": out.name if better else None,
+        "held_out": held_out,
+        "remembered": remembered,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    report = {"reason": _reason(report), **report}
+    if better and learned:
+        save_reviewer(out, learned[0], learned[1], _about(learners.old, data, choice.temperature, report))
     return Adapted(report, out if better else None)
 
 
-def _config(weights, tables: dict[str, str], mixed: dict, times: int, out: Path, **options) -> TrainConfig:
-    """A training that goes on from a reviewer file, each picture of one's own `times` times an epoch beside what is
-    mixed in; the estimator of maps stays as it is.
+def _about(old: Old, data: Labelled, temperature: float, report: dict) -> dict:
+    """What the new file's metadata says."""
+    return {
+        "temperature": f"{temperature:.4f}",
+        "threshold": str(THRESHOLD),
+        "data_fingerprint": data.samples.fingerprint,
+        "scores": {"split": f"cross-validated by {data.folds.by}", **report["held_out"]["after"]},
+        "created_with": "RF Adapt Reviewer",
+        "adapted": report,
+        "maps": old.metadata["maps"],
+    }
+
+
+def _report(data: Labelled, others: dict, judged: list, choice: Choice) -> dict:
+    """What was learned from, and how."""
+    return {
+        "method": choice.best.method,
+        **choice.best.options,
+        "dataset": data.name,
+        "split": f"by {data.folds.by}",
+        "folds": len(data.folds),
+        "n": len(data.samples),
+        "products": len(set(data.samples.product_ids)),
+        "labels": data.samples.count_labels(),
+        "mixed_in": len(others["train"]) if "train" in others else 0,
+        "damaged": data.samples.findings.damaged + sum(each.findings.damaged for each in others.values()),
+        "candidates": [
+            {"name": one.candidate.name, "loss": round(float(one.losses.mean()), 4), "ap": round(one.ap, 4)}
+            for one in judged
+        ],
+        "notes": data.notes,
+    }
+
+
+def _learn(learners: Learners, judged: list, data: Labelled, keep_worse: bool, tell) -> tuple:
+    """(Choice, (RFNet, MapNet) that have learned from all labels or None where the old reviewer is best, what they know
+    of before). What forgets too much is passed over, and the next best is taken. keep_worse: the old one is no choice.
     """
-    architecture = load_networks(weights)[0].config
-    if architecture.backbone != ARCHITECTURES["compact"].backbone:
-        options["frozen"] = []  # the layers that compact freezes have no counterpart in another backbone
-    return TrainConfig(
-        train=[tables["train"]] * times + ([mixed["train"]] if "train" in mixed else []),
-        val=[tables["val"]] + ([mixed["val"]] if "val" in mixed else []),
-        out=str(out),
-        architecture=architecture,
-        weights=[weights],
-        map_epochs=0,
-        backbone_lr=options["lr"] * 0.4,
-        **options,
-    )
-
-
-def _check_labels(rows: list[dict], other: Samples | None) -> None:
-    """Raises DataError where nothing to train on has one of the labels: what a reviewer never sees it forgets."""
-    seen = {row["label"] for row in rows}
-    seen |= {name for name, count in other.count_labels().items() if count} if other else set()
-    if missing := [name for name in LABELS if name not in seen]:
-        raise DataError(
-            f"no picture to train on is labelled {', '.join(missing)}: label some more pictures, three of each at"
-            " least, or mix in data that has some."
+    left = judged[1:] if keep_worse else judged
+    while True:
+        choice = choose(left, data.folds, data.labels)
+        if choice.best.method == "keep":
+            return choice, None, None
+        tell(f"{choice.best.name}, all labels")
+        learned = learners.learn(choice.best)
+        remembered = learners.remembered(choice.best, learned)
+        if keep_worse or remembered is None or remembered["after"] >= remembered["before"] - FORGOTTEN:
+            return choice, learned, remembered
+        data.notes.append(
+            f"{choice.best.name} was passed over: average precision on what it knew before fell from"
+            f" {remembered['before']:.3f} to {remembered['after']:.3f}."
         )
+        left = [one for one in left if one.candidate is not choice.best]
 
 
-def _score(weights, table: str, watch) -> dict:
-    """Scores of a reviewer file on a table, with intervals."""
-    rfnet, mapnet, metadata = load_networks(weights)
-    for network in (rfnet, mapnet):
-        watch(network, 0)
-    samples = open_samples(table, rfnet.config.image_size).without_broken()
-    report = score(
-        predict(rfnet, mapnet, samples), samples, float(metadata["temperature"]), float(metadata["threshold"])
-    )
-    return without_nan({"n": report["n"], "products": report["products"], **{name: report[name] for name in SCORES}})
-
-
-def _reason(before: dict, after: dict, parts: Parts, damaged: int) -> str:
-    old = before["ap"]["value"]
-    new = after["ap"]["value"]
-    verdict = "The adapted reviewer is kept" if new >= old else "The old reviewer stays and nothing was written"
-    sentences = (
-        f'{verdict}: average precision of "available" on {len(parts.held)} held-out labels was {old:.3f} and is'
-        f" {new:.3f} after it."
-    )
-    if not after["ap"]["low"] > old:
-        sentences += (
-            f" With so few labels that may be chance ({after['ap']['low']:.3f} to {after['ap']['high']:.3f})."
-            if new >= old
-            else " Label more, or take a smaller learning rate."
+def _open(labels, size: int, count: int) -> Labelled:
+    """The labelled pictures that can be learned from. Raises DataError."""
+    if isinstance(labels, LabelFolder):
+        check_labels([LABELS.index(label) for label in labels.read().labels.values()], ENOUGH)
+        name = labels.folder.name
+        samples = open_samples(labels.write_table(), size)
+    else:
+        name = Path(labels).name
+        samples = open_samples(labels, size)
+    samples = samples.without_broken()
+    out, sentences = contradicting(samples)
+    notes = []
+    if sentences:
+        notes.append(
+            f"{int(out.sum())} labels contradict each other and were left out, first: {sentences[0]} Label one of them"
+            " again, or take both labels back."
         )
-    if parts.by == "picture":
-        sentences += (
-            " The parts share products, as there are too few of them to divide: on new products it may do worse."
+        samples = samples.select(~out)
+    check_labels(samples.labels, ENOUGH)
+    divided = folds(samples.labels, samples.product_ids, count)
+    products = len(set(samples.product_ids))
+    if divided.by == "picture":
+        which = "are all of one product" if products == 1 else f"are of {products} products, too few to divide"
+        notes.append(
+            f"The labels {which}, so pictures of a product both taught and judged: on new products it may do worse."
+            " Label pictures of more products, some available and some not."
         )
-    if damaged:
-        sentences += f" {damaged} files to learn from are damaged or gone and were left out; the console names them."
-    return sentences
+    if missing := [name for name, number in samples.count_labels().items() if not number]:
+        notes.append(
+            f"No picture is labelled {', '.join(missing)}: what it knows of that stays as it is. Label some, five of"
+            " each at least, where your pictures have such defects."
+        )
+    return Labelled(name, samples, divided, notes)
 
 
-def _dealt(pairs) -> dict:
-    parts: dict[str, list[dict]] = {"train": [], "val": [], "held": []}
-    for name, row in pairs:
-        parts[name].append(row)
-    return parts
-
-
-def _write(path: Path, rows: list) -> str:
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
-
-
-def _available(rows: list) -> int:
-    return sum(row["label"] == LABELS[0] for row in rows)
-
-
-def _hash(text: str) -> int:
-    return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
+def _reason(report: dict) -> str:
+    """What became of it, in a few sentences."""
+    before, after = (report["held_out"][when]["ap"]["value"] for when in ("before", "after"))
+    gain = report["held_out"]["difference"]["ap"]
+    how = {"head": "a head on its features", "low_rank": "low-rank changes", "full": "the whole network", "keep": ""}
+    if report["kept"]:
+        text = f"The adapted reviewer is kept ({how[report['method']]})"
+    else:
+        text = "The old reviewer stays and nothing was written"
+    text += (
+        f': average precision of "available" on {report["n"]} labels, each judged by what had not learned from it, was'
+        f" {before:.3f} and is {after:.3f} after it."
+    )
+    if report["kept"] and not gain["low"] > 0:
+        text += f" With so few labels that may be chance ({gain['low']:+.3f} to {gain['high']:+.3f}): label more."
+    if not report["kept"]:
+        text += " Label more pictures, of more products."
+    if report["damaged"]:
+        text += (
+            f" {report['damaged']} files to learn from are damaged or gone and were left out; the console names them."
+        )
+    return " ".join([text, *report["notes"]])

@@ -16,6 +16,7 @@ from ..map_names import MapNames, map_name, parse_maps
 from ..structured import StructureError, check_fields, convert, shortened
 from .toml_config import read_toml_config
 
+FROZEN = ("conv_stem", "blocks.0", "blocks.1", "blocks.2")  # of compact's image encoder
 PATHS = ("train", "val", "train_maps", "val_maps", "weights", "roundtrip")
 Path_ = Annotated[str, Meta(min_length=1)]
 Paths = list[Path_]
@@ -76,7 +77,7 @@ class TrainConfig:
     )
     augment: bool = True
     frozen: list[str] = field(
-        default_factory=lambda: ["conv_stem", "blocks.0", "blocks.1", "blocks.2"]
+        default_factory=lambda: list(FROZEN)
     )  # of the backbone: edges and textures of ImageNet hold here too
     precision: Precision = "no"
     workers: Annotated[int, Meta(ge=0, le=256)] = 0  # processes that read pictures and augment them

@@ -1,6 +1,7 @@
 """Verdicts of a network over whole splits: logits, temperature, scores."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,6 +23,13 @@ def predict(
     (Samples.with_maps), product over grey. progress wraps the iterator of batches; workers: processes that read
     pictures.
     """
+    return torch.cat([rfnet(*inputs).cpu() for inputs in batches(rfnet, mapnet, samples, batch, progress, workers)])
+
+
+def batches(
+    rfnet, mapnet, samples: Samples | MixedDataset, batch: int = 32, progress=lambda steps: steps, workers: int = 0
+) -> Iterator[tuple]:
+    """RFNet.forward's arguments for each batch; arguments as in predict. Both networks are then in eval mode."""
     rfnet.eval()
     mapnet.eval()
     device = next(rfnet.parameters()).device
@@ -29,12 +37,10 @@ def predict(
     loader: DataLoader = DataLoader(
         _Rows(samples, [rows[start : start + batch] for start in rows[::batch]]), batch_size=None, num_workers=workers
     )
-    logits = []
     for part in unwrap_errors(progress(loader)):
         image = part.image.to(device)
-        maps = (values.to(device) for values in part.maps) if samples.map_name else mapnet(image)
-        logits.append(rfnet(part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)).cpu())
-    return torch.cat(logits)
+        maps = [values.to(device) for values in part.maps] if samples.map_name else mapnet(image)
+        yield part.shown.to(device), image, *maps, rfnet.tokenize(part.captions).to(device)
 
 
 class _Rows(Dataset):

@@ -74,6 +74,8 @@ def _load_weights(networks: Networks, path) -> None:
     rfnet, mapnet, _ = load_networks(path)
     if rfnet.tokenize.vocabulary:
         networks.rfnet.tokenize.use(rfnet.tokenize.vocabulary)
+    if rfnet.added is not None and rfnet.feature_width == networks.rfnet.feature_width:
+        networks.rfnet.added = rfnet.added  # it is trained on, too
     mine = networks.rfnet.state_dict()
     theirs = rfnet.state_dict()
     # It may have seen pictures of another size, or have more inputs than this one, an ablation of it; and this one may
@@ -83,7 +85,8 @@ def _load_weights(networks: Networks, path) -> None:
     lacking = [name for name in mine.keys() - shared.keys() if not name.startswith("stems.")]
     ours = networks.rfnet.config
     like_ours = replace(rfnet.config, **{name: getattr(ours, name) for name in ("inputs", *VIEW)})
-    if like_ours != ours or lacking or any(value.shape != mine[name].shape for name, value in shared.items()):
+    lost = rfnet.added is not None and networks.rfnet.added is None
+    if like_ours != ours or lacking or lost or any(value.shape != mine[name].shape for name, value in shared.items()):
         raise DataError(
             f'"{path}" is a reviewer of another architecture: leave it out, or set architecture to its config'
             f" {rfnet.config.to_json()}."

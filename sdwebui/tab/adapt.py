@@ -23,7 +23,7 @@ def build(opened) -> None:
             dataset = gr.Dropdown(
                 label="Dataset",
                 choices=folders.datasets(),
-                info=f"Labelled pictures of the section Label: 40 at least, {ENOUGH} recommended.",
+                info=f"Labelled pictures of the section Label: 20 at least, {ENOUGH} recommended.",
                 elem_id=f"{ID}_dataset",
             )
             names = list(reviewers.paths())
@@ -101,7 +101,8 @@ def choices(dataset) -> tuple:
 
 def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:
     from ...rfnet.data.labelling import LabelFolder
-    from ...rfnet.training.adapt import divide
+    from ...rfnet.labels import label_id
+    from ...rfnet.training.folds import check_labels
 
     running.check_free()
     name = str(name or "").strip()
@@ -115,7 +116,9 @@ def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:
     if not dataset:
         raise Refused("No dataset is chosen: label some pictures in the section Label first.")
     folder = folders.dataset_folder(dataset)
-    divide(LabelFolder(folder).read().rows())  # says what is missing before anything starts
+    check_labels(
+        [label_id(label) for label in LabelFolder(folder).read().labels.values()], ENOUGH
+    )  # says what is missing before anything starts
     arguments = ["rfnet", "adapt", folder, "--weights", found[weights], "--out", host.RFNET / f"{name}.safetensors"]
     arguments += ["--epochs", number("the number of epochs", epochs, int)]
     arguments += ["--lr", number("the learning rate", rate, float), "--seed", number("the seed", seed, int)]

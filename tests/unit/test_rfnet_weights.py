@@ -122,7 +122,7 @@ def test_another_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "version, message", [("2", "format version 2.*update"), ("x", "update"), (None, "version unknown")]
+    "version, message", [("3", "format version 3.*update"), ("x", "update"), (None, "version unknown")]
 )
 def test_a_newer_or_unknown_format(good, tmp_path, version, message):
     refused(rewritten(good, tmp_path, format_version=version), message)
