@@ -126,6 +126,7 @@ def recurrent(
     parallel: int = 1,
     remedies: Policy | None = None,
     stride: int = 1,
+    review_preview: Callable[[torch.Tensor], dict] | None = None,
 ) -> Generator[object, None, RecurrentRun]:
     """Yield Started and Reviewed per attempt, then Accepted or Exhausted; the generator's return value is the
     RecurrentRun.
@@ -138,6 +139,8 @@ def recurrent(
     together(index, seeds, checks) -> (images, payloads) of the rows in checks.alive: draws `parallel` attempts from
     `index` on at once. It calls checks after each step, and may raise TooMany.
     remedies: answers every rejected attempt; the engine draws with its present values.
+    review_preview: reviews previews, where `review` is too slow for them, or thresholds were measured without what it
+    asks besides; by default `review`.
 
     It ends with `usable` accepted images, before an attempt once `attempts`, `seconds` or sampling `steps` are spent,
     or with Interrupted. When none is accepted, on_exhausted says what is returned: "best" (highest p(available)),
@@ -149,7 +152,7 @@ def recurrent(
     if on_exhausted not in ON_EXHAUSTED:
         raise ValueError(f'on_exhausted is "{on_exhausted}": use one of {", ".join(ON_EXHAUSTED)}.')
     run = RecurrentRun(on_exhausted=on_exhausted, wanted=usable)
-    runner = _Runner(generate, review, together, parallel, thresholds, remedies or Policy(()))
+    runner = _Runner(generate, review, together, parallel, thresholds, remedies or Policy(()), review_preview or review)
     return _events(run, runner, (seed, stride), Budget(attempts, seconds, steps))
 
 
@@ -163,6 +166,7 @@ class _Runner:
     parallel: int
     thresholds: Sequence[EarlyThreshold]
     remedies: Policy
+    review_preview: Callable
 
     @property
     def at_once(self) -> int:
@@ -178,7 +182,7 @@ class _Runner:
 
     def one(self, index: int, seed: int, thresholds: Sequence[EarlyThreshold]) -> Attempt:
         began = time.monotonic()
-        check = PreviewCheck(self.review, thresholds)
+        check = PreviewCheck(self.review_preview, thresholds)
         try:
             drawn = self.generate(index, seed, check)
         except (StoppedEarly, Skipped) as ended:
@@ -195,7 +199,7 @@ class _Runner:
     def several(self, first: int, seeds: list[int], thresholds: Sequence[EarlyThreshold]) -> list[Attempt]:
         assert self.together is not None  # or at_once would be 1
         began = time.monotonic()
-        checks = PreviewChecks(self.review, thresholds, len(seeds))
+        checks = PreviewChecks(self.review_preview, thresholds, len(seeds))
         try:
             images, payloads = self.together(first, seeds, checks)
             finished = dict(zip(checks.alive, zip(images, payloads)))

@@ -8,6 +8,7 @@ from .cyclic_sampler import RFCyclicSampler, RFCyclicSamplerAdvanced
 from .folders import offer_examples, register_folders
 from .label import RFLabel
 from .label_routes import register_routes
+from .opinions import RFOpinions
 from .pocket_models import RFPocketModels
 from .product import RFProduct
 from .product_folder import RFProductFolder
@@ -37,4 +38,5 @@ class ReliableAds(ComfyExtension):
             RFPocketModels,
             RFControlNetLoader,
             RFTrainer,
+            RFOpinions,
         ]

@@ -1,5 +1,6 @@
 """Where the nodes look for weights: the user's models folder first, then what ships beside the code."""
 
+import json
 import logging
 import os
 import re
@@ -13,6 +14,9 @@ from .inputs import few, quoted, shown
 BUILT_IN = "built-in"
 DEPTH_FOLDERS = ("depth", "depthanything", "depth_anything", "dpt", "rfnet")  # below models/, where people keep them
 SALIENCY_FOLDERS = ("rembg", "u2net", "birefnet", "BiRefNet", "BEN", "rfnet")
+SAM_FOLDERS = ("sam", "sams", "sam2", "rfnet")
+LANGUAGE_FOLDERS = ("LLM", "VLM", "vlm", "rfnet")
+SERVERS = "rfnet/servers"  # files that name servers of vision-language models
 SALIENCY_FILES = re.compile(r"(u2netp?|silueta|birefnet.*)\.onnx", re.IGNORECASE)
 PACK = Path(__file__).resolve().parent.parent
 EXAMPLES = ("demo_product.png", "demo_products")  # below pocket/: what the shipped workflows open
@@ -84,6 +88,44 @@ def saliency_models() -> list:
         for path in _below(name, pattern)
         if SALIENCY_FILES.fullmatch(path.name)
     )
+
+
+def segmentation_models() -> list:
+    """BiRefNet and U2-Net .onnx files, and folders of SAM as transformers writes them, relative to the models
+    folder.
+    """
+    return [*saliency_models(), *_transformers_folders(SAM_FOLDERS, "sam")]
+
+
+def language_models() -> list:
+    """Folders of models that read pictures and write text, as transformers writes them, relative to the models
+    folder.
+    """
+    return _transformers_folders(LANGUAGE_FOLDERS, "")
+
+
+def servers() -> list:
+    """Files that name a server, relative to the models folder."""
+    return sorted(_relative(path) for path in _below(SERVERS, "*.json"))
+
+
+def _transformers_folders(names: tuple, kind: str) -> list:
+    """kind: what the model type begins with in their config.json."""
+    folders = {path.parent for name in names for path in _below(name, "*/config.json")}
+    return sorted(
+        _relative(folder)
+        for folder in folders
+        if (folder / "preprocessor_config.json").is_file() or (folder / "processor_config.json").is_file()
+        if any(folder.glob("*.safetensors")) and _model_type(folder).startswith(kind)
+    )
+
+
+def _model_type(folder: Path) -> str:
+    try:
+        found = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(found.get("model_type", "")) if isinstance(found, dict) else ""
 
 
 def model_path(name: str, known: list):

@@ -18,7 +18,16 @@ from .remedy_changes import Answered
 from .sampling import Draw, picked, reviewing
 from .screen import Screen
 from .strip import Strip
-from .types import THRESHOLD_TOOLTIP, Job, Remedies, accept_input, channels_last, stop_if_cancelled, to_picture
+from .types import (
+    THRESHOLD_TOOLTIP,
+    Job,
+    Remedies,
+    accept_input,
+    channels_last,
+    opinions_input,
+    stop_if_cancelled,
+    to_picture,
+)
 
 # inputs that few change
 SELDOM = ("on_exhausted", "threshold", "accept", "early_rejection", "usable", "seconds", "step_budget", "parallel")
@@ -125,6 +134,7 @@ def linked_inputs() -> list:
                 " next product, and the gallery shows what was drawn."
             ),
         ),
+        opinions_input(),
     ]
 
 
@@ -174,12 +184,14 @@ def draw_until_accepted(
     parallel=1,
     remedies=None,
     job=None,
+    opinions=None,
 ) -> io.NodeOutput:
     """loop_inputs' values → the outputs of loop_outputs."""
     from ..cyclic.loop import RecurrentRun
     from ..cyclic.remedies import Policy
 
     draw.check()
+    reviewer = reviewer.with_opinions(opinions)
     threshold = reviewer.threshold_for(accept, threshold)
     settings = draw.settings(threshold)
     early = profiles.choose(early_rejection, draw.patcher, reviewer, settings)
@@ -251,6 +263,7 @@ def each_picture(engines: list, screen: Screen, asked: dict, goes_on: bool):
                 on_event=screen.show,
                 together=engine.several,
                 remedies=engine.answered.policy,
+                review_preview=engine.review_preview,
             )
         except NoneAccepted as failure:
             if not goes_on:
@@ -282,6 +295,10 @@ class Engine:
 
     def review(self, image: torch.Tensor) -> dict:
         return reviewing(self.answered.now(), self.reviewer, self.threshold)(image)
+
+    def review_preview(self, image: torch.Tensor) -> dict:
+        """By RFNet alone, as early rejection was measured."""
+        return reviewing(self.answered.now(), self.reviewer.alone, self.threshold)(image)
 
 
 def outputs(ran, report: str, latent_image: dict, strip: Strip) -> io.NodeOutput:

@@ -1,6 +1,7 @@
 """RFLoadReviewer and RFReview: the reviewer inside ComfyUI's memory manager, and its verdict on a batch."""
 
 import json
+from copy import copy
 
 import comfy.model_management
 import comfy.model_patcher
@@ -22,13 +23,17 @@ from .types import (
     channels_first,
     from_pictures,
     one_channel,
+    opinions_input,
     stop_if_cancelled,
     to_picture,
 )
 
 
 class LoadedReviewer:
-    """A reviewer whose weights ComfyUI moves to the device when it is asked, and away when room is needed."""
+    """A reviewer whose weights ComfyUI moves to the device when it is asked, and away when room is needed.
+
+    alone: the same without second opinions.
+    """
 
     def __init__(self, path: str, depth=None, saliency=None):
         from ..rfnet.weights import load_reviewer
@@ -43,20 +48,31 @@ class LoadedReviewer:
             load_device=comfy.model_management.get_torch_device(),
             offload_device=comfy.model_management.unet_offload_device(),
         )
+        self.alone, self.judge = self, self.reviewer
+
+    def with_opinions(self, opinions: list | None) -> "LoadedReviewer":
+        """This reviewer with second opinions beside it; itself without any."""
+        from ..rfnet.opinions.panel import Panel
+
+        if not opinions:
+            return self
+        advised = copy(self)
+        advised.judge = Panel(self.reviewer, opinions, stop_if_cancelled)
+        return advised
 
     def threshold_for(self, accept: str, threshold: float) -> float:
         """The least p(available) to accept, from the node's two inputs; a threshold of 0 takes the reviewer's own.
 
         Raises ReviewError.
         """
-        return self.reviewer.threshold_for(accept, threshold or None)
+        return self.judge.threshold_for(accept, threshold or None)
 
     def review(self, images: torch.Tensor, canvas, threshold: float, depth=None, saliency=None):
         """Reviews (B, 3, H, W) in [0, 1]; a threshold of 0 takes the reviewer's own; depth, saliency (B, 1, H, W) or
         None for its own. Returns an rfnet.reviewer.Review.
         """
         self._load()
-        return self.reviewer.review(
+        return self.judge.review(
             images, canvas, threshold or None, depth, saliency
         )  # which takes them to the device a few at a time
 
@@ -158,6 +174,7 @@ class RFReview(io.ComfyNode):
                 accept_input(),
                 map_input("depth", "near is white, as DPT and Depth Anything nodes give it"),
                 map_input("saliency", "what stands out is white, as U2-Net and BiRefNet nodes give it"),
+                opinions_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -196,12 +213,13 @@ class RFReview(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None
+        cls, images, reviewer, product, threshold, accept="threshold", depth=None, saliency=None, opinions=None
     ) -> io.NodeOutput:
         from ..rfnet.explain import annotate_heat, overlay, rows_with_evidence
         from ..rfnet.reviewer import annotate
 
         stop_if_cancelled()
+        reviewer = reviewer.with_opinions(opinions)
         threshold = reviewer.threshold_for(accept, threshold)
         pictures = channels_first(images)
         review = reviewer.review(pictures, product, threshold, one_channel(depth), one_channel(saliency))

@@ -16,6 +16,7 @@ from ..rfnet.labels import shown_label
 
 EVENT = "reliable_ads.verdicts"
 KEY = "reliable_ads"  # of a node's ui
+RFNET = "rfnet"  # what "decided_by" says where no second opinion did
 SIDE = 160  # pixels of a thumbnail on its longer side
 
 
@@ -86,14 +87,16 @@ def reviewed(rows: list, pictures: list, heats: list, defects: list, about: dict
 def verdict(number: int, row: dict) -> dict:
     """What a strip says of a row of Review.rows(); number counts from 1.
 
-    A picture with nothing to review has no label.
+    A picture with nothing to review has no label. "decided": the second opinion that decided, where one did.
     """
     label = "missing" if row.get("missing") else shown_label(row)
+    decided = row.get("decided_by", RFNET)
     return {
         "number": number,
         "label": label,
         "probability": row["probabilities"].get(label),
         "accepted": row["accepted"],
+        **({"decided": decided} if decided != RFNET else {}),
     }
 
 

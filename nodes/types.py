@@ -11,6 +11,7 @@ Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
 Job = io.Custom("RF_JOB")  # a nodes.product_folder.ListedJob
 Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
+Opinions = io.Custom("RF_OPINIONS")  # a list of rfnet.opinions.protocol.Opinion
 
 THRESHOLD_TOOLTIP = (
     "Accept a picture when its probability of being available is at least this, from 0 to 1. "
@@ -30,6 +31,18 @@ def accept_input() -> io.Combo.Input:
     Optional and last, so that graphs saved before there was a choice still run.
     """
     return io.Combo.Input("accept", options=list(ACCEPT), default="threshold", optional=True, tooltip=ACCEPT_TOOLTIP)
+
+
+def opinions_input():
+    """Optional and last, so that graphs saved before there was one still run."""
+    return Opinions.Input(
+        "opinions",
+        optional=True,
+        tooltip=(
+            "From RF Opinions: what else looks at the finished pictures. The report says which one decided. Without it"
+            " the reviewer decides alone."
+        ),
+    )
 
 
 def channels_first(images: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,7 @@ NODES = {  # that the pack serves
     "RFTrainer",
     "RFLabel",
     "RFAdaptReviewer",
+    "RFOpinions",
 }
 
 

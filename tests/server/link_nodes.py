@@ -35,6 +35,7 @@ class TestOldOutputs:
         "RF_REVIEWER",
         "RF_JOB",
         "RF_REMEDIES",
+        "RF_OPINIONS",
     )
     RETURN_TYPES = (
         *TYPES,

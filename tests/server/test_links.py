@@ -41,6 +41,7 @@ STOCK = {  # type: the graph's node and output that give it
     "RF_PRODUCT": ("product", 0),
     "RF_REVIEWER": ("reviewer", 0),
     "RF_REMEDIES": ("remedies", 0),
+    "RF_OPINIONS": ("opinions", 0),
     "RF_JOB": ("old", 18),  # RF Product Folder would run by itself
 }
 
@@ -66,6 +67,7 @@ OLD = (
     "RF_REVIEWER",
     "RF_JOB",
     "RF_REMEDIES",
+    "RF_OPINIONS",
     "LATE",
     "SAMPLERS",
     "SCHEDULERS",
@@ -91,6 +93,7 @@ def providers() -> dict:
         "sigmas": node("BasicScheduler", model=["models", 0], scheduler="normal", steps=2, denoise=1.0),
         "guider": node("BasicGuider", model=["models", 0], conditioning=["prompt", 0]),
         "remedies": node("RFRemedies", **words),
+        "opinions": node("RFOpinions", contact=True, own_label=True, expansion="off", language="off", server="off"),
         "old": node("TestOldOutputs"),
     }
 

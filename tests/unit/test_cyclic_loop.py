@@ -372,3 +372,22 @@ def test_an_interrupt_ends_the_run_and_keeps_what_there_is():
 def test_seeds_may_stride_so_that_several_runs_share_none():
     result = run(*drawing([0.1, 0.1, 0.1]), seed=7, attempts=3, stride=4)
     assert [attempt.seed for attempt in result.attempts] == [7, 11, 15]
+
+
+def test_previews_may_be_reviewed_by_something_quicker():
+    finished, previews = [], []
+
+    def judge(seen):
+        def review(image):
+            seen.append(float(image.mean()))
+            return {"label": "available", "probabilities": {"available": 0.9}, "accepted": True}
+
+        return review
+
+    def generate(index, seed, check):
+        check(1, 2, lambda: torch.zeros(3, 4, 4))
+        check(2, 2, lambda: torch.zeros(3, 4, 4))
+        return torch.ones(3, 4, 4), None
+
+    run(generate, judge(finished), 0, 1, thresholds=[EarlyThreshold(0.5, 0.1)], review_preview=judge(previews))
+    assert finished == [1.0] and previews == [0.0]

@@ -17,6 +17,12 @@ speak({
   missing: 'product is missing',
   error: 'no picture',
   dropped: 'stopped early: $verdict',
+  decided: '$verdict, says $opinion',
+  contact: 'contact',
+  own_label: 'own label',
+  expansion: 'expansion',
+  language: 'language model',
+  server: 'server',
   heat: 'heat: $defect',
   click: 'Click for the heat map.',
   attempts: 'attempts',
@@ -40,10 +46,11 @@ const MARGIN = 10
 const LINE = 18
 const ROWS = 2 // more are scrolled to
 
-function verdict({ label, probability, accepted, dropped }) {
+function verdict({ label, probability, accepted, dropped, decided }) {
   if (!label) return say('error')
   const share = probability == null ? '' : ` ${Math.round(100 * probability)}\u00a0%`
   const said = say(label === 'available' && !accepted ? 'unsure' : label) + share
+  if (decided) return say('decided', { verdict: said, opinion: say(decided) })
   return dropped ? say('dropped', { verdict: said }) : said
 }
 
