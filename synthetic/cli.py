@@ -1,4 +1,4 @@
-"""`synthetic render` and `synthetic compose`: scenes with true labels; `synthetic products`: cut-outs alone."""
+"""`synthetic render`, `compose` and `photographed`: pictures with true labels; `synthetic products`: cut-outs alone."""
 
 import sys
 import tempfile
@@ -12,6 +12,7 @@ from .shards import PER_SHARD
 PROCESSES = whole(1, 256)
 SPLITS = ("train", "val", "test")
 DEFAULT_RENDERED, DEFAULT_COMPOSED = (5600, 400, 1000), (8000, 600, 1200)  # scenes of each split
+DEFAULT_PHOTOGRAPHED = (600, 300, 600)
 
 
 class CommandError(ValueError):
@@ -24,12 +25,9 @@ def main(arguments=None) -> int:
     add(commands, "render", render, DEFAULT_RENDERED, "render scenes with true labels, depth and masks")
     composing = add(commands, "compose", compose, DEFAULT_COMPOSED, "compose photograph-like scenes with true labels")
     composing.add_argument("--square", action="store_true", help="square pictures alone, as the pocket family paints")
-    composing.add_argument(
-        "--size",
-        type=whole(64, 1024),
-        default=256,
-        help="side of a square picture; portraits and landscapes have the same area",
-    )
+    add_size(composing)
+    text = "compose the stand-in for photographs: another composer, on crops of real ones, for measuring"
+    add_size(add(commands, "photographed", photographed, DEFAULT_PHOTOGRAPHED, text))
     add_products(commands)
     args = parser.parse_args(arguments)
     return guarded("synthetic", lambda: args.run(args), status=2)
@@ -52,6 +50,11 @@ def add(commands, name: str, run, counts: tuple, text: str):
     parser.add_argument("--workers", type=PROCESSES, default=2, help="processes of one thread each")
     parser.set_defaults(run=run)
     return parser
+
+
+def add_size(parser) -> None:
+    text = "side of a square picture; portraits and landscapes have the same area"
+    parser.add_argument("--size", type=whole(64, 1024), default=256, help=text)
 
 
 def add_assets(parser) -> None:
@@ -95,10 +98,7 @@ def compose(args) -> int:
     from .composed.relief import Finishes
     from .composed.shards import compose_split
 
-    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
-    if args.size % 8:
-        raise CommandError(f"--size is {args.size}: it must be a multiple of 8 between 64 and 1024.")
-    check(args)
+    check_size(args)
     Finishes.read(args.assets)
 
     def compose_one(split: str, count: int, start: int, advance) -> None:
@@ -107,6 +107,26 @@ def compose(args) -> int:
 
     each_split(args, "compose", compose_one)
     return 0
+
+
+def photographed(args) -> int:
+    from .photographed.shards import photograph_split
+
+    check_size(args)
+
+    def photograph(split: str, count: int, start: int, advance) -> None:
+        photograph_split(Path(args.data), split, count, Path(args.assets), args.size, args.workers, advance, start)
+
+    each_split(args, "photographed", photograph)
+    return 0
+
+
+def check_size(args) -> None:
+    """Raises CommandError or AssetError where pictures can't be composed, before anything is made."""
+    need("cv2", "OpenEXR", "tqdm", remedy="run `pip install OpenEXR opencv-python-headless tqdm`")
+    if args.size % 8:
+        raise CommandError(f"--size is {args.size}: it must be a multiple of 8 between 64 and 1024.")
+    check(args)
 
 
 def products(args) -> int:

@@ -7,11 +7,12 @@ side as the scene makes it look.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ...rfnet.data.shards import write_shard
 from ..assets import Assets
-from ..shards import PER_SHARD
+from ..shard_pool import fill
 from .composer import Composer
 from .relief import Finishes
 from .scene_plans import FORMATS, SQUARE
@@ -54,54 +55,19 @@ def compose_split(
     """Composes every shard of a split that is not there yet, from scene `start` on, a multiple of PER_SHARD; square:
     square pictures alone.
 
-    progress is called with the number of scenes each shard added.
-
-    A worker's fault ends the run with its error; finished shards are kept, and a last shard of another length is made
-    again.
+    progress is called with the number of scenes each shard added; for the rest see `shard_pool.fill`.
     """
-    import multiprocessing
-    import tempfile
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    (data / split).mkdir(parents=True, exist_ok=True)
-    wanted = [
-        (n * PER_SHARD, min((n + 1) * PER_SHARD, count))
-        for n in range(start // PER_SHARD, (count + PER_SHARD - 1) // PER_SHARD)
-    ]
-    wanted = [
-        (first, last)
-        for first, last in wanted
-        if _length(composite_path(data, split, first // PER_SHARD)) != last - first
-    ]
-    if not wanted:
-        return
-    with (
-        tempfile.TemporaryDirectory(dir=data) as scratch,
-        ProcessPoolExecutor(
-            min(workers, len(wanted)),
-            multiprocessing.get_context("spawn"),
-            start_composer,
-            (str(assets), scratch, size, square),
-        ) as pool,
-    ):
-        jobs = [
-            pool.submit(compose_shard, str(composite_path(data, split, first // PER_SHARD)), split, first, last)
-            for first, last in wanted
-        ]
-        try:
-            for job in as_completed(jobs):
-                progress(job.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    fill(
+        data / split,
+        lambda number: composite_path(data, split, number),
+        count,
+        start,
+        workers,
+        lambda scratch: (start_composer, (str(assets), scratch, size, square)),
+        partial(_compose, split),
+        progress,
+    )
 
 
-def _length(path: Path) -> int:
-    """How many scenes a shard's index names; 0 where there is none or it can't be read."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read("index.jsonl").count(b"\n")
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return 0
+def _compose(split: str, path: str, first: int, last: int) -> int:
+    return compose_shard(path, split, first, last)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.synthetic import cli
+from reliable_ads.synthetic import cli, shard_pool
 from reliable_ads.synthetic.composed import backdrops, cutouts, scene_plans, shadows, shards
 from reliable_ads.synthetic.composed.causes import CAUSES, WRONG_BY
 from reliable_ads.synthetic.composed.composer import Composer
@@ -167,7 +167,7 @@ def test_formats_keep_the_area_and_go_through_a_shard(tmp_path):
     )
     solid = scenes.arrays["product"][0][..., 3] == 255  # squeezed alike, so the product still lies on itself
     assert np.abs(scenes.arrays["image"][0][solid].astype(int) - scenes.arrays["product"][0][solid][:, :3]).mean() < 12
-    assert shards._length(path) == 1 and shards._length(tmp_path / "none.zip") == 0
+    assert shard_pool.length(path) == 1 and shard_pool.length(tmp_path / "none.zip") == 0
 
 
 @settings(deadline=None, max_examples=60)
@@ -210,7 +210,7 @@ def said(capsys, *arguments) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", ("render", "compose"))
+@pytest.mark.parametrize("command", ("render", "compose", "photographed"))
 def test_the_command_says_what_is_missing_before_it_makes_a_folder(tmp_path, capsys, command):
     data = tmp_path / "data"
     line = said(capsys, command, "--data", data, "--assets", tmp_path)
