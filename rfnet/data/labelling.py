@@ -8,7 +8,8 @@ Knows no engine.
     products/0123456789abcdef.png    its product on the picture's own canvas, transparent around it
     labels.jsonl                     the table that `rfnet train` reads, made from the journal after each label
 
-The journal alone says what holds: for each picture its last line. A line is on the disk before anyone is told that it
+The journal alone says what holds: for each picture its last line, whoever labelled it. A name of the labeller's choice
+stands beside each label, so that two of them can be compared. A line is on the disk before anyone is told that it
 is kept, and begins with a line break, so that one that a crash cut short can't swallow the next. Who dislikes a picture
 deletes it: it is then neither shown nor counted.
 """
@@ -35,6 +36,8 @@ KEY = re.compile(r"[0-9a-f]{16}")
 NAME = re.compile(r"[\w-]{1,64}")  # of a dataset
 JOURNAL = "journal.jsonl"
 TABLE = "labels.jsonl"
+SECOND_LOOK = 5  # of a named labeller's pictures every so manieth is one that another labelled before
+LONGEST_NAME = 40  # characters of a labeller's name
 LONGEST = 1 << 16  # bytes of a line
 LARGEST = 1 << 28  # bytes of the journal
 LARGEST_PICTURE = 1 << 27  # bytes of a PNG
@@ -61,11 +64,24 @@ class Item:
 class Contents:
     """What a folder holds.
 
-    items: {key: Item}; labels: {key: label} of those that have one, in the order in which they got it.
+    items: {key: Item}; labels: {key: label} of those that have one, in the order in which they got it; said: {(key,
+    labeller's name): label}, the last one of each labeller, in the same order. The name is "" where none was given.
     """
 
     items: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
+    said: dict = field(default_factory=dict)
+
+    def say(self, key: str, label: str | None, by: str = "") -> None:
+        """A labeller's label of a picture, or with None that it is taken back: what others said before then holds."""
+        self.said.pop((key, by), None)
+        self.labels.pop(key, None)
+        if label is not None:
+            self.said[key, by] = label
+        elif others := [said for (other, _), said in self.said.items() if other == key]:
+            label = others[-1]
+        if label is not None:
+            self.labels[key] = label
 
     @property
     def waiting(self) -> list:
@@ -74,17 +90,34 @@ class Contents:
         """
         return sorted(self.items.keys() - self.labels.keys())
 
-    def next(self, after: str = "", at: str = "") -> Item | None:
-        """The waiting picture that comes after the one key, or at or after the other, round and round; None where none
-        waits.
+    def next(self, after: str = "", at: str = "", by: str = "", plan=()) -> Item | None:
+        """The picture to show: the one `at` this key while it waits; else the first of `plan` that waits; else the one
+        that comes after the key `after` or `at`, round and round. None where none waits.
+
+        by: for this labeller, who is also shown what only others have labelled: every SECOND_LOOK-th picture, and once
+        nothing else waits.
         """
         waiting = self.waiting
-        return self.items[next((key for key in waiting if key > after and key >= at), waiting[0])] if waiting else None
+        if by:
+            mine = [key for key, name in self.said if name == by]
+            others = sorted(self.labels.keys() - set(mine))
+            if others and (not waiting or len(mine) % SECOND_LOOK == SECOND_LOOK - 1 or at in others):
+                waiting, plan = others, ()
+        if not waiting:
+            return None
+        left = set(waiting)
+        if at not in left and (planned := next((key for key in plan if key in left and key != after), None)):
+            return self.items[planned]
+        return self.items[next((key for key in waiting if key > after and key >= at), waiting[0])]
 
     @property
     def last(self) -> str | None:
         """Key of the picture that was labelled last."""
         return next(reversed(self.labels), None)
+
+    def last_of(self, by: str) -> str | None:
+        """Key of the picture that this labeller labelled last."""
+        return next((key for key, name in reversed(self.said) if name == by), None)
 
     @property
     def counts(self) -> dict:
@@ -180,12 +213,10 @@ class LabelFolder:
             if isinstance(record, Item):
                 contents.items[record.key] = record
             elif record:
-                key, label = record
-                contents.labels.pop(key, None)
-                if label is not None:
-                    contents.labels[key] = label
+                contents.say(*record)
         contents.items = {key: item for key, item in contents.items.items() if f"{key}.png" in pictures}
         contents.labels = {key: label for key, label in contents.labels.items() if key in contents.items}
+        contents.said = {about: label for about, label in contents.said.items() if about[0] in contents.items}
         return contents
 
     def add(
@@ -208,11 +239,12 @@ class LabelFolder:
             self._append(asdict(Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))))
             return True
 
-    def label(self, key: str, label: str | None, blind: bool = True) -> Contents:
+    def label(self, key: str, label: str | None, blind: bool = True, by: str = "") -> Contents:
         """Gives a picture its label, or takes it back (None); the last one holds, and saying the same again changes
         nothing.
 
-        blind: whether the reviewer's verdict was hidden; it is kept beside the label. Returns what the folder then
+        blind: whether the reviewer's verdict was hidden; by: the labeller's name, or "". Both are kept beside the label,
+        and only who gave a label takes it back. Returns what the folder then
         holds. Raises KeyError for a picture that isn't there, ValueError for a label that is none, OSError when the
         disk refuses: what was kept before is safe.
         """
@@ -222,12 +254,10 @@ class LabelFolder:
             now = self.read()
             if key not in now.items:
                 raise KeyError(key)
-            if now.labels.get(key) == label:
+            if now.said.get((key, by)) == label and (label is None or now.labels[key] == label):
                 return now
-            self._append({"key": key, "label": label, "blind": blind})
-            now.labels.pop(key, None)
-            if label is not None:
-                now.labels[key] = label
+            self._append({"key": key, "label": label, "blind": blind} | ({"by": by} if by else {}))
+            now.say(key, label, by)
             self._write_table(now)
             return now
 
@@ -257,15 +287,22 @@ class LabelFolder:
             os.fsync(file.fileno())
 
 
+def is_name(name) -> bool:
+    """Whether this can name a labeller: a short text of one line."""
+    return isinstance(name, str) and name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
+
+
 def _record(line: bytes):
-    """An Item, or (key, label or None); None for a line that is neither."""
+    """An Item, or (key, label or None, labeller's name); None for a line that is neither."""
     try:
         record = parse_json(line, "a line", nan=True) if len(line) <= LONGEST else {}
         key = record["key"]
         if not KEY.fullmatch(key):
             return None
         if "label" in record:
-            return (key, record["label"]) if record["label"] in (None, *LABELS) else None
+            by = record.get("by", "")
+            usable = record["label"] in (None, *LABELS) and (by == "" or is_name(by))
+            return (key, record["label"], by) if usable else None
         texts = [record[name] for name in ("product", "product_id", "caption", "prompt")]
         if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
             return None

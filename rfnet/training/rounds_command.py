@@ -1,0 +1,151 @@
+"""`rfnet next | label | rounds`: labelling from the command line, the pictures first that teach most."""
+
+import json
+import sys
+from pathlib import Path
+
+from ..agreement import agreements
+from ..arguments import COUNT, path
+from ..commands import Commands
+from ..data.errors import DataError
+from ..data.labelling import JOURNAL, KEY, LONGEST_NAME, LabelFolder, is_name
+from ..files import quoted
+from ..labels import LABELS
+from ..weights import DEFAULT_WEIGHTS
+from .rounds import Learned, Learner
+
+
+def add_next(commands: Commands) -> None:
+    sub = commands.add(
+        "next", show_next, "Which pictures of a dataset to label next: those that teach the reviewer most."
+    )
+    _add_dataset(sub)
+    sub.add_argument("--count", type=COUNT, default=10)
+    sub.add_argument("--pictures", type=path, help="folder of pictures to add to the dataset first; needs --product")
+    sub.add_argument("--product", type=path, help="cut-out with transparency that the added pictures show")
+    sub.add_argument("--caption", default="", help="what is sold in the added pictures")
+    sub.add_argument("--json", action="store_true", help="one JSON object per picture and line")
+
+
+def add_label(commands: Commands) -> None:
+    sub = commands.add("label", give_label, "Label a picture of a dataset, or take its label back.")
+    sub.add_argument("dataset", type=path, help="folder that RF Label, a web UI's tab or `rfnet next` filled")
+    sub.add_argument("picture", help="its file, or its key of 16 hex digits")
+    sub.add_argument("label", choices=(*LABELS, "undo"))
+    sub.add_argument("--by", default="", metavar="NAME", help="who says so, where several label the same dataset")
+
+
+def add_rounds(commands: Commands) -> None:
+    sub = commands.add(
+        "rounds",
+        show_rounds,
+        "How a reviewer's agreement with the labels of a dataset grows while it learns from them, ten at a time.",
+    )
+    _add_dataset(sub)
+    sub.add_argument("--json", action="store_true")
+
+
+def _add_dataset(sub) -> None:
+    sub.add_argument("dataset", type=path, help="folder that RF Label or a web UI's tab filled")
+    sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS), help="reviewer that learns")
+
+
+def show_next(args) -> None:
+    folder = LabelFolder(args.dataset)
+    if args.pictures or args.product:
+        added = add_pictures(folder, args.pictures, args.product, args.caption)
+        print(f"{added} pictures added to {args.dataset}", file=sys.stderr)
+    learned = _learned(folder, args)
+    items = folder.read().items
+    for key in learned.plan[: args.count]:
+        label, probability = (learned.likely or {})[key]
+        file = folder.picture(key)
+        if args.json:
+            row = {"image": str(file), "product_id": items[key].product_id, "label": label, "probability": probability}
+            print(json.dumps(row, ensure_ascii=False))
+        else:
+            print(f"{file}  {label} {probability:.2f}  {items[key].caption}")
+    if not learned.plan:
+        print("Nothing waits: every picture is labelled.", file=sys.stderr)
+
+
+def give_label(args) -> None:
+    key = Path(args.picture).name.removesuffix(".png")
+    if args.by and not is_name(args.by):
+        raise DataError(f"{quoted(args.by, 60)} can't name a labeller: give up to {LONGEST_NAME} characters of one line.")
+    folder = _existing(args.dataset)
+    try:
+        if not KEY.fullmatch(key):
+            raise KeyError(key)
+        contents = folder.label(key, None if args.label == "undo" else args.label, by=args.by)
+    except KeyError:
+        raise DataError(
+            f"{quoted(args.picture)} is no picture of this dataset: give a file of its folder pictures, as `rfnet next`"
+            " prints them."
+        ) from None
+    print(contents)
+
+
+def show_rounds(args) -> None:
+    folder = _existing(args.dataset)
+    learned = _learned(folder, args)
+    found = agreements(folder.read().said)
+    if args.json:
+        pairs = [{"names": one.names, "n": one.n, "same": one.same, "kappa": one.kappa} for one in found]
+        print(json.dumps({**learned.summary(), "labellers": pairs}, ensure_ascii=False))
+        return
+    print("learned  labels  agreed  at first")
+    for one in learned.rounds:
+        print(f"{one.learned:7}  {one.n:6}  {one.agreed:6}  {one.before:8}")
+    print("\n".join([str(learned), *map(str, found)]))
+
+
+def _existing(dataset: str) -> LabelFolder:
+    if not (Path(dataset) / JOURNAL).is_file():
+        raise DataError(
+            f"{quoted(dataset)} holds no {JOURNAL}: give a dataset's folder, such as output/labels/my_labels; `rfnet"
+            " next --pictures FOLDER --product FILE` makes one."
+        )
+    return LabelFolder(dataset)
+
+
+def _learned(folder: LabelFolder, args) -> Learned:
+    """All that can be learned by now, with a line that says how many pictures are still to be looked at."""
+    _existing(args.dataset)
+    learner = Learner(folder, args.weights)
+    for learned in learner.learn():
+        if sys.stderr.isatty() and not args.json:
+            print(f"\r{learned.unread} pictures to look at   ", end="\n" * (not learned.unread), file=sys.stderr)
+    if learner.learned.damaged:
+        print(f"rfnet: {learner.learned.damaged} pictures can't be read and are left out.", file=sys.stderr)
+        args.status = 1
+    return learner.learned
+
+
+def add_pictures(folder: LabelFolder, pictures, product, caption: str) -> int:
+    """Adds the pictures of a folder that show one product, as `rfnet review` takes them; returns how many are new.
+
+    Raises DataError, PictureError, OSError.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from ..data.spans import PICTURES
+    from ..finished import canvas_of, cut_out, on_canvas
+    from ..pictures import open_picture
+    from ..product import Product
+
+    if not (pictures and product):
+        raise DataError("--pictures and --product belong together: give the pictures' folder and their product's file.")
+    files = sorted(file for file in Path(pictures).glob("*") if file.suffix.lower() in PICTURES)
+    if not files:
+        raise DataError(f"{quoted(pictures)} holds no pictures ({', '.join(PICTURES)}): give their folder.")
+    shown = Product.from_picture(product, caption)
+    added = 0
+    for file in files:
+        picture = open_picture(file)
+        canvas = canvas_of(shown, picture.shape[1], picture.shape[0])
+        pixels = on_canvas(picture, canvas)[0].permute(1, 2, 0).numpy()
+        image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+        added += folder.add(image, cut_out(canvas), shown.fingerprint, caption)
+    return added
