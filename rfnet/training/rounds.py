@@ -225,7 +225,8 @@ class Learner:
             rows = order(probabilities, features.features.numpy(), products, known, PLANNED)
             plan = [waiting[row] for row in rows]
             likely = {
-                waiting[row]: (LABELS[int(probabilities[row].argmax())], float(probabilities[row].max())) for row in rows
+                waiting[row]: (LABELS[int(probabilities[row].argmax())], float(probabilities[row].max()))
+                for row in rows
             }
         full = len(labelled) // ROUND * ROUND
         return Learned(tuple(rounds), tuple(plan), likely, unread, damaged, full)
@@ -237,11 +238,11 @@ class NoRandomNumbers(TorchFunctionMode):
     """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function in (torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.random_):
-            return args[0]
+        kwargs = kwargs or {}
         if function is torch.randn:
-            return torch.zeros(*args, **(kwargs or {}))
-        return function(*args, **(kwargs or {}))
+            return torch.zeros(*args, **kwargs)
+        draws = getattr(function, "__name__", "").endswith(("normal_", "uniform_", "random_"))  # also torch.nn.init's
+        return (args[0] if args else kwargs["tensor"]) if draws else function(*args, **kwargs)
 
 
 def _name(features: Features, labels: np.ndarray, count: int) -> tuple:

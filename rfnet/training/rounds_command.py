@@ -12,7 +12,6 @@ from ..data.labelling import JOURNAL, KEY, LONGEST_NAME, LabelFolder, is_name
 from ..files import quoted
 from ..labels import LABELS
 from ..weights import DEFAULT_WEIGHTS
-from .rounds import Learned, Learner
 
 
 def add_next(commands: Commands) -> None:
@@ -72,7 +71,9 @@ def show_next(args) -> None:
 def give_label(args) -> None:
     key = Path(args.picture).name.removesuffix(".png")
     if args.by and not is_name(args.by):
-        raise DataError(f"{quoted(args.by, 60)} can't name a labeller: give up to {LONGEST_NAME} characters of one line.")
+        raise DataError(
+            f"{quoted(args.by, 60)} can't name a labeller: give up to {LONGEST_NAME} characters of one line."
+        )
     folder = _existing(args.dataset)
     try:
         if not KEY.fullmatch(key):
@@ -109,8 +110,10 @@ def _existing(dataset: str) -> LabelFolder:
     return LabelFolder(dataset)
 
 
-def _learned(folder: LabelFolder, args) -> Learned:
-    """All that can be learned by now, with a line that says how many pictures are still to be looked at."""
+def _learned(folder: LabelFolder, args):
+    """All that can be learned by now, a rounds.Learned, with a line that says how many pictures are left to look at."""
+    from .rounds import Learner
+
     _existing(args.dataset)
     learner = Learner(folder, args.weights)
     for learned in learner.learn():

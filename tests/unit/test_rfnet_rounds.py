@@ -172,7 +172,7 @@ def test_every_fifth_picture_is_another_labellers(tmp_path):
 
 
 def test_the_command_line(tmp_path, reviewer, capsys):
-    labels, truth = fill(tmp_path / "labels", 12)
+    labels, _ = fill(tmp_path / "labels", 12)
     weights = ["--weights", str(reviewer)]
 
     def run(*arguments) -> str:
