@@ -16,7 +16,7 @@ from .review_command import add_review
 from .risks import RISKS, UNITS, parse_risks
 from .training.fuse_command import add_fuse
 from .training.methods import METHODS
-from .training.rounds_command import add_label, add_next, add_rounds
+from .training.rounds_command import add_labelling
 from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_networks
 
 SIDE = whole(16, 1024)  # of maps, pixels
@@ -25,19 +25,8 @@ RISK = decimal(1e-6, 0.999999)
 
 def main(argv=None) -> int:
     commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
-    for add in (
-        _add_train,
-        _add_adapt,
-        _add_maps,
-        _add_evaluate,
-        _add_calibrate,
-        _add_blend,
-        add_fuse,
-        _add_review,
-        add_next,
-        add_label,
-        add_rounds,
-    ):
+    training = (_add_train, _add_adapt, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_fuse)
+    for add in (*training, add_labelling, _add_review):
         add(commands)
     return commands.run(argv)
 

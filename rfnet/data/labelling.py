@@ -243,10 +243,10 @@ class LabelFolder:
         """Gives a picture its label, or takes it back (None); the last one holds, and saying the same again changes
         nothing.
 
-        blind: whether the reviewer's verdict was hidden; by: the labeller's name, or "". Both are kept beside the label,
-        and only who gave a label takes it back. Returns what the folder then
-        holds. Raises KeyError for a picture that isn't there, ValueError for a label that is none, OSError when the
-        disk refuses: what was kept before is safe.
+        blind: whether the reviewer's verdict was hidden; by: the labeller's name, or "". Both are kept beside the
+        label, and only who gave a label takes it back. Returns what the folder then holds. Raises KeyError for a
+        picture that isn't there, ValueError for a label that is none, OSError when the disk refuses: what was kept
+        before is safe.
         """
         if label is not None and label not in LABELS:
             raise ValueError(f'"{label}" is not a label: use one of {", ".join(LABELS)}.')

@@ -14,7 +14,12 @@ from ..labels import LABELS
 from ..weights import DEFAULT_WEIGHTS
 
 
-def add_next(commands: Commands) -> None:
+def add_labelling(commands: Commands) -> None:
+    for add in (_add_next, _add_label, _add_rounds):
+        add(commands)
+
+
+def _add_next(commands: Commands) -> None:
     sub = commands.add(
         "next", show_next, "Which pictures of a dataset to label next: those that teach the reviewer most."
     )
@@ -26,7 +31,7 @@ def add_next(commands: Commands) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object per picture and line")
 
 
-def add_label(commands: Commands) -> None:
+def _add_label(commands: Commands) -> None:
     sub = commands.add("label", give_label, "Label a picture of a dataset, or take its label back.")
     sub.add_argument("dataset", type=path, help="folder that RF Label, a web UI's tab or `rfnet next` filled")
     sub.add_argument("picture", help="its file, or its key of 16 hex digits")
@@ -34,7 +39,7 @@ def add_label(commands: Commands) -> None:
     sub.add_argument("--by", default="", metavar="NAME", help="who says so, where several label the same dataset")
 
 
-def add_rounds(commands: Commands) -> None:
+def _add_rounds(commands: Commands) -> None:
     sub = commands.add(
         "rounds",
         show_rounds,
