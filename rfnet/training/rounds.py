@@ -163,7 +163,8 @@ class Learner:
             self.rfnet, self.mapnet, metadata = load_networks(weights)
         self.temperature = float(metadata["temperature"])
         self.fingerprint = sha256_of(weights)
-        self.seen: dict[str, tuple] = {}  # {key: (logits, features)}, None for both where the picture can't be read
+        self.seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}  # {key: (logits, features)}
+        self.damaged: set[str] = set()  # keys of pictures that can't be read
         self.heads: dict = {}
         self.learned = Learned()
 
@@ -175,7 +176,7 @@ class Learner:
         """
         contents = self.folder.read()
         keys = [*contents.labels, *contents.waiting]
-        unread = [key for key in keys if key not in self.seen]
+        unread = [key for key in keys if key not in self.seen and key not in self.damaged]
         labels_read = False
         while True:
             labels_read = labels_read or not any(key in contents.labels for key in unread[:1])
@@ -191,25 +192,25 @@ class Learner:
         """Looks at pictures, or takes what was stored of them."""
         samples = samples_of(self.folder.folder, [contents.items[key] for key in keys], self.rfnet.config.image_size)
         key_of = dict(zip(samples.ids.tolist(), keys))
-        self.seen |= dict.fromkeys(keys)
         try:
             samples = samples.in_memory()
         except DataError:  # none of them can be read
+            self.damaged.update(keys)
             return
         with NoRandomNumbers():
             found = cached_features(self.folder.folder / CACHE, self.fingerprint, self.rfnet, self.mapnet, samples)
         logits = found.judged(self.rfnet.added) / self.temperature
         for identity, row, features in zip(samples.ids.tolist(), logits, found.features):
             self.seen[key_of[identity]] = (row, features)
+        self.damaged.update(key for key in keys if key not in self.seen)
 
     def _features(self, keys: list[str]) -> Features:
         rows = [self.seen[key] for key in keys]
         return Features(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]))
 
     def _learned(self, contents: Contents, unread: int, passed: set) -> Learned:
-        labelled = [key for key in contents.labels if self.seen.get(key)]
-        waiting = [key for key in contents.waiting if self.seen.get(key) and key not in passed]
-        damaged = sum(row is None for row in self.seen.values())
+        labelled = [key for key in contents.labels if key in self.seen]
+        waiting = [key for key in contents.waiting if key in self.seen and key not in passed]
         rounds: list[Round] = []
         head = None
         if labelled:
@@ -229,7 +230,7 @@ class Learner:
                 for row in rows
             }
         full = len(labelled) // ROUND * ROUND
-        return Learned(tuple(rounds), tuple(plan), likely, unread, damaged, full)
+        return Learned(tuple(rounds), tuple(plan), likely, unread, len(self.damaged), full)
 
 
 class NoRandomNumbers(TorchFunctionMode):
