@@ -40,7 +40,7 @@ from .sampler_pictures import graph, labels, second, sheets_of, variety
 COMMAND = "python -m benchmarks.sampler"
 MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
-SECOND = ROOT / "data" / "second_reviewer" / "second_reviewer.safetensors"
+SECOND = ROOT / "benchmarks" / "second_reviewer.safetensors"  # of benchmarks/second_reviewer.toml
 PILOT = "pilot"  # the plain loop with other seeds
 OTHER_SEEDS = 1_000_000  # added to a job's seed for it
 APART = 1000  # between a product's seeds, so that no attempt is shared
