@@ -25,21 +25,27 @@ def claim(out: Storage, settings: dict) -> None:
 
     Raises ClaimError before anything is written where they are others'.
     """
+    there = compare(out, settings)
+    out.begin()
+    if not there:
+        content = {"format": FORMAT, "version": VERSION, "settings": settings}
+        out.write("catalogue.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+
+def compare(out: Storage, settings: dict) -> bool:
+    """Whether there are results, and of these settings. Raises ClaimError where they are others'."""
     try:
         about = json.loads(out.read("catalogue.json"))
         before, version = about["settings"], about["version"]
         if about["format"] != FORMAT or not isinstance(before, dict):
             raise ValueError(about["format"])
     except FileNotFoundError:
-        if not out.is_empty():
-            raise ClaimError(
-                f"{quoted(out.location)} holds other files and no catalogue's results: give a new or an empty folder"
-                " after --out."
-            ) from None
-        content = {"format": FORMAT, "version": VERSION, "settings": settings}
-        out.begin()
-        out.write("catalogue.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
-        return
+        if out.is_empty():
+            return False
+        raise ClaimError(
+            f"{quoted(out.location)} holds other files and no catalogue's results: give a new or an empty folder"
+            " after --out."
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ClaimError(
             f"{quoted(out.where('catalogue.json'))} can't be read ({str(error)[:80]}): give another folder after --out."
@@ -54,7 +60,7 @@ def claim(out: Storage, settings: dict) -> None:
             f"{quoted(out.location)} holds results of other settings ({said[:160]}): use the same again, or give"
             " another folder after --out."
         )
-    out.begin()
+    return True
 
 
 def check_same(out: Storage, done: int, known: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import threading
@@ -11,6 +12,7 @@ from ..rfnet.arguments import COUNT, SEED, SHARE, STRENGTH, decimal, path, whole
 from ..rfnet.commands import Commands
 from ..rfnet.risks import ACCEPT
 from ..rfnet.weights import DEFAULT_WEIGHTS
+from .storage import scheme_of
 
 SIDE = whole(64, 4096)
 PRICE = decimal(0, 1e6)
@@ -145,6 +147,19 @@ def add_verdict(group) -> None:
 
 def add_running(sub: argparse.ArgumentParser) -> None:
     running = sub.add_argument_group("running")
+    running.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="on Ray: without an address on this machine, auto: the cluster it belongs to, or an address",
+    )
+    running.add_argument("--workers", type=COUNT, help="on Ray: so many, by default as many as it gives")
+    running.add_argument("--cpus-per-worker", type=decimal(0, 1024), default=1, help="on Ray: what each asks for")
+    running.add_argument("--gpus-per-worker", type=decimal(0, 64), help="the same; by default 1 where there are GPUs")
+    running.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, hours and memory; write nothing"
+    )
     running.add_argument("--limit", type=COUNT, help="do no more than so many in this run")
     running.add_argument("--price", type=PRICE, help="of an hour of one worker, to show what it costs")
     running.add_argument("--metrics-port", type=whole(1, 65535), help="serve numbers for Prometheus at /metrics there")
@@ -154,24 +169,52 @@ def add_running(sub: argparse.ArgumentParser) -> None:
 def produce(args) -> None:
     from .rows import Catalogue
 
+    if args.ray:
+        whole_paths(args)
+    elif args.workers:
+        raise argparse.ArgumentTypeError("--workers is for Ray: give --ray, too.")
     catalogue = Catalogue(args.catalogue, args.prompt, columns_of(args.columns), args.seed)
     start(args, catalogue, comfy_spec(args) if args.comfy or args.graph else diffusers_spec(args))
 
 
 def start(args, catalogue, spec) -> None:
     """Runs it; what failed makes the exit status 1."""
+    from .plan import dry_run
     from .progress import serve_metrics
-    from .run import Run
+    from .run import Run, on_this_machine
     from .storage import open_storage
 
     def begin(progress) -> None:
         if args.metrics_port:
             serve_metrics(progress, args.metrics_port)
 
-    run = Run(catalogue, spec, open_storage(args.out), limit=args.limit, price=args.price, begin=begin)
+    work = ray_of(args) if args.ray else on_this_machine
+    run = Run(catalogue, spec, open_storage(args.out), work, args.limit, args.price, begin)
+    if args.dry_run:
+        dry_run(run, args.workers if args.ray else max(1, len(getattr(args, "comfy", ()))))
+        return
     summary = run()
     print(f"Page: {run.out.where('index.html')}")
     args.status = 1 if summary["failures"] else 0
+
+
+def ray_of(args):
+    from .ray_run import OnRay
+
+    if getattr(args, "comfy", None):
+        raise argparse.ArgumentTypeError(
+            "--ray and --comfy don't go together: ComfyUI's servers are the workers already."
+        )
+    return OnRay(None if args.ray == "local" else args.ray, args.workers, args.cpus_per_worker, args.gpus_per_worker)
+
+
+def whole_paths(args) -> None:
+    """Workers on Ray run in other folders: every path becomes one that holds there, too."""
+    for name in ("catalogue", "out", "checkpoint", "controlnet", "adapter", "reviewer", "early_rejection"):
+        value = getattr(args, name, None)
+        if value and not scheme_of(value) and (name != "early_rejection" or os.path.exists(value)):
+            setattr(args, name, os.path.abspath(value))
+    args.lora = [os.path.abspath(text) for text in getattr(args, "lora", ())]
 
 
 def comfy_spec(args):

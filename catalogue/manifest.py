@@ -34,10 +34,13 @@ class ManifestError(ValueError):
 
 
 class Manifest:
-    """`manifest.open()`, then for each record `manifest.add(record)`, and `manifest.flush()` now and then."""
+    """`manifest.open()`, then for each record `manifest.add(record)`, and `manifest.flush()` now and then.
 
-    def __init__(self, out: Storage, title: str = "catalogue"):
-        self.out, self.title = out, title
+    readonly: what opening finds left over stays.
+    """
+
+    def __init__(self, out: Storage, title: str = "catalogue", readonly: bool = False):
+        self.out, self.title, self.readonly = out, title, readonly
         self.done: set[int] = set()
         self.totals = Totals()
         self.parts: list[int] = []
@@ -60,7 +63,7 @@ class Manifest:
         for name in self.out.names("records"):
             key = name.removesuffix(".json")
             if self.is_done(key):
-                self.out.delete([f"records/{name}"])
+                self._delete(f"records/{name}")
             elif record := self._record(name):
                 self.add(record)
         return self
@@ -96,7 +99,7 @@ class Manifest:
     def _take(self, number: int, kinds: list[str]) -> None:
         stem = f"manifest/part-{number:06d}"
         if "parquet" in kinds and "jsonl" in kinds:  # killed while it was turned into Parquet
-            self.out.delete([f"{stem}.jsonl"])
+            self._delete(f"{stem}.jsonl")
         kind = "parquet" if "parquet" in kinds else "jsonl"
         content = self.out.read(f"{stem}.{kind}")
         try:
@@ -109,7 +112,7 @@ class Manifest:
                 f"{quoted(self.out.where(f'{stem}.{kind}'))} is damaged ({str(error)[:100]}): copy it from a backup, or"
                 " delete it, and its products are drawn again."
             ) from error
-        if kind == "jsonl" and has_pyarrow():
+        if kind == "jsonl" and has_pyarrow() and not self.readonly:
             self.out.write(f"{stem}.parquet", to_parquet([json.loads(line) for line in content.splitlines()]))
             self.out.delete([f"{stem}.jsonl"])
         self.parts.append(number)
@@ -124,8 +127,12 @@ class Manifest:
             return record if f"{record['key']}.json" == name else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             with suppress(OSError):
-                self.out.delete([f"records/{name}"])
+                self._delete(f"records/{name}")
             return None
+
+    def _delete(self, name: str) -> None:
+        if not self.readonly:
+            self.out.delete([name])
 
 
 def has_pyarrow() -> bool:

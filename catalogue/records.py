@@ -33,19 +33,31 @@ COLUMNS = (  # of the manifest: name, type of Arrow
     ("job_accepted", "bool"),
     ("job_seconds", "float64"),
     ("ended_by", "string"),
+    ("peak_mib", "int64"),
     ("certificate", "string"),
     ("versions", "string"),
     ("worker", "string"),
     ("carried", "string"),
 )
-COUNTED = ("key", "attempt", "accepted", "label", "stopped_early", "steps", "error", "job_accepted", "job_seconds")
+COUNTED = (
+    "key",
+    "attempt",
+    "accepted",
+    "label",
+    "stopped_early",
+    "steps",
+    "error",
+    "job_accepted",
+    "job_seconds",
+    "peak_mib",
+)
 
 
 def record_of(job: Job, report: dict, files: dict, seconds: float, about: dict) -> dict:
     """The record of a job that was done.
 
     report: RecurrentRun.report(); files: {"pictures": of what was given back, "thumbnails": of each attempt}; about:
-    {"worker", "versions"}.
+    {"worker", "versions", "peak_mib"}.
     """
     return {
         "key": job.key,
@@ -80,6 +92,7 @@ def rows_of(record: dict) -> list[dict]:
         "job_accepted": bool(report["accepted"]),
         "job_seconds": record["seconds"],
         "ended_by": report["ended_by"],
+        "peak_mib": record.get("peak_mib", 0),
         "certificate": _json(report.get("certificate")),
         "versions": _json(record["versions"]),
         "carried": _json(record["carried"]),

@@ -59,7 +59,7 @@ def to_do(catalogue: Catalogue, is_done: Callable[[str], bool], limit: int | Non
             yield row
 
 
-def on_this_machine(spec: Spec, location: str, jobs: Iterable[Job]) -> Iterator[dict]:
+def on_this_machine(spec: Spec, location: str, jobs: Iterable[Job], count: int) -> Iterator[dict]:
     """What a Worker gives for each job, as they end."""
     engine = spec.open()
     worker = Worker(engine, location, spec.versions())
@@ -93,7 +93,7 @@ class Run:
     catalogue: Catalogue
     spec: Spec
     out: Storage
-    work: Callable[[Spec, str, Iterable[Job]], Iterator[dict]] = on_this_machine
+    work: Callable[[Spec, str, Iterable[Job], int], Iterator[dict]] = on_this_machine
     limit: int | None = None
     price: float | None = None
     begin: Callable[[Progress], object] = lambda progress: None
@@ -129,7 +129,7 @@ class Run:
 
     def _work(self, manifest: Manifest, plan: Plan, progress: Progress, lease: Lease) -> None:
         jobs = to_do(self.catalogue, manifest.is_done, self.limit)
-        for outcome in self.work(self.spec, self.out.location, jobs):
+        for outcome in self.work(self.spec, self.out.location, jobs, progress.total):
             failure = outcome.get("failure")
             if failure:
                 plan.failures.add(failure["line"], failure["id"], failure["kind"], failure["reason"])

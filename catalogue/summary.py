@@ -23,6 +23,7 @@ class Totals:
     stopped_early: int = 0
     steps: int = 0
     seconds: float = 0.0
+    peak_mib: int = 0
     defects: Counter = field(default_factory=Counter)
     last: str = ""
 
@@ -34,6 +35,7 @@ class Totals:
                 self.jobs += 1
                 self.usable += row["job_accepted"]
                 self.seconds += row["job_seconds"]
+                self.peak_mib = max(self.peak_mib, row["peak_mib"])
             self.attempts += 1
             self.accepted += row["accepted"]
             self.stopped_early += row["stopped_early"]
@@ -58,6 +60,7 @@ class Totals:
             "stopped_early": self.stopped_early,
             "steps": self.steps,
             "worker_hours": round(hours, 4),
+            "peak_mib_per_worker": self.peak_mib,
             "per_accepted_picture": {
                 "attempts": self.each(self.attempts),
                 "steps": self.each(self.steps),

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,6 +72,10 @@ class Spec(Protocol):
         """What it is made of."""
         ...
 
+    def weights(self) -> int:
+        """Bytes that its weights take in each worker; 0 where others hold them."""
+        ...
+
     def open(self) -> Engine:
         """Loads what is needed."""
         ...
@@ -104,7 +109,7 @@ class Worker:
             failure = {"line": job.line, "id": job.id, "kind": kind_of(error), "reason": sentence(error)}
             return {"key": job.key, "failure": failure}
         files = self.keep(job, produced)
-        about = {**self.about, "worker": produced.by or self.about["worker"]}
+        about = {**self.about, "worker": produced.by or self.about["worker"], "peak_mib": peak_mib()}
         record = record_of(job, produced.report, files, time.monotonic() - began, about)
         self.out.write(path, json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace"))
         return record
@@ -127,6 +132,19 @@ def encoded(picture: Image.Image, format: str) -> bytes:
     file = io.BytesIO()
     picture.save(file, format=format)
     return file.getvalue()
+
+
+def peak_mib() -> int:
+    """The most memory that this process has had, of the GPU where it has one, else of the system; 0: unknown."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() >> 20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)
 
 
 def kind_of(error: Exception) -> str:

@@ -12,8 +12,10 @@ from reliable_ads.benchmarks.sleeping_engine import SleepingSpec
 from reliable_ads.catalogue import manifest as manifests
 from reliable_ads.catalogue.claim import ClaimError, Lease
 from reliable_ads.catalogue.manifest import ManifestError
+from reliable_ads.catalogue.plan import dry_run
 from reliable_ads.catalogue.progress import Progress, duration, serve_metrics
 from reliable_ads.catalogue.rows import Catalogue, CatalogueError
+from reliable_ads.catalogue.run import Run
 from reliable_ads.catalogue.storage import open_storage
 from reliable_ads.catalogue.summary import Failures, Totals
 from reliable_ads.catalogue.worker import Worker
@@ -181,6 +183,37 @@ def test_one_run_at_a_time(tmp_path):
         else:
             with Lease(out):
                 pass
+
+
+def test_a_dry_run_says_hours_and_memory_and_writes_nothing(tmp_path, out):
+    def said(spec=None, **more) -> str:
+        lines = []
+        listed = catalogue(tmp_path)
+        dry_run(Run(listed, spec or SleepingSpec(seconds=0.01), open_storage(out), **more), 2, lines.append)
+        return "\n".join(lines)
+
+    assert "6 to draw, 0 of them done; 6 in this run." in said() and "Time: not known yet" in said()
+    assert not out.exists()
+    run(catalogue(tmp_path), out, SleepingSpec(seconds=0.01), limit=4)
+    shutil.rmtree(out / "pages")
+    before = files(out)
+    assert "2 in this run" in said() and "GiB at most, measured on 4 results" in said()
+    assert "worker-hours to do. Price: " in said(price=1e6) and "With 2 workers: 0 s." in said()
+    with pytest.raises(ClaimError, match="other settings"):
+        said(SleepingSpec(rate=0.1))
+    assert files(out) == before
+
+
+def test_chunks_of_a_plan_are_read_one_by_one(tmp_path):
+    pytest.importorskip("ray")
+    from reliable_ads.catalogue.ray_run import CHUNKS_PER_FILE, read_chunk, write_chunks
+
+    listed, out = list(catalogue(tmp_path, 5)), open_storage(tmp_path / "out")
+    assert write_chunks(out, iter(listed), 2) == 3
+    assert [job for number in range(3) for job in read_chunk(out, number)] == listed
+    many = [listed[0]] * (2 * CHUNKS_PER_FILE + 1)
+    assert write_chunks(out, iter(many), 2) == CHUNKS_PER_FILE + 1
+    assert read_chunk(out, CHUNKS_PER_FILE) == listed[:1] and len(read_chunk(out, CHUNKS_PER_FILE - 1)) == 2
 
 
 def test_pages_show_all_and_lead_to_files_that_exist(tmp_path, out, monkeypatch):
