@@ -100,10 +100,12 @@ class RFAdaptReviewer(io.ComfyNode):
         # ComfyUI runs nodes in inference mode, where nothing can be trained; and other nodes' random numbers are not
         # training's to change.
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
+            folder = dataset_folder(dataset)
+            page = folder / f"report_{result_name}"
             progress = shown_on(cls.hidden.unique_id)
             adapted = adapt(
                 reviewer.path,
-                LabelFolder(dataset_folder(dataset)),
+                LabelFolder(folder),
                 out,
                 epochs,
                 learning_rate,
@@ -114,13 +116,15 @@ class RFAdaptReviewer(io.ComfyNode):
                 method,
                 keep_worse,
                 progress.tell,
+                page,
             )
         report = json.dumps(adapted.report, ensure_ascii=False, indent=2)
+        said = f"{adapted.report['reason']}\n{page / 'index.html'}"
         return io.NodeOutput(
             LoadedReviewer(str(adapted.path)) if adapted.path else reviewer,
             adapted.path is not None,
             report,
-            ui={**ui.PreviewText(adapted.report["reason"]).as_dict(), "report": [report]},
+            ui={**ui.PreviewText(said).as_dict(), "report": [report]},
         )
 
 
@@ -193,7 +197,7 @@ def learning_inputs() -> list:
             optional=True,
             tooltip=(
                 "auto: what cross-validation likes best. head: fits a head on the reviewer's features, in seconds."
-                " full: trains the whole network on."
+                " low_rank: small changes of all weights. full: trains the whole network on."
             ),
         ),
         io.Boolean.Input(

@@ -97,6 +97,7 @@ def verdict(number: int, row: dict) -> dict:
         "probability": row["probabilities"].get(label),
         "accepted": row["accepted"],
         **({"decided": decided} if decided != RFNET else {}),
+        **({"unfamiliar": True} if row.get("unfamiliar") else {}),
     }
 
 

@@ -14,10 +14,11 @@ from .map_names import BUILTIN
 from .opinions.options import add_opinions, advise
 from .review_command import add_review
 from .risks import RISKS, UNITS, parse_risks
+from .training.adapt_command import add_adapt
 from .training.fuse_command import add_fuse
-from .training.methods import METHODS
+from .training.remember_command import add_remember
 from .training.rounds_command import add_labelling
-from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_networks
+from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_memory, load_networks
 
 SIDE = whole(16, 1024)  # of maps, pixels
 RISK = decimal(1e-6, 0.999999)
@@ -25,7 +26,7 @@ RISK = decimal(1e-6, 0.999999)
 
 def main(argv=None) -> int:
     commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
-    training = (_add_train, _add_adapt, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_fuse)
+    training = (_add_train, add_adapt, add_remember, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_fuse)
     for add in (*training, add_labelling, _add_review):
         add(commands)
     return commands.run(argv)
@@ -61,66 +62,6 @@ def train(args) -> None:
     run = Run(config)
     run()
     args.status = 1 if run.damaged else 0
-
-
-def _add_adapt(commands: Commands) -> None:
-    sub = commands.add(
-        "adapt",
-        adapt_to,
-        "Let a reviewer learn from the labels of a dataset, and write it only if it is no worse on pictures that it did"
-        " not learn from.",
-    )
-    sub.add_argument(
-        "dataset", type=path, help="folder that RF Label or a web UI's tab filled, a table, or a folder of shards"
-    )
-    sub.add_argument("--weights", type=path, default=str(DEFAULT_WEIGHTS), help="reviewer to start from")
-    sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
-    sub.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help=(
-            "auto: what cross-validation likes best; head: a head on its features, in seconds; full: the whole network"
-        ),
-    )
-    sub.add_argument("--epochs", type=decimal(0.01, 1000), default=4, help="of training a network")
-    sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate of training a network")
-    sub.add_argument("--seed", type=SEED, default=0)
-    sub.add_argument("--mix-train", type=path, help="labelled pictures from elsewhere, so that it forgets less")
-    sub.add_argument("--mix-val", type=path, help="such pictures on which it must not get worse")
-    sub.add_argument("--keep-worse", action="store_true", help="write it even if the old reviewer is better")
-
-
-def adapt_to(args) -> None:
-    from .data.labelling import JOURNAL, LabelFolder
-    from .training.adapt import Progress, adapt
-
-    check_writable(args.out)
-    mixed = {name: given for name in ("train", "val") if (given := getattr(args, f"mix_{name}"))}
-    said = [""]
-
-    def say(text: str, *_) -> None:
-        if text != said[-1]:
-            print(text, flush=True)
-            said[-1] = text
-
-    labels = LabelFolder(args.dataset) if (Path(args.dataset) / JOURNAL).exists() else args.dataset
-    progress = Progress(say)
-    adapted = adapt(
-        args.weights,
-        labels,
-        args.out,
-        args.epochs,
-        args.lr,
-        args.seed,
-        mixed,
-        progress,
-        method=args.method,
-        keep_worse=args.keep_worse,
-        tell=progress.tell,
-    )
-    print(adapted.report["reason"])
-    args.status = 0 if adapted.path else 1
 
 
 def _add_blend(commands: Commands) -> None:
@@ -237,7 +178,7 @@ def evaluate(args) -> None:
 
     if args.out:
         check_writable(Path(args.out) / "report.json")
-    samples, logits, metadata = _predict_all(args, args.limit)
+    samples, logits, metadata, unlike = _predict_all(args, args.limit)
     threshold = float(metadata["threshold"]) if args.threshold is None else args.threshold
     temperature = float(metadata["temperature"])
     report = score(logits, samples, temperature, threshold, risks=parse_risks(metadata.get("risks", "{}")))
@@ -245,6 +186,7 @@ def evaluate(args) -> None:
         "weights": Path(args.weights).name,
         "data_fingerprint": samples.fingerprint,
         "findings": samples.findings.counts,
+        **unlike,
     }
     print(json.dumps(without_nan(report)) if args.json else format_report(report))
     if args.out:
@@ -309,7 +251,7 @@ def calibrate(args) -> None:
 
     check_writable(args.out or args.weights)
     named = told_of(args)
-    samples, logits, metadata = _predict_all(args)
+    samples, logits, metadata, unlike = _predict_all(args)
     if samples.fingerprint == metadata.get("data_fingerprint"):
         raise DataError(
             f'"{args.data}" is what these weights were trained on: give labelled pictures of products that they never'
@@ -327,7 +269,8 @@ def calibrate(args) -> None:
         lose=args.lose,
     )
     for entry in calibration.risks.values():
-        entry |= named
+        entry |= named | unlike
+    calibration.about |= unlike
     about = {**calibration.about, "data_fingerprint": samples.fingerprint, "seed": args.seed}
     out = args.out or args.weights
     changed = {"temperature": f"{calibration.temperature:.6g}", "risks": calibration.risks, "calibration": about}
@@ -359,12 +302,15 @@ def told_of(args) -> dict:
 
 
 def _predict_all(args, limit=None):
-    """(samples, logits (N, 5) of the weights on them, the weights' metadata)."""
+    """(samples, logits (N, 5) of the weights on them, the weights' metadata, {"unfamiliar": share of the samples that
+    are unlike what it learned from} where the weights know that).
+    """
     from tqdm import tqdm
 
-    from .training.evaluate import predict
+    from .training.remember import judge
 
     rfnet, mapnet, metadata = load_networks(args.weights)
+    memory = load_memory(args.weights, rfnet.feature_width)
     samples = open_samples(args.data, rfnet.config.image_size, numbers_of(args.label_numbers))
     samples = samples.select(range(min(limit or len(samples), len(samples)))).without_broken()
     samples = samples.with_maps(args.maps) if args.maps else samples
@@ -378,8 +324,5 @@ def _predict_all(args, limit=None):
     if samples.findings.counts:
         print(samples.findings, file=sys.stderr)
     args.status = 1 if samples.findings.damaged else 0
-    return (
-        samples,
-        predict(rfnet, mapnet, samples, progress=lambda steps: tqdm(steps, desc="review", disable=args.json)),
-        metadata,
-    )
+    logits, unlike = judge(rfnet, mapnet, memory, samples, lambda steps: tqdm(steps, desc="review", disable=args.json))
+    return samples, logits, metadata, {} if unlike is None else {"unfamiliar": round(unlike, 4)}

@@ -75,15 +75,25 @@ class RFNet(nn.Module):
         return features
 
     def forward(
-        self, product, generated, depth, saliency, tokens, product_features=None, states: list | None = None
+        self,
+        product,
+        generated,
+        depth,
+        saliency,
+        tokens,
+        product_features=None,
+        states: list | None = None,
+        features: list | None = None,
     ) -> torch.Tensor:
         """Logits (B, 5) in the order of LABELS.
 
         product, generated: (B, 3, H, W) in [0, 1]; depth, saliency: (B, 1, H, W) in [0, 1]; tokens: (B, L).
         product_features: what encode_product gave, for B or for one product; product and tokens are then not looked at.
-        states: a list to which the tokens of `verdicts` are added, for what else is to be read off them.
+        states: a list to which the tokens of `verdicts` are added, for what else is to be read off them. features: one
+        to which the features (B, feature_width) of `features` are added.
         """
-        return self.judge(self.token_maps(product, generated, depth, saliency, tokens, product_features), states)
+        maps = self.token_maps(product, generated, depth, saliency, tokens, product_features)
+        return self.judge(maps, states, features)
 
     def token_maps(self, product, generated, depth, saliency, tokens, product_features=None) -> dict:
         """What each image becomes before the fusion: {name: (B, width, h, w)} for the config's images; arguments as in
@@ -101,14 +111,21 @@ class RFNet(nn.Module):
             name: features + self.kinds[name] if name in self.kinds else features for name, features in maps.items()
         }
 
-    def judge(self, maps: dict, states: list | None = None) -> torch.Tensor:
-        """Logits (B, 5) from token_maps; one map may stand for the whole batch. states: as in forward."""
+    def judge(self, maps: dict, states: list | None = None, features: list | None = None) -> torch.Tensor:
+        """Logits (B, 5) from token_maps; one map may stand for the whole batch. states, features: as in
+        forward.
+        """
         fused = self._fuse(maps)
         verdicts = self._verdicts_of(fused)
         if states is not None:
             states += verdicts
         logits = self.head(verdicts[-1])
-        return logits if self.added is None else self.added(logits, self._features_of(maps, fused, verdicts))
+        if self.added is None and features is None:
+            return logits
+        seen = self._features_of(maps, fused, verdicts)
+        if features is not None:
+            features.append(seen)
+        return logits if self.added is None else self.added(logits, seen)
 
     def verdicts(self, maps: dict) -> list:
         """The verdict token (B, width) before the fusion's first layer and after each."""

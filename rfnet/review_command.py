@@ -131,7 +131,8 @@ def _table_row(row: dict) -> str:
         return f"error     {row['error']}"
     scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
     decided = f"  decided by {decider}" if (decider := row.get("decided_by", "rfnet")) != "rfnet" else ""
-    return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}{decided}"
+    unlike = "  unfamiliar picture: label a few" if row.get("unfamiliar") else ""
+    return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}{decided}{unlike}"
 
 
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:

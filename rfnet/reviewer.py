@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
+from .familiarity import SENTENCE, UNFAMILIAR, Familiarity
 from .fusion import parse_fusion
 from .labels import LABELS
 from .lettering import letters, write
@@ -39,7 +40,8 @@ class Review:
     """Verdicts on B images: probabilities (B, 5) in the order of LABELS, accepted (B,) bool, label_ids (B,), and the
     maps that were looked at: depth, saliency (B, 1, H, W) in [0, 1], depth inverse with 1 = nearest. notes: sentences
     on what to doubt. missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the
-    probabilities say. opinions: of an opinions.panel.Panel, what its rows say besides.
+    probabilities say. opinions: of an opinions.panel.Panel, what its rows say besides. familiar (B,):
+    the share of familiar pictures that are further from what the reviewer learned from; None where it doesn't know.
     """
 
     probabilities: torch.Tensor
@@ -50,6 +52,7 @@ class Review:
     notes: list = field(default_factory=list)
     missing: torch.Tensor | None = None
     opinions: list | None = None
+    familiar: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -71,11 +74,15 @@ class Review:
                     "accepted": accepted,
                 }
             )
+            if self.familiar is not None:
+                rows[-1]["familiar"] = round(float(self.familiar[len(rows) - 1]), 4)
+            if unlike := rows[-1].get("familiar", 1) < UNFAMILIAR:
+                rows[-1]["unfamiliar"] = True
             if self.opinions:
                 rows[-1] |= self.opinions[len(rows) - 1]
             if is_gone:
                 rows[-1]["missing"] = True
-            if notes := [*self.notes, *[MISSING] * is_gone]:
+            if notes := [*self.notes, *[MISSING] * is_gone, *[SENTENCE] * unlike]:
                 rows[-1]["notes"] = notes
         return rows
 
@@ -83,10 +90,13 @@ class Review:
 class Reviewer(nn.Module):
     """RFNet with a source of maps, its temperature and its threshold. Make one with weights.load_reviewer."""
 
-    def __init__(self, rfnet: RFNet, maps: MapSource, metadata: dict | None = None):
+    def __init__(
+        self, rfnet: RFNet, maps: MapSource, metadata: dict | None = None, familiarity: Familiarity | None = None
+    ):
         super().__init__()
         self.rfnet, self.maps, self.metadata = rfnet, maps, dict(metadata or {})
         self.trained_maps = parse_maps(self.metadata.get("maps", BUILTIN))
+        self.familiarity = familiarity  # of features that its own maps give
         self._warned: set[str] = set()
         self.temperature = float(self.metadata.get("temperature", 1.0))
         self.threshold = float(self.metadata.get("threshold", 0.5))
@@ -112,20 +122,29 @@ class Reviewer(nn.Module):
         notes = self._notes(*outside)
         threshold = self.threshold if threshold is None else threshold
         features = self.product_features(canvas)
-        logits, depths, saliencies = [], [], []
+        logits, depths, saliencies, shares = [], [], [], []
         for start in range(0, len(images), CHUNK):
             rows = slice(start, start + CHUNK)
             chunk = images[rows].to(self._weight).clamp(0, 1)
             given = [maps if maps is None else maps[rows].to(self._weight).clamp(0, 1) for maps in outside]
             depth, saliency = self._maps_of(chunk, *given)
-            logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features))
+            states: list = []
+            logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features, features=states))
+            shares += [] if self.familiarity is None else [self.familiarity.share_further(states[0].float().cpu())]
             depths.append(depth.float().cpu())
             saliencies.append(saliency.float().cpu())
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
         gone = missing(images, canvas)
         accepted = (probabilities[:, 0] >= threshold) & ~gone
         return Review(
-            probabilities, accepted, probabilities.argmax(1), torch.cat(depths), torch.cat(saliencies), notes, gone
+            probabilities,
+            accepted,
+            probabilities.argmax(1),
+            torch.cat(depths),
+            torch.cat(saliencies),
+            notes,
+            gone,
+            familiar=torch.cat(shares) if shares else None,
         )
 
     def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:
@@ -253,6 +272,8 @@ def verdict(row: dict) -> str:
     """A row of a review in a few characters."""
     if row.get("error"):
         return "error"
+    if row.get("unfamiliar") and not row.get("missing"):
+        return "unfamiliar picture"
     return "product is missing" if row.get("missing") else f"{row['label']} {row['probabilities'][row['label']]:.2f}"
 
 

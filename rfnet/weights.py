@@ -17,13 +17,14 @@ from .labels import LABELS
 from .map_names import parse_maps
 from .map_sources import open_maps
 from .maps import MapNet
+from .memory import PREFIX, Memory, MemoryFault
 from .model import RFNet
 from .risks import parse_risks
 from .structured import StructureError, from_json, parse_json, shortened
 from .tensors import Header, check_finite, check_floats, open_tensors, read_header
 
 FORMAT = "reliable-ads/rfnet"
-VERSION = 2  # the newest that is read; a file without an added head is written as version 1
+VERSION = 2  # the newest that is read; a file without an added head and memory is written as version 1
 NUMBERS = {  # that decide over verdicts
     "temperature": Annotated[float, Meta(ge=0.01, le=100)],
     "threshold": Annotated[float, Meta(gt=0, le=1)],
@@ -36,7 +37,9 @@ class WeightsError(ValueError):
     """A weights file can't be used; the message names file, fault and remedy."""
 
 
-def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None) -> None:
+def save_reviewer(
+    path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = None, memory: Memory | None = None
+) -> None:
     """Write both networks as fp16, whole or not at all.
 
     metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with,
@@ -48,7 +51,7 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
     texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
     texts |= {
         "format": FORMAT,
-        "format_version": "1" if rfnet.added is None else "2",
+        "format_version": "1" if rfnet.added is None and memory is None else "2",
         "config": rfnet.config.to_json(),
         "labels": json.dumps(LABELS),
     }
@@ -65,7 +68,7 @@ def save_reviewer(path, rfnet: RFNet, mapnet: MapNet, metadata: dict | None = No
     halves = {
         key: (value if value.is_floating_point() else torch.zeros_like(value)).half() for key, value in tensors.items()
     }
-    write_safetensors(path, halves, texts)
+    write_safetensors(path, halves | (memory.tensors() if memory else {}), texts)
 
 
 def change_metadata(source, target, changes: dict) -> None:
@@ -158,6 +161,9 @@ def _check_metadata(metadata: dict, name: str) -> None:
 def load_networks(path):
     """Read a reviewer file -> (RFNet, MapNet, metadata), fp32, on the CPU, in eval mode. Raises WeightsError."""
     header, name = _read_header(path), quoted(Path(path).name)
+    # load_memory reads the others
+    kept = {key: entry for key, entry in header.tensors.items() if not key.startswith(PREFIX)}
+    header = Header(kept, header.metadata)
     rfnet = _built(header, name)
     networks = {"rfnet": rfnet, "maps": MapNet()}
     _check_shapes(
@@ -171,12 +177,28 @@ def load_networks(path):
     )
     check_floats(header, name, WeightsError)
     with open_tensors(path, WeightsError) as file:
-        tensors = {key: file.get_tensor(key).float() for key in file.keys()}
+        tensors = {key: file.get_tensor(key).float() for key in kept}
     check_finite(tensors, name, WeightsError)
     for part, network in networks.items():
         network.load_state_dict({key: tensors[f"{part}.{key}"] for key in network.state_dict()})
         network.eval()
     return rfnet, networks["maps"], header.metadata
+
+
+def load_memory(path, width: int) -> Memory | None:
+    """What a reviewer file keeps of its training, for a network with so many features (RFNet.feature_width); None where
+    it keeps nothing. Raises WeightsError.
+    """
+    header = _read_header(path)
+    with open_tensors(path, WeightsError) as file:
+        tensors = {key: file.get_tensor(key) for key in header.tensors if key.startswith(PREFIX)}
+    try:
+        return Memory.of(tensors, width)
+    except MemoryFault as fault:
+        raise WeightsError(
+            f"{quoted(Path(path).name)} has a memory that can't be used ({fault}): download it again, or write it anew"
+            " with `rfnet remember`."
+        ) from fault
 
 
 def _built(header: Header, name: str) -> RFNet:
@@ -271,4 +293,5 @@ def load_reviewer(path, device="cpu", dtype=torch.float32, depth=None, saliency=
 
     rfnet, mapnet, metadata = load_networks(path)
     maps = open_maps(mapnet, depth, saliency) if depth or saliency else mapnet
-    return Reviewer(rfnet, maps, metadata).to(device=device, dtype=dtype)
+    memory = load_memory(path, rfnet.feature_width)
+    return Reviewer(rfnet, maps, metadata, memory.familiarity if memory else None).to(device=device, dtype=dtype)

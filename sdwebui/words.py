@@ -20,7 +20,8 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
     if label == "available" and not (row["accepted"] or row.get("missing")):
         said = "not surely fit to publish,"
     verdict = "accepted" if row["accepted"] else "stopped early" if stopped_early else "rejected"
-    return f"{verdict}: {said} {row['probabilities'][label]:.2f}"
+    unlike = " (unfamiliar picture)" if row.get("unfamiliar") else ""
+    return f"{verdict}: {said} {row['probabilities'][label]:.2f}{unlike}"
 
 
 def verdict_text(attempt: Attempt, attempts: int, doubtful: str = "") -> str:

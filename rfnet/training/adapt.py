@@ -2,26 +2,25 @@
 products likes best, and the old reviewer stays where none is better.
 """
 
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..data.errors import DataError
-from ..data.labelling import ENOUGH, LabelFolder
-from ..data.samples import Samples
+from ..data.labelling import LabelFolder
 from ..data.sources import open_samples
-from ..files import sha256_of
-from ..labels import LABELS
 from ..model import RFNet
-from ..weights import load_networks, save_reviewer
-from .candidates import Choice, choose, out_of_fold
-from .comparison import compare
-from .folds import Folds, check_labels, contradicting, folds
-from .learners import Learners, Old
+from ..weights import save_reviewer
+from .candidates import TOLERANCE, Choice, choose, out_of_fold
+from .comparison import compare, loss
+from .finetune import Tuning, device
+from .labelled import Labelled, open_labelled
+from .learners import Learners, Old, remembered_pictures
 from .methods import METHODS
+from .remember import share_unfamiliar
+from .report_page import write_page
 
 THRESHOLD = 0.5  # of p(available), calibrated on pictures that it did not learn from
 FORGOTTEN = 0.02  # average precision on what it knew before, of which more must not be lost
@@ -70,20 +69,6 @@ class Progress:
         network.register_forward_pre_hook(before_pass)
 
 
-@dataclass
-class Labelled:
-    """What there is to learn from: samples, their folds, and sentences on what was left out or is lacking."""
-
-    name: str
-    samples: Samples
-    folds: Folds
-    notes: list = field(default_factory=list)
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.samples.labels.astype(int)
-
-
 def adapt(
     weights,
     labels,
@@ -97,53 +82,57 @@ def adapt(
     method: str = "auto",
     keep_worse: bool = False,
     tell: Callable = lambda stage: None,
+    page=None,
 ) -> Adapted:
     """Learns from labels, starting from a reviewer file, and writes `out` if it is no worse on pictures that it did not
     learn from.
 
     labels: a LabelFolder, or data as sources.open_samples reads them. method: "head" fits an added head on the features
-    of the network, in seconds; "full" trains the whole network on, for `epochs` at the rate `lr`; "auto" takes what
+    of the network, in seconds; "low_rank" lets each weight of the network learn a change of a low rank, "full" trains
+    the whole network on, both for `epochs` at the rate `lr`; "auto" takes what
     cross-validation likes best. keep_worse: write it all the same. mixed: {"train", "val": folders or tables}, labelled
-    pictures from elsewhere: it learns from the first so that it forgets less, and must not get worse on the second.
+    pictures from elsewhere: it learns from the first so that it forgets less, and must not get worse on the second. By
+    default those that the weights remember (`rfnet remember`), if any.
     watch(network, steps): called once with each network that will look at pictures, steps being the training steps to
     come (0 where it only looks); what it raises from a hook there, such as a cancel, ends everything with nothing
-    written to `out`. tell(stage): what is being tried. cpu: stay off the accelerator that is there. Raises DataError,
+    written to `out`. tell(stage): what is being tried. page: a folder for the report as a page
+    (report_page.py). cpu: stay off the accelerator that is there. Raises DataError,
     weights.WeightsError, OSError.
     """
     began = time.monotonic()
     out = Path(out)
-    mixed = mixed or {}
     if method not in METHODS:
         raise DataError(f'the method is "{method}": use one of {", ".join(METHODS)}.')
     if out.exists():
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
-    size = load_networks(weights)[0].config.image_size
-    data = _open(labels, size, 4 if method == "head" else 3)
-    others = {name: open_samples(path, size).without_broken() for name, path in mixed.items()}
+    old = Old.load(weights, watch)
+    data = open_labelled(labels, old.size, 4 if method == "head" else 3)
     cache = labels.folder / CACHE if isinstance(labels, LabelFolder) else None
-    learners = Learners(Old.load(weights, sha256_of(weights), watch), data.samples, others, cache, watch, cpu)
-    learners.tuning(epochs, lr, seed)
-    judged = [out_of_fold(candidate, data.folds, data.labels, tell) for candidate in learners.candidates(method)]
-    choice, learned, remembered = _learn(learners, judged, data, keep_worse, tell)
-    held_out = compare(
-        learners.before(),
-        choice.probabilities,
-        data.labels,
-        data.samples.product_ids,
-        (learners.old.threshold, THRESHOLD),
-    )
-    better = learned is not None and (keep_worse or held_out["difference"]["ap"]["value"] >= 0)
-    report = _report(data, others, judged, choice) | {
-        "kept": better,
-        "file": out.name if better else None,
-        "held_out": held_out,
-        "remembered": remembered,
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    report = {"reason": _reason(report), **report}
-    if better and learned:
-        save_reviewer(out, learned[0], learned[1], _about(learners.old, data, choice.temperature, report))
+    with tempfile.TemporaryDirectory() as folder:
+        others = {name: open_samples(path, old.size).without_broken() for name, path in mixed.items()} if mixed else {}
+        others = others or remembered_pictures(old, folder)
+        learners = Learners(old, data.samples, others, cache, watch, Tuning(epochs, lr, seed, device(cpu)))
+        judged = [out_of_fold(candidate, data.folds, data.labels, tell) for candidate in learners.candidates(method)]
+        choice, learned, remembered = _learn(learners, judged, data, keep_worse, tell)
+        report = _report(learners, data, judged, choice) | {
+            "remembered": remembered,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        better = learned is not None and (keep_worse or _no_worse(report))
+        report = {"kept": better, "file": out.name if better else None, **report}
+        report = {"reason": _reason(report), **report}
+        if page is not None:
+            write_page(page, report, data.samples, learners.before(), choice.probabilities)
+        if better and learned:
+            about = _about(old, data, choice.temperature, report)
+            save_reviewer(out, learned[0], learned[1], about, learners.memory(choice.best, learned, folder))
     return Adapted(report, out if better else None)
+
+
+def _no_worse(report: dict) -> bool:
+    """The cross-entropy falls, and average precision doesn't, up to TOLERANCE."""
+    losses = report["loss"]
+    return losses["after"] < losses["before"] and report["held_out"]["difference"]["ap"]["value"] >= -TOLERANCE
 
 
 def _about(old: Old, data: Labelled, temperature: float, report: dict) -> dict:
@@ -159,8 +148,11 @@ def _about(old: Old, data: Labelled, temperature: float, report: dict) -> dict:
     }
 
 
-def _report(data: Labelled, others: dict, judged: list, choice: Choice) -> dict:
-    """What was learned from, and how."""
+def _report(learners: Learners, data: Labelled, judged: list, choice: Choice) -> dict:
+    """What was learned from, how, and what came of it."""
+    before, after = learners.before(), choice.probabilities
+    thresholds = learners.old.threshold, THRESHOLD
+    others = learners.others
     return {
         "method": choice.best.method,
         **choice.best.options,
@@ -176,6 +168,9 @@ def _report(data: Labelled, others: dict, judged: list, choice: Choice) -> dict:
             {"name": one.candidate.name, "loss": round(float(one.losses.mean()), 4), "ap": round(one.ap, 4)}
             for one in judged
         ],
+        "held_out": compare(before, after, data.labels, data.samples.product_ids, thresholds),
+        "loss": {"before": loss(before, data.labels), "after": loss(after, data.labels)},
+        "unfamiliar_before": share_unfamiliar(learners.old.memory, learners.features.features),
         "notes": data.notes,
     }
 
@@ -199,41 +194,6 @@ def _learn(learners: Learners, judged: list, data: Labelled, keep_worse: bool, t
             f" {remembered['before']:.3f} to {remembered['after']:.3f}."
         )
         left = [one for one in left if one.candidate is not choice.best]
-
-
-def _open(labels, size: int, count: int) -> Labelled:
-    """The labelled pictures that can be learned from. Raises DataError."""
-    if isinstance(labels, LabelFolder):
-        check_labels([LABELS.index(label) for label in labels.read().labels.values()], ENOUGH)
-        name = labels.folder.name
-        samples = open_samples(labels.write_table(), size)
-    else:
-        name = Path(labels).name
-        samples = open_samples(labels, size)
-    samples = samples.without_broken()
-    out, sentences = contradicting(samples)
-    notes = []
-    if sentences:
-        notes.append(
-            f"{int(out.sum())} labels contradict each other and were left out, first: {sentences[0]} Label one of them"
-            " again, or take both labels back."
-        )
-        samples = samples.select(~out)
-    check_labels(samples.labels, ENOUGH)
-    divided = folds(samples.labels, samples.product_ids, count)
-    products = len(set(samples.product_ids))
-    if divided.by == "picture":
-        which = "are all of one product" if products == 1 else f"are of {products} products, too few to divide"
-        notes.append(
-            f"The labels {which}, so pictures of a product both taught and judged: on new products it may do worse."
-            " Label pictures of more products, some available and some not."
-        )
-    if missing := [name for name, number in samples.count_labels().items() if not number]:
-        notes.append(
-            f"No picture is labelled {', '.join(missing)}: what it knows of that stays as it is. Label some, five of"
-            " each at least, where your pictures have such defects."
-        )
-    return Labelled(name, samples, divided, notes)
 
 
 def _reason(report: dict) -> str:

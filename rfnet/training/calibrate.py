@@ -108,6 +108,8 @@ def summary(calibration: Calibration, kept: bool = False) -> str:
             f" {about['ece_after']:.3f} after"
         ),
     ]
+    if "unfamiliar" in about:
+        lines.append(f"{about['unfamiliar'] * 100:.1f} % of the pictures are unfamiliar to the reviewer")
     if calibration.threshold is not None:
         lines.append(f"accept from p(available) >= {calibration.threshold:g}, where no risk is chosen")
     entries = calibration.risks.values()

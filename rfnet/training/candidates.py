@@ -17,6 +17,10 @@ from .evaluate import fit_temperature
 from .folds import Folds
 from .metrics import average_precision
 
+# Average precision of "available" that may be lost where the cross-entropy falls: less than chance makes of it, and a
+# calibrated probability is worth it.
+TOLERANCE = 0.005
+
 
 @dataclass
 class Candidate:
@@ -70,8 +74,8 @@ def out_of_fold(candidate: Candidate, folds: Folds, labels: np.ndarray, tell: Ca
 
 
 def choose(judged: list[Judged], folds: Folds, labels: np.ndarray) -> Choice:
-    """The lowest mean loss among those whose average precision of "available" is no lower than the first one's, which
-    is to keep the reviewer as it is.
+    """The lowest mean loss among those whose average precision of "available" is no lower than the first one's, up to
+    TOLERANCE; the first one is to keep the reviewer as it is.
     """
     truth = torch.from_numpy(np.asarray(labels)).long()
     probabilities = np.zeros((len(labels), 5))
@@ -83,7 +87,8 @@ def choose(judged: list[Judged], folds: Folds, labels: np.ndarray) -> Choice:
 
 def _best(judged: list[Judged], truth: torch.Tensor, rows) -> Judged:
     first = available_ap(judged[0].logits[rows], truth[rows])
-    able = [one for one in judged if available_ap(one.logits[rows], truth[rows]) >= first or math.isnan(first)]
+    least = -math.inf if math.isnan(first) else first - TOLERANCE
+    able = [one for one in judged if not available_ap(one.logits[rows], truth[rows]) < least]
     return min(able, key=lambda one: one.losses[rows].mean())
 
 

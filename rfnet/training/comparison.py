@@ -8,6 +8,12 @@ from .metrics import average_precision, classification_report, intervals, withou
 SCORES = ("ap", "accuracy", "precision", "recall", "f1", "ece", "defects")
 
 
+def loss(probabilities: np.ndarray, labels) -> float:
+    """Mean cross-entropy of (N, 5) probabilities against (N,) label ids, in nats."""
+    chosen = probabilities[np.arange(len(probabilities)), np.asarray(labels, int)]
+    return float(-np.log(np.clip(chosen, 1e-9, 1)).mean())
+
+
 def compare(before: np.ndarray, after: np.ndarray, labels, products, thresholds=(0.5, 0.5)) -> dict:
     """{"before", "after": {"n", "products", and SCORES}, "difference": {"ap", "defects": {label: }}}, JSON-able; each
     score is {"value", "low", "high"}, a difference is paired: after minus before, on the same products.

@@ -15,6 +15,7 @@ from ..weights import load_networks
 from .augment import Batch, make_batch
 from .config import FROZEN
 from .losses import verdict_loss
+from .low_rank import merge
 from .mixed import MixedDataset
 from .step import learning_rate
 
@@ -73,7 +74,17 @@ def tune(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(group["rate"], step / steps)
             _step(rfnet, mapnet, batch.to(tuning.device), optimizer, present.to(tuning.device))
+    merge(rfnet)
     return rfnet.eval(), mapnet
+
+
+def device(cpu: bool) -> str:
+    """Where to train: the accelerator that is there, unless one stays off it."""
+    if cpu:
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def all_but_frozen(rfnet: RFNet) -> list[dict]:
@@ -94,6 +105,9 @@ def all_but_frozen(rfnet: RFNet) -> list[dict]:
 def _step(rfnet: RFNet, mapnet: nn.Module, batch: Batch, optimizer, present: torch.Tensor) -> None:
     """One step of AdamW. Labels that nothing here shows take no part, so that what is known of them stays."""
     rfnet.train()
+    for module in rfnet.modules():  # a few labels don't say how pictures are spread
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
     with torch.no_grad():
         maps = mapnet(batch.image)
     logits = rfnet(batch.shown, batch.image, *maps, rfnet.tokenize(batch.captions).to(batch.image.device))

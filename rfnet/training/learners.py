@@ -3,42 +3,56 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..data.samples import Samples
+from ..data.samples import Samples, split
+from ..data.sources import open_samples
+from ..files import sha256_of
 from ..head import AddedHead
-from ..weights import load_networks
+from ..maps import MapNet
+from ..memory import Memory
+from ..model import RFNet
+from ..weights import load_memory, load_networks
 from .candidates import Candidate, available_ap
 from .evaluate import predict
-from .finetune import Tuning, tune
+from .finetune import Tuning, all_but_frozen, tune
 from .head import RIDGES, Features, cached_features, fit_head, read_features
+from .low_rank import add_low_rank
 from .mixed import MixedDataset
+from .remember import relearned
 
 NETWORK = {"low_rank", "full"}  # methods that train the network itself
 
 
 @dataclass
 class Old:
-    """The reviewer that is adapted: its file, that file's SHA-256, networks and metadata, and a copy of its head."""
+    """The reviewer that is adapted: its file, that file's SHA-256, networks, metadata, head (a copy) and memory."""
 
     path: Path
     fingerprint: str
-    rfnet: torch.nn.Module
-    mapnet: torch.nn.Module
+    rfnet: RFNet
+    mapnet: MapNet
     metadata: dict
     added: AddedHead | None
+    memory: Memory | None
 
     @classmethod
-    def load(cls, path, fingerprint: str, watch: Callable) -> "Old":
+    def load(cls, path, watch: Callable) -> "Old":
         rfnet, mapnet, metadata = load_networks(path)
         watch(rfnet, 0)
         watch(mapnet, 0)
-        return cls(Path(path), fingerprint, rfnet, mapnet, metadata, deepcopy(rfnet.added))
+        memory = load_memory(path, rfnet.feature_width)
+        return cls(Path(path), sha256_of(path), rfnet, mapnet, metadata, deepcopy(rfnet.added), memory)
+
+    @property
+    def size(self) -> int:
+        """Pixels of a side of the pictures that it looks at."""
+        return self.rfnet.config.image_size
 
     @property
     def temperature(self) -> float:
@@ -52,7 +66,7 @@ class Old:
 @dataclass
 class Learners:
     """old: the reviewer; own: labelled pictures; others: {"train", "val": pictures from elsewhere}; cache: a file for
-    features, or None; watch, cpu: as in adapt.
+    features, or None; watch: as in adapt; options: how a network is trained on.
     """
 
     old: Old
@@ -60,19 +74,14 @@ class Learners:
     others: dict[str, Samples]
     cache: Path | None
     watch: Callable
-    cpu: bool
-    options: Tuning = field(default_factory=Tuning)
-
-    def tuning(self, epochs: float, lr: float, seed: int) -> None:
-        """How a network is trained on."""
-        self.options = Tuning(epochs, lr, seed, _device(self.cpu))
+    options: Tuning
 
     def candidates(self, method: str) -> list[Candidate]:
         """To keep the reviewer as it is, and what the method allows beside it."""
         ways = [Candidate("keep", "keep", lambda learn, judge: self.features.select(judge).judged(self.old.added))]
         if method in ("auto", "head"):
             ways += [self._head(ridge) for ridge in RIDGES]
-        ways += [self._network(name) for name in ("full",) if method in ("auto", name)]
+        ways += [self._network(name) for name in ("low_rank", "full") if method in ("auto", name)]
         return ways
 
     def learn(self, candidate: Candidate) -> tuple:
@@ -99,6 +108,14 @@ class Learners:
             "after": available_ap(after, samples.labels),
             "n": len(samples),
         }
+
+    def memory(self, candidate: Candidate, learned: tuple, folder) -> Memory | None:
+        """What the new reviewer keeps: what the old one kept, and one's own pictures as familiar ones."""
+        if self.old.memory is None:
+            return None
+        if candidate.method in NETWORK:
+            return relearned(self.old.memory, learned, self.own, folder)
+        return Memory(self.old.memory.shard, self.old.memory.familiarity.with_more(self.features.features))
 
     @cached_property
     def features(self) -> Features:
@@ -142,16 +159,19 @@ class Learners:
 
     def _trained(self, method: str, samples: Samples) -> tuple:
         other = MixedDataset("train", [self.others["train"]]) if "train" in self.others else None
-        return tune(self.old.path, samples, other, self.options, self.watch)
+        how = add_low_rank if method == "low_rank" else all_but_frozen
+        return tune(self.old.path, samples, other, self.options, self.watch, how)
 
     def _predict(self, networks: tuple, samples: Samples) -> torch.Tensor:
         rfnet, mapnet = networks
         return predict(rfnet.to(self.options.device), mapnet.to(self.options.device), samples)
 
 
-def _device(cpu: bool) -> str:
-    if cpu:
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def remembered_pictures(old: Old, folder) -> dict[str, Samples]:
+    """{"train", "val"} of the pictures that a reviewer remembers, two thirds and a third of the products; {} where it
+    remembers none.
+    """
+    if old.memory is None or (pictures := old.memory.unpack(Path(folder) / "memory")) is None:
+        return {}
+    parts = split(open_samples(pictures, old.size), {"train": 2 / 3, "val": 1 / 3}, salt="remembered")
+    return {name: samples for name, samples in parts.items() if len(set((samples.labels == 0).tolist())) == 2}

@@ -1,3 +1,3 @@
 """Names of the ways to adapt a reviewer; apart, so that naming them loads no torch."""
 
-METHODS = ("auto", "head", "full")
+METHODS = ("auto", "head", "low_rank", "full")

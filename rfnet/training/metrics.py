@@ -233,6 +233,8 @@ def format_report(report: dict) -> str:
     ]
     lines += [line(name, report[name]) for name in ("ap", "precision", "recall", "f1", "accuracy", "ece")]
     lines += [line(f"ap {name}", score) for name, score in report["defects"].items()]
+    if "unfamiliar" in report:
+        lines.append(f"{'unfamiliar pictures':<22}{report['unfamiliar'] * 100:6.2f}")
     for risk, entry in report.get("risks", {}).items():
         lines.append(
             f"risk {risk}: not certified"

@@ -35,9 +35,18 @@ def labels(tmp_path_factory):
 @pytest.fixture(scope="module")
 def good(labels, reviewer, tmp_path_factory):
     told = []
+    page = tmp_path_factory.mktemp("page")
     adapted = adapt(
-        reviewer, labels, tmp_path_factory.mktemp("good") / "mine.safetensors", epochs=1, lr=4e-3, tell=told.append
+        reviewer,
+        labels,
+        tmp_path_factory.mktemp("good") / "mine.safetensors",
+        epochs=1,
+        lr=4e-3,
+        tell=told.append,
+        page=page,
     )
+    adapted.page = (page / "index.html").read_text(encoding="utf-8")
+    adapted.pictures = sorted(path.name for path in (page / "pictures").glob("*"))
     adapted.told = told
     return adapted
 
@@ -57,10 +66,17 @@ def test_a_better_reviewer_is_kept_and_says_what_made_it(good):
 
 def test_every_way_was_tried_and_the_best_one_taken(good):
     tried = {row["name"]: row["loss"] for row in good.report["candidates"]}
-    assert {"keep", "head ridge 3", "head ridge inf", "full"} <= tried.keys()
+    assert {"keep", "head ridge 3", "head ridge inf", "low_rank", "full"} <= tried.keys()
     best = min(tried, key=tried.get)
     assert best.startswith(good.report["method"]) and tried[best] < tried["keep"]
     assert good.told[0] == "keep, fold 1 of 3" and good.told[-1] == f"{best}, all labels"
+
+
+def test_one_page_shows_what_was_learned(good):
+    assert "48 labels of 12 products" in good.page and good.report["reason"].split(":")[0] in good.page
+    assert all(row["name"] in good.page for row in good.report["candidates"])
+    assert good.page.count("<svg") == sum(count > 0 for count in good.report["labels"].values())
+    assert good.page.count("<img") == len(good.pictures) <= 10 and "http" not in good.page
 
 
 def test_a_head_leaves_the_network_as_it_was(labels, reviewer, tmp_path):
@@ -175,7 +191,9 @@ def test_cancelled_at_any_pass_nothing_is_written(labels, reviewer, tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("changes, told", [({"method": "best"}, 'the method is "best": use one of auto, head, full')])
+@pytest.mark.parametrize(
+    "changes, told", [({"method": "best"}, 'the method is "best": use one of auto, head, low_rank, full')]
+)
 def test_unknown_methods_are_refused(labels, reviewer, tmp_path, changes, told):
     with pytest.raises(DataError, match=told):
         adapt(reviewer, labels, tmp_path / "mine.safetensors", **changes)

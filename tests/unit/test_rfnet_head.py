@@ -9,6 +9,7 @@ from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.head import AddedHead
 from reliable_ads.rfnet.training.evaluate import predict
 from reliable_ads.rfnet.training.head import Features, cached_features, fit_head, read_features
+from reliable_ads.rfnet.training.low_rank import add_low_rank, merge
 from reliable_ads.rfnet.weights import WeightsError, blend, load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import small_networks, write_split
@@ -130,3 +131,21 @@ def test_a_head_is_not_blended(tmp_path):
     save_reviewer(tmp_path / "without.safetensors", *small_networks())
     with pytest.raises(WeightsError, match="has an added head"):
         blend(tmp_path / "without.safetensors", tmp_path / "with.safetensors", 0.5, tmp_path / "between.safetensors")
+
+
+def test_low_rank_changes_start_at_nothing_and_are_taken_in(samples):
+    rfnet, mapnet = small_networks()
+    before = predict(rfnet, mapnet, samples)
+    names = set(rfnet.state_dict())
+    groups = add_low_rank(rfnet)
+    assert torch.allclose(predict(rfnet, mapnet, samples), before, atol=1e-5)
+    learning = sum(parameter.numel() for group in groups for parameter in group["params"])
+    assert learning < 0.2 * sum(parameter.numel() for parameter in rfnet.parameters())
+    with torch.no_grad():
+        for parameter in groups[0]["params"]:
+            parameter.add_(0.01)
+    changed = predict(rfnet, mapnet, samples)
+    merge(rfnet)
+    assert set(rfnet.state_dict()) == names
+    assert torch.allclose(predict(rfnet, mapnet, samples), changed, atol=1e-4)
+    assert not torch.allclose(changed, before, atol=1e-3)

@@ -15,6 +15,7 @@ const WIDGET = 'verdicts'
 speak({
   unsure: 'not sure enough',
   missing: 'product is missing',
+  unfamiliar: 'unfamiliar picture: label a few',
   error: 'no picture',
   dropped: 'stopped early: $verdict',
   decided: '$verdict, says $opinion',
@@ -46,8 +47,9 @@ const MARGIN = 10
 const LINE = 18
 const ROWS = 2 // more are scrolled to
 
-function verdict({ label, probability, accepted, dropped, decided }) {
+function verdict({ label, probability, accepted, dropped, decided, unfamiliar }) {
   if (!label) return say('error')
+  if (unfamiliar && label !== 'missing') return say('unfamiliar')
   const share = probability == null ? '' : ` ${Math.round(100 * probability)}\u00a0%`
   const said = say(label === 'available' && !accepted ? 'unsure' : label) + share
   if (decided) return say('decided', { verdict: said, opinion: say(decided) })
