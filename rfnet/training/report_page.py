@@ -157,7 +157,8 @@ def _tried(report: dict) -> str:
     return (
         f"<p>What learned: {METHODS[report['method']]}. {report['folds']} folds {escape(report['split'])}; each is"
         " judged by what learned from the others.</p><table><tr><th>candidate</th><th>cross-entropy</th>"
-        f'<th>average precision of available</th></tr>{rows}</table><p class="faint">{report["seconds"]:.0f} seconds</p>'
+        f"<th>average precision of available</th></tr>{rows}</table>"
+        f'<p class="faint">{report["seconds"]:.0f} seconds</p>'
     )
 
 
