@@ -180,7 +180,7 @@ class ObjectStore(Storage):
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
             with suppress(FileNotFoundError):
-                self._try("written", self.store.rm_file, f"{self.root}/{name}")
+                self._try("deleted", self.store.rm_file, f"{self.root}/{name}")
 
     def begin(self) -> None:
         self.write(".probe", b"")
@@ -198,9 +198,9 @@ class ObjectStore(Storage):
     def _try(self, what: str, work, path: str, *rest):
         try:
             return work(path, *rest)
-        except FileNotFoundError:
-            raise
         except Exception as error:  # clients of stores raise what they like
+            if isinstance(error, FileNotFoundError) and what != "written":
+                raise
             raise StorageError(_said(f"{self.location}{path[len(self.root) :]}", what, error)) from error
 
 
