@@ -17,6 +17,7 @@ from .storage import scheme_of
 SIDE = whole(64, 4096)
 PRICE = decimal(0, 1e6)
 ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+OF_REVIEW = ("weights", "painter", "painter_controlnet")
 DRAWN = (  # options that say how this process draws
     *("checkpoint", "controlnet", "adapter", "adapter_strength", "lora", "precision", "device"),
     *("width", "height", "image_scale", "steps", "cfg", "sampler", "negative", "control_strength"),
@@ -52,6 +53,7 @@ def main(argv=None) -> int:
 
 
 def add_catalogue(sub: argparse.ArgumentParser) -> None:
+    """Which products, and where the results go."""
     sub.add_argument(
         "catalogue",
         type=path,
@@ -210,7 +212,7 @@ def ray_of(args):
 
 def whole_paths(args) -> None:
     """Workers on Ray run in other folders: every path becomes one that holds there, too."""
-    for name in ("catalogue", "out", "checkpoint", "controlnet", "adapter", "reviewer", "early_rejection"):
+    for name in ("catalogue", "out", "checkpoint", "controlnet", "adapter", "reviewer", "early_rejection", *OF_REVIEW):
         value = getattr(args, name, None)
         if value and not scheme_of(value) and (name != "early_rejection" or os.path.exists(value)):
             setattr(args, name, os.path.abspath(value))

@@ -27,7 +27,7 @@ def dry_run(run: Run, workers: int | None, say: Callable[[str], object] = print)
     count = min(plan.to_do, run.limit) if run.limit else plan.to_do
     for sentence in plan.failures.sentences():
         say(f"Left out: {sentence}")
-    say(f"{plan.jobs:,} to draw, {plan.known:,} of them done; {count:,} in this run.")
+    say(f"{plan.jobs:,} jobs, {plan.known:,} of them done; {count:,} in this run.")
     say("Settings: " + ", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, "", [])))
     say(memory(run.spec.weights(), manifest.totals))
     for line in hours(count, manifest.totals, workers, run.price):

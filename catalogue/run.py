@@ -115,7 +115,7 @@ class Run:
             for sentence in plan.failures.sentences():
                 self.say(f"Left out: {sentence}")
             count = min(plan.to_do, self.limit) if self.limit else plan.to_do
-            self.say(f"{plan.jobs:,} to draw, {plan.known:,} of them done; {count:,} in this run.")
+            self.say(f"{plan.jobs:,} jobs, {plan.known:,} of them done; {count:,} in this run.")
             progress = Progress(count, manifest.totals, plan.failures, self.price)
             self.begin(progress)
             try:

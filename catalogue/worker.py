@@ -38,7 +38,7 @@ class Stop(RuntimeError):
 @dataclass(frozen=True)
 class Produced:
     """pictures: a Pillow picture of each attempt, in order; report: RecurrentRun.report(); keeps: whether those that
-    were given back are kept at full size; by: who drew it, where that is not the worker.
+    were given back are kept at full size, since nobody else has them; by: who drew it, where that is not the worker.
     """
 
     pictures: list[Image.Image]
@@ -118,13 +118,15 @@ class Worker:
         """Writes the pictures and returns their names: {"pictures", "thumbnails"}."""
         folder, stem = job.key[:2], safe_stem(job.id, job.key)
         pictures: list[str] = []
-        for number, attempt in enumerate(given_back(produced.report) if produced.keeps else (), 1):
+        results = given_back(produced.report)
+        for number, attempt in enumerate(results if produced.keeps else (), 1):
             ending = f"-{number}.png" if number > 1 else ".png"
             pictures.append(f"pictures/{folder}/{stem}{ending}")
             self.out.write(pictures[-1], encoded(produced.pictures[attempt - 1], "PNG"))
         thumbnails = [f"attempts/{folder}/{job.key}-{number}.jpeg" for number in range(1, len(produced.pictures) + 1)]
         for name, picture in zip(thumbnails, produced.pictures):
             self.out.write(name, encoded(thumbnail(picture), "JPEG"))
+        pictures = pictures if produced.keeps else [thumbnails[attempt - 1] for attempt in results]
         return {"pictures": pictures, "thumbnails": thumbnails}
 
 

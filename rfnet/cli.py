@@ -33,7 +33,11 @@ def main(argv=None) -> int:
 
 
 def _add_review(commands: Commands) -> None:
-    add_opinions(add_review(commands, advise))
+    from ..catalogue.review_command import add_catalogue_review
+
+    sub = add_review(commands, advise)
+    add_opinions(sub)
+    add_catalogue_review(sub)
 
 
 def _add_train(commands: Commands) -> None:

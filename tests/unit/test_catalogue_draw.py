@@ -177,9 +177,7 @@ def test_the_command_draws_a_catalogue(tmp_path, family, capsys):
     asked = ("--prompt", "{caption} on sand", "--price", "2", "--remedies")
     assert command(tmp_path, family, *asked) == 0
     said = capsys.readouterr().out
-    assert (
-        "2 to draw, 0 of them done; 2 in this run." in said and "Rejected attempts: " in said and "index.html" in said
-    )
+    assert "2 jobs, 0 of them done; 2 in this run." in said and "Rejected attempts: " in said and "index.html" in said
     found = rows(tmp_path / "out")
     assert [row["attempt"] for row in found] == [1, 2, 1, 2] and {row["prompt"] for row in found} == {
         "bottle 0 on sand",

@@ -192,7 +192,7 @@ def test_a_dry_run_says_hours_and_memory_and_writes_nothing(tmp_path, out):
         dry_run(Run(listed, spec or SleepingSpec(seconds=0.01), open_storage(out), **more), 2, lines.append)
         return "\n".join(lines)
 
-    assert "6 to draw, 0 of them done; 6 in this run." in said() and "Time: not known yet" in said()
+    assert "6 jobs, 0 of them done; 6 in this run." in said() and "Time: not known yet" in said()
     assert not out.exists()
     run(catalogue(tmp_path), out, SleepingSpec(seconds=0.01), limit=4)
     shutil.rmtree(out / "pages")
