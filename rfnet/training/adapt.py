@@ -11,6 +11,7 @@ from pathlib import Path
 from ..data.errors import DataError
 from ..data.labelling import LabelFolder
 from ..data.sources import open_samples
+from ..fusion import kept_fusion
 from ..model import RFNet
 from ..weights import save_reviewer
 from .candidates import TOLERANCE, Choice, choose, out_of_fold
@@ -145,6 +146,7 @@ def _about(old: Old, data: Labelled, temperature: float, report: dict) -> dict:
         "created_with": "RF Adapt Reviewer",
         "adapted": report,
         "maps": old.metadata["maps"],
+        **kept_fusion(old.metadata),
     }
 
 

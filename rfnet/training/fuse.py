@@ -4,8 +4,10 @@ It is a logistic regression with a penalty on whatever leaves RFNet's own verdic
 whether the opinions help at all, is decided by cross-validation over products: a product is never in both parts.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -21,8 +23,10 @@ from ..opinions.protocol import DEFECTS
 from ..pictures import PictureError
 from ..product import Product
 from .calibrate import most_that_lose
+from .checkpoint import Tensors, resume, save_state
 from .metrics import classification_report, without_nan
 
+EVERY = 20  # samples between two writings of what was asked
 SIDE = 384  # pixels at which pictures are shown to the opinions
 FOLDS = 5
 LEAST, LEAST_OF_KIND = 40, 4  # pictures in all; of available ones, and of others
@@ -35,7 +39,7 @@ EVEN = 1e-3  # spread of an evidence that is always the same
 class Evidence:
     """N labelled pictures as a panel sees them: log_p (N, 5) RFNet's log-probabilities, opinions {name: (N, 4)
     log-odds, NaN for "don't know"}, labels (N,) positions in LABELS, products: N ids, models {name: what it asks};
-    notes: what was left out.
+    notes: what was left out; samples (N,): which of the samples they are.
     """
 
     log_p: torch.Tensor
@@ -44,6 +48,7 @@ class Evidence:
     products: list[str]
     models: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    samples: np.ndarray | None = None
 
     def rows(self, rows: np.ndarray) -> "Evidence":
         chosen = {name: values[rows] for name, values in self.opinions.items()}
@@ -55,34 +60,79 @@ class Evidence:
         return Evidence(self.log_p, chosen, self.labels, self.products, self.models)
 
 
-def collect(panel: Panel, samples: Samples, progress: Callable = iter) -> Evidence:
-    """What RFNet and each opinion say of each sample, seen as in use. progress wraps the rows, as tqdm does."""
-    samples = samples.resized(SIDE)
-    kept: list[int] = []
-    log_p, notes = [], []
-    opinions: dict[str, list] = {opinion.name: [] for opinion in panel.opinions}
-    for row in progress(range(len(samples))):
+class Collecting:
+    """What was asked of the first `done` of N samples; a file beside the result keeps it, so that a run that was
+    stopped asks nothing twice.
+    """
+
+    def __init__(self, panel: Panel, count: int):
+        self.panel, self.done = panel, 0
+        self.notes: list[str] = []
+        shape = (count, len(DEFECTS))
+        self.tensors = {"log_p": torch.zeros(count, len(LABELS)), "seen": torch.zeros(count, dtype=torch.uint8)}
+        self.tensors |= {f"opinion.{opinion.name}": torch.full(shape, torch.nan) for opinion in panel.opinions}
+
+    def look(self, samples: Samples, row: int) -> None:
         try:
             sample = samples.read(row)
             canvas = canvas_of(Product.from_arrays(sample["product"], caption=sample["caption"]), SIDE, SIDE)
+            images = on_canvas(sample["image"].astype(np.float32) / 255, canvas)
+            review = self.panel.reviewer.review(images, canvas)
+            asked, left_out = self.panel.ask(canvas, images, review.depth)
+            self.tensors["log_p"][row] = review.probabilities[0].clamp(min=1e-9).log()
+            self.tensors["seen"][row] = 1
+            for name, values in asked.items():
+                self.tensors[f"opinion.{name}"][row] = values[0]
+            self.notes += left_out
         except (BrokenSample, PictureError) as error:
-            notes.append(str(error))
-            continue
-        images = on_canvas(sample["image"].astype(np.float32) / 255, canvas)
-        review = panel.reviewer.review(images, canvas)
-        asked, left_out = panel.ask(canvas, images, review.depth)
-        notes += left_out
-        kept.append(row)
-        log_p.append(review.probabilities.clamp(min=1e-9).log())
-        for name, column in opinions.items():
-            column.append(asked.get(name, torch.full((1, len(DEFECTS)), torch.nan)))
-    if not kept:
-        raise DataError(f"none of {len(samples)} pictures could be looked at, first: {notes[0]}")
-    products = samples.product_ids
+            self.notes.append(str(error))
+        self.done = row + 1
+
+    def save(self, path: Path, identity: str) -> None:
+        save_state(path, identity, self.tensors, {"done": self.done, "notes": list(dict.fromkeys(self.notes))[:50]})
+
+    def restore(self, tensors: Tensors, place: dict) -> None:
+        if {name: each.shape for name, each in tensors.items()} != {n: t.shape for n, t in self.tensors.items()}:
+            raise ValueError("it speaks of other samples")
+        self.tensors, self.done, self.notes = tensors, int(place["done"]), [str(note) for note in place["notes"]]
+
+
+def collect(panel: Panel, samples: Samples, progress: Callable = iter, state: Path | None = None) -> Evidence:
+    """What RFNet and each opinion say of each sample, seen as in use. progress wraps the rows, as tqdm does; state: the
+    file that keeps what was asked where the run is stopped; it goes when all is asked. Raises DataError.
+    """
+    samples = samples.resized(SIDE)
     models = {opinion.name: opinion.model for opinion in panel.opinions}
-    columns = {name: torch.cat(column) for name, column in opinions.items()}
-    labels = samples.labels[kept].astype(np.int64)
-    return Evidence(torch.cat(log_p), columns, labels, [products[row] for row in kept], models, notes)
+    identity = json.dumps([samples.fingerprint, panel.reviewer.metadata.get("fusion"), models, SIDE])
+    asking = Collecting(panel, len(samples))
+    if state:
+        mismatch = "holds answers to other pictures, or of other opinions: delete it, or give another --out."
+        resume(state, identity, asking.restore, DataError, mismatch)
+    try:
+        for row in progress(range(asking.done, len(samples))):
+            asking.look(samples, row)
+            if state and asking.done % EVERY == 0:
+                asking.save(state, identity)
+    except BaseException:
+        if state:
+            asking.save(state, identity)
+        raise
+    if state:
+        state.unlink(missing_ok=True)
+    rows = np.flatnonzero(asking.tensors["seen"].numpy())
+    if not len(rows):
+        raise DataError(f"none of {len(samples)} pictures could be looked at, first: {asking.notes[0]}")
+    columns = {name: asking.tensors[f"opinion.{name}"][rows] for name in models}
+    products = samples.product_ids
+    return Evidence(
+        asking.tensors["log_p"][rows],
+        columns,
+        samples.labels[rows].astype(np.int64),
+        [products[row] for row in rows],
+        models,
+        asking.notes,
+        rows,
+    )
 
 
 def check(evidence: Evidence) -> None:

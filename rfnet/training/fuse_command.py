@@ -1,10 +1,12 @@
-"""`rfnet fuse`: how much each second opinion counts, fitted on one's own labels."""
+"""`rfnet fuse`: how much each second opinion counts, fitted on one's own labels. `rfnet distill`: RFNet learns what
+they say.
+"""
 
 import json
 import sys
 from pathlib import Path
 
-from ..arguments import SEED, SHARE, path
+from ..arguments import SEED, SHARE, decimal, path, whole
 from ..commands import Commands
 from ..data.errors import DataError
 from ..data.labelling import JOURNAL, LabelFolder
@@ -41,20 +43,9 @@ def add_fuse(commands: Commands) -> None:
 
 
 def fuse(args) -> None:
-    from tqdm import tqdm
-
-    from .fuse import collect
     from .fuse import fuse as fitted
 
-    check_writable(args.out)
-    opinions = open_opinions(args.opinions)
-    reviewer = load_reviewer(args.weights)
-    samples = labelled(args.data)
-    if samples.findings.counts:
-        print(samples.findings, file=sys.stderr)
-    evidence = collect(Panel(reviewer, opinions), samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json))
-    for note in list(dict.fromkeys(evidence.notes))[:5]:
-        print(note, file=sys.stderr)
+    evidence, _ = asked(args)
     result = fitted(evidence, args.seed, args.lose)
     if result.fusion:
         change_metadata(args.weights, args.out, {"fusion": result.fusion.to_json()})
@@ -62,6 +53,61 @@ def fuse(args) -> None:
     if result.fusion and not args.json:
         print(f"wrote {args.out}")
     args.status = 0 if result.fusion else 1
+
+
+def add_distill(commands: Commands) -> None:
+    sub = commands.add(
+        "distill",
+        distill,
+        "Train the reviewer to say by itself what it and its fitted second opinions say together, so that what needs a"
+        " quick and differentiable reviewer (early rejection, RFFT) learns from slow ones.",
+    )
+    sub.add_argument("weights", type=path, help="weights that `rfnet fuse` wrote")
+    sub.add_argument(
+        "--data",
+        type=path,
+        required=True,
+        help="pictures to learn on: a dataset of RF Label, a table, or a folder of one split; their labels only judge",
+    )
+    add_opinions(sub, required=True)
+    sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
+    sub.add_argument("--epochs", type=whole(1, 1000), default=6)
+    sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate")
+    sub.add_argument("--seed", type=SEED, default=0)
+    sub.add_argument("--json", action="store_true")
+
+
+def distill(args) -> None:
+    from .distill import distill as distilled
+    from .distill import fitted
+
+    evidence, samples = asked(args, lambda models: fitted(args.weights, models))
+    tell = (lambda text: None) if args.json else lambda text: print(text, flush=True)
+    result = distilled(args.weights, evidence, samples, args.out, args.epochs, args.lr, args.seed, tell)
+    print(json.dumps(result.report) if args.json else result.report["reason"])
+    args.status = 0 if result.path else 1
+
+
+def asked(args, check=lambda models: None):
+    """(Evidence, Samples): what the opinions say of the data; kept beside the result while it is asked. check({name:
+    model}) may refuse before that.
+    """
+    from tqdm import tqdm
+
+    from .fuse import collect
+
+    check_writable(args.out)
+    opinions = open_opinions(args.opinions)
+    check({opinion.name: opinion.model for opinion in opinions})
+    panel = Panel(load_reviewer(args.weights), opinions)
+    samples = labelled(args.data)
+    if samples.findings.counts:
+        print(samples.findings, file=sys.stderr)
+    kept = Path(f"{args.out}.asked")
+    evidence = collect(panel, samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json), kept)
+    for note in list(dict.fromkeys(evidence.notes))[:5]:
+        print(note, file=sys.stderr)
+    return evidence, samples
 
 
 def labelled(given) -> Samples:

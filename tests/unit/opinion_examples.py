@@ -30,7 +30,7 @@ def on_table(canvas: Canvas, shadow: bool, ground=0.8) -> tuple[torch.Tensor, to
     return canvas.paste(picture), depth
 
 
-def shadows(folder, count=48, products=6) -> LabelFolder:
+def shadows(folder, count=40, products=5) -> LabelFolder:
     """Labelled pictures: available where the box has a shadow, space_mismatch where it has none."""
     labels, canvas = LabelFolder(folder), boxed()
     product = cut_out(canvas)

@@ -14,7 +14,9 @@ from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.opinions.panel import REFIT, UNFITTED, Panel
 from reliable_ads.rfnet.opinions.protocol import DEFECTS, OpinionError, about
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
-from reliable_ads.rfnet.training.fuse import Evidence, cross_validated, fit, folds, fuse
+from reliable_ads.rfnet.training import fuse as fitting
+from reliable_ads.rfnet.training.fuse import Evidence, collect, cross_validated, fit, folds, fuse
+from reliable_ads.rfnet.training.fuse_command import labelled
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, read_metadata, save_reviewer
 
 from .opinion_examples import boxed, on_table, shadows
@@ -25,6 +27,14 @@ def layer(weight=2.0, model="", **changes) -> Fusion:
     """RFNet as it is, and one opinion on space_mismatch, "said"."""
     opinion = Opinion(model=model, weight=[weight, 0.0, 0.0, 0.0], centre=[0.0] * 4, spread=[1.0] * 4)
     return msgspec.structs.replace(Fusion(rfnet=1.0, bias=[0.0] * 4, opinions={"said": opinion}), **changes)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures():
+    """Opinions are shown pictures of 64 pixels, as large as the examples are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "SIDE", 64)
+        yield
 
 
 class Said:
@@ -205,18 +215,36 @@ def test_labels_of_one_kind_are_too_little():
         fuse(data)
 
 
-def test_from_labels_to_verdicts_on_the_command_line(networks, tmp_path, capsys):
-    save_reviewer(tmp_path / "before.safetensors", *networks)
-    labels = shadows(tmp_path / "labels")
-    weights, out = str(tmp_path / "before.safetensors"), str(tmp_path / "after.safetensors")
-    asked = ["--opinions", "contact", "own_label"]
-    assert main(["fuse", weights, "--data", str(labels.folder), *asked, "--out", out]) == 0
-    assert "The opinions help" in capsys.readouterr().out
+CONTACT = ["--opinions", "contact"]
+
+
+@pytest.fixture(scope="module")
+def fused(networks, tmp_path_factory):
+    """(folder with before.safetensors and fused.safetensors, RF Label's dataset that the second was fitted on)."""
+    folder = tmp_path_factory.mktemp("fused")
+    save_reviewer(folder / "before.safetensors", *networks)
+    labels = shadows(folder / "labels")
+    given = [
+        str(folder / "before.safetensors"),
+        "--data",
+        str(labels.folder),
+        "--out",
+        str(folder / "fused.safetensors"),
+    ]
+    assert main(["fuse", *given, *CONTACT]) == 0
+    return folder, labels
+
+
+def test_from_labels_to_verdicts_on_the_command_line(fused, capsys):
+    folder, labels = fused
+    weights, out = str(folder / "before.safetensors"), str(folder / "fused.safetensors")
     fusion = parse_fusion(read_metadata(out)["fusion"])
-    assert fusion.opinions.keys() == {"contact", "own_label"} and fusion.opinions["contact"].weight[0] > 0
+    assert fusion.opinions.keys() == {"contact"} and fusion.opinions["contact"].weight[0] > 0
+    assert "The opinions help" in fusion.about["reason"] and fusion.about["n"] == 40
 
     row = labels.read().rows()[0]
     image, product = (str(labels.folder / row[name]) for name in ("image", "product"))
+    asked = [*CONTACT, "own_label"]
     assert main(["review", image, "--product", product, "--weights", out, *asked, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["opinions"].keys() == {"contact", "own_label"} and said["opinions"]["contact"].keys() == {DEFECTS[0]}
@@ -233,3 +261,52 @@ def test_changing_other_metadata_keeps_the_layer(networks, tmp_path):
     save_reviewer(path, *networks, {"fusion": layer().to_json()})
     change_metadata(path, path, {"threshold": "0.4"})
     assert parse_fusion(read_metadata(path)["fusion"]) == layer()
+
+
+def test_a_distilled_reviewer_says_by_itself_what_the_panel_said(fused, capsys):
+    folder, labels = fused
+    out = folder / "distilled.safetensors"
+    given = ["distill", str(folder / "fused.safetensors"), "--data", str(labels.folder), *CONTACT, "--out", str(out)]
+    assert main([*given, "--epochs", "5", "--lr", "0.003", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["divergence"]["after"] < 0.7 * report["divergence"]["before"] and report["held_out"] >= 8
+    metadata = read_metadata(out)
+    assert "fusion" not in metadata and float(metadata["threshold"]) == 0.5
+    assert json.loads(metadata["distilled"])["n"] == 40 and not (folder / "distilled.safetensors.asked").exists()
+
+
+def test_distilling_needs_fitted_opinions_and_all_of_them(fused, tmp_path, capsys):
+    folder, labels = fused
+    given = ["--data", str(labels.folder), "--out", str(tmp_path / "out.safetensors")]
+    assert main(["distill", str(folder / "before.safetensors"), *given, *CONTACT]) == 1
+    assert "holds no fitted opinions" in capsys.readouterr().err
+    assert main(["distill", str(folder / "fused.safetensors"), *given, "--opinions", "own_label"]) == 1
+    assert "fitted with contact, too" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_run_that_was_stopped_asks_nothing_twice(networks, fused, tmp_path):
+    samples = labelled(fused[1].folder)
+    asked = []
+
+    class Once(Said):
+        def evidence(self, canvas, images, depth=None):
+            asked.append(len(asked))
+            if len(asked) == 30:
+                raise KeyboardInterrupt
+            return super().evidence(canvas, images, depth)
+
+    panel = Panel(Reviewer(*networks), [Once(1.0)])
+    state = tmp_path / "out.asked"
+    with pytest.raises(KeyboardInterrupt):
+        collect(panel, samples, state=state)
+    assert state.exists()
+    evidence = collect(panel, samples, state=state)
+    assert len(asked) == 30 + 40 - 29 and not state.exists()
+    assert len(evidence.labels) == 40 and (evidence.opinions["said"][:, 0] == 1).all()
+
+    with pytest.raises(KeyboardInterrupt):
+        asked.clear()
+        collect(panel, samples, state=state)
+    with pytest.raises(DataError, match="answers to other pictures"):
+        collect(panel, samples.select(range(30)), state=state)
