@@ -26,7 +26,7 @@ class DrawChange(Change):
         self.words = words
         self.tuned = tuned
         self.added: list[tuple] = []  # (which conditioning, the words)
-        self.guidance = self.strength = 1.0
+        self.guidance = self.told = self.strength = 1.0
         self.placement = Placement()
         self.swapped_in = None
 
@@ -45,11 +45,16 @@ class DrawChange(Change):
 
     def scale_guidance(self, factor: float) -> None:
         conditions = self.draw.conditions
+        settings = self.draw.settings(0)
+        unguided = settings["cfg"] == 1 or not conditions.get("negative")
+        if unguided and "guidance" in settings:  # a distilled model is told how much
+            self.told *= factor
+            return
         if not conditions.get("negative"):  # more guidance would only make the model's prediction larger
             raise Impossible("there is no negative prompt")
         if conditions.keys() - {"positive", "negative"}:
             raise Impossible("the guider guides in a way of its own")
-        if self.draw.settings(0)["cfg"] == 1:
+        if unguided:
             raise Impossible(UNGUIDED)
         self.guidance *= factor
 
@@ -65,6 +70,8 @@ class DrawChange(Change):
         if any("concat_latent_image" in values for conds in draw.conditions.values() for _, values in conds):
             raise Impossible("an inpainting model's own conditioning holds the product where it is")
         if (down, scale) != (0, 1):
+            if any("reference_latents" in values for conds in draw.conditions.values() for _, values in conds):
+                raise Impossible("a reference picture holds the product where it is")
             if draw.canvas.placing.get("position") != "centre":
                 raise Impossible("the product stays where its picture has it: position is not centre")
             if not all(shows(control, draw.canvas) for control in all_controls(draw)):
@@ -97,6 +104,8 @@ class DrawChange(Change):
         conditions = edited(draw.conditions, self.strength, canvas, moved, self.swapped_in)
         for name, words in self.added:
             conditions[name] = joined(conditions[name], words)
+        if self.told != 1:
+            conditions = {name: told(conds, self.told) for name, conds in conditions.items()}
         return draw.changed(conditions, self.guidance, canvas=moved, latent=latent)
 
 
@@ -209,5 +218,32 @@ def in_place_of(control, tuned):
 
 
 def joined(conds: list, words: list) -> list:
-    """The conditioning with the words' tokens behind its own, as stock Conditioning (Concat) does it."""
-    return [[torch.cat([text, words[0][0].to(text)], 1), values] for text, values in conds]
+    """The conditioning with the words' tokens behind its own, as stock Conditioning (Concat) does it, and what models
+    keep beside the tokens: HiDream a second encoder's, others a mask of those that count.
+    """
+    text, values = words[0]
+    longer = []
+    for own, given in conds:
+        new = dict(given)
+        if "conditioning_llama3" in given and "conditioning_llama3" in values:
+            new["conditioning_llama3"] = torch.cat([given["conditioning_llama3"], values["conditioning_llama3"]], 2)
+        masks = token_mask(own, given), token_mask(text, values)
+        if any(not mask.all() for mask in masks):
+            new["attention_mask"] = torch.cat(masks, 1)
+        longer.append([torch.cat([own, text.to(own)], 1), new])
+    return longer
+
+
+def token_mask(text: torch.Tensor, values: dict) -> torch.Tensor:
+    """(1, T): which of a prompt's tokens count; all, where it doesn't say so of each."""
+    mask = values.get("attention_mask")
+    tokens = text.shape[1]
+    return torch.ones(1, tokens) if mask is None or mask.numel() != tokens else mask.reshape(1, tokens).cpu()
+
+
+def told(conds: list, factor: float) -> list:
+    """The conditioning with the guidance that it tells a distilled model times this."""
+    return [
+        [text, {**values, "guidance": values["guidance"] * factor} if values.get("guidance") is not None else values]
+        for text, values in conds
+    ]

@@ -197,6 +197,7 @@ class KSamplerDraw(Draw):
             "scheduler": self.scheduler,
             "denoise": self.denoise,
             "threshold": threshold,
+            **told_guidance(self.conditions),
         }
 
     @property
@@ -259,6 +260,7 @@ class GuidedDraw(Draw):
             "scheduler": schedule,
             "denoise": 1.0,
             "threshold": threshold,
+            **told_guidance(self.conditions),
         }
 
     @property
@@ -303,6 +305,12 @@ class GuidedDraw(Draw):
         guider.model_patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
         guider.model_options = guider.model_patcher.model_options
         return replace(self, guider=guider)
+
+
+def told_guidance(conditions: dict) -> dict:
+    """{"guidance": what a distilled model such as Flux.1 dev is told}, empty where the prompt says nothing of it."""
+    told = [values["guidance"] for _, values in conditions.get("positive", ()) if values.get("guidance") is not None]
+    return {"guidance": float(told[0])} if told else {}
 
 
 def picked(latent: dict, rows: list) -> dict:
