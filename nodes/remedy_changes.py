@@ -8,8 +8,10 @@ from functools import lru_cache
 import torch
 
 from ..cyclic.remedies import REMEDIES, Change, Impossible, Placement, Policy, apply
-from . import families
-from .families import all_controls, family
+from . import families, hints, model_patches
+from .families import all_controls, architecture_of_control, family
+from .hints import shows
+from .model_patches import patches_of
 from .types import channels_last
 
 UNGUIDED = "cfg is 1: the graph draws without guidance"
@@ -18,17 +20,18 @@ UNGUIDED = "cfg is 1: the graph draws without guidance"
 class DrawChange(Change):
     """Collects changes of a draw; `made()` gives the changed draw.
 
-    words: {name of a remedy: encoded conditioning}; tuned: a CONTROL_NET, or None.
+    words: {name of a remedy: encoded conditioning}; tuned: a CONTROL_NET, or None; tuned_patch: a MODEL_PATCH, or None.
     """
 
-    def __init__(self, draw, words: dict, tuned=None):
+    def __init__(self, draw, words: dict, tuned=None, tuned_patch=None):
         self.draw = draw
         self.words = words
         self.tuned = tuned
+        self.tuned_patch = tuned_patch
         self.added: list[tuple] = []  # (which conditioning, the words)
         self.guidance = self.told = self.strength = 1.0
         self.placement = Placement()
-        self.swapped_in = None
+        self.swapped_in = self.patched_in = None
 
     def add_words(self, name: str, to: str = "positive") -> None:
         prompt = self.draw.conditions.get(to)
@@ -59,7 +62,7 @@ class DrawChange(Change):
         self.guidance *= factor
 
     def scale_control(self, factor: float) -> None:
-        if not all_controls(self.draw):
+        if not all_controls(self.draw) and not patches_of(self.draw.patcher):
             raise Impossible("no ControlNet is applied")
         self.strength *= factor
 
@@ -74,17 +77,25 @@ class DrawChange(Change):
                 raise Impossible("a reference picture holds the product where it is")
             if draw.canvas.placing.get("position") != "centre":
                 raise Impossible("the product stays where its picture has it: position is not centre")
-            if not all(shows(control, draw.canvas) for control in all_controls(draw)):
+            own = [shows(control, draw.canvas) for control in all_controls(draw)]
+            own += [model_patches.shows(patch, draw.canvas) for patch in patches_of(draw.patcher)]
+            if not all(own):
                 raise Impossible("a ControlNet's hint is not RF Product's")
         self.placement.place(dilation, down, scale)
 
     def use_tuned(self) -> None:
+        patches = [patch for patch in patches_of(self.draw.patcher) if model_patches.shows(patch, self.draw.canvas)]
+        if self.tuned_patch is not None and patches:
+            if not all(model_patches.fits(self.tuned_patch, patch) for patch in patches):
+                raise Impossible("the graph's model patch is of another kind than the tuned one")
+            self.patched_in = self.tuned_patch
+            return
         if self.tuned is None:
             raise Impossible("RF Remedies has no tuned ControlNet")
         holding = [control for control in all_controls(self.draw) if shows(control, self.draw.canvas)]
         if not holding:
             raise Impossible("no ControlNet of the graph has RF Product's hint")
-        if any(type(control) is not type(self.tuned) for control in holding):
+        if any(kind_of(control) != kind_of(self.tuned) for control in holding):
             raise Impossible("the graph's ControlNet is of another kind than the tuned one")
         if len({id(getattr(control, "control_model", control)) for control in holding}) > 1:
             raise Impossible("several ControlNets have RF Product's hint")
@@ -106,10 +117,14 @@ class DrawChange(Change):
             conditions[name] = joined(conditions[name], words)
         if self.told != 1:
             conditions = {name: told(conds, self.told) for name, conds in conditions.items()}
-        return draw.changed(conditions, self.guidance, canvas=moved, latent=latent)
+        made = draw.changed(conditions, self.guidance, canvas=moved, latent=latent)
+        if patches_of(draw.patcher) and (self.strength != 1 or moved is not canvas or self.patched_in is not None):
+            patcher = model_patches.changed(draw.patcher, self.strength, canvas, moved, self.patched_in)
+            return made.with_patcher(patcher)
+        return made
 
 
-def impossible(draw, asked, words: dict, tuned) -> dict:
+def impossible(draw, asked, words: dict, tuned, tuned_patch=None) -> dict:
     """{remedy: why it can't be used on this draw} of those asked for, by trying the first step of each.
 
     Raises ValueError where the tuned ControlNet is asked for and is of another family than the graph's.
@@ -118,7 +133,7 @@ def impossible(draw, asked, words: dict, tuned) -> dict:
     for remedy in REMEDIES:
         if remedy.name in asked:
             try:
-                remedy.change(DrawChange(draw, words, tuned), remedy.next(remedy.neutral))
+                remedy.change(DrawChange(draw, words, tuned, tuned_patch), remedy.next(remedy.neutral))
             except Impossible as why:
                 reasons[remedy.name] = str(why)
     return reasons
@@ -133,7 +148,7 @@ class Answered:
     def __init__(self, draw, policy: Policy, given=None):
         self.draw = draw
         self.policy = policy
-        self.words, self.tuned = (given.words, given.tuned) if given else ({}, None)
+        self.given = (given.words, given.tuned, given.tuned_patch) if given else ({}, None, None)
         self.prepared = lru_cache(maxsize=4)(self._prepare)
 
     def now(self):
@@ -142,7 +157,7 @@ class Answered:
     def _prepare(self, values: tuple):
         if not values:
             return self.draw
-        change = DrawChange(self.draw, self.words, self.tuned)
+        change = DrawChange(self.draw, *self.given)
         apply(dict(values), change)
         return change.made()
 
@@ -156,22 +171,26 @@ def has_mask_of(latent: dict, canvas) -> bool:
     return torch.equal(mask.reshape(own.shape).cpu(), own)
 
 
-def shows(control, canvas) -> bool:
-    """Whether a ControlNet's hint is the canvas's."""
-    hint = control.cond_hint_original
-    return hint is not None and hint.shape[-2:] == canvas.hint.shape[-2:] and torch.equal(hint[0].cpu(), canvas.hint)
+def kind_of(control) -> tuple:
+    """ComfyUI's class of a ControlNet, and whether it takes a mask: one can take another's place only where both are
+    the same.
+    """
+    return type(control), getattr(control, "concat_mask", False)
 
 
 def check_family(tuned, control) -> None:
     """Raises ValueError, before anything is drawn, where the tuned ControlNet was made for another kind of model than
     the one whose place it takes: SDXL's for SD 1.5, say.
     """
-    own = family(control)
-    other = family(tuned)
+    own, other = family(control), family(tuned)
+    if own and other and own != other:
+        own, other = families.words(own), families.words(other)
+    else:
+        own, other = architecture_of_control(control), architecture_of_control(tuned)
     if own and other and own != other:
         raise ValueError(
-            f"RF Remedies: the tuned ControlNet is of another model family ({families.words(other)}) than the graph's"
-            f" own ({families.words(own)}): connect one of the same family, or none."
+            f"RF Remedies: the tuned ControlNet is of another model family ({other}) than the graph's own ({own}):"
+            " connect one of the same family, or none."
         )
 
 
@@ -193,7 +212,8 @@ def edited(conditions: dict, strength: float, canvas, moved, tuned) -> dict:
             )
             new.strength = control.strength * strength
             if moved is not canvas and shows(control, canvas):
-                new.cond_hint_original = moved.hint[None]
+                hint = hints.moved(control, canvas, moved)
+                new.cond_hint_original, new.extra_concat_orig = hint.picture, hint.further
             new.set_previous_controlnet(copied(control.previous_controlnet))
         return copies[id(control)]
 

@@ -69,8 +69,14 @@ class Draw(ABC):
         """The latent (N, C, h, w) that the stock node samples; callback(step, x0, x, steps) after each step."""
 
     @abstractmethod
+    def with_patcher(self, patcher) -> "Draw":
+        """With another ModelPatcher of the network that paints."""
+
     def _with_wrapper(self, wrapper: Callable) -> "Draw":
         """With a wrapper around each pass of the network (comfy's CALC_COND_BATCH), which may leave rows out."""
+        patcher = self.patcher.clone()
+        patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
+        return self.with_patcher(patcher)
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -232,10 +238,8 @@ class KSamplerDraw(Draw):
             seed=seed,
         )
 
-    def _with_wrapper(self, wrapper: Callable) -> "KSamplerDraw":
-        model = self.model.clone()
-        model.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
-        return replace(self, model=model)
+    def with_patcher(self, patcher) -> "KSamplerDraw":
+        return replace(self, model=patcher)
 
 
 @dataclass(frozen=True)
@@ -299,11 +303,9 @@ class GuidedDraw(Draw):
         )
         return samples.to(comfy.model_management.intermediate_device())
 
-    def _with_wrapper(self, wrapper: Callable) -> "GuidedDraw":
+    def with_patcher(self, patcher) -> "GuidedDraw":
         guider = copy.copy(self.guider)
-        guider.model_patcher = guider.model_patcher.clone()
-        guider.model_patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
-        guider.model_options = guider.model_patcher.model_options
+        guider.model_patcher, guider.model_options = patcher, patcher.model_options
         return replace(self, guider=guider)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from reliable_ads.devtools.api_graph import node
 
-from .ads import NEVER, latent, pixels, report_of
+from .ads import NEVER, fails, latent, pixels, report_of
 from .flow_graphs import FAMILIES, begun_at, flow_ad, kept, with_advanced, with_reference, with_stock
 
 
@@ -132,7 +132,7 @@ def test_attempts_at_once_draw_what_they_draw_one_by_one(client, base):
 
 
 def test_a_distilled_model_is_told_more_guidance_after_a_rejected_picture(client, base):
-    """Without cfg there is nothing else to raise; a prompt that tells none leaves the remedy out."""
+    """Without cfg there is nothing else to raise; a prompt that tells none doesn't offer the remedy."""
     graph = with_guidance(flow_ad("flux", sampler__threshold=NEVER, sampler__attempts=2), 3.0)
     graph = begun_at(graph, "guidance", 1.0, 1.0)
     graph["sampler"]["inputs"]["on_exhausted"] = "last"
@@ -145,4 +145,4 @@ def test_a_distilled_model_is_told_more_guidance_after_a_rejected_picture(client
 
     del graph["more"], graph["stock"], graph["keep_stock"]
     graph["sampler"]["inputs"]["positive"] = ["models", 2]
-    assert "without guidance" in report_of(client.outputs(graph))["remedies"]["left_out"]["guidance"]
+    assert "asks for guidance, which this graph does not offer (cfg is 1: the graph draws" in fails(client, graph)
