@@ -80,7 +80,7 @@ def with_advanced(graph: dict) -> dict:
     drawing["latent_image"] = ours["latent_image"]
     loop = {name: value for name, value in ours.items() if name not in (*STOCK, "denoise")}
     graph["advanced"] = node("RFCyclicSamplerAdvanced", **drawing, **loop)
-    graph["stock_advanced"] = node("SamplerCustomAdvanced", **drawing)
+    graph["custom"] = node("SamplerCustomAdvanced", **drawing)
     return graph
 
 

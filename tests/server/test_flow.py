@@ -15,10 +15,10 @@ from .flow_graphs import FAMILIES, begun_at, flow_ad, kept, with_advanced, with_
 
 def drawn_alike(client, base, graph: dict) -> np.ndarray:
     """Draws with our samplers and the stock ones; all four have to give one latent, which comes back."""
-    graph = kept(with_stock(with_advanced(graph)), sampler=1, advanced=1, stock=0, stock_advanced=0)
+    graph = kept(with_stock(with_advanced(graph)), sampler=1, advanced=1, stock=0, custom=0)
     client.outputs(graph)
     stock = latent(base, "flow_stock")
-    for name in ("sampler", "advanced", "stock_advanced"):
+    for name in ("sampler", "advanced", "custom"):
         assert np.array_equal(latent(base, f"flow_{name}"), stock), name
     assert np.isfinite(stock).all()
     return stock
@@ -70,8 +70,8 @@ def test_a_preview_check_sees_the_models_own_predicted_clean_picture(client, bas
     graph = with_advanced(flow_ad(family, **STEPS, sampler__on_exhausted="last"))
     del graph["advanced"]
     graph["half"] = node("SplitSigmas", sigmas=["sigmas", 0], step=5)
-    graph["stock_advanced"]["inputs"]["sigmas"] = ["half", 0]
-    graph["decoded"] = node("VAEDecode", samples=["stock_advanced", 1], vae=["models", 1])
+    graph["custom"]["inputs"]["sigmas"] = ["half", 0]
+    graph["decoded"] = node("VAEDecode", samples=["custom", 1], vae=["models", 1])
     graph["clean"] = node("SaveImage", images=["decoded", 0], filename_prefix="clean")
 
     outputs = client.outputs(graph)
