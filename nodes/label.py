@@ -10,12 +10,13 @@ from comfy_api.latest import io
 
 from ..rfnet.data import labelling
 from .checked import checked
+from .learning import NOBODY, SHIPPED, check_labeller, learners, study_of
 from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 
 
 @checked(
-    checks={"dataset": lambda name: dataset_folder(name)},
-    advanced=("blind",),
+    checks={"dataset": lambda name: dataset_folder(name), "labeller": check_labeller},
+    advanced=("blind", "learner", "labeller"),
     aliases=("annotate", "rate images", "label dataset", "quality check"),
 )
 class RFLabel(io.ComfyNode):
@@ -47,7 +48,9 @@ class RFLabel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
+    def execute(
+        cls, images, product, dataset, blind, prompt="", report="", learner=NOBODY, labeller=""
+    ) -> io.NodeOutput:
         from ..cyclic.remedies import replaced
         from ..rfnet.finished import cut_out
         from ..rfnet.reviewer import check
@@ -75,6 +78,7 @@ class RFLabel(io.ComfyNode):
             added += is_new
             known += not is_new
         contents = labels.read()
+        study_of(labels, learner, contents)  # it looks at the new pictures while the graph goes on
         if contents.labels:
             labels.write_table()
         counted = [f"{added} pictures added to {dataset}"] + [f"{known} were there already"] * bool(known) + notes
@@ -120,6 +124,26 @@ def label_inputs() -> list:
             tooltip=(
                 "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Attempts that were"
                 " stopped early are then left out."
+            ),
+        ),
+        io.Combo.Input(
+            "learner",
+            options=learners(),
+            default=SHIPPED,
+            optional=True,
+            tooltip=(
+                "The reviewer that learns after every ten labels and chooses what you see next: what teaches it most."
+                " Its file stays as it is; RF Adapt Reviewer makes a new one. off: shuffled order, for labels that"
+                " shall measure a reviewer."
+            ),
+        ),
+        io.String.Input(
+            "labeller",
+            default="",
+            optional=True,
+            tooltip=(
+                "Your name, where several label one dataset. Every fifth picture is then one that another has labelled"
+                " before, and the box says how far you agree."
             ),
         ),
     ]
