@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..rfnet.data import labelling
 from .checked import checked
-from .learning import NOBODY, SHIPPED, check_labeller, learners, study_of
+from .learning import NOBODY, check_labeller, learning_inputs, study_of
 from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 
 
@@ -30,7 +30,7 @@ class RFLabel(io.ComfyNode):
                 "Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what"
                 " RF Adapt Reviewer and `rfnet train` learn from."
             ),
-            inputs=label_inputs(),
+            inputs=[*label_inputs(), *learning_inputs()],
             outputs=[
                 io.String.Output(
                     "dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."
@@ -124,26 +124,6 @@ def label_inputs() -> list:
             tooltip=(
                 "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Attempts that were"
                 " stopped early are then left out."
-            ),
-        ),
-        io.Combo.Input(
-            "learner",
-            options=learners(),
-            default=SHIPPED,
-            optional=True,
-            tooltip=(
-                "The reviewer that learns after every ten labels and chooses what you see next: what teaches it most."
-                " Its file stays as it is; RF Adapt Reviewer makes a new one. off: shuffled order, for labels that"
-                " shall measure a reviewer."
-            ),
-        ),
-        io.String.Input(
-            "labeller",
-            default="",
-            optional=True,
-            tooltip=(
-                "Your name, where several label one dataset. Every fifth picture is then one that another has labelled"
-                " before, and the box says how far you agree."
             ),
         ),
     ]

@@ -3,6 +3,7 @@
 import functools
 
 import folder_paths
+from comfy_api.latest import io
 from server import PromptServer
 
 from ..rfnet.data.labelling import LONGEST_NAME, Contents, LabelFolder, is_name
@@ -14,9 +15,30 @@ SHIPPED = "rfnet_compact.safetensors"
 EVENT = "reliable_ads.learned"
 
 
-def learners() -> list[str]:
-    """What RF Label offers: nobody, or a reviewer file."""
-    return [NOBODY, *folder_paths.get_filename_list("rfnet")]
+def learning_inputs() -> list:
+    """RF Label's inputs that speak of it."""
+    return [
+        io.Combo.Input(
+            "learner",
+            options=[NOBODY, *folder_paths.get_filename_list("rfnet")],
+            default=SHIPPED,
+            optional=True,
+            tooltip=(
+                "The reviewer that learns after every ten labels and chooses what you see next: what teaches it most."
+                " Its file stays as it is; RF Adapt Reviewer makes a new one. off: shuffled order, for labels that"
+                " shall measure a reviewer."
+            ),
+        ),
+        io.String.Input(
+            "labeller",
+            default="",
+            optional=True,
+            tooltip=(
+                "Your name, where several label one dataset. Every fifth picture is then one that another has labelled"
+                " before, and the box says how far you agree."
+            ),
+        ),
+    ]
 
 
 @functools.cache

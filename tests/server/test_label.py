@@ -3,7 +3,6 @@ or written by strangers.
 """
 
 import json
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -394,48 +393,3 @@ def test_a_product_that_a_remedy_moved_is_kept_where_it_was_painted(client, fold
     boxes = [Image.open(path).getchannel("A").getbbox() for path in (folder.folder / "products").iterdir()]
     smaller, placed = sorted(right - left for left, _, right, _ in boxes)
     assert smaller < 0.8 * placed
-
-
-def test_a_reviewer_learns_while_one_labels_and_chooses_what_comes_next(server, tab, folder):
-    fill(folder, 13)
-    query = "?learner=rfnet_compact.safetensors&by=Ana"
-
-    def settled() -> dict:
-        until = time.monotonic() + 120
-        while (answer := tab.state(query))["learning"]["busy"] and time.monotonic() < until:
-            time.sleep(0.1)
-        return answer
-
-    answer = settled()
-    assert answer["learning"]["unread"] == answer["learning"]["learned"] == 0 and not answer["learning"]["error"]
-    shown = answer["item"]["key"]
-    assert tab.state(f"{query}&at={shown}")["item"]["key"] == shown
-    skipped = tab.state(f"{query}&after={shown}")["item"]["key"]
-    assert skipped != shown and tab.state(query)["item"]["key"] == skipped  # a skipped picture comes last
-    for number in range(10):
-        body = {"key": tab.state(query)["item"]["key"], "label": LABELS[number % 2], "by": "Ana"}
-        assert tab.send(f"/label{query}", body)[0] == 200
-    learning = settled()["learning"]
-    assert learning["learned"] == 10 and learning["rounds"][0][:2] == [0, 10]
-    assert [answer["learning"] for answer in [tab.state()]] == [None]
-
-    key = next(iter(folder.read().labels))
-    status, answer = tab.send("/label", {"key": key, "label": "available", "by": "Bo"})
-    assert status == 200 and answer["labellers"][0]["names"] == ["Ana", "Bo"] and answer["labellers"][0]["n"] == 1
-    status, answer = tab.send("/undo", {"key": key, "by": "Bo"})
-    assert status == 200 and len(folder.read().labels) == 10 and answer["last"] is None
-
-
-@pytest.mark.parametrize(
-    "query, told",
-    [
-        ("?learner=../secret.safetensors", "there is no file"),
-        ("?learner=%00", "there is no file"),
-        ("?by=" + "x" * 41, "by must be the labeller's name"),
-        ("?by=%0A", "by must be the labeller's name"),
-    ],
-)
-def test_learners_and_names_that_are_none_are_refused(tab, folder, query, told):
-    fill(folder, 1)
-    status, answer = tab.send(query)
-    assert status == 400 and told in answer["error"]
