@@ -32,5 +32,17 @@ def find(benchmark: str, key: str) -> Definition:
     return known.get(key) or Definition(key, key)
 
 
-for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness, sdwebui, adapting, sizes):
+for module in (
+    end_to_end,
+    reviewer,
+    sampler,
+    rfft,
+    startup,
+    overhead,
+    explanation,
+    robustness,
+    sdwebui,
+    adapting,
+    sizes,
+):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)
