@@ -6,7 +6,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import adapting, end_to_end, explanation, overhead, reviewer, rfft, robustness, sampler, sdwebui, sizes, startup
+from . import (
+    adapting,
+    end_to_end,
+    explanation,
+    fleet,
+    overhead,
+    reviewer,
+    rfft,
+    robustness,
+    sampler,
+    sdwebui,
+    sizes,
+    startup,
+)
 from .definition import Definition
 
 BEFORE = "128"  # the family before: what its figures say where others have the hash of theirs
@@ -44,5 +57,6 @@ for module in (
     sdwebui,
     adapting,
     sizes,
+    fleet,
 ):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)
