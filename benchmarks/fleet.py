@@ -1,4 +1,4 @@
-"""What surrounds the drawing of a catalogue: Ray, plans, kills (docs/protocol.md, section 7).
+"""What surrounds the drawing of a catalogue: Ray, plans, kills (docs/protocol.md, section 8).
 
     python -m benchmarks.fleet [--quick] [--only plan driver kill speed] [--out out/fleet]
 
