@@ -13,12 +13,10 @@ from functools import wraps
 from aiohttp import web
 from server import PromptServer
 
-from ..rfnet.agreement import agreements
-from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder, is_name
+from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
 from ..rfnet.labels import LABELS
 from . import origins
 from .label import dataset_folder
-from .learning import study_of
 
 ROOT = "/reliable_ads/labels/{dataset}"
 LARGEST_BODY = 4096  # bytes
@@ -96,16 +94,14 @@ def refusing(handler):
 
 
 async def state(request: web.Request) -> web.Response:
-    """?after=KEY: another picture than this one, which is skipped; ?at=KEY: this one, if it still waits; ?verdict=1:
-    with what the reviewer said; ?by=NAME: who labels; ?learner=FILE: which reviewer learns, and orders the pictures.
+    """?after=KEY: the next picture comes after this one; ?at=KEY: is this one, if it still waits; ?verdict=1: with what
+    the reviewer said.
     """
     place = {name: request.query.get(name, "") for name in ("after", "at")}
     if any(key and not KEY.fullmatch(key) for key in place.values()):
         raise Refused(400, "after and at must be keys of pictures, 16 hex digits.")
     contents = await asyncio.to_thread(folder_of(request).read)
-    by = labeller_of(request.query)
-    study = await studied(request, contents, place["after"])
-    return answer_with(contents, next_of(contents, study, by, **place), study, by, request)
+    return answer_with(contents, contents.next(**place), request)
 
 
 async def picture(request: web.Request) -> web.StreamResponse:
@@ -120,7 +116,7 @@ async def picture(request: web.Request) -> web.StreamResponse:
 
 
 async def label(request: web.Request) -> web.Response:
-    """{"key", "label", "blind", "by"}; the answer shows the next picture. Asked with ?learner, verdict as in state."""
+    """{"key", "label", "blind"}; the answer shows the next picture."""
     body = await body_of(request)
     name = body.get("label")
     blind = body.get("blind", True)
@@ -128,44 +124,15 @@ async def label(request: web.Request) -> web.Response:
         raise Refused(400, f"label must be one of {', '.join(LABELS)}.")
     if not isinstance(blind, bool):
         raise Refused(400, "blind must be true or false.")
-    by = labeller_of(body)
-    contents = await stored(request, body, name, blind, by)
-    study = await studied(request, contents)
-    return answer_with(contents, next_of(contents, study, by, after=body["key"]), study, by, request)
+    contents = await stored(request, body, name, blind)
+    return answer_with(contents, contents.next(body["key"]), request)
 
 
 async def undo(request: web.Request) -> web.Response:
-    """{"key", "by"}; the answer shows this picture again."""
+    """{"key"}; the answer shows this picture again."""
     body = await body_of(request)
-    by = labeller_of(body)
-    contents = await stored(request, body, None, True, by)
-    return answer_with(contents, contents.items[body["key"]], await studied(request, contents), by, request)
-
-
-async def studied(request: web.Request, contents: Contents, passed: str = ""):
-    """What the reviewer knows that ?learner names; None without. It has the rest learned in the background."""
-    learner = request.query.get("learner", "")
-    try:
-        return await asyncio.to_thread(study_of, folder_of(request), learner, contents, passed)
-    except ValueError as error:
-        raise Refused(400, str(error)) from None
-
-
-def next_of(contents: Contents, study, by: str, after: str = "", at: str = ""):
-    """The picture to show."""
-    if study is None:
-        return contents.next(after, at, by)
-    from ..rfnet.training.background import sequence
-
-    return contents.next(after, at, by, sequence(study, contents))
-
-
-def labeller_of(values) -> str:
-    """The labeller's name in a query or a body, "" without. Raises Refused."""
-    by = values.get("by", "")
-    if by != "" and not is_name(by):
-        raise Refused(400, "by must be the labeller's name, up to 40 characters of one line.")
-    return by
+    contents = await stored(request, body, None)
+    return answer_with(contents, contents.items[body["key"]], request)
 
 
 async def other_method(request: web.Request) -> web.Response:
@@ -218,7 +185,7 @@ def folder_of(request: web.Request) -> LabelFolder:
         raise Refused(400, str(error)) from None
 
 
-def answer_with(contents: Contents, item, study, by: str, request: web.Request) -> web.Response:
+def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
     """What the buttons show; the verdict only where it is asked for, so that labels stay blind."""
     shown = None if item is None else {name: getattr(item, name) for name in ("key", "product", "caption", "prompt")}
     if shown and request.query.get("verdict") == "1":
@@ -227,13 +194,9 @@ def answer_with(contents: Contents, item, study, by: str, request: web.Request) 
         "labelled": len(contents.labels),
         "waiting": len(contents.waiting),
         "counts": contents.counts,
-        "last": contents.last_of(by),
+        "last": contents.last,
         "enough": ENOUGH,
         "each": EACH,
         "item": shown,
-        "learning": study and study.summary(),
-        "labellers": [
-            {"names": one.names, "n": one.n, "same": one.same, "kappa": one.kappa} for one in agreements(contents.said)
-        ],
     }
     return web.json_response(about, headers={**GUARDED, "Cache-Control": "no-store"})

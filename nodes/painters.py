@@ -4,8 +4,7 @@ import logging
 
 from ..rfnet.painters import Painter, fingerprint
 from .early_rejection import fingerprint_of
-from .families import all_controls
-from .hints import shows
+from .remedy_changes import all_controls, shows
 
 
 def painter_of(draw, tuned=None) -> Painter | None:

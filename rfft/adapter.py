@@ -75,8 +75,7 @@ class LowRank(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Low-rank updates of every linear and convolution layer of a diffusers ControlNetModel, attached to it until
-    `remove`.
+    """Low-rank updates of every linear and convolution layer of a diffusers ControlNet, attached to it until `remove`.
 
     rank: of every update; strength: how much of it counts, 0 = the base itself, may be set at any time.
     Its parameters are what is trained; the ControlNet's own stay as they are.
@@ -89,9 +88,11 @@ class Adapter(nn.Module):
         if rank < 1:
             raise AdapterError(f"rank is {rank}: it must be at least 1; 4 to 32 are usual.")
         layers = {
-            name: layer for name, layer in controlnet.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))
+            name: layer
+            for module, layer in controlnet.named_modules()
+            if isinstance(layer, (nn.Linear, nn.Conv2d)) and (name := name_in_file(module, controlnet.config))
         }
-        self.names = [ldm_name(name, controlnet.config.layers_per_block) for name in layers]
+        self.names = list(layers)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.updates = nn.ModuleList(LowRank(layer, rank) for layer in layers.values())
@@ -154,6 +155,19 @@ class Adapter(nn.Module):
             update.up = nn.Parameter(up.to(update.up).clone(), update.up.requires_grad)
             update.down = nn.Parameter(down.to(update.down).clone(), update.down.requires_grad)
             update.alpha = float(alpha)
+
+
+def name_in_file(module: str, config) -> str:
+    """What files call a module of a ControlNet of this config: ldm's name for Stable Diffusion's, which ComfyUI patches
+    by, diffusers' for transformers', and "" for what only union ControlNets have, which no adapter changes.
+    """
+    layers = getattr(config, "layers_per_block", None)
+    if layers is None:
+        return module
+    try:
+        return ldm_name(module, layers)
+    except KeyError:
+        return ""
 
 
 def updates_of(tensors: dict, file: str) -> dict:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -12,10 +13,11 @@ from ..rfnet.commands import Commands
 from ..rfnet.files import check_writable, write_picture
 from ..rfnet.training.toml_config import parse_overrides
 from ..rfnet.weights import load_reviewer, read_metadata
-from .adapter import load_adapter
+from .adapter import load_adapter, read_adapter
 from .config import ConfigError, TrainConfig, read_config
+from .families.loading import FLOW_FAMILIES
 from .inputs import check_result, check_reviewer, open_products, read_pairs
-from .loading import FAMILIES
+from .loading import FAMILIES, Family
 from .lora import fold_loras
 from .merge import merge_files
 
@@ -113,7 +115,9 @@ def estimate(args) -> None:
     reviewer = load_reviewer(config.reviewer).requires_grad_(False)
     rows = []
     print("Memory of a training, estimated:", flush=True)
-    for row in estimates(config, lambda: family.skeleton(config.checkpoint, config.controlnet), reviewer, pairs):
+    parts = {"parts": config.parts} if family.flow else {}
+    skeleton = partial(family.skeleton, config.checkpoint, config.controlnet, **parts)
+    for row in estimates(config, skeleton, reviewer, pairs):
         print(f"  {row}", flush=True)
         rows.append(row)
     print(advice(rows))
@@ -127,6 +131,8 @@ def evaluate_command(args) -> None:
     from .step import autocast
     from .train import spread
 
+    if args.adapter:  # before the models, which take longer
+        read_adapter(args.adapter, read_config(args.config, **parse_overrides(args.set, ConfigError)).controlnet)
     config, pairs, reviewer, models = _load(args)
     device = accelerator().device
     if config.half_base:
@@ -159,6 +165,7 @@ def _checked(args, check: Callable = lambda config: None) -> tuple:
     if config.family not in args.families:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)
+    check_family(config, args.families[config.family])
     check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
     cut_outs = open_products(config.products)
     pairs = read_pairs(config, cut_outs)
@@ -168,9 +175,33 @@ def _checked(args, check: Callable = lambda config: None) -> tuple:
     return config, args.families[config.family], pairs
 
 
+def check_family(config: TrainConfig, family: Family) -> None:
+    """Raises ConfigError where settings are not for this family."""
+    if not family.flow:
+        if config.sampler == "euler":
+            raise ConfigError('sampler is "euler", which draws flow-matching models: use ddim or dpmpp_2m.')
+        if config.parts:
+            raise ConfigError(
+                "parts are for flow-matching models: give a whole checkpoint, or set family to one of"
+                f" {', '.join(FLOW_FAMILIES)}."
+            )
+        return
+    if config.sampler == "dpmpp_2m":
+        raise ConfigError(f'sampler is "dpmpp_2m", and {config.family} is drawn with sampler = "euler".')
+    if config.size % 16:
+        raise ConfigError(f"size is {config.size}: {config.family} needs a multiple of 16.")
+    if config.loras:
+        raise ConfigError(
+            f"loras can't be folded into {config.family} yet: merge them into the checkpoint with another program, and"
+            " leave loras empty."
+        )
+
+
 def _load(args, check: Callable = lambda config: None) -> tuple:
     """(config, pairs, reviewer, models): the models come last."""
     config, family, pairs = _checked(args, check)
     reviewer = load_reviewer(config.reviewer)
-    models = family.load(config.checkpoint, config.controlnet)
+    dtype = torch.bfloat16 if config.half_base else torch.float32
+    options = {"parts": config.parts, "dtype": dtype} if family.flow else {}
+    models = family.load(config.checkpoint, config.controlnet, **options)
     return config, pairs, reviewer, fold_loras(models, config.loras, config.checkpoint)

@@ -78,7 +78,7 @@ class TrainConfig:
     half_base: bool = False  # keep the frozen networks in bfloat16: half of their memory; needs precision bf16
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"  # adamw8bit: moments in 8 bits, by bitsandbytes
 
-    sampler: Literal["ddim", "dpmpp_2m"] = "ddim"
+    sampler: Literal["ddim", "dpmpp_2m", "euler"] = "ddim"  # flow-matching models: euler
     sampling_steps: Few = 40
     guidance: Positive = 7.5  # scale of classifier-free guidance; 1 = off
     # False: training draws without guidance, at half of the passes; evaluation still has it
@@ -94,6 +94,10 @@ class TrainConfig:
     minimum_ap: Share = 0.75  # a reviewer below this average precision teaches its own mistakes
     force: bool = False  # use it all the same
     seed: Annotated[int, Meta(ge=0)] = 0
+    # Flow-matching models: further files where the checkpoint is a transformer alone (VAE, text encoders, the folder of
+    # a tokenizer)
+    parts: list = field(default_factory=list)
+    told_guidance: Positive = 3.5  # what guidance-distilled models such as Flux.1 dev are told; guidance is 1 there
 
     def __post_init__(self):
         try:
@@ -107,6 +111,8 @@ class TrainConfig:
                 f"gradient_steps is {self.gradient_steps}, but there are only"
                 f" {min(self.last_steps, self.sampling_steps)} steps to take them from. Lower it, or raise last_steps."
             )
+        if not all(isinstance(part, str) and part for part in self.parts):
+            raise ConfigError('parts are paths: write parts = ["vae.safetensors", "text_encoder.safetensors"].')
         if self.half_base and self.precision != "bf16":
             raise ConfigError(
                 f'half_base keeps networks in bfloat16, but precision is "{self.precision}": set precision = "bf16"'
@@ -147,7 +153,9 @@ class TrainConfig:
     @property
     def sampling(self) -> Sampling:
         """How evaluation draws."""
-        return Sampling(self.sampling_steps, self.guidance, self.strength, self.null_prompt, self.sampler)
+        return Sampling(
+            self.sampling_steps, self.guidance, self.strength, self.null_prompt, self.sampler, self.told_guidance
+        )
 
     @property
     def training_sampling(self) -> Sampling:
@@ -156,7 +164,17 @@ class TrainConfig:
 
     def settings(self) -> dict:
         """Everything but where files lie, how often they are written and how long the run is."""
-        left_out = (*PATHS, "name", "steps", "save_every", "checkpointing", "force", "minimum_ap", "diversity_loss")
+        left_out = (
+            *PATHS,
+            "parts",
+            "name",
+            "steps",
+            "save_every",
+            "checkpointing",
+            "force",
+            "minimum_ap",
+            "diversity_loss",
+        )
         values = {name: value for name, value in asdict(self).items() if name not in left_out}
         return {**values, "loras": [{**lora, "file": Path(lora["file"]).name} for lora in self.loras]}
 
@@ -168,7 +186,8 @@ class TrainConfig:
         settings = {name: value for name, value in self.settings().items() if name not in changeable}
         models = {name: fingerprint(getattr(self, name)) for name in ("checkpoint", "reviewer")}
         loras = {f"lora {i}": fingerprint(lora["file"]) for i, lora in enumerate(self.loras)}
-        return {**settings, **models, **loras}
+        parts = {f"part {i}": fingerprint(part) for i, part in enumerate(self.parts)}
+        return {**settings, **models, **loras, **parts}
 
 
 def read_config(path, /, **changes) -> TrainConfig:
@@ -176,7 +195,7 @@ def read_config(path, /, **changes) -> TrainConfig:
 
     Raises ConfigError, which names what is wrong.
     """
-    config = read_toml_config(path, TrainConfig, ConfigError, (*PATHS, "loras.file"), changes)
+    config = read_toml_config(path, TrainConfig, ConfigError, (*PATHS, "loras.file", "parts"), changes)
     if empty := [name for name in PATHS if not getattr(config, name)]:
         raise ConfigError(f"the config {quoted(Path(path))} can't be used: {empty[0]} is empty: give a path.")
     return config

@@ -1,12 +1,26 @@
 """Opening the safetensors files that users name, with one sentence for whatever is wrong with them."""
 
 import hashlib
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..rfnet.files import open_file, quoted
 from ..rfnet.tensors import open_tensors
 
+# Keys of scaled fp8, and of what bitsandbytes and others round weights to
+SCALES = (
+    "scaled_fp8",
+    ".scale_weight",
+    ".weight_scale",
+    ".weight_scale_2",
+    ".scale_input",
+    ".comfy_quant",
+    ".absmax",
+    ".quant_map",
+    ".qweight",
+    ".qscales",
+)
 BLOCKS = 256  # read of a file, at most about as many
 BLOCK = 1 << 14  # bytes
 
@@ -19,6 +33,11 @@ def open_safetensors(path, error: type, missing: str, most: int | None = None):
     larger than `most` bytes.
     """
     path = Path(path)
+    if path.suffix == ".gguf" and path.exists():
+        raise error(
+            f"{quoted(path.name)} is a GGUF file, whose weights are rounded to few bits: take the .safetensors file in"
+            " fp16 or bf16."
+        )
     if path.suffix != ".safetensors" and path.exists():
         raise error(
             f"{quoted(path.name)} is no .safetensors file: other formats can run code when they are opened; convert it"
@@ -26,6 +45,17 @@ def open_safetensors(path, error: type, missing: str, most: int | None = None):
         )
     with open_tensors(path, error, missing, most) as file:
         yield file
+
+
+def check_precision(keys: Iterable[str], file: str, error: type) -> None:
+    """Raises `error` where a file's keys show weights that are rounded to few bits, each layer with a scale of its
+    own.
+    """
+    if scaled := sorted(key for key in keys if key.endswith(SCALES)):
+        raise error(
+            f"{quoted(file)} holds weights of 8 bits or fewer with scales of their own ({scaled[0][:100]}): take the"
+            " file in fp16 or bf16."
+        )
 
 
 def fingerprint(path) -> str:

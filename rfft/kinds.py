@@ -12,9 +12,10 @@ from ..rfnet.files import quoted
 from ..rfnet.structured import from_json
 from ..rfnet.textfiles import read_text
 from .adapter import AdapterError
-from .files import open_safetensors
+from .files import check_precision, open_safetensors
 from .merge import BY_WIDTH, weight_names
 from .models import ModelError
+from .union import is_union
 
 CONFIGS = Path(__file__).parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -26,8 +27,6 @@ KNOWN_NOISE = {
     "rescale_betas_zero_snr": (False, None),
     "sigma_data": (None,),
 }
-# Of one file for several kinds of hints, where the graph says which it is
-UNION = ("task_embedding", "control_add_embedding.linear_1.weight")
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,11 @@ SDXL = Kind(
 
 
 def shapes(path) -> dict:
-    """{key: shape} of a safetensors file, from its header alone. Raises ModelError."""
+    """{key: shape} of a safetensors file, from its header alone. Raises ModelError, also where weights are rounded to
+    few bits.
+    """
     with open_safetensors(path, ModelError, f'"{path}" does not exist: check the path.') as file:
+        check_precision(file.keys(), Path(path).name, ModelError)
         return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
 
 
@@ -162,10 +164,10 @@ def check_controlnet(path, kind: Kind = SD15, configs=None) -> None:
         weight_names(keys, name)
     except AdapterError as error:
         raise ModelError(str(error)) from error
-    if keys.keys() & set(UNION):
+    if is_union(keys) and "controlnet_cond_embedding.conv_in.weight" not in keys:
         raise ModelError(
-            f'"{name}" is a union ControlNet, of which this version would tune only a part: choose one for canny alone,'
-            f" such as {kind.example}."
+            f'"{name}" is a union ControlNet in another layout than diffusers\': choose the file in that layout, or one'
+            f" for canny alone, such as {kind.example}."
         )
     wanted = part_config(configs or CONFIGS / kind.folder, "controlnet")["cross_attention_dim"]
     widths = {shape[1] for key, shape in keys.items() if key.endswith("attn2.to_k.weight")}

@@ -7,27 +7,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from .families import loading as families
 from .files import open_safetensors
-from .kinds import CONFIGS, Kind, check_models, part_config
+from .kinds import CONFIGS, Kind, check_models, part_config, shapes
 from .models import ModelError, Models, Text
 from .names import layers_of, ldm_key
 from .schedule import Schedule, scaled_linear
 from .tokens import tokenize
+from .union import is_union, union_config
 
 
 @dataclass(frozen=True)
 class Family:
     """How a family of models is read.
 
-    load(checkpoint, controlnet) -> Models; skeleton: the same without a weight, on the meta device, or None.
+    load(checkpoint, controlnet) -> Models; skeleton: the same without a weight, on the meta device, or None. flow:
+    whether these are flow-matching models, whose loaders also take parts, and load a dtype.
     """
 
     load: Callable
     skeleton: Callable | None = None
+    flow: bool = False
 
 
 def load(checkpoint, controlnet, configs=None) -> Models:
@@ -51,11 +56,16 @@ def skeleton(checkpoint, controlnet, configs=None) -> Models:
     kind, prediction = check_models(checkpoint, controlnet, configs)
     shipped = configs or CONFIGS / kind.folder
     with torch.device("meta"):
-        return untrained(kind, Path(checkpoint) if Path(checkpoint).is_dir() else shipped, shipped, prediction)
+        folder = Path(checkpoint) if Path(checkpoint).is_dir() else shipped
+        return untrained(kind, folder, shipped, prediction, controlnet)
 
 
-def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str = "epsilon") -> Models:
-    """Models of a kind's shapes with random weights, on the default device."""
+def untrained(
+    kind: Kind, configs=None, controlnet_configs=None, prediction: str = "epsilon", controlnet=None
+) -> Models:
+    """Models of a kind's shapes with random weights, on the default device; controlnet: a file that says whether it is
+    a union ControlNet.
+    """
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 
     configs, controlnet_configs = configs or CONFIGS / kind.folder, controlnet_configs or CONFIGS / kind.folder
@@ -68,14 +78,22 @@ def untrained(kind: Kind, configs=None, controlnet_configs=None, prediction: str
     vae = build(AutoencoderKL, configs, "vae")
     return _models(
         unet,
-        build(ControlNetModel, controlnet_configs, "controlnet"),
+        _empty_controlnet(controlnet, controlnet_configs)
+        if controlnet
+        else build(ControlNetModel, controlnet_configs, "controlnet"),
         vae,
         [_text_class(name)(_text_config(configs, name)) for name in kind.texts],
         prediction,
     )
 
 
-FAMILIES = {"diffusers": Family(load, skeleton)}
+FAMILIES = {
+    "diffusers": Family(load, skeleton),
+    **{
+        name: Family(partial(families.load, family), partial(families.skeleton, family), flow=True)
+        for name, family in families.FLOW_FAMILIES.items()
+    },
+}
 
 
 def _from_folder(folder: Path, kind: Kind) -> dict:
@@ -115,10 +133,8 @@ def _from_file(checkpoint: Path, kind: Kind, configs) -> dict:
 
 def _controlnet(path: Path, configs):
     """A ControlNet in diffusers' or either ldm layout; diffusers' own reader leaves out what SDXL has besides."""
-    from diffusers import ControlNetModel
-
     with torch.device("meta"):
-        model = ControlNetModel.from_config(part_config(configs, "controlnet"))
+        model = _empty_controlnet(path, configs)
     own = model.state_dict().keys()
     with open_safetensors(path, ModelError, f'"{path}" does not exist: check the path.') as file:
         keys = set(file.keys())
@@ -131,6 +147,19 @@ def _controlnet(path: Path, configs):
         return _filled(
             model, {name: file.get_tensor(key).float() for name, key in names.items() if key in keys}, path.name
         )
+
+
+def _empty_controlnet(path, configs):
+    """A ControlNet of the file's kind and the configs' shapes, on the default device."""
+    from diffusers import ControlNetModel
+
+    config = part_config(configs, "controlnet")
+    keys = shapes(path)
+    if is_union(keys):
+        from diffusers import ControlNetUnionModel  # not in the oldest versions
+
+        return ControlNetUnionModel.from_config(union_config(config, keys))
+    return ControlNetModel.from_config(config)
 
 
 def _text_encoder(checkpoint: Path, part: str, prefix: str, configs):

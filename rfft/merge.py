@@ -24,6 +24,7 @@ from .adapter import (
     sha256_of,
     updates_of,
 )
+from .layouts import layout_of
 from .names import channels_of, layers_of, ldm_name
 
 LDM = "control_model."
@@ -31,7 +32,7 @@ BY_WIDTH = {768: "SD 1.5", 1024: "SD 2.x", 2048: "SDXL"}  # by how wide the text
 
 
 def weight_names(keys, file: str) -> dict:
-    """{ldm module: name of its weight} for a ControlNet in diffusers', ldm's or prefixed ldm's layout.
+    """{module, as adapters call it: name of its weight} for a ControlNet in diffusers', ldm's or prefixed ldm's layout.
 
     Raises AdapterError for what can't take an adapter.
     """
@@ -46,6 +47,8 @@ def weight_names(keys, file: str) -> dict:
             f'"{file}" holds the difference to a UNet and not a ControlNet: choose a full ControlNet file.'
         )
     weights = [key.removesuffix(".weight") for key in keys if key.endswith(".weight")]
+    if layout_of(weights):
+        return {name: f"{name}.weight" for name in weights}
     if "controlnet_cond_embedding.conv_in.weight" in keys:
         names = {_known(name, layers_of(keys)): f"{name}.weight" for name in weights if not _is_norm(name)}
         return {ldm: name for ldm, name in names.items() if ldm}
@@ -107,7 +110,7 @@ def family_of(tensors: dict, names: dict) -> str:
     }
     channels = channels_of({module: len(tensors[name]) for module, name in names.items() if tensors[name].ndim})
     named = BY_WIDTH.get(max(widths, default=0), "")
-    return named or (f"{'-'.join(map(str, channels))} channels" if channels else "")
+    return layout_of(names) or named or (f"{'-'.join(map(str, channels))} channels" if channels else "")
 
 
 def family_of_adapter(tensors: dict) -> str:

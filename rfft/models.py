@@ -5,14 +5,18 @@ passes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .schedule import Schedule
+from .union import hint_arguments
+
+# Parts of a decoder that are checkpointed each for itself: three of them at full size are most of what a step holds
+DECODER_LAYERS = ("ResnetBlock2D", "QwenImageResidualBlock", "QwenImageAttentionBlock", "QwenImageResample")
 
 
 class ModelError(ValueError):
@@ -36,27 +40,35 @@ class Passes:
 
 @dataclass(frozen=True)
 class Text:
-    """B prompts as the networks read them: context (B, L, C) and, for SDXL, pooled (B, P)."""
+    """B prompts as the networks read them: context (B, L, C) and, for some models, pooled (B, P).
+
+    lengths: how many of the L each prompt has, where they differ; the rest is padding, which no network looks at.
+    """
 
     context: torch.Tensor
     pooled: torch.Tensor | None = None
+    lengths: tuple[int, ...] | None = None
 
     def map(self, function) -> Text:
-        """The same function of all that there is."""
-        return Text(function(self.context), None if self.pooled is None else function(self.pooled))
+        """The same function of all tensors that there are."""
+        return Text(function(self.context), None if self.pooled is None else function(self.pooled), self.lengths)
 
     def rows(self, rows: slice) -> Text:
-        return self.map(lambda values: values[rows])
+        return replace(self.map(lambda values: values[rows]), lengths=self.lengths and self.lengths[rows])
 
     def expand(self, count: int) -> Text:
         """One prompt for a whole batch."""
-        return self.map(lambda values: values.expand(count, *values.shape[1:]))
+        expanded = self.map(lambda values: values.expand(count, *values.shape[1:]))
+        return replace(expanded, lengths=self.lengths and self.lengths * count)
 
     @staticmethod
     def join(texts: list) -> Text:
+        longest = max(text.context.shape[1] for text in texts)
+        contexts = [F.pad(text.context, (0, 0, 0, longest - text.context.shape[1])) for text in texts]
         return Text(
-            torch.cat([text.context for text in texts]),
+            torch.cat(contexts),
             None if texts[0].pooled is None else torch.cat([text.pooled for text in texts]),
+            None if texts[0].lengths is None else tuple(length for text in texts for length in text.lengths),
         )
 
 
@@ -73,7 +85,7 @@ class Models:
     controlnet: Any
     vae: Any
     encode_prompts: Callable
-    schedule: Schedule
+    schedule: Any  # schedule.Schedule, or the flow.FlowSchedule of a flow-matching model
     passes: Passes = field(default_factory=Passes)
     # The module behind encode_prompts, where there is one: it moves and freezes with the others
     text_encoder: torch.nn.Module | None = None
@@ -102,13 +114,14 @@ class Models:
         three (arXiv:1604.06174).
         """
         for part in (self.controlnet, self.unet, self.vae):
+            if not part._supports_gradient_checkpointing:
+                continue
             if on:
                 part.enable_gradient_checkpointing()
             else:
                 part.disable_gradient_checkpointing()
-        # Within a block of the decoder, too: three of these layers at full size are most of what a step holds
         for layer in self.vae.modules():
-            if type(layer).__name__ == "ResnetBlock2D":
+            if type(layer).__name__ in DECODER_LAYERS:
                 layer.__dict__.pop("forward", None)
                 if on:
                     layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
@@ -127,23 +140,35 @@ class Models:
         text = self.encode_prompts(prompts)
         return (text if isinstance(text, Text) else Text(text)).map(lambda values: values.to(**self.like))
 
-    def predict(self, x: torch.Tensor, t: float, text: Text, hint: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+    def predict(
+        self, x: torch.Tensor, t: float, text: Text, hint: torch.Tensor, strength: float = 1.0, told: float = 0.0
+    ) -> torch.Tensor:
         """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet, which are told
         the nearest whole timestep: text of B prompts, hint (B, 3, 8h, 8w) in [0, 1].
+
+        told: the guidance that guidance-distilled models are told; these aren't.
         """
-        if torch.is_grad_enabled():
-            self.passes.gradient += len(x)
-        else:
-            self.passes.plain += len(x)
+        self.count_passes(len(x))
         times = torch.full((len(x),), round(t), device=x.device, dtype=torch.long)
         conditions = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added_conditions(text, hint)}
         down, mid = self.controlnet(
-            x, times, controlnet_cond=hint, conditioning_scale=strength, return_dict=False, **conditions
+            x,
+            times,
+            conditioning_scale=float(strength),
+            return_dict=False,
+            **hint_arguments(self.controlnet, hint),
+            **conditions,
         )
         output = self.unet(
             x, times, down_block_additional_residuals=down, mid_block_additional_residual=mid, **conditions
         ).sample.to(x.dtype)
         return self.schedule.epsilon(x, output, t)
+
+    def count_passes(self, pictures: int) -> None:
+        if torch.is_grad_enabled():
+            self.passes.gradient += pictures
+        else:
+            self.passes.plain += pictures
 
     @staticmethod
     def added_conditions(text: Text, hint: torch.Tensor) -> dict | None:
@@ -155,6 +180,10 @@ class Models:
         height, width = hint.shape[-2:]
         times = torch.tensor([[height, width, 0, 0, height, width]], device=hint.device, dtype=hint.dtype)
         return {"text_embeds": text.pooled, "time_ids": times.expand(len(hint), -1)}
+
+    def encode_hint(self, hint: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [0, 1] -> the hint as `predict` takes it."""
+        return hint
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:

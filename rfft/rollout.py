@@ -28,7 +28,8 @@ class Sampling:
 
     guidance: the scale of classifier-free guidance, 1 = off; strength: of the ControlNet; null_prompt: what guidance
     and the consistent condition call no text; a negative prompt, where one is wanted; sampler: a name of
-    schedule.SAMPLERS or flow.SAMPLERS.
+    schedule.SAMPLERS or flow.SAMPLERS; told_guidance: the scale that guidance-distilled models are told, which draw
+    without a null branch (guidance = 1) and have one in the gradient step alone.
     """
 
     steps: int = 40
@@ -36,6 +37,7 @@ class Sampling:
     strength: float = 1.0
     null_prompt: str = ""
     sampler: str = "ddim"
+    told_guidance: float = 3.5
 
     @property
     def guided(self) -> bool:
@@ -57,8 +59,8 @@ class Job:
 
 @dataclass
 class Batch:
-    """B jobs as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H, W),
-    text, null of B prompts.
+    """B jobs as tensors: product, noise (B, 4, h, w) latents, mask (B, 1, h, w) with 1 = paint here, hint (B, 3, H, W)
+    or its latents, text, null of B prompts.
     """
 
     jobs: list[Job]
@@ -143,7 +145,8 @@ def prepare(models: Models, jobs: list[Job], sampling: Sampling) -> Batch:
     null = models.encode_text([sampling.null_prompt])
     text = models.encode_text([job.prompt for job in jobs])
     noise = start_noise([job.seed for job in jobs], product.shape[1:]).to(product)
-    return Batch(list(jobs), product, noise, mask, stack("hint"), text, null.expand(len(jobs)))
+    hint = models.encode_hint(stack("hint"))
+    return Batch(list(jobs), product, noise, mask, hint, text, null.expand(len(jobs)))
 
 
 @torch.no_grad()
@@ -198,12 +201,11 @@ def guided_epsilon(
     caller asks for it.
     """
     if not (with_null or sampling.guided):
-        eps = models.predict(x, t, batch.text, batch.hint, sampling.strength)
+        eps = models.predict(x, t, batch.text, batch.hint, sampling.strength, sampling.told_guidance)
         return eps, eps, None
     # One pass of 2 B pictures rather than two of B
-    both = models.predict(
-        x.repeat(2, 1, 1, 1), t, Text.join([batch.text, batch.null]), batch.hint.repeat(2, 1, 1, 1), sampling.strength
-    )
+    texts, hint = Text.join([batch.text, batch.null]), batch.hint.repeat(2, 1, 1, 1)
+    both = models.predict(x.repeat(2, 1, 1, 1), t, texts, hint, sampling.strength, sampling.told_guidance)
     text, null = both.chunk(2)
     # Classifier-free guidance, arXiv:2207.12598, its scale as Stable Diffusion counts it
     return (null + sampling.guidance * (text - null) if sampling.guided else text), text, null
@@ -245,7 +247,7 @@ def reference(
     t = sampling.timesteps(models.schedule, batch.tokens)[i]
     if with_null:
         return guided_epsilon(models, batch, sampling, x, t, with_null=True)[1:]
-    return models.predict(x, t, batch.text, batch.hint, sampling.strength), None
+    return models.predict(x, t, batch.text, batch.hint, sampling.strength, sampling.told_guidance), None
 
 
 @torch.no_grad()

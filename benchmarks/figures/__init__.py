@@ -6,20 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import (
-    adapting,
-    end_to_end,
-    explanation,
-    fleet,
-    overhead,
-    reviewer,
-    rfft,
-    robustness,
-    sampler,
-    sdwebui,
-    sizes,
-    startup,
-)
+from . import end_to_end, explanation, flow, overhead, reviewer, rfft, robustness, sampler, sdwebui, startup
 from .definition import Definition
 
 BEFORE = "128"  # the family before: what its figures say where others have the hash of theirs
@@ -45,18 +32,5 @@ def find(benchmark: str, key: str) -> Definition:
     return known.get(key) or Definition(key, key)
 
 
-for module in (
-    end_to_end,
-    reviewer,
-    sampler,
-    rfft,
-    startup,
-    overhead,
-    explanation,
-    robustness,
-    sdwebui,
-    adapting,
-    sizes,
-    fleet,
-):
+for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness, sdwebui, flow):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)
