@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from ..cyclic.gallery import Row, row_of
@@ -33,6 +34,7 @@ COLUMNS = (  # of the manifest: name, type of Arrow
     ("job_accepted", "bool"),
     ("job_seconds", "float64"),
     ("ended_by", "string"),
+    ("ended", "float64"),
     ("peak_mib", "int64"),
     ("certificate", "string"),
     ("versions", "string"),
@@ -73,6 +75,7 @@ def record_of(job: Job, report: dict, files: dict, seconds: float, about: dict) 
         **files,
         "report": report,
         "seconds": round(seconds, 3),
+        "ended": round(time.time(), 3),  # seconds since 1970
         **about,
     }
 
@@ -92,7 +95,8 @@ def rows_of(record: dict) -> list[dict]:
         "job_accepted": bool(report["accepted"]),
         "job_seconds": record["seconds"],
         "ended_by": report["ended_by"],
-        "peak_mib": record.get("peak_mib", 0),
+        "ended": record["ended"],
+        "peak_mib": record["peak_mib"],
         "certificate": _json(report.get("certificate")),
         "versions": _json(record["versions"]),
         "carried": _json(record["carried"]),

@@ -134,7 +134,7 @@ class Catalogue:
             yield from self._jobs(line, row, seen)
 
     def _jobs(self, line: int, row: dict, seen: set[int]) -> Iterator[Job | BadRow]:
-        picture, image = self._value(row, "picture"), self._value(row, "image")
+        picture, image = self._value(row, "picture"), self._value(row, "image") if self.images else ""
         id_ = self._value(row, "id") or (image if self.images else picture)
         caption = self._value(row, "caption")
         if not picture:
@@ -162,11 +162,13 @@ class Catalogue:
             yield Job(key, id_, place, caption, prompt, seed, line, shown, carried)
 
     def _value(self, row: dict, name: str) -> str:
-        value = next((row[key] for key in self.named[name] if row.get(key) not in (None, "")), "")
-        return _clean(value)
+        for key in self.named[name]:
+            if (value := row.get(key)) not in (None, ""):
+                return _clean(value)
+        return ""
 
     def _prompts(self, row: dict) -> list[str]:
-        given = next((row[key] for key in self.named["prompts"] if row.get(key)), None)
+        given = row.get(self.named["prompts"][0])
         if isinstance(given, str) and given.lstrip().startswith("["):
             try:
                 given = json.loads(given)
@@ -175,7 +177,7 @@ class Catalogue:
         elif isinstance(given, str):
             given = given.splitlines()
         listed = given if isinstance(given, list) else []
-        texts = [_clean(text) for text in [*listed, self._value(row, "prompt")]]
+        texts = [*map(_clean, listed), self._value(row, "prompt")]
         return [text for text in texts if text]
 
     # The formats: (line, row as a dict, or a sentence on what is wrong with it)
@@ -269,4 +271,6 @@ def _folder_of(location: str) -> str:
 def _clean(value) -> str:
     """A cell as one line of text that can be written as UTF-8."""
     text = value if isinstance(value, str) else str(value)
+    if len(text) <= LONGEST and text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     return " ".join(text[:LONGEST].encode("utf-8", "replace").decode("utf-8").replace("\0", "").split())

@@ -86,6 +86,13 @@ class Draws:
         )
 
 
+def far(value: float | None, measured: float | None) -> bool:
+    """Whether a setting is too far from the one that was measured."""
+    if value is None or measured is None:
+        return value is not measured
+    return abs(value - measured) > 0.25 * abs(measured)
+
+
 def pass_through(draws: Draws, thresholds, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """(alive (N,) bool, paid (N,)): which draws come through all thresholds, and what each costs in steps, checks and
     reviews included.
@@ -180,7 +187,7 @@ def cross_validate(draws: Draws, steps: int, share: float = SHARE, folds: int = 
 
 @dataclass
 class Settings:
-    """What a profile holds for, of the sampler; threshold: of the reviewer."""
+    """What a profile holds for, of the sampler; threshold: of the reviewer; guidance: of a distilled model."""
 
     steps: Annotated[int, Meta(ge=1, le=100_000)]
     cfg: Annotated[float, Meta(ge=-1000, le=1000)]
@@ -188,15 +195,20 @@ class Settings:
     scheduler: Word
     denoise: Share
     threshold: Share
+    guidance: Annotated[float, Meta(ge=-1000, le=1000)] | None = None
+
+
+REQUIRED = Settings.__dataclass_fields__.keys() - {"guidance"}
 
 
 @dataclass
 class Profile:
     """Thresholds for one model, reviewer and way of sampling, with the draws behind them, so that more can be added.
 
-    model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"};
-    about: what `fit` found out; progress, scores, accepted, groups, check_cost, review_cost: as in Draws; preview:
-    factors of the preview.Preview that made the previews, none where the VAE did. The order is the file's.
+    model, reviewer: fingerprints; settings: {"steps", "cfg", "sampler_name", "scheduler", "denoise", "threshold"} and,
+    of a distilled model, "guidance"; about: what `fit` found out; progress, scores, accepted, groups, check_cost,
+    review_cost: as in Draws; preview: factors of the preview.Preview that made the previews, none where the VAE did.
+    The order is the file's.
     """
 
     model: Word
@@ -270,9 +282,7 @@ class Profile:
             return "it was made with another reviewer"
         differs = [name for name in ("sampler_name", "scheduler") if settings[name] != self.settings[name]]
         differs += [
-            name
-            for name in ("steps", "cfg", "denoise")
-            if abs(settings[name] - self.settings[name]) > 0.25 * abs(self.settings[name])
+            name for name in ("steps", "cfg", "denoise", "guidance") if far(settings.get(name), self.settings.get(name))
         ]
         differs += ["threshold"] if abs(settings["threshold"] - self.settings["threshold"]) > 0.05 else []
         return f"it was made with another {' and '.join(differs)}" if differs else None
@@ -295,9 +305,7 @@ class Profile:
                 raise StructureError(f"it has an unknown {shortened(unknown[0])}")
             values = {names[key]: value for key, value in values.items()}
             settings = values.get("settings")
-            if isinstance(settings, dict) and (
-                lacking := sorted(Settings.__dataclass_fields__.keys() - settings.keys())
-            ):
+            if isinstance(settings, dict) and (lacking := sorted(REQUIRED - settings.keys())):
                 raise StructureError(f"its settings lack {', '.join(lacking)}")
             convert(settings, Settings, "its settings")
             profile = convert(values, cls, "it")

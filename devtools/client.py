@@ -20,6 +20,9 @@ MODEL_FOLDERS = {
     "control_net_name": "controlnet",
     "lora_name": "loras",
     "vae_name": "vae",
+    "unet_name": "diffusion_models",
+    **dict.fromkeys(("clip_name", "clip_name1", "clip_name2"), "text_encoders"),
+    "name": "model_patches",  # of ModelPatchLoader
     "reviewer_name": "rfnet",
     **dict.fromkeys(("adapter", "adapter_2", "adapter_3"), "controlnet"),
 }

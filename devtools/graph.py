@@ -26,7 +26,7 @@ def load(path: Path) -> dict:
 
 def shipped() -> list[Path]:
     """The workflows that ship, in the order in which they are numbered."""
-    return sorted(WORKFLOWS.glob("*.json"))
+    return sorted(WORKFLOWS.glob("*.json"), key=lambda path: int(path.stem.split()[0]))
 
 
 def workflow(word: str) -> Path:

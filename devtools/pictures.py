@@ -29,7 +29,7 @@ from .sheet import PAPER, attempts_sheet
 
 PAGES = ROOT / "web" / "docs"
 # workflows that are not run here, and the number of the product that is drawn instead
-STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3}
+STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3, "Flux": 4, "Qwen": 5, "Z-Image": 6}
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
 CORNER = (200, 160)  # where a node stands on the page, pixels
 MARGIN, HEAD = 12, 58  # what is shown around it, and above it: its title and the pack's badge

@@ -11,16 +11,20 @@ import comfy.controlnet
 import comfy.model_management
 import folder_paths
 from comfy_api.latest import io
+from comfy_execution.graph import ExecutionBlocker
 
-from . import pocket_models
+from . import patch_loader, pocket_models, union_types
 from .checked import checked
 from .folders import path_of, state_of
-from .types import CATEGORY
+from .types import CATEGORY, ModelPatch
 
 NONE = "none"
 ADAPTER = "adapter"
 OTHER = "other"
 UNREADABLE = "unreadable"
+WRONG_OUTPUT = (
+    "RF Load ControlNet: connect MODEL_PATCH for a ControlNet for Z-Image, and CONTROL_NET for every other one."
+)
 
 
 @checked(
@@ -30,7 +34,7 @@ UNREADABLE = "unreadable"
             ("adapter", "adapter_2", "adapter_3"), lambda name: name == NONE or path_of(folder_of(name), name)
         ),
     },
-    advanced=("adapter_2", "strength_2", "adapter_3", "strength_3"),
+    advanced=("adapter_2", "strength_2", "adapter_3", "strength_3", "union_type"),
     aliases=("load tuned controlnet", "controlnet adapter", "RFFT"),
 )
 class RFControlNetLoader(io.ComfyNode):
@@ -49,8 +53,9 @@ class RFControlNetLoader(io.ComfyNode):
                     "control_net_name",
                     options=base_files(),
                     tooltip=(
-                        "A ControlNet (.safetensors) of SD 1.5 or SDXL from models/controlnet, or the small pocket"
-                        " ControlNet that ships: the one that the adapter was trained on, or a full tuned file."
+                        "A ControlNet (.safetensors) from models/controlnet, one for Z-Image from models/model_patches,"
+                        " or the small pocket ControlNet that ships: the one that the adapter was trained on, or a full"
+                        " tuned file."
                     ),
                 ),
                 *slot(
@@ -60,11 +65,26 @@ class RFControlNetLoader(io.ComfyNode):
                 ),
                 *slot("_2", "A second adapter of the same ControlNet; several add.", optional=True),
                 *slot("_3", "A third adapter of the same ControlNet; several add.", optional=True),
+                io.Combo.Input(
+                    "union_type",
+                    options=union_types.OPTIONS,
+                    default="canny",
+                    optional=True,
+                    tooltip=(
+                        "What a union ControlNet is given: canny for RF Product's hint. none: it isn't told. Other"
+                        " ControlNets know one kind and need none of this."
+                    ),
+                ),
             ],
             outputs=[
                 io.ControlNet.Output(
                     "control_net", display_name="CONTROL_NET", tooltip="For Apply ControlNet, as any other ControlNet."
-                )
+                ),
+                ModelPatch.Output(
+                    "model_patch",
+                    display_name="MODEL_PATCH",
+                    tooltip="Of a ControlNet for Z-Image, in place of the other output: for ZImageFunControlnet.",
+                ),
             ],
         )
 
@@ -76,11 +96,24 @@ class RFControlNetLoader(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, control_net_name, adapter, strength, adapter_2=NONE, strength_2=1.0, adapter_3=NONE, strength_3=1.0
+        cls,
+        control_net_name,
+        adapter,
+        strength,
+        adapter_2=NONE,
+        strength_2=1.0,
+        adapter_3=NONE,
+        strength_3=1.0,
+        union_type="canny",
     ) -> io.NodeOutput:
         slots = ((adapter, strength), (adapter_2, strength_2), (adapter_3, strength_3))
         adapters = [(path_of(folder_of(name), name), amount) for name, amount in slots if name != NONE]
-        return io.NodeOutput(load(path_of(folder_of(control_net_name), control_net_name), adapters))
+        path = path_of(folder_of(control_net_name), control_net_name)
+        if patch_loader.is_patch(path):
+            return io.NodeOutput(ExecutionBlocker(WRONG_OUTPUT), patch_loader.load(control_net_name, path, adapters))
+        control = load(path, adapters)
+        union_types.choose(control, union_type, control_net_name)
+        return io.NodeOutput(control, ExecutionBlocker(WRONG_OUTPUT))
 
 
 def slot(number: str, tooltip: str, optional: bool = False) -> tuple:
@@ -97,19 +130,32 @@ def slot(number: str, tooltip: str, optional: bool = False) -> tuple:
 
 
 def base_files() -> list[str]:
-    """Everything in models/controlnet but adapters, and the pocket ControlNets whose names aren't taken there."""
+    """Everything in models/controlnet but adapters, ControlNets for Z-Image, and the pocket ControlNets whose names
+    aren't taken there.
+    """
     own = [name for name, kind in kinds().items() if kind != ADAPTER]
-    return own + [
-        name for name in pocket_models.pocket_files(pocket_models.CONTROLNET_KEY) if folder_of(name) == "pocket"
-    ]
+    pocket = [name for name in pocket_models.pocket_files(pocket_models.CONTROLNET_KEY) if folder_of(name) == "pocket"]
+    return own + [name for name in patch_files() if folder_of(name) == patch_loader.FOLDER] + pocket
+
+
+def patch_files() -> list[str]:
+    """The ControlNets for Z-Image in models/model_patches."""
+    names = [name for name, kind in patch_kinds().items() if kind != ADAPTER]
+    return [name for name in names if patch_loader.is_patch(folder_paths.get_full_path(patch_loader.FOLDER, name))]
+
+
+def patch_kinds() -> dict:
+    """As `kinds`, of models/model_patches; empty where ComfyUI is too old to have it."""
+    return kinds(patch_loader.FOLDER) if patch_loader.FOLDER in folder_paths.folder_names_and_paths else {}
 
 
 def adapter_files() -> list[str]:
-    """The adapters in models/controlnet, told by what their metadata say, and the one that ships for the pocket
-    ControlNet.
+    """The adapters in models/controlnet and models/model_patches, told by what their metadata say, and the one that
+    ships for the pocket ControlNet.
     """
     own = [name for name, kind in kinds().items() if kind != OTHER]
-    return own + [name for name, kind in kinds("pocket").items() if kind == ADAPTER and name not in own]
+    others = [*kinds("pocket").items(), *patch_kinds().items()]
+    return own + [name for name, kind in others if kind == ADAPTER and name not in own]
 
 
 def kinds(folder: str = "controlnet") -> dict:
@@ -135,15 +181,13 @@ def kind_of(path: str, state: str) -> str:
 
 def folder_of(name: str) -> str:
     """Pocket ControlNets, and the adapter that ships for one, live in a folder of their own, because the stock loader
-    would list them and read them wrongly.
+    would list them and read them wrongly. ControlNets for Z-Image live where ComfyUI's loader of model patches looks.
     """
-    if not isinstance(name, str):  # a link gives it, and it is not known yet
+    if not isinstance(name, str) or folder_paths.get_full_path("controlnet", name):  # a link gives it: not known yet
         return "controlnet"
-    return (
-        "pocket"
-        if folder_paths.get_full_path("controlnet", name) is None and folder_paths.get_full_path("pocket", name)
-        else "controlnet"
-    )
+    others = ("pocket", patch_loader.FOLDER)
+    found = [folder for folder in others if folder in folder_paths.folder_names_and_paths]
+    return next((folder for folder in found if folder_paths.get_full_path(folder, name)), "controlnet")
 
 
 def load(path: str, adapters: list) -> comfy.controlnet.ControlNet:
@@ -184,13 +228,25 @@ def load_stock(weights: dict, path: str) -> comfy.controlnet.ControlNet:
         raise AdapterError(
             f'"{file.name}" holds no ControlNet that ComfyUI can build: copy or download it again, or choose another.'
         ) from error
-    own = control.control_model.state_dict().keys()
+    own = {key: value.numel() for key, value in control.control_model.state_dict().items() if not later(control, key)}
     parts = {key.split(".")[0] for key in own}
-    missing = len(own) - sum(key not in left or key.removeprefix(LDM) in own for key in weights)
+    # In diffusers' layout several tensors become one, so values are counted, and then the tensors that have no place.
+    used = [key for key in weights if key not in left or key.removeprefix(LDM) in own]
+    lacking = sum(own.values()) > sum(weights[key].numel() for key in used)
+    missing = max(len(own) - len(used), 1) if lacking else 0
     astray = sum(key not in own and key.split(".")[0] in parts for key in (key.removeprefix(LDM) for key in left))
-    if missing > 0 or astray:
+    if missing or astray:
         raise AdapterError(
-            f'"{file.name}" is not a whole ControlNet: {max(missing, 0)} of {len(own)} weights are missing, {astray}'
+            f'"{file.name}" is not a whole ControlNet: {missing} of {len(own)} weights are missing, {astray}'
             " have no place; copy or download it again."
         )
     return control
+
+
+def later(control, key: str) -> bool:
+    """Whether ComfyUI takes this weight from the model when it draws: ControlNets of SD 3.5 lack one of its
+    embedders.
+    """
+    if not isinstance(control, comfy.controlnet.ControlNetSD35):
+        return False
+    return key.startswith("orig_y_embedder." if control.control_model.double_y_emb else "x_embedder.")

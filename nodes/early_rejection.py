@@ -13,11 +13,14 @@ from ..cyclic.profiles import fingerprint
 
 def fingerprint_of(model, named: Callable = fingerprint) -> str:
     """The fingerprint of a ModelPatcher's network with its LoRAs, whether or not ComfyUI has just written them, or
-    another graph's, into the weights. named: what makes it of a network and its weights as they were loaded.
+    another graph's, into the weights, and with the schedule that a node like ModelSamplingFlux gave it.
+
+    named: what makes it of a network and its weights as they were loaded.
     """
     original = {key.removeprefix("diffusion_model."): kept.weight for key, kept in model.backup.items()}
     plain = named(model.model.diffusion_model, original)
-    if not model.patches:
+    sampling = model.object_patches.get("model_sampling")
+    if not model.patches and sampling is None:
         return plain
     digest = hashlib.sha256(plain.encode())
     for key in sorted(model.patches):
@@ -26,6 +29,9 @@ def fingerprint_of(model, named: Callable = fingerprint) -> str:
             for part in getattr(patch, "weights", patch[1] if isinstance(patch, tuple) else ()):
                 if torch.is_tensor(part):
                     digest.update(part.flatten()[:64].detach().float().cpu().numpy().tobytes())
+    if sampling is not None:
+        digest.update(" ".join(kind.__name__ for kind in type(sampling).__bases__).encode())
+        digest.update(sampling.sigmas.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -8,6 +8,23 @@ import comfy.utils
 
 from .pocket_models import PocketSD
 
+# by ComfyUI's classes of models, and by where its ControlNets' networks are defined
+MODELS = {
+    "SD3": "SD 3.5",
+    "Flux": "Flux.1",
+    "Flux2": "Flux.2",
+    "QwenImage": "Qwen-Image",
+    "HiDream": "HiDream",
+    "Lumina2": "Z-Image",
+}
+CONTROLS = {
+    "comfy.cldm.cldm": "Stable Diffusion",
+    "comfy.cldm.mmdit": "SD 3.5",
+    "comfy.cldm.dit_embedder": "SD 3.5",
+    "comfy.ldm.flux.controlnet": "Flux.1",
+    "comfy.ldm.qwen_image.controlnet": "Qwen-Image",
+}
+
 
 class OtherFamily(ValueError):
     """Models that don't fit together; one sentence that names both families and says what to do."""
@@ -27,13 +44,18 @@ def all_controls(draw) -> list:
 
 def check(draw) -> None:
     """Raises OtherFamily where a ControlNet, or a LoRA on a pocket model, is of another family than the model."""
-    own = family_of_model(draw.patcher.model)
+    model = draw.patcher.model
+    own = family_of_model(model)
     for control in all_controls(draw):
         other = family(control)
         if own and other and own != other:
+            pair = words(other), words(own)
+        else:
+            pair = architecture_of_control(control), architecture_of_model(model)
+        if all(pair) and pair[0] != pair[1]:
             raise OtherFamily(
-                f"the ControlNet is of another model family ({words(other)}) than the model ({words(own)}): choose one"
-                " that was made for this model"
+                f"the ControlNet is of another model family ({pair[0]}) than the model ({pair[1]}): choose one that was"
+                " made for this model"
             )
     if own and isinstance(draw.patcher.model.model_config, PocketSD):
         check_loras(draw.patcher, own)
@@ -54,6 +76,16 @@ def check_loras(patcher, own: tuple) -> None:
                     f" of {key.removeprefix('diffusion_model.')}, which has {shape[0]}x{shape[1]}) than the model"
                     f" ({words(own)}): choose one that was trained on this model"
                 )
+
+
+def architecture_of_model(model) -> str:
+    """The architecture of one of ComfyUI's models, "Flux.1" for example, or ""."""
+    return MODELS.get(type(model).__name__, "Stable Diffusion" if family_of_model(model) else "")
+
+
+def architecture_of_control(control) -> str:
+    """The same of the models that a ControlNet was made for."""
+    return CONTROLS.get(type(getattr(control, "control_model", None)).__module__, "")
 
 
 def family_of_model(model) -> tuple | None:

@@ -10,12 +10,13 @@ from comfy_api.latest import io
 
 from ..rfnet.data import labelling
 from .checked import checked
+from .learning import NOBODY, check_labeller, learning_inputs, study_of
 from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
 
 
 @checked(
-    checks={"dataset": lambda name: dataset_folder(name)},
-    advanced=("blind",),
+    checks={"dataset": lambda name: dataset_folder(name), "labeller": check_labeller},
+    advanced=("blind", "learner", "labeller"),
     aliases=("annotate", "rate images", "label dataset", "quality check"),
 )
 class RFLabel(io.ComfyNode):
@@ -29,7 +30,7 @@ class RFLabel(io.ComfyNode):
                 "Keeps pictures in a dataset on disk and lets you say with five buttons what is wrong with each: what"
                 " RF Adapt Reviewer and `rfnet train` learn from."
             ),
-            inputs=label_inputs(),
+            inputs=[*label_inputs(), *learning_inputs()],
             outputs=[
                 io.String.Output(
                     "dataset_name", display_name="dataset", tooltip="The dataset's name: connect to RF Adapt Reviewer."
@@ -47,7 +48,9 @@ class RFLabel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, product, dataset, blind, prompt="", report="") -> io.NodeOutput:
+    def execute(
+        cls, images, product, dataset, blind, prompt="", report="", learner=NOBODY, labeller=""
+    ) -> io.NodeOutput:
         from ..cyclic.remedies import replaced
         from ..rfnet.finished import cut_out
         from ..rfnet.reviewer import check
@@ -75,6 +78,7 @@ class RFLabel(io.ComfyNode):
             added += is_new
             known += not is_new
         contents = labels.read()
+        study_of(labels, learner, contents)  # it looks at the new pictures while the graph goes on
         if contents.labels:
             labels.write_table()
         counted = [f"{added} pictures added to {dataset}"] + [f"{known} were there already"] * bool(known) + notes

@@ -13,10 +13,12 @@ from functools import wraps
 from aiohttp import web
 from server import PromptServer
 
-from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder
+from ..rfnet.agreement import agreements
+from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder, is_name
 from ..rfnet.labels import LABELS
 from . import origins
 from .label import dataset_folder
+from .learning import study_of
 
 ROOT = "/reliable_ads/labels/{dataset}"
 LARGEST_BODY = 4096  # bytes
@@ -94,14 +96,16 @@ def refusing(handler):
 
 
 async def state(request: web.Request) -> web.Response:
-    """?after=KEY: the next picture comes after this one; ?at=KEY: is this one, if it still waits; ?verdict=1: with what
-    the reviewer said.
+    """?after=KEY: another picture than this one, which is skipped; ?at=KEY: this one, if it still waits; ?verdict=1:
+    with what the reviewer said; ?by=NAME: who labels; ?learner=FILE: which reviewer learns, and orders the pictures.
     """
     place = {name: request.query.get(name, "") for name in ("after", "at")}
     if any(key and not KEY.fullmatch(key) for key in place.values()):
         raise Refused(400, "after and at must be keys of pictures, 16 hex digits.")
     contents = await asyncio.to_thread(folder_of(request).read)
-    return answer_with(contents, contents.next(**place), request)
+    by = labeller_of(request.query)
+    study = await studied(request, contents, place["after"])
+    return answer_with(contents, next_of(contents, study, by, **place), study, by, request)
 
 
 async def picture(request: web.Request) -> web.StreamResponse:
@@ -116,7 +120,7 @@ async def picture(request: web.Request) -> web.StreamResponse:
 
 
 async def label(request: web.Request) -> web.Response:
-    """{"key", "label", "blind"}; the answer shows the next picture."""
+    """{"key", "label", "blind", "by"}; the answer shows the next picture. Asked with ?learner, verdict as in state."""
     body = await body_of(request)
     name = body.get("label")
     blind = body.get("blind", True)
@@ -124,15 +128,44 @@ async def label(request: web.Request) -> web.Response:
         raise Refused(400, f"label must be one of {', '.join(LABELS)}.")
     if not isinstance(blind, bool):
         raise Refused(400, "blind must be true or false.")
-    contents = await stored(request, body, name, blind)
-    return answer_with(contents, contents.next(body["key"]), request)
+    by = labeller_of(body)
+    contents = await stored(request, body, name, blind, by)
+    study = await studied(request, contents)
+    return answer_with(contents, next_of(contents, study, by, after=body["key"]), study, by, request)
 
 
 async def undo(request: web.Request) -> web.Response:
-    """{"key"}; the answer shows this picture again."""
+    """{"key", "by"}; the answer shows this picture again."""
     body = await body_of(request)
-    contents = await stored(request, body, None)
-    return answer_with(contents, contents.items[body["key"]], request)
+    by = labeller_of(body)
+    contents = await stored(request, body, None, True, by)
+    return answer_with(contents, contents.items[body["key"]], await studied(request, contents), by, request)
+
+
+async def studied(request: web.Request, contents: Contents, passed: str = ""):
+    """What the reviewer knows that ?learner names; None without. It has the rest learned in the background."""
+    learner = request.query.get("learner", "")
+    try:
+        return await asyncio.to_thread(study_of, folder_of(request), learner, contents, passed)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+
+
+def next_of(contents: Contents, study, by: str, after: str = "", at: str = ""):
+    """The picture to show."""
+    if study is None:
+        return contents.next(after, at, by)
+    from ..rfnet.training.background import sequence
+
+    return contents.next(after, at, by, sequence(study, contents))
+
+
+def labeller_of(values) -> str:
+    """The labeller's name in a query or a body, "" without. Raises Refused."""
+    by = values.get("by", "")
+    if by != "" and not is_name(by):
+        raise Refused(400, "by must be the labeller's name, up to 40 characters of one line.")
+    return by
 
 
 async def other_method(request: web.Request) -> web.Response:
@@ -185,7 +218,7 @@ def folder_of(request: web.Request) -> LabelFolder:
         raise Refused(400, str(error)) from None
 
 
-def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
+def answer_with(contents: Contents, item, study, by: str, request: web.Request) -> web.Response:
     """What the buttons show; the verdict only where it is asked for, so that labels stay blind."""
     shown = None if item is None else {name: getattr(item, name) for name in ("key", "product", "caption", "prompt")}
     if shown and request.query.get("verdict") == "1":
@@ -194,9 +227,13 @@ def answer_with(contents: Contents, item, request: web.Request) -> web.Response:
         "labelled": len(contents.labels),
         "waiting": len(contents.waiting),
         "counts": contents.counts,
-        "last": contents.last,
+        "last": contents.last_of(by),
         "enough": ENOUGH,
         "each": EACH,
         "item": shown,
+        "learning": study and study.summary(),
+        "labellers": [
+            {"names": one.names, "n": one.n, "same": one.same, "kappa": one.kappa} for one in agreements(contents.said)
+        ],
     }
     return web.json_response(about, headers={**GUARDED, "Cache-Control": "no-store"})

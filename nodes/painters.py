@@ -4,7 +4,8 @@ import logging
 
 from ..rfnet.painters import Painter, fingerprint
 from .early_rejection import fingerprint_of
-from .remedy_changes import all_controls, shows
+from .families import all_controls
+from .hints import shows
 
 
 def painter_of(draw, tuned=None) -> Painter | None:

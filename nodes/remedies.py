@@ -10,7 +10,7 @@ from ..cyclic.remedies import REMEDIES, Policy, Remedy
 from .checked import checked
 from .inputs import shown
 from .remedy_changes import impossible
-from .types import CATEGORY
+from .types import CATEGORY, ModelPatch
 from .types import Remedies as RemediesSocket
 
 
@@ -19,13 +19,14 @@ class Remedies:
     """What a graph allows.
 
     words: {name of a remedy: encoded conditioning}; changes: as a report lists them, to begin there; tuned: a
-    CONTROL_NET to draw with after a rejection, or None.
+    CONTROL_NET to draw with after a rejection, or None; tuned_patch: a MODEL_PATCH, or None.
     """
 
     allowed: tuple
     words: dict
     changes: list = field(default_factory=list)
     tuned: Any = None
+    tuned_patch: Any = None
 
     def policy(self, draw) -> tuple[Policy, dict]:
         """A new Policy for one product, and why some remedies can't be used on this draw: {name: reason}.
@@ -33,7 +34,7 @@ class Remedies:
         Raises ValueError where the tuned ControlNet is of another family.
         """
         asked = {*self.allowed, *(change["remedy"] for change in self.changes)}
-        left_out = impossible(draw, asked, self.words, self.tuned)
+        left_out = impossible(draw, asked, self.words, self.tuned, self.tuned_patch)
         for change in self.changes:
             if why := left_out.get(change["remedy"]):
                 raise ValueError(
@@ -85,19 +86,26 @@ class RFRemedies(io.ComfyNode):
                         " picture it takes the place of the one that holds the product's outline."
                     ),
                 ),
+                ModelPatch.Input(
+                    "tuned_model_patch",
+                    optional=True,
+                    tooltip=(
+                        "The same for Z-Image, whose ControlNet is a model patch: model_patch of RF Load ControlNet."
+                    ),
+                ),
             ],
             outputs=[RemediesSocket.Output("remedies", display_name="remedies", tooltip="For RF Cyclic Sampler.")],
         )
 
     @classmethod
-    def execute(cls, begin_at, clip=None, tuned_control_net=None, **values) -> io.NodeOutput:
+    def execute(cls, begin_at, clip=None, tuned_control_net=None, tuned_model_patch=None, **values) -> io.NodeOutput:
         encoded = {}
         for remedy in REMEDIES:
             text = values.get(words_input(remedy), "").strip()
             if text and clip is not None:
                 encoded[remedy.name] = clip.encode_from_tokens_scheduled(clip.tokenize(text))
         allowed = tuple(remedy.name for remedy in REMEDIES if values.get(remedy.name))
-        return io.NodeOutput(Remedies(allowed, encoded, changes_of(begin_at), tuned_control_net))
+        return io.NodeOutput(Remedies(allowed, encoded, changes_of(begin_at), tuned_control_net, tuned_model_patch))
 
 
 def remedy_inputs(remedies: list[Remedy]) -> list:

@@ -69,8 +69,14 @@ class Draw(ABC):
         """The latent (N, C, h, w) that the stock node samples; callback(step, x0, x, steps) after each step."""
 
     @abstractmethod
+    def with_patcher(self, patcher) -> "Draw":
+        """With another ModelPatcher of the network that paints."""
+
     def _with_wrapper(self, wrapper: Callable) -> "Draw":
         """With a wrapper around each pass of the network (comfy's CALC_COND_BATCH), which may leave rows out."""
+        patcher = self.patcher.clone()
+        patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
+        return self.with_patcher(patcher)
 
     def check(self) -> None:
         """Finds before the first step what would otherwise be found after all of them."""
@@ -197,6 +203,7 @@ class KSamplerDraw(Draw):
             "scheduler": self.scheduler,
             "denoise": self.denoise,
             "threshold": threshold,
+            **told_guidance(self.conditions),
         }
 
     @property
@@ -231,10 +238,8 @@ class KSamplerDraw(Draw):
             seed=seed,
         )
 
-    def _with_wrapper(self, wrapper: Callable) -> "KSamplerDraw":
-        model = self.model.clone()
-        model.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
-        return replace(self, model=model)
+    def with_patcher(self, patcher) -> "KSamplerDraw":
+        return replace(self, model=patcher)
 
 
 @dataclass(frozen=True)
@@ -259,6 +264,7 @@ class GuidedDraw(Draw):
             "scheduler": schedule,
             "denoise": 1.0,
             "threshold": threshold,
+            **told_guidance(self.conditions),
         }
 
     @property
@@ -297,12 +303,16 @@ class GuidedDraw(Draw):
         )
         return samples.to(comfy.model_management.intermediate_device())
 
-    def _with_wrapper(self, wrapper: Callable) -> "GuidedDraw":
+    def with_patcher(self, patcher) -> "GuidedDraw":
         guider = copy.copy(self.guider)
-        guider.model_patcher = guider.model_patcher.clone()
-        guider.model_patcher.add_wrapper(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, wrapper)
-        guider.model_options = guider.model_patcher.model_options
+        guider.model_patcher, guider.model_options = patcher, patcher.model_options
         return replace(self, guider=guider)
+
+
+def told_guidance(conditions: dict) -> dict:
+    """{"guidance": what a distilled model such as Flux.1 dev is told}, empty where the prompt says nothing of it."""
+    told = [values["guidance"] for _, values in conditions.get("positive", ()) if values.get("guidance") is not None]
+    return {"guidance": float(told[0])} if told else {}
 
 
 def picked(latent: dict, rows: list) -> dict:

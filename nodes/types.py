@@ -11,6 +11,7 @@ Product = io.Custom("RF_PRODUCT")  # an rfnet.product.Canvas
 Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
 Job = io.Custom("RF_JOB")  # a nodes.product_folder.ListedJob
 Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
+ModelPatch = io.Custom("MODEL_PATCH")  # ComfyUI's own, which not every version of its V3 API names
 Opinions = io.Custom("RF_OPINIONS")  # a list of rfnet.opinions.protocol.Opinion
 
 THRESHOLD_TOOLTIP = (

@@ -6,7 +6,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import end_to_end, explanation, flow, overhead, reviewer, rfft, robustness, sampler, sdwebui, startup
+from . import (
+    adapting,
+    end_to_end,
+    explanation,
+    fleet,
+    flow,
+    overhead,
+    reviewer,
+    rfft,
+    robustness,
+    sampler,
+    sdwebui,
+    sizes,
+    startup,
+)
 from .definition import Definition
 
 BEFORE = "128"  # the family before: what its figures say where others have the hash of theirs
@@ -32,5 +46,19 @@ def find(benchmark: str, key: str) -> Definition:
     return known.get(key) or Definition(key, key)
 
 
-for module in (end_to_end, reviewer, sampler, rfft, startup, overhead, explanation, robustness, sdwebui, flow):
+for module in (
+    end_to_end,
+    reviewer,
+    sampler,
+    rfft,
+    startup,
+    overhead,
+    explanation,
+    robustness,
+    sdwebui,
+    adapting,
+    sizes,
+    fleet,
+    flow,
+):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)

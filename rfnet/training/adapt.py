@@ -211,8 +211,10 @@ def _reason(report: dict) -> str:
         f': average precision of "available" on {report["n"]} labels, each judged by what had not learned from it, was'
         f" {before:.3f} and is {after:.3f} after it."
     )
+    losses = report["loss"]
+    text += f" Cross-entropy: {losses['before']:.3f} before, {losses['after']:.3f} after."
     if report["kept"] and not gain["low"] > 0:
-        text += f" With so few labels that may be chance ({gain['low']:+.3f} to {gain['high']:+.3f}): label more."
+        text += f" The gain in average precision may be chance ({gain['low']:+.3f} to {gain['high']:+.3f}): label more."
     if not report["kept"]:
         text += " Label more pictures, of more products."
     if report["damaged"]:

@@ -83,7 +83,7 @@ class Background:
                 study.learner = study.learner or Learner(study.folder, study.weights)
                 for learned in study.learner.learn(study.passed):
                     study.learned = learned
-                    study.busy = learned.unread > 0
+                    study.busy = learned.unread > 0 or study in self.waiting
                     study.error = ""
                     self.tell(study)
             except Exception as error:  # labelling goes on in any case

@@ -27,7 +27,7 @@ from ..weights import DEFAULT_WEIGHTS, load_networks
 from .head import Features, cached_features, fit_head
 
 ROUND = 10  # labels after which the reviewer learns
-READ_AT_ONCE = 16  # pictures between two looks at whether to stop
+READ_AT_ONCE = 8  # pictures between two looks at whether to stop
 PLANNED = 50  # pictures that are put in order; more would be out of date before they are reached
 CACHE = "features.safetensors"  # beside the labels
 RECENT = 20  # labels that the agreement speaks of
@@ -174,19 +174,18 @@ class Learner:
 
         passed: keys of pictures that the labeller can't decide on, which are not planned. Raises DataError, OSError.
         """
-        contents = self.folder.read()
-        keys = [*contents.labels, *contents.waiting]
-        unread = [key for key in keys if key not in self.seen and key not in self.damaged]
-        labels_read = False
         while True:
-            labels_read = labels_read or not any(key in contents.labels for key in unread[:1])
-            if labels_read:
-                self.learned = self._learned(contents, len(unread), set(passed))
+            contents = self.folder.read()  # again: more may have been labelled meanwhile
+            labelled, waiting = (
+                [key for key in keys if key not in self.seen and key not in self.damaged]
+                for keys in (contents.labels, contents.waiting)
+            )
+            if not labelled:
+                self.learned = self._learned(contents, len(waiting), set(passed))
                 yield self.learned
-            if not unread:
+            if not labelled and not waiting:
                 return
-            self._read(contents, unread[:READ_AT_ONCE])
-            unread = unread[READ_AT_ONCE:]
+            self._read(contents, (labelled or waiting)[:READ_AT_ONCE])
 
     def _read(self, contents: Contents, keys: list[str]) -> None:
         """Looks at pictures, or takes what was stored of them."""

@@ -6,6 +6,7 @@ import gradio as gr
 
 from ...rfnet.data.labelling import ENOUGH, NAME
 from ...rfnet.files import quoted
+from ...rfnet.training.methods import METHODS
 from .. import folders, host, reviewers
 from ..settings import Refused
 from . import events
@@ -68,7 +69,7 @@ def more_rows() -> list:
                 maximum=100,
                 step=1,
                 value=4,
-                info="How often it goes through the labels; the best one counts.",
+                info="How often training a network goes through the labels.",
                 elem_id=f"{ID}_epochs",
             )
             rate = gr.Number(
@@ -79,6 +80,13 @@ def more_rows() -> list:
             )
         with gr.Row():
             seed = gr.Number(label="Seed", value=0, precision=0, elem_id=f"{ID}_seed")
+            method = gr.Dropdown(
+                label="Method",
+                choices=list(METHODS),
+                value="auto",
+                info="auto takes what does best on pictures that it did not learn from; head takes seconds.",
+                elem_id=f"{ID}_method",
+            )
             mix = gr.Checkbox(
                 label="Mix in the shipped labelled pictures",
                 value=MIXED.is_dir(),
@@ -86,7 +94,7 @@ def more_rows() -> list:
                 info="It then forgets less.",
                 elem_id=f"{ID}_mix",
             )
-    return [epochs, rate, seed, mix]
+    return [epochs, rate, seed, mix, method]
 
 
 def choices(dataset) -> tuple:
@@ -99,7 +107,7 @@ def choices(dataset) -> tuple:
     )
 
 
-def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:
+def begin(dataset, weights, name, epochs, rate, seed, mix, method="auto") -> tuple:
     from ...rfnet.data.labelling import LabelFolder
     from ...rfnet.labels import label_id
     from ...rfnet.training.folds import check_labels
@@ -122,6 +130,7 @@ def begin(dataset, weights, name, epochs, rate, seed, mix) -> tuple:
     arguments = ["rfnet", "adapt", folder, "--weights", found[weights], "--out", host.RFNET / f"{name}.safetensors"]
     arguments += ["--epochs", number("the number of epochs", epochs, int)]
     arguments += ["--lr", number("the learning rate", rate, float), "--seed", number("the seed", seed, int)]
+    arguments += ["--method", method if method in METHODS else "auto", "--report", folder / f"report_{name}"]
     if mix and MIXED.is_dir():
         arguments += ["--mix-train", MIXED / "train", "--mix-val", MIXED / "val"]
     host.free_memory()

@@ -44,8 +44,8 @@ def folder(server) -> LabelFolder:
 class Buttons:
     """One RF Label node on a page."""
 
-    def __init__(self, desk: Browser, folder: LabelFolder, blind: bool = True):
-        self.desk, self.page, self.folder, self.blind = desk, desk.page, folder, blind
+    def __init__(self, desk: Browser, folder: LabelFolder, blind: bool = True, learner: str = "off"):
+        self.desk, self.page, self.folder, self.blind, self.learner = desk, desk.page, folder, blind, learner
         self.open()
 
     def open(self) -> None:
@@ -58,7 +58,7 @@ class Buttons:
             "order": 0,
             "mode": 0,
             "properties": {},
-            "widgets_values": [self.folder.folder.name, self.blind, ""],
+            "widgets_values": [self.folder.folder.name, self.blind, "", self.learner, ""],
         }
         self.page.evaluate(
             "(graph) => app.loadGraphData(graph, true, true, 'label')",
@@ -242,6 +242,34 @@ def test_a_key_while_the_page_asks_by_itself_counts(desk, folder):
         "() => document.querySelector('.rf-label-progress').innerText.startsWith('1 labelled')"
     )
     assert folder.read().labels == {shown: "space_mismatch"}
+
+
+def test_ten_labels_are_learned_and_the_line_says_so(desk, server):
+    folder = fill(server.base, 22)
+    buttons = Buttons(desk(), folder, learner="rfnet_compact.safetensors")
+    line = buttons.page.locator(".rf-label-learning")
+    buttons.page.wait_for_function(
+        "() => document.querySelector('.rf-label-learning').innerText.includes('after 10 more labels')"
+    )
+    seen = []
+    for number in range(10):
+        seen.append(buttons.shown)
+        buttons.click("wrong size" if number % 2 else "fit to publish")
+    buttons.page.wait_for_function("() => document.querySelector('.rf-label-learning').innerText.includes('agreed')")
+    assert "of your last 10 labels (at first" in line.inner_text() and line.inner_text()[0] in "▁▂▃▄▅▆▇█"
+    assert len(set(seen)) == 10 and folder.read().labels.keys() == set(seen)
+    skipped = buttons.shown
+    buttons.click("skip")
+    assert buttons.shown not in (skipped, *seen)
+    buttons.click("undo")
+    assert buttons.shown == seen[-1] and len(folder.read().labels) == 9
+
+    buttons.desk.set("RFLabel", labeller="Ana")
+    buttons.page.evaluate("() => app.graph._nodes[0].widgets.find(({ name }) => name === 'labeller').callback()")
+    buttons.settle()
+    for _ in range(5):
+        buttons.click("fit to publish")
+    assert "Ana" in line.inner_text() and "of 1 alike" in line.inner_text()
 
 
 def test_two_hundred_labels_and_a_server_that_stops_between(browser, tmp_path):

@@ -62,6 +62,8 @@ def test_every_template_opens_readable_and_nothing_lies_on_anything_else(desk, v
     for width, height in SIZES:
         page.page.set_viewport_size({"width": width, "height": height})
         for path in shipped():
+            if unknown(path, known):
+                continue  # a newer ComfyUI has it
             page.open_template(path.stem)
             assert page.page.evaluate("app.canvas.ds.scale") >= READABLE, (path.stem, width)
             words = page.page.evaluate(IN_DOM if vue else DRAWN)
@@ -77,6 +79,13 @@ def test_every_template_opens_readable_and_nothing_lies_on_anything_else(desk, v
                 if not vue:  # older front ends widen a graph for Vue nodes, and don't fit it
                     assert all(extent([*boxes, *groups], k) <= most for k, most in ((1, WIDTH), (2, HEIGHT))), path.stem
                 assert queued(page) == converted(path, known), path.stem
+
+
+def unknown(path, known: dict) -> set:
+    """The nodes that this ComfyUI lacks."""
+    workflow = load(path)
+    own = {each["id"] for each in workflow.get("definitions", {}).get("subgraphs", ())} | {"MarkdownNote"}
+    return {node["type"] for node in workflow["nodes"]} - own - known.keys()
 
 
 def tidy(name: str, boxes: list, groups: list) -> None:
@@ -154,4 +163,5 @@ def test_templates_are_numbered_and_each_has_a_small_picture(desk):
     cards.get_by_test_id(f"template-workflow-{shipped()[0].stem}").click()
     page.page.wait_for_function("app.graph._nodes.some(({ type }) => type === 'RFCyclicSampler')")
     assert len(load(shipped()[0])["nodes"]) <= 8  # a designer's first graph
-    assert [path.stem[:2] for path in shipped()] == [f"{number} " for number in range(1, len(shipped()) + 1)]
+    numbers = [path.stem.split()[0] for path in shipped()]
+    assert numbers == [str(number) for number in range(1, len(shipped()) + 1)]

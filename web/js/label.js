@@ -10,7 +10,7 @@ import { dress, element, say, speak } from './page.js'
 
 const NODE = 'RFLabel'
 const LABELS = ['available', 'space_mismatch', 'size_mismatch', 'indistinctiveness', 'shape_hallucination']
-const HEIGHT = 440
+const HEIGHT = 480
 const WIDTH = 460
 
 speak({
@@ -24,8 +24,22 @@ speak({
   label_skip: 'skip',
   label_silent: 'The server does not answer. What was labelled is safe; press again once it runs.',
   label_unseen: 'This picture can not be shown: skip it.',
+  label_first: 'the reviewer learns after $missing more labels',
+  label_looking: 'the reviewer looks at the pictures: $unread to go',
+  label_learning: 'the reviewer learns from $learned labels',
+  label_agreed: 'agreed with $agreed of your last $n labels (at first $before)',
+  label_more: '≈ $more more for 5 points',
+  label_saturated: 'more of these hardly help',
+  label_fault: 'nothing is learned: $error',
+  label_bars:
+    'Each bar: with how many of ten labels the reviewer agreed before it learned them. At first: the same labels, the reviewer before it learned anything. The pictures are those it is unsure of, so both are lower than on other pictures.',
+  label_pair: '$first and $second: $same of $n alike',
+  label_kappa: 'kappa $kappa',
+  label_unnamed: 'unnamed',
   label_keys: 'Keys 1 to 5, U or Backspace: undo, S: skip; while the pointer is over this box.'
 })
+
+const BARS = '▁▂▃▄▅▆▇█'
 
 const isTyping = (target) => target?.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target?.tagName)
 
@@ -37,6 +51,7 @@ class Labels {
     this.build()
     const { signal } = (this.stop = new AbortController())
     api.addEventListener('executed', ({ detail }) => this.onExecuted(detail), { signal })
+    api.addEventListener('reliable_ads.learned', ({ detail }) => this.onLearned(detail), { signal })
     api.addEventListener('reconnected', () => this.refresh(), { signal })
     document.addEventListener('visibilitychange', () => document.hidden || this.refresh(), { signal })
   }
@@ -46,6 +61,8 @@ class Labels {
     root.tabIndex = 0
     root.title = say('label_keys')
     this.progress = element('div', 'rf-label-line rf-label-progress', root)
+    this.learning = element('div', 'rf-label-line rf-label-learning', root)
+    this.learning.title = say('label_bars')
     const shown = element('div', 'rf-label-shown', root)
     this.picture = element('img', 'rf-label-picture', element('div', 'rf-label-frame', shown))
     const about = element('div', 'rf-label-about', shown)
@@ -117,6 +134,23 @@ class Labels {
     return this.widget('blind')?.value !== false
   }
 
+  /** The reviewer that learns and orders the pictures; nothing for the shuffled order. */
+  get learner() {
+    const name = this.widget('learner')?.value
+    return name && name !== 'off' ? { learner: name } : {}
+  }
+
+  get labeller() {
+    const name = String(this.widget('labeller')?.value ?? '').trim()
+    return name ? { by: name } : {}
+  }
+
+  onLearned(learning) {
+    if (learning.dataset !== this.dataset || !this.state?.learning) return
+    this.state.learning = learning
+    this.showLearning()
+  }
+
   onExecuted({ node, output }) {
     const [name] = output?.dataset ?? []
     if (!name) return
@@ -127,14 +161,15 @@ class Labels {
   /** Asks the server and shows what it answers; true where it did. Nothing that is pressed meanwhile counts. */
   async ask(path = '', body = undefined, query = {}) {
     if (this.busy) return false
-    const { dataset } = this
-    if (dataset !== this.asked) Object.assign(this, { asked: dataset, mine: [], state: undefined })
+    const { dataset, learner, labeller } = this
+    const asked = JSON.stringify([dataset, labeller])
+    if (asked !== this.asked) Object.assign(this, { asked, mine: [], state: undefined })
     const headers = { 'Content-Type': 'application/json' }
-    const options = body && { method: 'POST', headers, body: JSON.stringify(body) }
+    const options = body && { method: 'POST', headers, body: JSON.stringify({ ...body, ...labeller }) }
     this.wait(true)
     let kept = false
     try {
-      const parameters = new URLSearchParams({ ...query, ...(!this.blind && { verdict: 1 }) })
+      const parameters = new URLSearchParams({ ...query, ...learner, ...labeller, ...(!this.blind && { verdict: 1 }) })
       const route = `/reliable_ads/labels/${encodeURIComponent(dataset)}${path}`
       const answer = await api.fetchApi(`${route}?${parameters}`, options)
       const found = await answer.json()
@@ -192,12 +227,37 @@ class Labels {
     this.message.textContent = this.message.title = text
   }
 
+  /** How the agreement with the labels grows, and between labellers. */
+  showLearning() {
+    const { learning, labellers, labelled } = this.state
+    const name = (text) => text || say('label_unnamed')
+    const pairs = labellers.slice(0, 1).map(({ names: [first, second], n, same, kappa }) => {
+      const pair = say('label_pair', { first: name(first), second: name(second), same, n })
+      return kappa === null ? pair : `${pair}, ${say('label_kappa', { kappa: kappa.toFixed(2) })}`
+    })
+    this.learning.textContent = [...(learning ? this.learned(learning, labelled) : []), ...pairs].join(' · ')
+  }
+
+  /** Parts of a line. */
+  learned({ busy, error, unread, learned, rounds, recent, more, enough_to_say }, labelled) {
+    const full = labelled - (labelled % 10)
+    if (error) return [say('label_fault', { error })]
+    const looking = unread ? [say('label_looking', { unread })] : []
+    if (busy && full > learned) return [say('label_learning', { learned: full }), ...looking]
+    if (!learned) return [say('label_first', { missing: 10 - (labelled % 10) }), ...looking]
+    const bars = rounds.filter(([, n]) => n === 10).map(([, n, agreed]) => BARS[Math.round((7 * agreed) / n)])
+    const outlook = more ? say('label_more', { more }) : say('label_saturated')
+    const agreed = `${bars.slice(-20).join('')} ${say('label_agreed', recent)}`
+    return [agreed, ...(enough_to_say ? [outlook] : []), ...looking]
+  }
+
   async show(state) {
     this.state = state
     const { item, labelled, waiting, counts, enough, each } = state
     const more = Math.max(enough - labelled, ...LABELS.map((name) => each - counts[name]), 0)
     const goal = more ? say('label_missing', { more }) : say('label_enough')
     this.progress.textContent = `${say('label_progress', { labelled, waiting })} · ${goal}`
+    this.showLearning()
     LABELS.forEach((name, index) => {
       const { count } = this.buttons[index]
       count.textContent = counts[name]
@@ -244,7 +304,7 @@ app.registerExtension({
     const options = { serialize: false, hideOnZoom: false, selectOn: ['click'], getMinHeight: () => HEIGHT }
     const widget = node.addDOMWidget('labels', 'rf_label', labels.root, options)
     widget.serialize = false // neither in the saved graph nor in the prompt
-    for (const name of ['dataset', 'blind']) {
+    for (const name of ['dataset', 'blind', 'learner', 'labeller']) {
       const changed = labels.widget(name)
       if (changed) chain(changed, 'callback', () => labels.refresh())
     }

@@ -49,7 +49,7 @@ const ROWS = 2 // more are scrolled to
 
 function verdict({ label, probability, accepted, dropped, decided, unfamiliar }) {
   if (!label) return say('error')
-  if (unfamiliar && label !== 'missing') return say('unfamiliar')
+  if (unfamiliar && !dropped && label !== 'missing') return say('unfamiliar')
   const share = probability == null ? '' : ` ${Math.round(100 * probability)}\u00a0%`
   const said = say(label === 'available' && !accepted ? 'unsure' : label) + share
   if (decided) return say('decided', { verdict: said, opinion: say(decided) })

@@ -1,0 +1,235 @@
+"""What labels of one's own bring (docs/protocol.md, 6): the shipped reviewer learns from pictures of another composer
+(other_composer.py) and is asked about such pictures of other products.
+
+    python -m benchmarks.adapting                # a head on its features, as rounds of labelling learn
+    python -m benchmarks.adapting --only auto    # what RF Adapt Reviewer's "auto" makes of 100 labels
+    python -m benchmarks.adapting --quick        # a look, on validation products
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import open_samples
+from reliable_ads.rfnet.familiarity import fit_familiarity
+from reliable_ads.rfnet.files import sha256_of
+from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.training.adapt import adapt
+from reliable_ads.rfnet.training.evaluate import predict
+from reliable_ads.rfnet.training.head import Features, cached_features, fit_head, read_features
+from reliable_ads.rfnet.training.metrics import average_precision, calibration_error, intervals
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_memory, load_networks
+from reliable_ads.synthetic.jobs import TEST_SPLIT
+
+from .common import DRAWS, ROOT, UNSEEN, VALIDATION, Figure, publish
+from .other_composer import OtherComposer, things_of
+
+DRAWN = ROOT / "pocket" / "training" / "drawn_split"
+COUNTS = (25, 50, 100, 200)
+SEEDS = (0, 1, 2)
+COMMAND = "python -m benchmarks.adapting"
+
+
+@dataclass
+class Pictures:
+    """What is asked about: samples, the old reviewer's features of them, and its probabilities (N, 5)."""
+
+    samples: object
+    seen: Features
+    before: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.samples.labels.astype(int)
+
+
+class Shop:
+    """Pictures of another composer: `taught`, scenes to learn from, and `held`, of other products."""
+
+    def __init__(self, folder: Path, quick: bool):
+        self.folder = folder
+        things = things_of(VALIDATION if quick else UNSEEN, 0, 80 if quick else 240)
+        composer = OtherComposer(things)
+        half = len(things) // 2
+        taught, held = (things[:30], things[half : half + 40]) if quick else (things[:half], things[half:])
+        self.taught = [composer.scene(thing, number) for number in range(2) for thing in taught]
+        write_shard(
+            folder / "held" / "held-000.zip", [composer.scene(t, n) for n in range(1 + (not quick)) for t in held]
+        )
+
+    def labelled(self, count: int, seed: int) -> Path:
+        """A folder with so many pictures to learn from, at random."""
+        rows = np.random.default_rng(seed).permutation(len(self.taught))[:count]
+        folder = self.folder / f"taught-{count}-{seed}"
+        if not folder.exists():
+            write_shard(folder / "taught-000.zip", [self.taught[row] for row in rows])
+        return folder
+
+
+class Reviewers:
+    """The shipped reviewer, and what becomes of it; each is asked about the same pictures."""
+
+    def __init__(self, folder: Path, quick: bool):
+        self.folder = folder
+        self.quick = quick
+        self.rfnet, self.mapnet, self.metadata = load_networks(DEFAULT_WEIGHTS)
+        self.mixed = {name: str(self._some(DRAWN / name, 60 if quick else 10**6)) for name in ("train", "val")}
+
+    def _some(self, folder: Path, count: int) -> Path:
+        """The folder, or a smaller one with the first of its samples."""
+        if not self.quick:
+            return folder
+        samples = open_samples(folder, self.rfnet.config.image_size)
+        kept = self.folder / f"some-{folder.name}"
+        scenes = []
+        for row in range(min(count, len(samples))):
+            sample = samples.read(row)
+            pictures = {name: Image.fromarray(sample[name]) for name in ("image", "product")}
+            about = {"id": str(row), "prompt": "", "cause": "", "room_id": "", "label": LABELS[sample["label"]]}
+            scenes.append({**about, **pictures, "caption": sample["caption"], "product_id": sample["product_id"]})
+        write_shard(kept / "some-000.zip", scenes)
+        return kept
+
+    def ask(self, folder: Path) -> Pictures:
+        samples = open_samples(folder, self.rfnet.config.image_size)
+        samples = samples.select(np.arange(min(60, len(samples)))) if self.quick else samples
+        seen = read_features(self.rfnet, self.mapnet, samples)
+        return Pictures(samples, seen, self._at(seen.judged(self.rfnet.added), self.metadata))
+
+    def adapted(self, labelled: Path, method: str, seed: int, asked: dict[str, Pictures]) -> dict[str, np.ndarray]:
+        """{name: probabilities (N, 5)} of the reviewer that learned from these labels; the old ones where it stays."""
+        out = self.folder / f"{labelled.name}-{method}.safetensors"
+        path = adapt(DEFAULT_WEIGHTS, labelled, out, seed=seed, mixed=self.mixed, method=method).path
+        if path is None:
+            return {name: pictures.before for name, pictures in asked.items()}
+        rfnet, mapnet, metadata = load_networks(path)
+        return {
+            name: self._at(
+                pictures.seen.judged(rfnet.added) if rfnet.added else predict(rfnet, mapnet, pictures.samples), metadata
+            )
+            for name, pictures in asked.items()
+        }
+
+    @staticmethod
+    def _at(logits, metadata: dict) -> np.ndarray:
+        return (logits / float(metadata["temperature"])).softmax(1).double().numpy()
+
+
+def scores(pictures: Pictures, probabilities: list[np.ndarray], quick: bool) -> dict[str, Figure]:
+    """{"ap", "worst_defect", "ece"}: means over the seeds, with intervals over products."""
+    labels = pictures.labels
+
+    def statistic(weights):
+        ap = [average_precision(labels == 0, p[:, 0], weights) for p in probabilities]
+        defects = [
+            np.mean([average_precision(labels == defect, p[:, defect], weights) for p in probabilities])
+            for defect in range(1, len(LABELS))
+        ]
+        ece = [calibration_error(p[:, 0], labels == 0, weights) for p in probabilities]
+        return [np.mean(ap), np.nanmin(defects), np.mean(ece)]
+
+    found = intervals(statistic, pictures.samples.product_ids, 200 if quick else DRAWS)
+    return {name: Figure(**value, n=len(labels)) for name, value in zip(("ap", "worst_defect", "ece"), found)}
+
+
+def forgotten(known: dict[str, Pictures], after: list[dict[str, np.ndarray]], quick: bool) -> Figure:
+    """What average precision of "available" falls by, after all adaptations on average, where it falls most."""
+    found = []
+    for name, pictures in known.items():
+        labels = pictures.labels
+
+        def lost(weights, pictures=pictures, labels=labels, name=name):
+            old = average_precision(labels == 0, pictures.before[:, 0], weights)
+            return [old - np.mean([average_precision(labels == 0, one[name][:, 0], weights) for one in after])]
+
+        (value,) = intervals(lost, pictures.samples.product_ids, 200 if quick else DRAWS)
+        found.append(Figure(**value, n=len(labels)))
+    return max(found, key=lambda figure: figure.value)
+
+
+def unfamiliar(reviewers: Reviewers, known: Pictures, other: Pictures, quick: bool) -> Figure:
+    """AUROC of familiar drawn pictures against those of the other composer."""
+    memory = load_memory(DEFAULT_WEIGHTS, reviewers.rfnet.feature_width)
+    if memory is None:
+        taught = reviewers.ask(Path(reviewers.mixed["train"]))
+        familiarity = fit_familiarity([taught.seen.features], [taught.samples.product_ids])
+    else:
+        familiarity = memory.familiarity
+    near, far = (familiarity.distance(pictures.seen.features).numpy() for pictures in (known, other))
+    truth = np.r_[np.zeros(len(near)), np.ones(len(far))]
+    distances = np.r_[near, far]
+    products = [*known.samples.product_ids, *other.samples.product_ids]
+    (value,) = intervals(lambda weights: [auroc(truth, distances, weights)], products, 200 if quick else DRAWS)
+    return Figure(**value, n=len(truth))
+
+
+def auroc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    """The chance that one with truth 1 scores higher than one with truth 0; distances don't tie."""
+    order = np.argsort(scores, kind="stable")
+    positive = (weights * truth)[order]
+    below = np.cumsum((weights * (1 - truth))[order])
+    return float((positive * below).sum() / (positive.sum() * below[-1]))
+
+
+def round_seconds(reviewers: Reviewers, shop: Shop, repeats: int = 3) -> Figure:
+    """Seconds from ten new labels to a reviewer that has learned them, the ninety before them being known."""
+    samples = open_samples(shop.labelled(60 if reviewers.quick else 100, 0), reviewers.rfnet.config.image_size)
+    fingerprint = sha256_of(DEFAULT_WEIGHTS)
+    taken = []
+    for repeat in range(repeats):
+        cache = reviewers.folder / f"cache-{repeat}.safetensors"
+        networks = reviewers.rfnet, reviewers.mapnet
+        cached_features(cache, fingerprint, *networks, samples.select(np.arange(len(samples) - 10)))
+        began = time.perf_counter()
+        fit_head(cached_features(cache, fingerprint, *networks, samples), samples.labels.astype(int))
+        taken.append(time.perf_counter() - began)
+    return Figure(float(np.median(taken)), min(taken), max(taken), n=repeats)
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less work, on validation products; writes nothing")
+    parser.add_argument("--only", choices=("head", "auto"), default="head")
+    args = parser.parse_args(arguments)
+    counts, seeds = ((25, 50), (0,)) if args.quick else (COUNTS, SEEDS)
+    counts = counts if args.only == "head" else (50,) if args.quick else (100,)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        shop = Shop(folder, args.quick)
+        reviewers = Reviewers(folder, args.quick)
+        drawn = Path(reviewers.mixed["val"]) if args.quick else ROOT / "benchmarks" / "drawn"
+        asked = {
+            "other": reviewers.ask(folder / "held"),
+            "drawn": reviewers.ask(drawn),
+            "scenes": reviewers.ask(TEST_SPLIT),
+        }
+        figures = {}
+        if args.only == "head":
+            figures["ap_after_0_random"] = scores(asked["other"], [asked["other"].before], args.quick)["ap"]
+            figures["unfamiliar_auroc"] = unfamiliar(reviewers, asked["drawn"], asked["other"], args.quick)
+            figures["round_seconds"] = round_seconds(reviewers, shop)
+        for count in counts:
+            after = [reviewers.adapted(shop.labelled(count, seed), args.only, seed, asked) for seed in seeds]
+            found = scores(asked["other"], [one["other"] for one in after], args.quick)
+            ending = "random" if args.only == "head" else "auto"
+            figures[f"ap_after_{count}_{ending}"] = found["ap"]
+            if count == 100 or args.quick:
+                end = "" if args.only == "head" else "_auto"
+                figures[f"worst_defect_after_100{end}"] = found["worst_defect"]
+                figures[f"ece_after_100{end}"] = found["ece"]
+                known = {name: asked[name] for name in ("drawn", "scenes")}
+                figures[f"forgetting{end}"] = forgotten(known, after, args.quick)
+    command = COMMAND if args.only == "head" else f"{COMMAND} --only auto"
+    publish("adapting", command, list(seeds), figures, args.quick)
+
+
+if __name__ == "__main__":
+    main()

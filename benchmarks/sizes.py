@@ -1,0 +1,212 @@
+"""Why does the shipped reviewer not see a wrong size? Ablations and probes on the stand-in for photographs.
+
+    python -m benchmarks.sizes --assets NODE_MODULES --data data/photographed [--quick]
+
+Pictures: of the stand-in's validation split, the first of wrong size and the first available ones that show a thing
+beside the product, as many of each. The same pictures are asked about with another product's caption or none, with
+a caption that turns right into wrong and wrong into right, without the things beside the product, before a plain wall,
+and with true depth and saliency. Then probes on RFNet's features, fitted on the training split of --data (`synthetic
+photographed`), are asked for the two sizes that a comparison needs. docs/protocol.md, section 7.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reliable_ads.rfnet.data.samples import Samples
+from reliable_ads.rfnet.data.shards import write_shard
+from reliable_ads.rfnet.data.sources import read_shards
+from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.training.head import Features, fit_head, read_features
+from reliable_ads.rfnet.training.metrics import average_precision, intervals
+from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
+from reliable_ads.synthetic.assets import Assets
+from reliable_ads.synthetic.photographed.composer import Composer
+from reliable_ads.synthetic.photographed.plans import make_plan
+from reliable_ads.synthetic.photographed.things import KINDS, SIZED, kinds_of
+
+from .common import DRAWS, Figure, publish
+
+COMMAND = "python -m benchmarks.sizes"
+SIZE, SIDE = 256, 160  # pixels of a picture, and as RFNet reads it
+EACH = 120  # pictures of each label
+SIZE_LABEL = LABELS.index("size_mismatch")
+RIDGE = 30.0  # of the probes, on standardised features
+ABLATIONS = ("as_it_is", "other_caption", "no_caption", "turned_caption", "no_props", "plain", "true_maps")
+
+
+def article(caption: str) -> str:
+    return ("an " if caption[0] in "aeiou" else "a ") + caption
+
+
+def captions_of(row: dict, rng) -> dict[str, str]:
+    """The captions that the ablations put in the place of a row's own."""
+    others = [KINDS[code][0] for code in kinds_of("val") if article(KINDS[code][0]) != row["caption"]]
+    far = np.log(4)
+    wrong = row["label"] == LABELS[SIZE_LABEL]
+    # what is as large as this product is shown, or, where it is shown as large as it is, something far from that
+    turned = sorted(SIZED.values(), key=lambda thing: abs(np.log(thing[1] / row["shown_metres"])))
+    if not wrong:
+        turned = [thing for thing in SIZED.values() if abs(np.log(thing[1] / row["shown_metres"])) > far]
+    return {
+        "other_caption": article(str(rng.choice(others))),
+        "no_caption": "",
+        "turned_caption": article(turned[int(rng.integers(3 if wrong else len(turned)))][0]),
+    }
+
+
+def compose(assets: Path, each: int, work: Path) -> dict[str, Path]:
+    """The pictures of every ablation as a folder of one shard each."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Assets(assets, scratch)
+        composer, rng = Composer(source, SIZE), np.random.default_rng(0)
+        rows: dict[str, list] = {name: [] for name in ABLATIONS if name != "true_maps"}
+        missing, number = {LABELS[0]: each, LABELS[SIZE_LABEL]: each}, -1
+        while any(missing.values()):
+            number += 1
+            if not missing.get(make_plan("val", number, SIZE, source).label):
+                continue
+            picture = composer.compose("val", number)
+            if not picture.objects:
+                continue
+            row = picture.row()
+            missing[row["label"]] -= 1
+            rows["as_it_is"].append(row)
+            for name, caption in captions_of(row, rng).items():
+                rows[name].append({**row, "caption": caption})
+            rows["no_props"].append(composer.compose("val", number, props=False).row())
+            rows["plain"].append(composer.compose("val", number, props=False, place=False).row())
+    folders = {name: work / name for name in rows}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_shard(folder / "val-s00000.zip", rows[name])
+    return folders
+
+
+@dataclass
+class Probe:
+    """A ridge regression on standardised features: predict(features (N, W)) -> (N,)."""
+
+    middle: np.ndarray
+    spread: np.ndarray
+    weights: np.ndarray
+    bias: float
+
+    @classmethod
+    def fit(cls, features: np.ndarray, wanted: np.ndarray) -> Probe:
+        middle, spread = features.mean(0), features.std(0) + 1e-3
+        x = (features - middle) / spread
+        gram = x.T @ x + RIDGE * np.eye(x.shape[1])
+        return cls(middle, spread, np.linalg.solve(gram, x.T @ (wanted - wanted.mean())), float(wanted.mean()))
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.middle) / self.spread @ self.weights + self.bias
+
+
+def logs(samples: Samples, name: str) -> np.ndarray:
+    """The log of a size in metres, (N,)."""
+    return np.log(np.array([float(value) for value in samples.column(name)]))
+
+
+def odds(logits: torch.Tensor) -> np.ndarray:
+    """The log-odds of size_mismatch against available: the two labels that these pictures have."""
+    return (logits[:, SIZE_LABEL] - logits[:, 0]).double().numpy()
+
+
+class Measured:
+    """The reviewer's answers on each ablation's pictures; rows are the same pictures throughout."""
+
+    def __init__(self, folders: dict[str, Path]):
+        self.rfnet, self.mapnet, _ = load_networks(DEFAULT_WEIGHTS)
+        self.samples = {name: read_shards(folder, SIDE) for name, folder in folders.items()}
+        self.samples["true_maps"] = self.samples["as_it_is"].with_own_maps("the composer")
+        self.features = {name: self.read(samples) for name, samples in self.samples.items()}
+        self.wrong = self.samples["as_it_is"].labels == SIZE_LABEL
+        self.products = self.samples["as_it_is"].product_ids
+
+    def read(self, samples: Samples) -> Features:
+        return read_features(self.rfnet, self.mapnet, samples)
+
+    def ap(self, scores: np.ndarray, against: np.ndarray | None = None) -> Figure:
+        """AP of the wrong sizes, or by how much it is above that of other scores; intervals over products."""
+
+        def statistic(weights):
+            value = average_precision(self.wrong, scores, weights)
+            return [value if against is None else value - average_precision(self.wrong, against, weights)]
+
+        return Figure(**intervals(statistic, self.products, DRAWS)[0], n=len(scores))
+
+    def ablations(self) -> dict[str, Figure]:
+        base = odds(self.features["as_it_is"].logits)
+        found = {}
+        for name in ABLATIONS:
+            scores = odds(self.features[name].logits)
+            found[f"ap_{name}"] = self.ap(scores)
+            if name != "as_it_is":
+                found[f"change_{name}"] = self.ap(scores, base)
+        return found
+
+    def probes(self, train: Samples) -> tuple[dict[str, Figure], dict]:
+        """What the features tell of both sizes, and what comparing them would give."""
+        known = self.read(train)
+        here = self.features["as_it_is"].features.numpy()
+        truth = {name: logs(self.samples["as_it_is"], name) for name in ("metres", "shown_metres")}
+        told, found = {}, {}
+        for name in truth:
+            probe = Probe.fit(known.features.numpy(), logs(train, name))
+            told[name] = probe.predict(here)
+            found[f"r2_{name}"] = self._explained(told[name], truth[name])
+            if name == "shown_metres":
+                alone = probe.predict(self.features["no_props"].features.numpy())
+                found["r2_shown_metres_no_props"] = self._explained(alone, truth[name])
+        ratio = {
+            "both_told": told["shown_metres"] - told["metres"],
+            "true_size_given": told["shown_metres"] - truth["metres"],
+            "shown_size_given": truth["shown_metres"] - told["metres"],
+        }
+        found |= {f"ap_compared_{name}": self.ap(np.abs(value)) for name, value in ratio.items()}
+        head = fit_head(known, train.labels)
+        mended = odds(self.features["as_it_is"].judged(head).detach())
+        found["ap_head"] = self.ap(mended)
+        found["change_head"] = self.ap(mended, odds(self.features["as_it_is"].logits))
+        return found, {"probed_on": len(train), "head_learned_from": len(train)}
+
+    def _explained(self, told: np.ndarray, truth: np.ndarray) -> Figure:
+        """The share of the variance of a log size that is told."""
+
+        def statistic(weights):
+            middle = np.average(truth, weights=weights)
+            return [
+                1
+                - np.average((told - truth) ** 2, weights=weights) / np.average((truth - middle) ** 2, weights=weights)
+            ]
+
+        return Figure(**intervals(statistic, self.products, DRAWS)[0], n=len(told))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--assets", type=Path, required=True, help="the node_modules folder of `synthetic photographed`"
+    )
+    parser.add_argument("--data", type=Path, default=Path("data/photographed"), help="what that command wrote")
+    parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
+    options = parser.parse_args()
+    train = read_shards(options.data / "train", SIDE)
+    if options.quick:
+        train = train.select(range(min(60, len(train))))
+    with tempfile.TemporaryDirectory() as work:
+        measured = Measured(compose(options.assets, 10 if options.quick else EACH, Path(work)))
+        found, details = measured.probes(train)
+        details["products"] = len(set(measured.products))
+        publish("sizes", COMMAND, [0], {**measured.ablations(), **found}, options.quick, details)
+
+
+if __name__ == "__main__":
+    main()
