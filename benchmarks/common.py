@@ -18,6 +18,7 @@ from safetensors import safe_open
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.rfnet.files import write_text
 from reliable_ads.rfnet.intervals import wilson
+from reliable_ads.rfnet.memory import PREFIX
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 from reliable_ads.synthetic.jobs import jobs_of
 
@@ -85,10 +86,10 @@ def machine() -> str:
 
 
 def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
-    """16 hex digits that name a reviewer's tensors; calibrating it anew doesn't change them."""
+    """16 hex digits that name a reviewer's networks; calibrating it anew, or what it remembers, doesn't change them."""
     found = hashlib.sha256()
     with safe_open(file, "np") as tensors:
-        for key in sorted(tensors.keys()):
+        for key in sorted(key for key in tensors.keys() if not key.startswith(PREFIX)):
             found.update(key.encode() + tensors.get_tensor(key).tobytes())
     return found.hexdigest()[:16]
 
