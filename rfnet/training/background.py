@@ -32,6 +32,13 @@ class Study:
         """Learned.summary with "busy" and "error"."""
         return {**self.learned.summary(), "busy": self.busy, "error": self.error}
 
+    def __str__(self) -> str:
+        """A few sentences."""
+        if self.error:
+            return f"Nothing is learned: {self.error}"
+        left = f" It has {self.learned.unread} more pictures to look at." * bool(self.learned.unread)
+        return f"{self.learned}{left}"
+
 
 class Background:
     """`study = background.study(folder, weights, contents)` says at once what is known, and has the rest learned.

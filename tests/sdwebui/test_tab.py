@@ -175,7 +175,7 @@ def test_another_sites_page_labels_nothing(page, tab, browser, web, host, pictur
         threading.Thread(target=site.serve_forever, daemon=True).start()
         stranger = browser.new_page()
         stranger.goto(f"http://localhost:{site.server_port}/none")
-        told = stranger.evaluate(ASK, [f"ws://{web.address}/queue/join", number, [name, key, True]])
+        told = stranger.evaluate(ASK, [f"ws://{web.address}/queue/join", number, [name, key, True, "off", ""]])
         stranger.close()
         site.shutdown()
     assert "asked by another site" in json.dumps(told)
