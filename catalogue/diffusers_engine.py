@@ -199,7 +199,7 @@ class DiffusersEngine:
         return Produced([to_picture(attempt.image) for attempt in result.attempts], report)
 
     def _review(self, image: torch.Tensor, canvas) -> dict:
-        return self.reviewer.review(image[None].to(self.device), canvas, self.threshold).rows()[0]
+        return self.reviewer.review(image[None], canvas, self.threshold).rows()[0]
 
 
 def load_models(spec: DiffusersSpec) -> Models:

@@ -32,6 +32,11 @@ class Painting:
     scale: float = 1.0
     half: bool = False
 
+    def autocast(self):
+        """Around all that the models do."""
+        device = next(self.models.unet.parameters()).device
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.half)
+
 
 class RolloutChange(Change):
     """Collects what remedies ask for of a rollout."""
@@ -114,9 +119,9 @@ class ProductDraw:
         def on_clean(step: int, steps: int, x0: torch.Tensor) -> None:
             check(step, steps, lambda rows: self._finished(x0[rows], canvas, self.painting.preview))
 
-        with torch.autocast(noise.device.type, torch.bfloat16, enabled=self.painting.half):
+        with self.painting.autocast():
             latents, _ = rollout(models, batch, sampling, on_clean=on_clean)
-        return self._finished(latents, canvas)
+            return self._finished(latents, canvas)
 
     def _finished(self, latents: torch.Tensor, canvas: Canvas, preview: Preview | None = None) -> torch.Tensor:
         if preview:
@@ -134,12 +139,13 @@ class ProductDraw:
             sampling, guidance=sampling.guidance * change.guidance, strength=sampling.strength * change.strength
         )
         canvas = change.placement.of(self.canvas)
-        batch = prepare(self.painting.models, [Job(canvas, self.prompt, 0)], sampling)
-        for to, words in change.words:
-            if to == "positive":
-                batch = replace(batch, text=with_words(self.painting.models, batch.text, words))
-            else:
-                batch = replace(batch, null=with_words(self.painting.models, batch.null, words))
+        with self.painting.autocast():
+            batch = prepare(self.painting.models, [Job(canvas, self.prompt, 0)], sampling)
+            for to, words in change.words:
+                if to == "positive":
+                    batch = replace(batch, text=with_words(self.painting.models, batch.text, words))
+                else:
+                    batch = replace(batch, null=with_words(self.painting.models, batch.null, words))
         return canvas, sampling, even(batch)
 
 

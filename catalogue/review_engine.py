@@ -57,7 +57,7 @@ class ReviewEngine:
     def __init__(self, spec: ReviewSpec):
         self.image_scale = spec.image_scale
         device = ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
-        self.device, self.reviewer = device, load_reviewer(spec.verdict.reviewer).to(device)
+        self.reviewer = load_reviewer(spec.verdict.reviewer).to(device)
         self.threshold = self.reviewer.threshold_for(spec.verdict.accept, spec.verdict.threshold)
         painter = painter_of(*spec.painter) if spec.painter else None
         self.certificate = self.reviewer.certificate(spec.verdict.accept, painter)
@@ -67,8 +67,8 @@ class ReviewEngine:
         picture = picture_in(whole_copy(job.image), named(job.image))
         cut_out = Product.from_arrays(picture_in(product, named(job.picture)), caption=job.caption)
         canvas = canvas_of(cut_out, picture.shape[1], picture.shape[0], self.image_scale)
-        images = on_canvas(picture, canvas).to(self.device)
-        row = doubting(self.reviewer.review(images, canvas, self.threshold).rows()[0], doubt(self.certificate))
+        review = self.reviewer.review(on_canvas(picture, canvas), canvas, self.threshold)
+        row = doubting(review.rows()[0], doubt(self.certificate))
         seconds = round(time.monotonic() - began, 3)
         attempt = {"attempt": 1, "seed": 0, **row, "dropped": False, "steps": 0, "remedies": [], "seconds": seconds}
         report = {

@@ -97,6 +97,13 @@ def test_attempts_are_what_rfft_draws(spec, parallel):
         assert abs(pixels(picture) - drawn(models, asked, seed)).max() <= 1
 
 
+def test_half_precision_draws_nearly_the_same(spec):
+    remedies = Budgets(attempts=2, parallel=2, remedies=("contrast", "surface"))
+    whole, half = (produced(spec(cfg=3.0, precision=name, budgets=remedies)) for name in ("float32", "bfloat16"))
+    assert half.report["steps"] == 4
+    assert abs(pixels(whole.pictures[0]) - pixels(half.pictures[0])).mean() < 8
+
+
 def test_an_accepted_picture_ends_it(spec):
     result = produced(spec(ALWAYS))
     assert result.report["accepted"] and len(result.pictures) == 1
