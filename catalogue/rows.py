@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ import msgspec
 
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import quoted
+from ..rfnet.pictures import PictureError
 from ..rfnet.structured import nearest
-from .storage import joined, open_binary, scheme_of
+from .storage import StorageError, joined, open_binary, scheme_of
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 NAMES = {  # what a column may be called, first come, first taken
@@ -117,7 +119,7 @@ class Catalogue:
     def header(self) -> list[str] | None:
         """The names of the columns; None where each row names its own."""
         if self.ending in (".csv", ".tsv"):
-            with self._text() as text:
+            with readable(self.location), self._text() as text:
                 return [name.strip() for name in next(_table(text, self.ending, self.location), [])]
         if self.ending == ".parquet":
             with open_binary(self.location) as file:
@@ -127,11 +129,12 @@ class Catalogue:
     def __iter__(self) -> Iterator[Job | BadRow]:
         seen: set[int] = set()
         rows = {".csv": self._csv, ".tsv": self._csv, ".parquet": self._parquet, "": self._folder}
-        for line, row in rows.get(self.ending, self._jsonl)():
-            if isinstance(row, str):
-                yield BadRow(line, "", UNREADABLE, row)
-                continue
-            yield from self._jobs(line, row, seen)
+        with readable(self.location):
+            for line, row in rows.get(self.ending, self._jsonl)():
+                if isinstance(row, str):
+                    yield BadRow(line, "", UNREADABLE, row)
+                    continue
+                yield from self._jobs(line, row, seen)
 
     def _jobs(self, line: int, row: dict, seen: set[int]) -> Iterator[Job | BadRow]:
         picture, image = self._value(row, "picture"), self._value(row, "image") if self.images else ""
@@ -192,10 +195,8 @@ class Catalogue:
             while True:
                 try:
                     values = next(table, None)
-                except (csv.Error, UnicodeDecodeError) as error:
-                    yield table.line_num, f"it can't be read ({error}): save the table as CSV in UTF-8."
-                    if isinstance(error, UnicodeDecodeError):
-                        return
+                except csv.Error as error:
+                    yield table.line_num, f"it can't be read ({error}): look at its quotes."
                     continue
                 if values is None:
                     return
@@ -236,6 +237,23 @@ class Catalogue:
             yield line, f"{quoted(name)}: {reason}"
 
 
+@contextmanager
+def readable(location: str):
+    """Turns what the readers of files say of a damaged one into a CatalogueError that names it."""
+    try:
+        yield
+    except (CatalogueError, PictureError, StorageError, ImportError):
+        raise
+    except UnicodeDecodeError as error:
+        odd = f"byte 0x{error.object[error.start]:02x}" if error.start < len(error.object) else error.reason
+        raise CatalogueError(
+            f"{quoted(location)} is not in UTF-8 ({odd}): save the table as CSV in UTF-8, which Excel offers, too."
+        ) from error
+    except (OSError, ValueError, csv.Error) as error:  # Arrow's errors are among these
+        said = " ".join(str(error).split())[:120]
+        raise CatalogueError(f"{quoted(location)} is damaged ({said}): write or copy it again.") from error
+
+
 def _table(text, ending: str, location: str):
     """A csv.reader; semicolons and tabs are told by the first line."""
     head = text.readline()
@@ -255,13 +273,10 @@ def _encoding(location: str) -> str:
 
 
 def _parquet(file, location: str):
-    import pyarrow as pa
     from pyarrow import parquet
 
-    try:
+    with readable(location):
         return parquet.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CatalogueError(f"{quoted(location)} is no Parquet file ({str(error)[:120]}): write it again.") from error
 
 
 def _folder_of(location: str) -> str:

@@ -103,10 +103,15 @@ def test_what_is_no_catalogue_is_refused(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "a.parquet").write_bytes(b"no")
+    (tmp_path / "latin.csv").write_bytes("picture,caption\na.png,grün\n".encode("latin-1"))
+    (tmp_path / "long.csv").write_bytes(b"picture,caption\n" + b"a.png,x\n" * 9000 + b"b.png,gr\xfcn\n")
+    with pytest.raises(CatalogueError, match="is not in UTF-8"):  # not after the pictures of all rows before
+        list(Catalogue(tmp_path / "long.csv", PROMPTS))
     for name, sentence in (
         ("a.xlsx", "is no catalogue: give a .csv"),
         ("empty.csv", "is empty"),
-        ("a.parquet", "is no Parquet file"),
+        ("a.parquet", "is damaged .*: write or copy it again"),
+        ("latin.csv", "is not in UTF-8 .byte 0xfc.: save the table as CSV in UTF-8"),
     ):
         with pytest.raises(CatalogueError, match=sentence):
             Catalogue(tmp_path / name, PROMPTS)
