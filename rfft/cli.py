@@ -18,7 +18,7 @@ from .config import ConfigError, TrainConfig, read_config
 from .families.loading import FLOW_FAMILIES
 from .inputs import check_result, check_reviewer, open_products, read_pairs
 from .loading import FAMILIES, Family
-from .lora import fold_loras
+from .lora import check_layout, fold_loras
 from .merge import merge_files
 
 
@@ -166,6 +166,8 @@ def _checked(args, check: Callable = lambda config: None) -> tuple:
         raise ConfigError(f'family is "{config.family}": use one of {", ".join(sorted(args.families))}.')
     check(config)
     check_family(config, args.families[config.family])
+    for lora in config.loras:
+        check_layout(lora["file"])
     check_reviewer(read_metadata(config.reviewer), config.reviewer, config.minimum_ap, config.force)
     cut_outs = open_products(config.products)
     pairs = read_pairs(config, cut_outs)

@@ -59,6 +59,13 @@ def fold_loras(models: Models, loras: list, checkpoint="") -> Models:
     return models
 
 
+def check_layout(path) -> None:
+    """Raises ModelError where a file's header already shows that it is no plain LoRA in kohya's layout."""
+    path = Path(path)
+    with open_safetensors(path, ModelError, f'the LoRA "{path}" does not exist: check the path.') as file:
+        modules_of(dict.fromkeys(file.keys()), path.name)
+
+
 def updates(path, layers: dict, checkpoint: str = "") -> dict:
     """{layer: its update, float32} of a LoRA file, every tensor of which is used. layers: what names_of gives;
     checkpoint: what they are called in sentences.

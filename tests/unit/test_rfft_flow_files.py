@@ -15,6 +15,7 @@ from reliable_ads.rfft.config import ConfigError, read_config
 from reliable_ads.rfft.families.loading import FLOW_FAMILIES, load
 from reliable_ads.rfft.kinds import CONFIGS, check_models
 from reliable_ads.rfft.loading import FAMILIES
+from reliable_ads.rfft.lora import check_layout
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.models import ModelError
 
@@ -173,6 +174,15 @@ def test_an_adapter_of_another_family_is_refused(z_image, flux, tmp_path):
         match=r'"flux_adapter.safetensors" is an adapter for ControlNets of Flux.1, and .* is one of Z-Image: choose',
     ):
         merge_files(controlnet, [tmp_path / "flux_adapter.safetensors"], tmp_path / "merged.safetensors")
+
+
+def test_a_lora_in_another_layout_is_refused_from_its_header(tmp_path):
+    file = tmp_path / "peft.safetensors"
+    save_file({"transformer.x_embedder.lora_A.weight": torch.zeros(1, 1)}, file)
+    with pytest.raises(
+        ModelError, match=r'"peft.safetensors" is no LoRA in kohya\'s layout .*convert it, or take another'
+    ):
+        check_layout(file)
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,7 @@ def test_merge_as_a_command(files, tmp_path, capsys):
         ("steps=0", "steps is 0"),
         ("name=a/b", 'name is "a/b"'),
         ("family=sd4", 'family is "sd4": use one of diffusers, flux, qwen_image, sd35, tiny, z_image'),
+        ('loras=[{file="none.safetensors"}]', 'the LoRA "none.safetensors" does not exist'),
         ("minimum_ap=0.95", "average precision of 0.90, below 0.95"),
         ("products=/nowhere", "nowhere"),
     ],
