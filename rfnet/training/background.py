@@ -106,6 +106,7 @@ def sequence(study: Study, contents: Contents) -> list[str]:
     """
     waiting = contents.waiting
     left = set(waiting)
-    planned = [key for key in study.learned.plan if key in left and key not in study.passed]
-    first = {*planned, *study.passed}
-    return [*planned, *(key for key in waiting if key not in first), *(key for key in study.passed if key in left)]
+    passed = list(study.passed)
+    planned = [key for key in study.learned.plan if key in left and key not in passed]
+    first = {*planned, *passed}
+    return [*planned, *(key for key in waiting if key not in first), *(key for key in passed if key in left)]

@@ -10,7 +10,7 @@ two, whatever stopped the last process, and a label that was taken back was neve
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class Learned:
 
     rounds: tuple[Round, ...] = ()
     plan: tuple[str, ...] = ()
-    likely: dict | None = None
+    likely: dict = field(default_factory=dict)
     unread: int = 0
     damaged: int = 0
     full: int = 0

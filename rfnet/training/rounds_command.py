@@ -28,6 +28,11 @@ def _add_next(commands: Commands) -> None:
     sub.add_argument("--pictures", type=path, help="folder of pictures to add to the dataset first; needs --product")
     sub.add_argument("--product", type=path, help="cut-out with transparency that the added pictures show")
     sub.add_argument("--caption", default="", help="what is sold in the added pictures")
+    sub.add_argument(
+        "--verdict",
+        action="store_true",
+        help="with what the reviewer thinks; it may sway you, so leave it out to label",
+    )
     sub.add_argument("--json", action="store_true", help="one JSON object per picture and line")
 
 
@@ -62,13 +67,15 @@ def show_next(args) -> None:
     learned = _learned(folder, args)
     items = folder.read().items
     for key in learned.plan[: args.count]:
-        label, probability = (learned.likely or {})[key]
-        file = folder.picture(key)
+        item = items[key]
+        row = {"image": str(folder.picture(key)), "product_id": item.product_id, "caption": item.caption}
+        if args.verdict:
+            row["label"], row["probability"] = learned.likely[key]
         if args.json:
-            row = {"image": str(file), "product_id": items[key].product_id, "label": label, "probability": probability}
             print(json.dumps(row, ensure_ascii=False))
         else:
-            print(f"{file}  {label} {probability:.2f}  {items[key].caption}")
+            verdict = f"  {row['label']} {row['probability']:.2f}" if args.verdict else ""
+            print(f"{row['image']}  {item.caption}{verdict}")
     if not learned.plan:
         print("Nothing waits: every picture is labelled.", file=sys.stderr)
 

@@ -180,10 +180,13 @@ def test_the_command_line(tmp_path, reviewer, capsys):
         return capsys.readouterr().out
 
     rows = [json.loads(line) for line in run("next", labels.folder, *weights, "--count", 3, "--json").splitlines()]
-    assert len(rows) == 3 and all(labels.picture(row["image"][-20:-4]) for row in rows)
+    assert len(rows) == 3 and all(labels.picture(row["image"][-20:-4]) and "label" not in row for row in rows)
+    told = run("next", labels.folder, *weights, "--count", 1, "--verdict").split()
+    assert told[0] == rows[0]["image"] and told[-2] in LABELS and 0 <= float(told[-1]) <= 1
     for name in ("Ana", "Bo"):
         assert "1 of 12" in run("label", labels.folder, rows[0]["image"], "size_mismatch", "--by", name)
-    assert "0 of 12" in run("label", labels.folder, rows[1]["image"], "undo").replace("1 of 12", "0 of 12")
+    run("label", labels.folder, rows[1]["image"], "available")
+    assert "1 of 12" in run("label", labels.folder, rows[1]["image"], "undo")
     told = run("rounds", labels.folder, *weights)
     assert "Ana and Bo agree on 1 of 1" in told and "learned  labels" in told
     assert json.loads(run("rounds", labels.folder, *weights, "--json"))["labellers"][0]["n"] == 1
