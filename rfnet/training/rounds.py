@@ -129,6 +129,25 @@ def replay(features: Features, labels: np.ndarray, heads: dict | None = None) ->
     return rounds, head
 
 
+def choose(features: Features, labels, products, count: int) -> list[int]:
+    """Positions of `count` of N pictures in the order in which a Learner asks for them when each then gets its label:
+    labelling, simulated. features: logits calibrated; labels (N,) label ids; products: N ids.
+    """
+    labels = np.asarray(labels)
+    chosen: list[int] = []
+    head: AddedHead | None = None
+    while len(chosen) < min(count, len(labels)):
+        left = np.setdiff1d(np.arange(len(labels)), chosen)
+        waiting, known = features.select(left), features.select(np.array(chosen, int))
+        probabilities = waiting.judged(head).softmax(1).numpy()
+        names = [products[row] for row in left]
+        wanted = min(ROUND, count - len(chosen))
+        rows = order(probabilities, waiting.features.numpy(), names, known.features.numpy(), wanted)
+        chosen += left[rows].tolist()
+        head = fit_head(features.select(np.array(chosen)), labels[chosen])
+    return chosen
+
+
 def labels_for_gain(rounds) -> int | None:
     """How many labels more would raise the agreement by GAIN: from a line of its log odds over the logarithm of the
     number of labels, as learning curves look, with a prior that a tenfold number adds about one; None after less than

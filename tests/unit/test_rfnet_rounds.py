@@ -15,7 +15,7 @@ from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data.labelling import SECOND_LOOK, LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.training.background import Background, sequence
-from reliable_ads.rfnet.training.rounds import CACHE, Learner, Round, labels_for_gain
+from reliable_ads.rfnet.training.rounds import CACHE, Learner, Round, choose, labels_for_gain
 from reliable_ads.rfnet.weights import save_reviewer
 
 from .rfnet_examples import COLOURS, bottle_rgba, small_networks
@@ -122,6 +122,17 @@ def test_how_many_more_would_help(agreed, few, many):
     more = labels_for_gain(rounds)
     assert labels_for_gain(rounds[:2]) is None
     assert more is None if few is None else more is None or few <= more <= (many or 300)
+
+
+def test_simulated_labelling_asks_for_what_a_labeller_is_asked(taught):
+    labels, truth, learner = taught
+    keys = sorted(truth)
+    features = learner._features(keys)
+    contents = labels.read()
+    rows = choose(
+        features, [LABELS.index(truth[key]) for key in keys], [contents.items[key].product_id for key in keys], 25
+    )
+    assert len(set(rows)) == 25 and [keys[row] for row in rows[:10]] == [*contents.labels][:10]
 
 
 def settle(study) -> None:
