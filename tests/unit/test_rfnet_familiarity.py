@@ -22,6 +22,7 @@ from reliable_ads.rfnet.weights import (
     read_metadata,
     save_reviewer,
 )
+from reliable_ads.sdwebui.words import said_of
 
 from .rfnet_examples import bottle, labelled, small_networks, write_split
 
@@ -90,6 +91,7 @@ def test_a_review_says_which_pictures_are_unfamiliar(remembering):
     row = reviewer.review(images, canvas).rows()[0]
     assert row["familiar"] < UNFAMILIAR and row["unfamiliar"]
     assert "label a few" in " ".join(row["notes"]) and verdict(row) == "unfamiliar picture"
+    assert said_of(row).endswith("(unfamiliar picture)")
     reviewer.familiarity.distances *= 1e6
     row = reviewer.review(images, canvas).rows()[0]
     assert row["familiar"] == 1 and "unfamiliar" not in row and "notes" not in row
