@@ -107,7 +107,8 @@ class Reviewers:
     def adapted(self, labelled: Path, method: str, seed: int, asked: dict[str, Pictures]) -> dict[str, np.ndarray]:
         """{name: probabilities (N, 5)} of the reviewer that learned from these labels; the old ones where it stays."""
         out = self.folder / f"{labelled.name}-{method}.safetensors"
-        path = adapt(DEFAULT_WEIGHTS, labelled, out, seed=seed, mixed=self.mixed, method=method).path
+        cache = self.folder / "features.safetensors"
+        path = adapt(DEFAULT_WEIGHTS, labelled, out, seed=seed, mixed=self.mixed, method=method, cache=cache).path
         if path is None:
             return {name: pictures.before for name, pictures in asked.items()}
         rfnet, mapnet, metadata = load_networks(path)

@@ -84,6 +84,7 @@ def adapt(
     keep_worse: bool = False,
     tell: Callable = lambda stage: None,
     page=None,
+    cache=None,
 ) -> Adapted:
     """Learns from labels, starting from a reviewer file, and writes `out` if it is no worse on pictures that it did not
     learn from.
@@ -97,18 +98,17 @@ def adapt(
     watch(network, steps): called once with each network that will look at pictures, steps being the training steps to
     come (0 where it only looks); what it raises from a hook there, such as a cancel, ends everything with nothing
     written to `out`. tell(stage): what is being tried. page: a folder for the report as a page
-    (report_page.py). cpu: stay off the accelerator that is there. Raises DataError,
+    (report_page.py). cache: a file that keeps features, so that they are computed once; by default it lies beside the
+    labels of a LabelFolder. cpu: stay off the accelerator that is there. Raises DataError,
     weights.WeightsError, OSError.
     """
     began = time.monotonic()
     out = Path(out)
-    if method not in METHODS:
-        raise DataError(f'the method is "{method}": use one of {", ".join(METHODS)}.')
-    if out.exists():
-        raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
+    _check(method, out)
     old = Old.load(weights, watch)
     data = open_labelled(labels, old.size, 4 if method == "head" else 3)
-    cache = labels.folder / CACHE if isinstance(labels, LabelFolder) else None
+    if cache is None and isinstance(labels, LabelFolder):
+        cache = labels.folder / CACHE
     with tempfile.TemporaryDirectory() as folder:
         others = {name: open_samples(path, old.size).without_broken() for name, path in mixed.items()} if mixed else {}
         others = others or remembered_pictures(old, folder)
@@ -128,6 +128,13 @@ def adapt(
             about = _about(old, data, choice.temperature, report)
             save_reviewer(out, learned[0], learned[1], about, learners.memory(choice.best, learned, folder))
     return Adapted(report, out if better else None)
+
+
+def _check(method: str, out: Path) -> None:
+    if method not in METHODS:
+        raise DataError(f'the method is "{method}": use one of {", ".join(METHODS)}.')
+    if out.exists():
+        raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
 
 
 def _no_worse(report: dict) -> bool:
@@ -170,7 +177,7 @@ def _report(learners: Learners, data: Labelled, judged: list, choice: Choice) ->
             {"name": one.candidate.name, "loss": round(float(one.losses.mean()), 4), "ap": round(one.ap, 4)}
             for one in judged
         ],
-        "held_out": compare(before, after, data.labels, data.samples.product_ids, thresholds),
+        "held_out": compare(before, after, data.labels, data.samples.product_ids, data.folds.of, thresholds),
         "loss": {"before": loss(before, data.labels), "after": loss(after, data.labels)},
         "unfamiliar_before": share_unfamiliar(learners.old.memory, learners.features.features),
         "notes": data.notes,

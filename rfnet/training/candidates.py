@@ -15,11 +15,11 @@ import torch.nn.functional as F
 
 from .evaluate import fit_temperature
 from .folds import Folds
-from .metrics import average_precision
+from .metrics import precision_within
 
-# Average precision of "available" that may be lost where the cross-entropy falls: less than chance makes of it, and a
-# calibrated probability is worth it.
-TOLERANCE = 0.005
+# Average precision of "available" that may be lost where the cross-entropy falls: less than chance makes of it with a
+# hundred labels, and a calibrated probability is worth it.
+TOLERANCE = 0.02
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Candidate:
 @dataclass
 class Judged:
     """logits (N, 5) of a candidate for pictures that it did not learn from; losses (N,): cross-entropy of each at the
-    temperature that fits the other folds; probabilities (N, 5) at that temperature; ap: of "available".
+    temperature that fits the other folds; probabilities (N, 5) at that temperature; ap: of "available",
+    within the folds.
     """
 
     candidate: Candidate
@@ -70,7 +71,7 @@ def out_of_fold(candidate: Candidate, folds: Folds, labels: np.ndarray, tell: Ca
     for learn, judge in folds:
         scaled[torch.from_numpy(judge)] = logits[torch.from_numpy(judge)] / fit_temperature(logits[learn], truth[learn])
     losses = F.cross_entropy(scaled, truth, reduction="none").numpy()
-    return Judged(candidate, logits, losses, scaled.softmax(1).numpy(), available_ap(scaled, truth))
+    return Judged(candidate, logits, losses, scaled.softmax(1).numpy(), available_ap(scaled, truth, folds.of))
 
 
 def choose(judged: list[Judged], folds: Folds, labels: np.ndarray) -> Choice:
@@ -80,19 +81,22 @@ def choose(judged: list[Judged], folds: Folds, labels: np.ndarray) -> Choice:
     truth = torch.from_numpy(np.asarray(labels)).long()
     probabilities = np.zeros((len(labels), 5))
     for learn, judge in folds:
-        probabilities[judge] = _best(judged, truth, learn).probabilities[judge]
-    best = _best(judged, truth, slice(None))
+        probabilities[judge] = _best(judged, truth, folds, learn).probabilities[judge]
+    best = _best(judged, truth, folds, slice(None))
     return Choice(best.candidate, fit_temperature(best.logits, truth), probabilities, judged)
 
 
-def _best(judged: list[Judged], truth: torch.Tensor, rows) -> Judged:
-    first = available_ap(judged[0].logits[rows], truth[rows])
+def _best(judged: list[Judged], truth: torch.Tensor, folds: Folds, rows) -> Judged:
+    first, *_ = precisions = [available_ap(one.logits[rows], truth[rows], folds.of[rows]) for one in judged]
     least = -math.inf if math.isnan(first) else first - TOLERANCE
-    able = [one for one in judged if not available_ap(one.logits[rows], truth[rows]) < least]
+    able = [one for one, precision in zip(judged, precisions) if not precision < least]
     return min(able, key=lambda one: one.losses[rows].mean())
 
 
-def available_ap(logits: torch.Tensor, labels) -> float:
-    """Average precision of "available" by logits (N, 5) against (N,) label ids; NaN where none is available."""
+def available_ap(logits: torch.Tensor, labels, folds: np.ndarray | None = None) -> float:
+    """Average precision of "available" by logits (N, 5) against (N,) label ids, within folds (N,) where such are given;
+    NaN where none is available.
+    """
     p = logits.softmax(1)[:, 0].double().numpy()
-    return average_precision(np.asarray(labels) == 0, p, np.ones(len(p)))
+    folds = np.zeros(len(p), int) if folds is None else folds
+    return precision_within(folds, np.asarray(labels) == 0, p, np.ones(len(p)))

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..labels import LABELS
-from .metrics import average_precision, classification_report, intervals, without_nan
+from .metrics import classification_report, intervals, precision_within, without_nan
 
-SCORES = ("ap", "accuracy", "precision", "recall", "f1", "ece", "defects")
+SCORES = ("accuracy", "precision", "recall", "f1", "ece")
 
 
 def loss(probabilities: np.ndarray, labels) -> float:
@@ -14,31 +14,32 @@ def loss(probabilities: np.ndarray, labels) -> float:
     return float(-np.log(np.clip(chosen, 1e-9, 1)).mean())
 
 
-def compare(before: np.ndarray, after: np.ndarray, labels, products, thresholds=(0.5, 0.5)) -> dict:
+def compare(before: np.ndarray, after: np.ndarray, labels, products, folds: np.ndarray, thresholds=(0.5, 0.5)) -> dict:
     """{"before", "after": {"n", "products", and SCORES}, "difference": {"ap", "defects": {label: }}}, JSON-able; each
-    score is {"value", "low", "high"}, a difference is paired: after minus before, on the same products.
+    score is {"value", "low", "high"}, a difference is paired: after minus before, on the same products. Average
+    precision is taken within the folds (metrics.precision_within), of both.
 
-    before, after: probabilities (N, 5); labels (N,) label ids; products: N product ids.
+    before, after: probabilities (N, 5); labels (N,) label ids; products: N product ids; folds (N,) of cross-validation.
     """
     labels = np.asarray(labels)
-    reports = [
-        classification_report(probabilities, labels, products, threshold)
-        for probabilities, threshold in zip((before, after), thresholds)
-    ]
 
-    def gained(weights):
-        return [
-            average_precision(labels == label, after[:, label], weights)
-            - average_precision(labels == label, before[:, label], weights)
-            for label in range(len(LABELS))
-        ]
+    def precisions(weights):
+        old, new = (
+            np.array([precision_within(folds, labels == label, p[:, label], weights) for label in range(len(LABELS))])
+            for p in (before, after)
+        )
+        return [*old, *new, *(new - old)]
 
-    differences = dict(zip(LABELS, intervals(gained, products)))
-    shown = [{"n": one["n"], "products": one["products"], **{name: one[name] for name in SCORES}} for one in reports]
-    return without_nan(
-        {
-            "before": shown[0],
-            "after": shown[1],
-            "difference": {"ap": differences.pop(LABELS[0]), "defects": differences},
-        }
-    )
+    found = intervals(precisions, products)
+    parts = [dict(zip(LABELS, found[start : start + len(LABELS)])) for start in range(0, len(found), len(LABELS))]
+    shown = []
+    for probabilities, threshold, precision in zip((before, after), thresholds, parts):
+        report = classification_report(probabilities, labels, products, threshold)
+        shown.append({"n": report["n"], "products": report["products"], **{name: report[name] for name in SCORES}})
+        shown[-1] |= _by_defect(precision)
+    return without_nan({"before": shown[0], "after": shown[1], "difference": _by_defect(parts[2])})
+
+
+def _by_defect(scores: dict) -> dict:
+    """{"ap": that of "available", "defects": {label: }}."""
+    return {"ap": scores[LABELS[0]], "defects": {label: scores[label] for label in LABELS[1:]}}

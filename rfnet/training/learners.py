@@ -72,7 +72,7 @@ class Learners:
     old: Old
     own: Samples
     others: dict[str, Samples]
-    cache: Path | None
+    cache: Path | str | None
     watch: Callable
     options: Tuning
 

@@ -140,6 +140,22 @@ def average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray
     return float((np.diff(recall, prepend=0) * precision).sum()) if len(recall) else float("nan")
 
 
+def precision_within(folds: np.ndarray, truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    """AP within each of the folds (N,), weighted by what there is to find in it.
+
+    The scores of cross-validation come from several fits, and the one that judges a fold with many to find has seen
+    few: over all folds together its order would be worse than it is on new pictures (by 0.07 on 50 labels of
+    validation products).
+    """
+    found = [(weights * truth)[folds == fold].sum() for fold in np.unique(folds)]
+    aps = [
+        average_precision(truth[rows], scores[rows], weights[rows])
+        for rows in (folds == fold for fold in np.unique(folds))
+    ]
+    there = [(ap, count) for ap, count in zip(aps, found) if count > 0]
+    return float(sum(ap * count for ap, count in there) / sum(found)) if there else float("nan")
+
+
 def precision_at(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Precision (101,) where each of RECALLS is first reached, from the highest score down: the curve whose area is
     AP.

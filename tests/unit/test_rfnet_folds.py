@@ -9,6 +9,7 @@ from PIL import Image
 from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.training.folds import LEAST, check_labels, contradicting, folds
+from reliable_ads.rfnet.training.metrics import average_precision, precision_within
 
 from .rfnet_examples import scene
 
@@ -62,3 +63,12 @@ def test_the_same_picture_with_two_labels_is_left_out(tmp_path):
     out, sentences = contradicting(open_samples(tmp_path / "table.jsonl", 64))
     assert out.tolist() == [False, True, True]
     assert len(sentences) == 1 and "show the same picture but are labelled" in sentences[0]
+
+
+def test_average_precision_within_folds_forgives_what_only_sets_folds_apart():
+    truth = np.array([True, False, True, False])
+    scores = np.array([0.9, 0.8, 0.2, 0.1])
+    even = np.ones(4)
+    assert precision_within(np.array([0, 0, 1, 1]), truth, scores, even) == 1
+    assert precision_within(np.zeros(4), truth, scores, even) == average_precision(truth, scores, even) < 1
+    assert np.isnan(precision_within(np.zeros(4), ~truth & truth, scores, even))
