@@ -13,7 +13,7 @@ import folder_paths
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
-from . import patch_loader, pocket_models, union_types
+from . import patch_loader, pocket_models, sd35_layout, union_types
 from .checked import checked
 from .folders import path_of, state_of
 from .types import CATEGORY, ModelPatch
@@ -213,8 +213,9 @@ def load_stock(weights: dict, path: str) -> comfy.controlnet.ControlNet:
     # Where ComfyUI reads the file itself, it tells this kind by the file's name.
     file = Path(path)
     options = {"global_average_pooling": True} if file.stem.endswith(("_shuffle", "_shuffle_fp16")) else {}
-    left = dict(weights)  # the loader takes out what it reads in diffusers' layout
     try:
+        weights = sd35_layout.converted(weights)
+        left = dict(weights)  # the loader takes out what it reads in diffusers' layout
         control = comfy.controlnet.load_controlnet_state_dict(left, model_options=options)
     except comfy.model_management.OOM_EXCEPTION:
         raise  # the file is not to blame
