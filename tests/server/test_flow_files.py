@@ -38,26 +38,26 @@ def files(base):
         for block in network.controlnet_blocks:
             torch.nn.init.normal_(block.weight, std=0.1)
         torch.nn.init.normal_(network.pos_embed_input.proj.weight, std=0.1)
-        save_file(network.state_dict(), folder / "rf_sd35.safetensors")
+        save_file(network.state_dict(), folder / "flow_sd35.safetensors")
         adapter = Adapter(network, 2, seed=1)
         for update in adapter.updates:
             torch.nn.init.normal_(update.up, std=0.05)
-    base_file = folder / "rf_sd35.safetensors"
-    save_adapter(folder / "rf_sd35_adapter.safetensors", adapter, sha256_of(base_file), base_file.name)
-    merge_files(base_file, [folder / "rf_sd35_adapter.safetensors"], folder / "rf_sd35_merged.safetensors")
+    base_file = folder / "flow_sd35.safetensors"
+    save_adapter(folder / "flow_sd35_adapter.safetensors", adapter, sha256_of(base_file), base_file.name)
+    merge_files(base_file, [folder / "flow_sd35_adapter.safetensors"], folder / "flow_sd35_merged.safetensors")
     kept = {key: value for key, value in network.state_dict().items() if "attn.to_k" not in key}
-    save_file(kept, folder / "rf_sd35_lacking.safetensors")
+    save_file(kept, folder / "flow_sd35_lacking.safetensors")
     return folder
 
 
 def test_an_adapter_at_0_is_the_base_and_at_1_the_merged_file(client, base, files):
     loaders = {
-        "plain": node("ControlNetLoader", control_net_name="rf_sd35.safetensors"),
-        "merged": node("ControlNetLoader", control_net_name="rf_sd35_merged.safetensors"),
-        "zero": ours("rf_sd35", "rf_sd35_adapter", 0.0),
-        "one": ours("rf_sd35", "rf_sd35_adapter", 1.0),
-        "half": ours("rf_sd35", "rf_sd35_adapter", 0.5),
-        "full": ours("rf_sd35_merged"),
+        "plain": node("ControlNetLoader", control_net_name="flow_sd35.safetensors"),
+        "merged": node("ControlNetLoader", control_net_name="flow_sd35_merged.safetensors"),
+        "zero": ours("flow_sd35", "flow_sd35_adapter", 0.0),
+        "one": ours("flow_sd35", "flow_sd35_adapter", 1.0),
+        "half": ours("flow_sd35", "flow_sd35_adapter", 0.5),
+        "full": ours("flow_sd35_merged"),
     }
     graph = flow_ad("sd35")
     for name, loader in loaders.items():
@@ -75,17 +75,17 @@ def test_an_adapter_at_0_is_the_base_and_at_1_the_merged_file(client, base, file
 
 
 def test_a_file_that_lacks_weights_is_refused(client, files):
-    graph = {"load": ours("rf_sd35_lacking"), "show": node("PreviewAny", source=["load", 0])}
-    assert '"rf_sd35_lacking.safetensors" is not a whole ControlNet' in fails(client, graph)
+    graph = {"load": ours("flow_sd35_lacking"), "show": node("PreviewAny", source=["load", 0])}
+    assert '"flow_sd35_lacking.safetensors" is not a whole ControlNet' in fails(client, graph)
 
 
 def test_the_output_that_belongs_to_the_file_is_used(client, base, files):
     """A ControlNet for Z-Image is a model patch; one of SD 3.5 is none."""
     folder = base / "models" / "model_patches"
     folder.mkdir(exist_ok=True)
-    save_file({"control_all_x_embedder.2-1.weight": torch.zeros(8, 64)}, folder / "rf_z_image.safetensors")
-    graph = {"load": ours("rf_sd35"), "show": node("PreviewAny", source=["load", 1])}
+    save_file({"control_all_x_embedder.2-1.weight": torch.zeros(8, 64)}, folder / "flow_z_image.safetensors")
+    graph = {"load": ours("flow_sd35"), "show": node("PreviewAny", source=["load", 1])}
     assert "connect MODEL_PATCH for a ControlNet for Z-Image, and CONTROL_NET" in fails(client, graph)
     if not client.ask("/object_info/ZImageFunControlnet"):
-        graph = {"load": ours("rf_z_image"), "show": node("PreviewAny", source=["load", 1])}
+        graph = {"load": ours("flow_z_image"), "show": node("PreviewAny", source=["load", 1])}
         assert "which this version of ComfyUI does not know: update ComfyUI" in fails(client, graph)
