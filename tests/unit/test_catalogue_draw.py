@@ -17,6 +17,8 @@ from reliable_ads.cyclic.profiles import fingerprint_of_state
 from reliable_ads.pocket.ldm import CHECKPOINT, load_pocket, save_checkpoint, save_controlnet
 from reliable_ads.pocket.tuning import models_of
 from reliable_ads.rfft.adapter import Adapter, save_adapter, sha256_of
+from reliable_ads.rfft.kinds import SD15, SDXL
+from reliable_ads.rfft.loading import untrained
 from reliable_ads.rfft.rollout import Job, draw, prepare
 from reliable_ads.rfnet.painters import painter_of as painter_of_files
 from reliable_ads.rfnet.product import Product, place
@@ -215,3 +217,11 @@ def test_what_is_fatal_is_said_first(tmp_path, family, capsys, arguments, senten
     write_csv(tmp_path / "products.csv", write_products(tmp_path, 1))
     assert command(tmp_path, family, "--prompt", "{caption}", *arguments) == 1
     assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [SD15, SDXL], ids=["sd15", "sdxl"])
+def test_every_layer_of_a_full_size_network_has_comfyuis_name(kind):
+    with torch.device("meta"):
+        unet = untrained(kind).unet
+    named = as_comfy(unet)
+    assert len(named) == len(unet.state_dict()) and {"input_blocks.0.0.weight", "out.2.bias"} <= named.keys()
