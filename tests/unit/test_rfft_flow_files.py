@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from reliable_ads.benchmarks.small_flow import save_family
 from reliable_ads.rfft.adapter import AdapterError
-from reliable_ads.rfft.cli import check_family
+from reliable_ads.rfft.cli import check_family, main
 from reliable_ads.rfft.config import ConfigError, read_config
 from reliable_ads.rfft.families.loading import FLOW_FAMILIES, load
 from reliable_ads.rfft.kinds import CONFIGS, check_models
@@ -20,6 +20,7 @@ from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.models import ModelError
 
 from .rfft_examples import vae_ldm
+from .rfnet_examples import bottle_rgba
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,24 @@ def test_parts_are_paths_beside_the_config(tmp_path):
     assert read_config(tmp_path / "flux.toml").parts[0] == str(tmp_path / "ae.safetensors")
     with pytest.raises(ConfigError, match="parts are paths: write parts = "):
         read_config(CONFIGS / "flux_canny.toml", parts=[1])
+
+
+@pytest.mark.slow(reason="a training")
+def test_the_command_line_estimates_trains_measures_and_merges(z_image, tmp_path, capsys):
+    from PIL import Image
+
+    checkpoint, controlnet = z_image
+    (tmp_path / "products").mkdir()
+    Image.fromarray(bottle_rgba()).save(tmp_path / "products" / "bottle.png")
+    (tmp_path / "prompts.txt").write_text("on sand")
+    places = {"checkpoint": checkpoint, "controlnet": controlnet, "products": tmp_path / "products"}
+    places |= {"prompts": tmp_path / "prompts.txt", "folder": tmp_path / "out"}
+    small = "size=64 steps=1 batch=1 accumulation=1 gradient_steps=1 last_steps=1 sampling_steps=2 rank=2 name=z"
+    small += " evaluation_products=1 evaluation_seeds=2 diversity_loss=1.0"
+    asked = [str(CONFIGS / "z_image_canny.toml"), "--set", *[f"{k}={v}" for k, v in places.items()], *small.split()]
+    assert main(["estimate", *asked]) == 0 and "GiB = " in capsys.readouterr().out
+    assert main(["train", *asked]) == 0
+    last = tmp_path / "out" / "z.last.safetensors"
+    assert main(["evaluate", *asked, "--adapter", str(last), "--json"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out.splitlines()[-1])["rate"]["value"] <= 1
+    assert main(["merge", str(controlnet), str(last), "--out", str(tmp_path / "merged.safetensors")]) == 0
