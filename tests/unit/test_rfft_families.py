@@ -18,7 +18,7 @@ from reliable_ads.rfft.kinds import CONFIGS
 from reliable_ads.rfft.memory import MemoryPlan
 from reliable_ads.rfft.merge import merge_files
 from reliable_ads.rfft.objective import objective
-from reliable_ads.rfft.rollout import Batch, Sampling, draw, prepare, rollout
+from reliable_ads.rfft.rollout import Batch, Sampling, prepare, rollout
 from reliable_ads.rfft.train import Run
 
 from .rfft_examples import jobs, small_reviewer, state
@@ -283,16 +283,16 @@ def test_the_whole_way_of_a_shipped_config(family, tmp_path):
 
 @pytest.mark.slow(reason="a step of training")
 def test_memory_is_estimated_and_half_of_the_networks_learns_too(family, tmp_path):
-    config = config_of(family, tmp_path, precision="bf16", half_base=True, batch=1, name="half")
+    config = config_of(family, tmp_path, precision="bf16", half_base=True, steps=1, name="half")
     pairs = [(job.canvas, job.prompt) for job in family.seen]
-    kept, recomputed = (
+    plans = [MemoryPlan(True, 1), MemoryPlan(False, 1)]
+    guessed = [
         estimate(config, skeleton(family.about, family.checkpoint, family.controlnet), small_reviewer(), pairs, plan)
-        for plan in (MemoryPlan(False, 1), MemoryPlan(True, 1))
-    )
-    assert kept.weights == recomputed.weights > 10**5 and recomputed.activations < kept.activations
+        for plan in plans[: 2 if family.name == "qwen_image" else 1]  # whose decoder recomputes by itself
+    ]
+    assert guessed[0].weights > 10**5 and guessed[0].activations > 10**5
+    assert all(kept.activations > guessed[0].activations for kept in guessed[1:])
     models = load(family.about, family.checkpoint, family.controlnet, dtype=torch.bfloat16)
     run = Run(config, models, small_reviewer(), pairs, watch=lambda e: None)
-    assert run()["steps"] == 2 and all(torch.isfinite(p).all() for p in run.learner.parameters)
+    assert run()["steps"] == 1 and all(torch.isfinite(p).all() for p in run.learner.parameters)
     assert all(p.dtype == torch.bfloat16 for part in models.parts().values() for p in part.parameters())
-    with torch.autocast("cpu", torch.bfloat16):
-        assert draw(models, prepare(models, family.seen, config.sampling), config.sampling).isfinite().all()
