@@ -11,6 +11,7 @@ import comfy.cldm.dit_embedder
 import comfy.controlnet
 import comfy.latent_formats
 import comfy.ldm.flux.controlnet
+import comfy.ldm.flux.model
 import comfy.ldm.models.autoencoder
 import comfy.ldm.qwen_image.controlnet
 import comfy.ldm.wan.vae
@@ -39,6 +40,8 @@ FLUX = {
     "depth_single_blocks": 2,
     "guidance_embed": True,
 }
+if "txt_ids_dims" in comfy.ldm.flux.model.FluxParams.__dataclass_fields__:  # in newer ComfyUIs
+    FLUX["txt_ids_dims"] = []
 QWEN = {
     "in_channels": 64,
     "num_layers": 2,
@@ -114,6 +117,8 @@ FLUX2 = {
     "default_ref_method": "index",
     "ref_index_scale": 10.0,
 }
+if "txt_ids_dims" in FLUX2:
+    FLUX2["txt_ids_dims"] = [3]
 FAMILIES = {  # ComfyUI's class, and the size
     "sd35": (comfy.supported_models.SD3, SD35),
     "flux": (comfy.supported_models.Flux, FLUX),
