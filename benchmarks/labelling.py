@@ -35,11 +35,11 @@ class Pictures:
 
     def __init__(self, folder: Path):
         rfnet, mapnet, metadata = load_networks(DEFAULT_WEIGHTS)
-        self.samples = open_samples(folder, rfnet.config.image_size)
-        seen = read_features(rfnet, mapnet, self.samples)
+        samples = open_samples(folder, rfnet.config.image_size)
+        seen = read_features(rfnet, mapnet, samples)
         self.features = Features(seen.judged(rfnet.added) / float(metadata["temperature"]), seen.features)
-        self.labels = self.samples.labels.astype(int)
-        self.products = self.samples.product_ids
+        self.labels = samples.labels.astype(int)
+        self.products = samples.product_ids
 
     def taught(self, rows: np.ndarray, held: Pictures) -> np.ndarray:
         """p(available) of the held pictures after a head has learned these rows."""
