@@ -8,7 +8,7 @@ import pytest
 from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 
-from .test_label import Api, fill
+from .label_api import Api, fill
 
 NUMBERS = count()
 
