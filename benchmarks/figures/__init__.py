@@ -13,6 +13,7 @@ from . import (
     fleet,
     flow,
     labelling,
+    opinions,
     overhead,
     reviewer,
     rfft,
@@ -62,5 +63,6 @@ for module in (
     sizes,
     fleet,
     flow,
+    opinions,
 ):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from reliable_ads.benchmarks.random_opinions import write_language, write_sam
 from reliable_ads.rfnet.opinions.expansion import Expansion, Sam, grown, inner_points, open_expansion
 from reliable_ads.rfnet.opinions.language import Language
 from reliable_ads.rfnet.opinions.opening import open_opinion
@@ -12,7 +13,6 @@ from reliable_ads.rfnet.opinions.protocol import DEFECTS, SURE, OpinionError
 from reliable_ads.rfnet.opinions.questions import log_odds, meaning, product_picture, question, to_picture
 
 from .opinion_examples import boxed, on_table
-from .tiny_language import write_language
 
 SHAPE = DEFECTS.index("shape_hallucination")
 
@@ -107,31 +107,7 @@ def test_what_the_network_adds_before_grey_is_its_own_error():
 
 
 def test_a_sam_of_transformers_is_asked_for_what_lies_inside_the_product(tmp_path):
-    from transformers import (
-        SamConfig,
-        SamImageProcessor,
-        SamMaskDecoderConfig,
-        SamModel,
-        SamProcessor,
-        SamPromptEncoderConfig,
-        SamVisionConfig,
-    )
-
-    sizes = {"hidden_size": 16}
-    vision = SamVisionConfig(
-        **sizes, output_channels=16, num_hidden_layers=1, num_attention_heads=2, image_size=64, patch_size=8,
-        mlp_dim=16, window_size=4, num_pos_feats=8, global_attn_indexes=[0],
-    )  # fmt: skip
-    decoder = SamMaskDecoderConfig(
-        **sizes, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
-    )
-    prompts = SamPromptEncoderConfig(**sizes, image_size=64, patch_size=8, mask_input_channels=4)
-    torch.manual_seed(0)
-    network = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder))
-    network.save_pretrained(tmp_path / "sam")
-    processor = SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})
-    SamProcessor(processor).save_pretrained(tmp_path / "sam")
-
+    write_sam(tmp_path / "sam")
     opinion, canvas = open_opinion(f"expansion={tmp_path / 'sam'}"), boxed()
     assert isinstance(opinion.segment, Sam)
     masks = opinion.segment(torch.rand(2, 3, 64, 64), canvas)
