@@ -28,7 +28,7 @@ class Contact:
     """
 
     name, model, proof = "contact", "", False
-    cost = "a millisecond or two"
+    cost = "a few milliseconds"
 
     def evidence(self, canvas, images: torch.Tensor, depth: torch.Tensor | None = None) -> torch.Tensor:
         """As protocol.Opinion; without depth it looks at the luminance alone."""
