@@ -137,13 +137,21 @@ def placed(jobs: list) -> list:
     return [(place(job.product, SIZE, SIZE), job.prompt) for job in jobs]
 
 
+def load(checkpoint, controlnet):
+    """The models, their pictures' channels last: a fifth faster on a CPU, the decoder a third."""
+    models = tuning.load(checkpoint, controlnet)
+    for part in (models.unet, models.controlnet, models.vae):
+        part.to(memory_format=torch.channels_last)
+    return models
+
+
 def train(name: str, watch=None, source: Path | None = None, **changes) -> dict:
     """The answer of a training; one that is there already, or was stopped, goes on.
 
     All trainings begin at the same pictures, so that the first one's evaluation of them is every other's.
     """
     c = config(name, **changes)
-    models, reviewer = tuning.load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
+    models, reviewer = load(c.checkpoint, c.controlnet), load_reviewer(c.reviewer)
     pairs, looked_at = learned_pairs(source or LEARNED), placed(jobs_of(VALIDATION))
     run = Run(c, models, reviewer, pairs, looked_at, watch)
     start = WORK / f"start-{run.base_sha256[:12]}-{c.evaluation_products}x{c.evaluation_seeds}.json"
@@ -260,4 +268,4 @@ def models_with(adapter: Path | None = None, checkpoint: Path = CHECKPOINT, lora
         if adapter:
             controlnet = Path(folder) / "merged.safetensors"
             merge_files(CONTROLNET, [adapter], controlnet)
-        return fold_loras(tuning.load(checkpoint, controlnet), [{"file": str(file)} for file in loras]).freeze()
+        return fold_loras(load(checkpoint, controlnet), [{"file": str(file)} for file in loras]).freeze()

@@ -35,7 +35,6 @@ FIGURES = [
     Definition(
         "gradient_error",
         f"Flow matching: largest error of the objective's gradient against central differences, of its length; {SMALL}",
-        target="<= 0.001",
     ),
     Definition(
         "adapter_only_gradient",
