@@ -36,6 +36,7 @@ class TestOldOutputs:
         "RF_JOB",
         "RF_REMEDIES",
         "RF_OPINIONS",
+        "MODEL_PATCH",
     )
     RETURN_TYPES = (
         *TYPES,

@@ -42,6 +42,7 @@ STOCK = {  # type: the graph's node and output that give it
     "RF_REVIEWER": ("reviewer", 0),
     "RF_REMEDIES": ("remedies", 0),
     "RF_OPINIONS": ("opinions", 0),
+    "MODEL_PATCH": ("patch", 0),
     "RF_JOB": ("old", 18),  # RF Product Folder would run by itself
 }
 
@@ -68,6 +69,7 @@ OLD = (
     "RF_JOB",
     "RF_REMEDIES",
     "RF_OPINIONS",
+    "MODEL_PATCH",
     "LATE",
     "SAMPLERS",
     "SCHEDULERS",
@@ -94,6 +96,7 @@ def providers() -> dict:
         "guider": node("BasicGuider", model=["models", 0], conditioning=["prompt", 0]),
         "remedies": node("RFRemedies", **words),
         "opinions": node("RFOpinions", contact=True, own_label=True, expansion="off", language="off", server="off"),
+        "patch": node("TestFlowModelPatch", family="qwen_image", seed=1),
         "old": node("TestOldOutputs"),
     }
 
