@@ -140,7 +140,8 @@ def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) 
     picture = open_picture(line["image"])
     product = Product.from_picture(line["product"], line.get("caption", ""))
     canvas = canvas_of(product, picture.shape[1], picture.shape[0], image_scale)
-    return reviewer.review(on_canvas(picture, canvas), canvas, threshold).rows()[0]
+    row = reviewer.review(on_canvas(picture, canvas), canvas, threshold).rows()[0]
+    return row if row.get("unfamiliar") else {key: value for key, value in row.items() if key != "familiar"}
 
 
 def _lines(args):

@@ -154,8 +154,9 @@ def test_templates_are_numbered_and_each_has_a_small_picture(desk):
     page = desk()
     cards = page.browse()
     for path in shipped():
-        picture = cards.locator(f"[data-testid='template-workflow-{path.stem}'] img").first
-        picture.scroll_into_view_if_needed()
+        card = cards.get_by_test_id(f"template-workflow-{path.stem}")
+        card.scroll_into_view_if_needed()  # one that is out of sight has no picture yet
+        picture = card.locator("img").first
         page.page.wait_for_function(
             "(image) => image.complete && image.naturalWidth > 100", arg=picture.element_handle()
         )

@@ -59,7 +59,7 @@ def train(name: str, advanced: str = QUICK, **changes) -> dict:
         "learning_rate": 0.05,
         "loss": "consistent condition",
         "beta": 0.0,
-        "training_seed": 5,  # one of many whose second step is better
+        "training_seed": 5,
         "advanced": advanced,
     }
     return {
@@ -73,9 +73,25 @@ def last_of(base, name: str):
     return base / "models" / "controlnet" / f"{name}.last.safetensors"
 
 
-def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, base, folder):
+LUCKY: list[int] = []  # looked for once
+
+
+@pytest.fixture
+def lucky(client, folder) -> int:
+    """A training seed whose second step is better than the start: two steps of so small a network hang on roundings,
+    which differ from processor to processor.
+    """
+    for seed in range(4, 20) if not LUCKY else ():
+        if "which is kept" in client.outputs(train(f"tr_lucky{seed}", training_seed=seed))["said"]["text"][0]:
+            LUCKY.append(seed)
+            break
+    assert LUCKY, "no second step was better than the start, of sixteen seeds"
+    return LUCKY[0]
+
+
+def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, base, folder, lucky):
     bars, pictures, said = [], 0, []
-    for event in client.run(train("tr_first")):
+    for event in client.run(train("tr_first", training_seed=lucky)):
         assert event.kind != "execution_error", event.data["exception_message"]
         bars += [event.data["value"]] if event.kind == "progress" and event.node == "train" else []
         pictures += event.kind == "preview"
@@ -110,12 +126,12 @@ def test_a_training_ends_in_a_file_that_the_loader_has_and_that_samples(client, 
     found = drawn(client, base, {"plain": ours(CONTROLNET), "tuned": ours(CONTROLNET, "tr_first.last.safetensors")})
     assert np.isfinite(found["tuned"]).all() and not np.array_equal(found["plain"], found["tuned"])
 
-    more = client.outputs(train("tr_first", steps=3))  # the same with more steps goes on
+    more = client.outputs(train("tr_first", steps=3, training_seed=lucky))  # the same with more steps goes on
     assert json.loads(read_adapter(last_of(base, "tr_first"))[1]["steps"]) == 3 and more["said"]["text"]
 
 
-def test_what_was_trained_goes_on_to_the_nodes_behind(client, base, folder):
-    found = drawn(client, base, {"before": ours(CONTROLNET), "after": train("tr_used")["train"]})
+def test_what_was_trained_goes_on_to_the_nodes_behind(client, base, folder, lucky):
+    found = drawn(client, base, {"before": ours(CONTROLNET), "after": train("tr_used", training_seed=lucky)["train"]})
     assert np.isfinite(found["after"]).all() and not np.array_equal(found["before"], found["after"])
 
 

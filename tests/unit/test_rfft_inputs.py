@@ -14,6 +14,7 @@ from reliable_ads.rfft.inputs import (
     read_products,
     read_prompts,
 )
+from reliable_ads.rfft.loading import FAMILIES
 
 from .rfnet_examples import bottle_rgba
 
@@ -104,7 +105,7 @@ def test_a_damaged_product_is_named_and_the_others_go_on(folder):
 
 
 def test_the_exit_status_says_that_a_product_was_left_out(folder, capsys):
-    args = Namespace(config=folder / "c.toml", set=[], families={"diffusers": None}, status=0)
+    args = Namespace(config=folder / "c.toml", set=[], families={"diffusers": FAMILIES["diffusers"]}, status=0)
     assert len(_checked(args)[2]) == 1 and args.status == 0 and not capsys.readouterr().err
     (folder / "products" / "cut.png").write_bytes(b"\x89PNG\r\n")
     assert len(_checked(args)[2]) == 1 and args.status == 1
