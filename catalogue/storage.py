@@ -9,6 +9,7 @@ import io
 import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -66,40 +67,42 @@ def open_binary(location: str) -> BinaryIO:
         raise StorageError(_said(location, "read", error)) from error
 
 
-class Storage:
+class Storage(ABC):
     """Files by name, such as "records/0123.json", below one place."""
 
     location: str
 
+    @abstractmethod
     def write(self, name: str, content: bytes) -> None:
         """Whole or not at all. Raises OSError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """Raises FileNotFoundError, or another OSError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def exists(self, name: str) -> bool:
-        raise NotImplementedError
+        """Whether there is such a file."""
 
+    @abstractmethod
     def names(self, folder: str = "") -> list[str]:
         """The files directly in a folder, sorted; none where there is no such folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, names: Iterable[str]) -> None:
         """Those that are there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self) -> None:
         """Finds out whether it can be written, and clears up what a killed process left half-written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_empty(self) -> bool:
-        raise NotImplementedError
+        """Whether nothing lies there."""
 
+    @abstractmethod
     def where(self, name: str) -> str:
         """The path or URL of a file."""
-        raise NotImplementedError
 
 
 class Folder(Storage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..models import Models, Text
 
 
 @dataclass
-class FlowModels(Models):
+class FlowModels(Models, ABC):
     """As Models, of which `unet` is the transformer and `schedule` a flow.FlowSchedule.
 
     Latents are (B, C, h, w) and so is the hint, outside of `run`: a family packs them as its networks want them.
@@ -35,9 +36,9 @@ class FlowModels(Models):
         output = self.run(x, times, text, hint, strength, torch.full_like(times, told))
         return self.schedule.velocity(output.to(x.dtype))
 
+    @abstractmethod
     def run(self, x, times, text: Text, hint, strength: float, told: torch.Tensor) -> torch.Tensor:
         """What the transformer puts out (B, C, h, w) with its ControlNet; times, told: (B,)."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -88,7 +89,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class FlowFamily:
+class FlowFamily(ABC):
     """How a family's files are read.
 
     folder: of its shapes in rfft/configs; models: its FlowModels; networks: by the names of diffusers' folders;
@@ -105,17 +106,17 @@ class FlowFamily:
     example: str
     schedule: dict[str, Any] = field(default_factory=dict)
 
+    @abstractmethod
     def control_config(self, shapes: dict, transformer: dict) -> dict:
         """The config of a ControlNet with tensors of these shapes, for a transformer of this config."""
-        raise NotImplementedError
 
     def extra_channels(self, shapes: dict, transformer: dict) -> int:
         """How many channels more than a hint's latents a ControlNet takes, packed or not."""
         return shapes["controlnet_x_embedder.weight"][1] - transformer["in_channels"]
 
+    @abstractmethod
     def encode(self, texts: dict, tokenizers: dict, prompts: list[str]) -> Text:
         """Prompts -> Text; texts: {name: network} of the text encoders that are there."""
-        raise NotImplementedError
 
 
 def blocks_in(shapes, name: str) -> int:
