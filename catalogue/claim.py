@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -76,10 +77,12 @@ def check_same(out: Storage, done: int, known: int) -> None:
 
 
 class Lease:
-    """`with Lease(out) as lease:` one run at a time; lease.beat() says now and then that it is alive."""
+    """`with Lease(out):` one run at a time. A thread says now and then that it is alive, however long a job takes."""
 
     def __init__(self, out: Storage):
-        self.out, self.beaten = out, 0.0
+        self.out = out
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
         self.own = {"host": socket.gethostname(), "pid": os.getpid()}
 
     def __enter__(self) -> Lease:
@@ -94,15 +97,21 @@ class Lease:
                 f"another run works in {quoted(self.out.location)} (process {other.get('pid')} on {other.get('host')}):"
                 f" wait for it, or stop it and try again in {SILENT} seconds."
             )
-        self.beat()
+        self._say()
+        self.thread.start()
         return self
 
-    def beat(self) -> None:
-        if time.time() - self.beaten >= BEAT:
-            self.beaten = time.time()
-            self.out.write("run.json", json.dumps({**self.own, "beat": self.beaten}).encode())
+    def _beat(self) -> None:
+        while not self.ended.wait(BEAT):
+            with suppress(OSError):  # the run finds out by itself where nothing can be written
+                self._say()
+
+    def _say(self) -> None:
+        self.out.write("run.json", json.dumps({**self.own, "beat": time.time()}).encode())
 
     def __exit__(self, *_) -> None:
+        self.ended.set()
+        self.thread.join()
         with suppress(OSError):
             self.out.delete(["run.json"])
 

@@ -108,7 +108,7 @@ class Run:
         for sentence in self.spec.check():
             self.say(sentence)
         claim(self.out, self.spec.settings())
-        with Lease(self.out) as lease:
+        with Lease(self.out):
             manifest = Manifest(self.out, self.title).open()
             plan = planned(self.catalogue, manifest.is_done)
             check_same(self.out, len(manifest.done), plan.known)
@@ -120,14 +120,14 @@ class Run:
             self.begin(progress)
             try:
                 if count:
-                    self._work(manifest, plan, progress, lease)
+                    self._work(manifest, plan, progress)
             finally:
                 summary = self._finish(manifest, plan)
         for line in lines(summary, plan.failures, summary["to_do"]):
             self.say(line)
         return summary
 
-    def _work(self, manifest: Manifest, plan: Plan, progress: Progress, lease: Lease) -> None:
+    def _work(self, manifest: Manifest, plan: Plan, progress: Progress) -> None:
         jobs = to_do(self.catalogue, manifest.is_done, self.limit)
         for outcome in self.work(self.spec, self.out.location, jobs, progress.total):
             failure = outcome.get("failure")
@@ -137,7 +137,6 @@ class Run:
                 plan.to_do -= 1
             progress.count(bool(failure))
             progress.show()
-            lease.beat()
             if len(manifest.pending) >= PART or (manifest.pending and manifest.age >= SOONEST):
                 self._finish(manifest, plan)
         progress.show(last=True)

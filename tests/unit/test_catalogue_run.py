@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import socket
+import time
 
 import pytest
 
 from reliable_ads.benchmarks.sleeping_engine import SleepingSpec
+from reliable_ads.catalogue import claim
 from reliable_ads.catalogue import manifest as manifests
 from reliable_ads.catalogue.claim import ClaimError, Lease
 from reliable_ads.catalogue.manifest import ManifestError
@@ -183,6 +185,18 @@ def test_one_run_at_a_time(tmp_path):
         else:
             with Lease(out):
                 pass
+
+
+def test_a_run_whose_jobs_take_long_still_says_that_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim, "BEAT", 0.01)
+    out = open_storage(tmp_path)
+    with Lease(out):
+        first = out.read("run.json")
+        until = time.monotonic() + 20
+        while out.read("run.json") == first and time.monotonic() < until:
+            time.sleep(0.01)
+        assert out.read("run.json") != first
+    assert not out.exists("run.json")
 
 
 def test_a_dry_run_says_hours_and_memory_and_writes_nothing(tmp_path, out):
