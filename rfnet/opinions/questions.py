@@ -60,10 +60,11 @@ def log_odds(answers: Iterable[tuple[str, float]]) -> float:
     return max(-SURE, min(SURE, odds))
 
 
-def asked_all(ask, canvas, images: torch.Tensor) -> torch.Tensor:
-    """(B, 4) of ask(product picture, picture, question) -> log-odds of yes."""
-    product = product_picture(canvas)
-    pictures = [to_picture(image) for image in images]
-    return torch.tensor(
-        [[ask(product, picture, question(canvas, defect)) for defect in DEFECTS] for picture in pictures]
-    )
+def asked_all(ask, canvas, images: torch.Tensor, prepared=lambda picture: picture) -> torch.Tensor:
+    """(B, 4) of ask(product picture, picture, question) -> log-odds of yes. prepared(picture): what ask gets for a
+    Pillow picture, such as its bytes; made once for all questions.
+    """
+    product = prepared(product_picture(canvas))
+    asked = [question(canvas, defect) for defect in DEFECTS]
+    pictures = (prepared(to_picture(image)) for image in images)
+    return torch.tensor([[ask(product, picture, text) for text in asked] for picture in pictures])

@@ -65,7 +65,7 @@ class Server:
         if time.monotonic() < self.silent_until:
             raise OpinionError("its server failed twice in a row and is left alone for a minute.")
         try:
-            found = asked_all(self._ask, canvas, images)
+            found = asked_all(self._ask, canvas, images, data_url)
         except OpinionError:
             self.failures += 1
             self.silent_until = time.monotonic() + PAUSE if self.failures > 1 else 0.0
@@ -73,9 +73,9 @@ class Server:
         self.failures = 0
         return found
 
-    def _ask(self, product, picture, text: str) -> float:
-        """Log-odds of yes."""
-        content = [{"type": "image_url", "image_url": {"url": data_url(each)}} for each in (product, picture)]
+    def _ask(self, product: str, picture: str, text: str) -> float:
+        """Log-odds of yes; product and picture as data URLs."""
+        content = [{"type": "image_url", "image_url": {"url": each}} for each in (product, picture)]
         request = {
             "model": self.settings.model,
             "messages": [{"role": "user", "content": [*content, {"type": "text", "text": text}]}],

@@ -7,13 +7,14 @@ import math
 import time
 
 import pytest
+import torch
 from PIL import Image
 
 from reliable_ads.rfnet.opinions import server as module
 from reliable_ads.rfnet.opinions.opening import open_opinion
 from reliable_ads.rfnet.opinions.panel import Panel
 from reliable_ads.rfnet.opinions.protocol import OpinionError
-from reliable_ads.rfnet.opinions.server import SAID, Server, read_server
+from reliable_ads.rfnet.opinions.server import SAID, Server, data_url, read_server
 from reliable_ads.rfnet.reviewer import Reviewer
 
 from .chat_server import chat_server, completion
@@ -54,6 +55,16 @@ def test_what_is_sent_is_the_product_the_picture_and_a_question(named, picture, 
             kind, _, content = part["image_url"]["url"].partition(",")
             shown = Image.open(io.BytesIO(base64.b64decode(content)))
             assert kind == "data:image/png;base64" and not shown.info and shown.size <= (64, 64)
+
+
+def test_each_picture_is_encoded_once_for_all_questions(named, monkeypatch):
+    encoded = []
+    monkeypatch.setattr(module, "data_url", lambda picture: encoded.append(picture) or data_url(picture))
+    with chat_server(completion("yes")) as (url, seen):
+        Server(named(url)).evidence(boxed(), torch.cat([on_table(boxed(), shadow)[0] for shadow in (True, False)]))
+    urls = [[part["image_url"]["url"] for part in body["messages"][0]["content"][:2]] for *_, body in seen]
+    assert len(encoded) == 3 and len(urls) == 8  # the product, two pictures; four questions about each picture
+    assert urls[:4] == [urls[0]] * 4 and urls[4:] == [urls[4]] * 4 and urls[0][0] == urls[4][0] != urls[4][1]
 
 
 @pytest.mark.parametrize("text, odds", [("Yes.", SAID), (" no", -SAID)])
