@@ -72,6 +72,8 @@ def write_language(folder, words=WORDS, size: Size = THIN):
         num_hidden_layers=depth,
         num_attention_heads=many,
         num_key_value_heads=many,
+        bos_token_id=vocabulary["<s>"],
+        eos_token_id=vocabulary["</s>"],
     )
     torch.manual_seed(0)
     config = transformers.LlavaConfig(
