@@ -1,12 +1,13 @@
 """Is flow matching in RFFT what diffusers draws with and what the loss says? On small random networks of the real
 architectures: SD 3.5, Flux.1, Qwen-Image and Z-Image.
 
-    python -m benchmarks.flow [--quick] [--only checks | memory]
+    python -m benchmarks.flow [--quick] [--only checks | memory | pocket]
 
 Schedule: whole drawings in float64 at diffusers' noise levels and at ours. Gradient: of the objective (feedback and
 consistent condition) along random directions in the adapter, against central differences in float64, as a share of the
 gradient's length. Its reviewer is a small smooth one: networks with kinks, such as the one that ships, have no central
 differences to compare with. Memory: `rfft estimate` of a step with one picture on the real shapes, without a weight.
+Pocket: of flow_pocket.py, which takes an hour.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .common import Figure, publish
+from .flow_pocket import pocket
 from .small_flow import save_family
 
 COMMAND = "python -m benchmarks.flow"
@@ -193,8 +195,12 @@ def checks(quick: bool) -> dict[str, Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=["checks", "memory"])
+    parser.add_argument("--only", choices=["checks", "memory", "pocket"])
     arguments = parser.parse_args()
+    if arguments.only == "pocket":
+        figures, details = pocket(arguments.quick)
+        publish("flow", COMMAND, [0, 1, 2], figures, arguments.quick, details, paints=True)
+        return
     for name, measure in (("checks", checks), ("memory", memory)):
         if arguments.only in (None, name):
             figures = measure(arguments.quick)

@@ -199,15 +199,23 @@ class Studio:
             self.second = load_reviewer(second).requires_grad_(False).to(DEVICE)
 
     @torch.no_grad()
-    def draw(self, name: str, adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()) -> Drawn:
+    def draw(
+        self,
+        name: str,
+        adapter: Path | None = None,
+        checkpoint: Path = CHECKPOINT,
+        loras: tuple = (),
+        controlnet: Path = CONTROLNET,
+        sampling: Sampling = SAMPLING,
+    ) -> Drawn:
         """Draws, and asks both reviewers."""
-        made = "+".join([sha256_of(file)[:12] for file in (adapter, checkpoint, CONTROLNET, *loras) if file])
+        made = "+".join([sha256_of(file)[:12] for file in (adapter, checkpoint, controlnet, *loras) if file])
         kept = self.folder / f"{name}-{len(self.products)}x{self.seeds}.npz"
         if not kept.exists() or str(np.load(kept)["made"]) != made:
             print(f"{name}: {len(self.jobs)} pictures", flush=True)
-            models = models_with(adapter, checkpoint, loras).to(DEVICE)
+            models = models_with(adapter, checkpoint, loras, controlnet).to(DEVICE)
             with torch.autocast(DEVICE, torch.bfloat16):  # as the trainings do
-                found, pictures = evaluate(models, self.reviewer, self.jobs, SAMPLING, batch=16)
+                found, pictures = evaluate(models, self.reviewer, self.jobs, sampling, batch=16)
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole(kept) as partial, open(partial, "wb") as file:
                 np.savez(
@@ -259,13 +267,15 @@ class Studio:
         ).numpy()
 
 
-def models_with(adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = ()):
+def models_with(
+    adapter: Path | None = None, checkpoint: Path = CHECKPOINT, loras: tuple = (), controlnet: Path = CONTROLNET
+):
     """The models, the adapter merged into their ControlNet as `rfft merge` does it: a drawing then costs no more than
     before.
     """
     with tempfile.TemporaryDirectory() as folder:
-        controlnet = CONTROLNET
+        merged = controlnet
         if adapter:
-            controlnet = Path(folder) / "merged.safetensors"
-            merge_files(CONTROLNET, [adapter], controlnet)
-        return fold_loras(load(checkpoint, controlnet), [{"file": str(file)} for file in loras]).freeze()
+            merged = Path(folder) / "merged.safetensors"
+            merge_files(controlnet, [adapter], merged)
+        return fold_loras(load(checkpoint, merged), [{"file": str(file)} for file in loras]).freeze()

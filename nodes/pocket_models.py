@@ -117,14 +117,14 @@ def holds(key: str, path: str, state: str) -> bool:
 
 
 class PocketSD(comfy.supported_models.SD15):
-    """SD 1.5 of another size that predicts v; `clip` is the text encoder's shape."""
+    """SD 1.5 of another size that predicts v, or matches flows; `clip` is the text encoder's shape."""
 
-    def __init__(self, unet_config: dict, clip: dict):
+    def __init__(self, unet_config: dict, clip: dict, flow: bool):
         super().__init__(unet_config)
-        self.clip = clip
+        self.clip, self.flow = clip, flow
 
     def model_type(self, state_dict, prefix=""):
-        return comfy.model_base.ModelType.V_PREDICTION
+        return comfy.model_base.ModelType.FLOW if self.flow else comfy.model_base.ModelType.V_PREDICTION
 
     def clip_target(self, state_dict=None):
         return comfy.supported_models_base.ClipTarget(*text_encoder_classes(self.clip))
@@ -154,7 +154,7 @@ def load_family(checkpoint: str, controlnet: str):
 
     Raises PocketFileError, a sentence with file, fault and remedy.
     """
-    from ..pocket.ldm import PocketFileError, check_pair, read_file
+    from ..pocket.ldm import PocketFileError, check_pair, is_flow, read_file
 
     check_pair(checkpoint, controlnet)
     weights, config = read_file(checkpoint)
@@ -168,7 +168,7 @@ def load_family(checkpoint: str, controlnet: str):
                 f"{path} is not a pocket {kind}; choose a file that RF Pocket Models lists as {kind.lower()}"
             )
 
-    family = PocketSD(comfy.model_detection.detect_unet_config(weights, UNET), config["clip"])
+    family = PocketSD(comfy.model_detection.detect_unet_config(weights, UNET), config["clip"], is_flow(config))
     return (
         load_unet(family, weights),
         load_text_encoder(family, weights, checkpoint),

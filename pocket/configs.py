@@ -50,6 +50,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     unet: UNet
     vae: Vae
     clip: Clip
+    prediction: Literal["v_prediction", "flow"] = "v_prediction"
 
 
 def check_config(config: dict) -> None:

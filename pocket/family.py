@@ -123,6 +123,11 @@ def build_text_encoder(config: dict = POCKET):
 alphas_cumprod = functools.lru_cache(maxsize=1)(scaled_linear)
 
 
+def is_flow(config: dict) -> bool:
+    """Whether a family of this config matches flows."""
+    return config.get("prediction") == "flow"
+
+
 @dataclass
 class Pocket:
     """The four networks together, on one device and in one dtype."""
@@ -132,6 +137,11 @@ class Pocket:
     vae: torch.nn.Module
     text_encoder: torch.nn.Module
     config: dict
+
+    @property
+    def flow(self) -> bool:
+        """Whether it was turned into a family that matches flows (training.losses.Straightened)."""
+        return is_flow(self.config)
 
     def parts(self) -> dict[str, torch.nn.Module]:
         return {"unet": self.unet, "controlnet": self.controlnet, "vae": self.vae, "text_encoder": self.text_encoder}
@@ -162,7 +172,7 @@ class Pocket:
         strength: float = 1.0,
     ) -> torch.Tensor:
         """What the UNet puts out for x_t (B, 4, h, w) at timesteps t (B,): v = sqrt(a) eps - sqrt(1 - a) x0
-        (arXiv:2202.00512).
+        (arXiv:2202.00512), or eps - x0 of a family that matches flows.
 
         hint (B, 3, 8h, 8w) in [0, 1] goes through the ControlNet.
         """

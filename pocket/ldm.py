@@ -27,6 +27,7 @@ from .family import (
     build_text_encoder,
     build_unet,
     build_vae,
+    is_flow,
 )
 
 FORMAT_VERSION = 1
@@ -185,19 +186,29 @@ def read_config(header: Header, name: str) -> dict:
     return config
 
 
-def family_name(channels) -> str:
+def family_name(channels, flow: bool = False) -> str:
     """A pocket family in words, by its UNet's channels: "64-128-256 channels, pictures of 256 pixels"."""
     sizes = {tuple(POCKET["unet"]["channels"]): PICTURE_SIZE, FORMER: 128}
     size = sizes.get(tuple(channels))
-    return f"{'-'.join(map(str, channels))} channels{f', pictures of {size} pixels' if size else ''}"
+    about = [f"{'-'.join(map(str, channels))} channels", f"pictures of {size} pixels" if size else ""]
+    return ", ".join(filter(None, [*about, "flow matching" if flow else ""]))
+
+
+def check_diffusion(config: dict, path) -> None:
+    """PocketFileError for a family that matches flows, from which no training of a pocket family goes on."""
+    if is_flow(config):
+        raise PocketFileError(
+            f"{quoted(path)[1:-1]} was turned into a family that matches flows, which is not trained on; begin with one"
+            f" that predicts v, such as the {CHECKPOINT.name} that ships"
+        )
 
 
 def check_pair(checkpoint, controlnet) -> None:
     """PocketFileError unless the headers of two files say that they are one family; no weight is read."""
     names = [quoted(path)[1:-1] for path in (controlnet, checkpoint)]
     hints, config = (read_config(header_of(path, name), name) for path, name in zip((controlnet, checkpoint), names))
-    if hints["unet"] != config["unet"]:
-        families = [family_name(each["unet"]["channels"]) for each in (hints, config)]
+    if any(hints.get(key) != config.get(key) for key in ("unet", "prediction")):
+        families = [family_name(each["unet"]["channels"], is_flow(each)) for each in (hints, config)]
         raise PocketFileError(
             f"{names[0]} ({families[0]}) is of another pocket family than {names[1]} ({families[1]}); choose two files"
             " of the same export"

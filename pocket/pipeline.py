@@ -12,7 +12,7 @@ import torch
 
 from ..rfft.rollout import Batch, Job, Sampling, prepare, rollout
 from .family import Pocket
-from .tuning import DRAWING, models_of
+from .tuning import DRAWING, FLOW_SAMPLER, models_of
 
 
 def sample(
@@ -26,15 +26,15 @@ def sample(
     steps: int = DRAWING["steps"],
     cfg: float = DRAWING["cfg"],
     strength: float = 1.0,
-    sampler: str = DRAWING["sampler_name"],
+    sampler: str | None = None,
     bf16: bool = False,
     on_step: Callable[[int, int], object] | None = None,
 ) -> torch.Tensor:
     """Draws one picture per canvas → (B, 3, H, W) in [0, 1]; the product's own pixels are put back unless `paste` is
     false. `on_step(i, steps)` is called after each step.
 
-    sampler: a name of rfft.schedule.SAMPLERS; bf16: UNet and ControlNet multiply in bfloat16, which is several times
-    faster where the processor has matrix units.
+    sampler: a name of rfft.schedule.SAMPLERS or rfft.flow.SAMPLERS, by default the family's own; bf16:
+    UNet and ControlNet multiply in bfloat16, which is several times faster where the processor has matrix units.
 
     All canvases must have one size; canvases, prompts and seeds must be equally many, otherwise ValueError.
     """
@@ -44,7 +44,8 @@ def sample(
             " canvas"
         )
     models = models_of(pocket)
-    sampling = Sampling(steps, cfg, strength, negative, sampler)
+    own = FLOW_SAMPLER if pocket.flow else DRAWING["sampler_name"]
+    sampling = Sampling(steps, cfg, strength, negative, sampler or own)
     with torch.no_grad():
         batch: Batch = prepare(models, [Job(*job) for job in zip(canvases, prompts, seeds)], sampling)
         with torch.autocast(batch.noise.device.type, torch.bfloat16, enabled=bf16):

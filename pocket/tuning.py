@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 
+from ..rfft.flow import FlowSchedule
 from ..rfft.loading import Family
 from ..rfft.models import Models
 from ..rfft.schedule import Schedule
@@ -14,6 +15,7 @@ from .ldm import Pocket, check_pair, load_pocket, read_file
 
 # As the shipped workflows draw: KSampler's inputs, and what RFFT takes of them (its dpmpp_2m is sgm_uniform's).
 DRAWING = {"sampler_name": "dpmpp_2m", "scheduler": "sgm_uniform", "steps": 8, "cfg": 1.0}
+FLOW_SAMPLER = "euler"  # of a family that was turned into one that matches flows; the rest is the same
 SAMPLING = {
     "size": PICTURE_SIZE,
     "sampling_steps": DRAWING["steps"],
@@ -41,7 +43,7 @@ def models_of(pocket: Pocket) -> Models:
         pocket.controlnet,
         pocket.vae,
         pocket.encode_prompts,
-        Schedule(alphas_cumprod(), "v_prediction"),
+        FlowSchedule() if pocket.flow else Schedule(alphas_cumprod(), "v_prediction"),
         text_encoder=pocket.text_encoder,
     )
 

@@ -102,8 +102,8 @@ class FlowSchedule:
         sigma = self.sigma(t)
         return {"t": LENGTH * sigma, "sigma": sigma, "rising": 1 - sigma}[self.clock]
 
-    def velocity(self, output: torch.Tensor) -> torch.Tensor:
-        """v, from what the network puts out."""
+    def predicted(self, x: torch.Tensor, output: torch.Tensor, t: float) -> torch.Tensor:
+        """v, from what the network puts out for x_t."""
         return self.sign * output
 
     def noisy(self, x0: torch.Tensor, noise: torch.Tensor, t: float) -> torch.Tensor:

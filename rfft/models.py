@@ -143,13 +143,13 @@ class Models:
     def predict(
         self, x: torch.Tensor, t: float, text: Text, hint: torch.Tensor, strength: float = 1.0, told: float = 0.0
     ) -> torch.Tensor:
-        """The noise in x_t (B, 4, h, w) at timestep t, in the dtype of x_t, seen by UNet and ControlNet, which are told
-        the nearest whole timestep: text of B prompts, hint (B, 3, 8h, 8w) in [0, 1].
+        """What the schedule draws with, noise or velocity, in x_t (B, 4, h, w) at timestep t and in the dtype of x_t,
+        seen by UNet and ControlNet: text of B prompts, hint (B, 3, 8h, 8w) in [0, 1].
 
         told: the guidance that guidance-distilled models are told; these aren't.
         """
         self.count_passes(len(x))
-        times = torch.full((len(x),), round(t), device=x.device, dtype=torch.long)
+        times = torch.full((len(x),), self.schedule.network_time(t), device=x.device)
         conditions = {"encoder_hidden_states": text.context, "added_cond_kwargs": self.added_conditions(text, hint)}
         down, mid = self.controlnet(
             x,
@@ -162,7 +162,7 @@ class Models:
         output = self.unet(
             x, times, down_block_additional_residuals=down, mid_block_additional_residual=mid, **conditions
         ).sample.to(x.dtype)
-        return self.schedule.epsilon(x, output, t)
+        return self.schedule.predicted(x, output, t)
 
     def count_passes(self, pictures: int) -> None:
         if torch.is_grad_enabled():

@@ -67,7 +67,11 @@ class Schedule:
         a = self.alpha_bar(t)
         return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
-    def epsilon(self, x: torch.Tensor, output: torch.Tensor, t: float) -> torch.Tensor:
+    def network_time(self, t: float) -> int:
+        """A timestep as the network is told it: the nearest whole one."""
+        return round(t)
+
+    def predicted(self, x: torch.Tensor, output: torch.Tensor, t: float) -> torch.Tensor:
         """The noise that a UNet's output for x_t stands for; of v it is sqrt(alpha_bar_t) v + sqrt(1 - alpha_bar_t) x_t
         (arXiv:2202.00512).
         """

@@ -26,6 +26,28 @@ def memory() -> list[Definition]:
     return found
 
 
+FAMILIES = {"v": "predicts v", "flow": "turned into flow matching"}
+
+
+def pocket() -> list[Definition]:
+    """Of the pocket family as it ships, and as it matches flows."""
+    found = []
+    for name, family in FAMILIES.items():
+        title = (
+            f"RFFT on the pocket family that {'' if name == 'v' else 'was '}{family}, consistent condition, beta 0.05"
+        )
+        targets = {"rate_gain": "> 0", "diversity": ">= 0.9"} if name == "flow" else {}
+        for key, words, unit in (
+            ("rate_before", "accepted by RFNet before", "share"),
+            ("rate_gain", "more accepted by RFNet", "points"),
+            ("second_gain", "more accepted by the second reviewer", "points"),
+            ("diversity", "diversity across seeds left, of before", "share"),
+        ):
+            shown = {"flow_pocket": (f"the one that {'' if name == 'v' else 'was '}{family}", words)}
+            found.append(Definition(f"{key}_{name}", f"{title}: {words}", unit, targets.get(key, ""), shown=shown))
+    return found
+
+
 FIGURES = [
     Definition(
         "schedule_error",
@@ -43,4 +65,5 @@ FIGURES = [
         ">= 1",
     ),
     *memory(),
+    *pocket(),
 ]

@@ -1,8 +1,10 @@
-"""Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of scenes, in two stages.
+"""Trains the pocket UNet, its text encoder and its canny ControlNet on the latents of scenes, in two stages; a third
+one turns a family into one that matches flows.
 
 "diffusion": UNet and text encoder alone, since every step is then almost twice as fast. "controlnet": the text encoder
 rests; the ControlNet starts as a copy of the UNet's way down with its outputs at zero (as arXiv:2302.05543 has it), and
-both go on together. Either goes on from the weights of earlier trainings (`start`).
+both go on together. "flow": both learn anew what they knew, along straight lines (losses.Straightened), so that flow
+matching can be studied beside diffusion on one family. Each goes on from the weights of earlier trainings (`start`).
 """
 
 from __future__ import annotations
@@ -16,15 +18,19 @@ from ...rfnet.data.samples import Samples
 from ...rfnet.files import quoted, write_text
 from ...rfnet.product import Product, place
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
-from ..ldm import CHECKPOINT, CONTROLNET, from_ldm, key_maps, read_file
+from ..ldm import CHECKPOINT, CONTROLNET, check_diffusion, from_ldm, key_maps, read_file
 from ..pipeline import sample
 from .latents import LatentCache, LatentDataset, add_scenes, freeze_hint_layers, hint_layers, make_dataset, unpacked
-from .losses import Guided, velocity_loss
+from .losses import Guided, Straightened, velocity_loss
 from .training import Training, find_device, read_averages, read_state, to_unit, write_sheet
 from .vae import load_vae, save_vae
 
-LEARNING = {"diffusion": ("unet", "text_encoder"), "controlnet": ("unet", "controlnet")}
-RATES = {"diffusion": 1.2e-3, "controlnet": 8e-4}
+LEARNING = {
+    "diffusion": ("unet", "text_encoder"),
+    "controlnet": ("unet", "controlnet"),
+    "flow": ("unet", "controlnet"),
+}
+RATES = {"diffusion": 1.2e-3, "controlnet": 8e-4, "flow": 3e-4}
 WITHOUT_CONTROL = 0.12  # share of the steps of the second stage without it, so that the UNet stands alone too
 SHEET_SECONDS = 600
 SHEET_STEPS, SHEET_GUIDANCE = 12, 2.0
@@ -78,21 +84,21 @@ def train_diffusion(
     device: str | None = None,
     bf16: bool | None = None,
 ) -> Path:
-    """One of the two stages, with the autoencoder of WORK/vae.safetensors; returns its state,
+    """One of the stages, with the autoencoder of WORK/vae.safetensors; returns its state,
     WORK/STAGE.state.safetensors. `export` takes that of "controlnet".
 
     feed: as feed.Feed; held_out: samples in memory. start: the state file of an earlier training, or an exported
     checkpoint, to begin from, whose autoencoder is taken along where WORK has none; "controlnet" begins from WORK's own
-    "diffusion" by default. shares: {label or cause: share of the scenes that the steps draw}. only_unet: the ControlNet
-    of `start` takes part, but stays as it is: the UNet learns to go on beside it, so that the same ControlNet fits
-    both. guidance: the UNet learns to draw without guidance what `start` draws with it (losses.Guided). Raises
-    ValueError on what can't be, before anything is computed.
+    "diffusion" by default, and "flow" needs one with a ControlNet. shares: {label or cause: share of the scenes that
+    the steps draw}. only_unet: the ControlNet of `start` takes part, but stays as it is: the UNet learns to go on
+    beside it, so that the same ControlNet fits both. guidance: the UNet learns to draw without guidance what `start`
+    draws with it (losses.Guided). Raises ValueError on what can't be, before anything is computed.
     """
     work = Path(work)
     start = _check_start(stage, work, start, only_unet)
     where = find_device(device)
     pocket, controlled = _build(work, start, config, seed)
-    if only_unet and not controlled:
+    if (only_unet or stage == "flow") and not controlled:
         raise _lonely(start)
     for part in pocket.parts().values():
         part.to(where, memory_format=torch.channels_last).train()
@@ -103,13 +109,22 @@ def train_diffusion(
     val = make_dataset(held_out, pocket.vae, work / "latents-val.safetensors")
     if stage == "controlnet" and not controlled:
         start_controlnet(pocket, train, seed)
-    loss_of = velocity_loss if guidance is None else Guided(pocket, guidance)
+    loss_of = _loss_of(stage, pocket, guidance)
     modules = _let_learn(pocket, ("unet",) if only_unet else LEARNING[stage])
     run = Training(work, stage, modules, lr or RATES[stage], minutes, steps, seed=seed, matrices=is_matrix, bf16=bf16)
     run.extra |= {"config": pocket.config, "control": "controlnet" in modules}
     look = partial(_validate, run, pocket, loss_of, held_out, val, sheet_columns)
     _steps(run, pocket, loss_of, feed, train, cache, batch, look)
     return run.path
+
+
+def _loss_of(stage: str, pocket: Pocket, guidance: float | None):
+    """What a stage minimises. Of "flow" the family learns what it is now, and is called so from here on."""
+    if stage == "flow":
+        loss = Straightened(pocket, alphas_cumprod())
+        pocket.config = {**pocket.config, "prediction": "flow"}
+        return loss
+    return velocity_loss if guidance is None else Guided(pocket, guidance)
 
 
 def _let_learn(pocket: Pocket, names: tuple[str, ...]) -> dict[str, torch.nn.Module]:
@@ -170,7 +185,9 @@ def _check_start(stage: str, work: Path, start, only_unet: bool) -> Path | None:
                 " a checkpoint."
             )
     exported = start is not None and not str(start).endswith(STATE)
-    if only_unet and (start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())):
+    if (only_unet or stage == "flow") and (
+        start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())
+    ):
         raise _lonely(start)
     if stage == "diffusion" and (work / f"controlnet{STATE}").exists():
         raise ValueError(
@@ -184,7 +201,7 @@ def _check_start(stage: str, work: Path, start, only_unet: bool) -> Path | None:
 
 def _lonely(start) -> ValueError:
     return ValueError(
-        f"the UNet alone is trained on beside a ControlNet, and {start or 'a new training'} has none: begin with"
+        f"this training goes on beside a ControlNet, and {start or 'a new training'} has none: begin with"
         f" {CHECKPOINT.name} in a folder with its {CONTROLNET.name}"
     )
 
@@ -195,6 +212,7 @@ def _build(work: Path, start: Path | None, config: dict, seed: int) -> tuple[Poc
     if start is not None:
         is_state = str(start).endswith(STATE)
         config = read_state(start)[0]["extra"].get("config", config) if is_state else read_file(start)[1]
+        check_diffusion(config, start)
     pocket = build_pocket({**config, "vae": trained["vae"]}, seed)
     pocket.vae = vae
     return pocket, start is not None and begin_from(start, pocket)

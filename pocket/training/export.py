@@ -12,7 +12,16 @@ import torch
 from ...rfnet.files import quoted, whole, write_text
 from ...rfnet.resize import resize
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
-from ..ldm import CHECKPOINT, CONTROLNET, WEIGHTS, PocketFileError, load_pocket, save_checkpoint, save_controlnet
+from ..ldm import (
+    CHECKPOINT,
+    CONTROLNET,
+    WEIGHTS,
+    PocketFileError,
+    check_diffusion,
+    load_pocket,
+    save_checkpoint,
+    save_controlnet,
+)
 from .feed import hint_of
 from .latents import cached_latents
 from .training import read_averages, read_state, to_unit
@@ -23,9 +32,9 @@ def trained_pocket(work) -> Pocket:
     """The moving averages of WORK's training with a ControlNet, and its autoencoder, in eval mode."""
     work = Path(work)
     vae, trained = load_vae(work / "vae.safetensors")
-    file = work / "controlnet.state.safetensors"
-    if not file.exists():  # of a UNet alone, beside a ControlNet that rested
-        file = work / "diffusion.state.safetensors"
+    # The last stage that is there; "diffusion" is of a UNet alone, beside a ControlNet that rested
+    files = [work / f"{stage}.state.safetensors" for stage in ("flow", "controlnet", "diffusion")]
+    file = next((file for file in files if file.exists()), files[-1])
     state, _ = read_state(file)
     if not state["extra"].get("control"):
         raise PocketFileError(
@@ -91,6 +100,7 @@ def roundtrip(
     from tqdm import tqdm
 
     pocket = load_pocket(checkpoint or CHECKPOINT, controlnet or CONTROLNET)
+    check_diffusion(pocket.config, checkpoint or CHECKPOINT)
     random = torch.Generator().manual_seed(seed)
     images = scenes.arrays["image"]
     prompts = scenes.column("prompt")

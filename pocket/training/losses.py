@@ -27,12 +27,16 @@ def weighted(error: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 
 def noised(latents: torch.Tensor, alpha_bar: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, ...]:
     """Latents (B, 4, h, w) at random timesteps: (x_t, the v that leads back to them, t (B,))."""
-    count, where = len(latents), {"generator": random, "device": latents.device}
-    spread = torch.arange(count, device=latents.device) / count  # evenly: less noise between batches
-    t = ((torch.rand((), **where) + spread) % 1 * 1000).long()
-    noise = torch.randn(latents.shape, **where)
+    t = (evenly(len(latents), random) * 1000).long()
+    noise = torch.randn(latents.shape, generator=random, device=random.device)
     a = alpha_bar[t][:, None, None, None]
     return a.sqrt() * latents + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * latents, t
+
+
+def evenly(count: int, random: torch.Generator) -> torch.Tensor:
+    """(count,) in [0, 1), random and evenly spread: less noise between batches."""
+    spread = torch.arange(count, device=random.device) / count
+    return (torch.rand((), generator=random, device=random.device) + spread) % 1
 
 
 class Guided:
@@ -46,8 +50,7 @@ class Guided:
 
     def __init__(self, pocket: Pocket, guidance: float):
         self.guidance = guidance
-        self.teacher = copy.copy(pocket)
-        self.teacher.unet = copy.deepcopy(pocket.unet).eval().requires_grad_(False)
+        self.teacher = resting(pocket, "unet")
         with torch.no_grad():
             self.null = pocket.encode_prompts([""])
 
@@ -58,3 +61,38 @@ class Guided:
             v_null = self.teacher.velocity(noisy, t, self.null.expand(len(latents), -1, -1), hints).float()
         guided = v_null + self.guidance * (v_text - v_null)
         return weighted(pocket.velocity(noisy, t, contexts, hints).float() - guided, shares)
+
+
+class Straightened:
+    """In the place of velocity_loss: turns the family into one that matches flows (arXiv:2210.02747).
+
+    On the line x_s = (1 - s) x0 + s eps, at the timestep 1000 s, the networks learn eps-hat - x0-hat: what the family,
+    as it is now, sees at its own timestep with as much noise in its signal, where its x_t is x_s but for a factor.
+    Levels beyond its noisiest timestep (s = 0.94) have that one's.
+    """
+
+    def __init__(self, pocket: Pocket, alpha_bar: torch.Tensor):
+        self.teacher = resting(pocket, "unet", "controlnet")
+        self.levels = (1 - alpha_bar).sqrt() / (alpha_bar.sqrt() + (1 - alpha_bar).sqrt())  # s of every timestep
+
+    def __call__(self, pocket: Pocket, latents, shares, hints, contexts, alpha_bar, random) -> torch.Tensor:
+        levels = self.levels.to(latents.device)
+        s = evenly(len(latents), random)
+        t = torch.searchsorted(levels, s).clamp(max=len(levels) - 1)
+        s = torch.where(s > levels[-1], s, levels[t])
+        noise = torch.randn(latents.shape, generator=random, device=random.device)
+        a, line = alpha_bar[t][:, None, None, None], s[:, None, None, None]
+        x_t = a.sqrt() * latents + (1 - a).sqrt() * noise
+        with torch.no_grad():
+            v = self.teacher.velocity(x_t, t, contexts, hints).float()
+        straight = (a.sqrt() * v + (1 - a).sqrt() * x_t) - (a.sqrt() * x_t - (1 - a).sqrt() * v)  # eps-hat - x0-hat
+        x_s = (1 - line) * latents + line * noise
+        return weighted(pocket.velocity(x_s, 1000 * s, contexts, hints).float() - straight, shares)
+
+
+def resting(pocket: Pocket, *parts: str) -> Pocket:
+    """The family with copies of these parts, which stay as they are now."""
+    teacher = copy.copy(pocket)
+    for name in parts:
+        setattr(teacher, name, copy.deepcopy(getattr(pocket, name)).eval().requires_grad_(False))
+    return teacher

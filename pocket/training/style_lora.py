@@ -15,7 +15,7 @@ from ...rfft.adapter import LowRank
 from ...rfft.lora import ALPHA, DOWN, UP, layers_of
 from ...rfnet.files import write_safetensors
 from ..family import alphas_cumprod, build_pocket
-from ..ldm import CHECKPOINT, read_file
+from ..ldm import CHECKPOINT, check_diffusion, read_file
 from .diffusion import begin_from
 from .latents import make_dataset
 from .losses import velocity_loss
@@ -111,7 +111,9 @@ def train_lora(
             f"--steps or --minutes is {steps if steps is not None else minutes}: it must be more than 0; 5 minutes are"
             " usual"
         )
-    pocket = build_pocket(read_file(checkpoint)[1])
+    config = read_file(checkpoint)[1]
+    check_diffusion(config, checkpoint)
+    pocket = build_pocket(config)
     begin_from(checkpoint, pocket)
     pocket.vae = load_vae(checkpoint)[0]
     pocket.eval()

@@ -1,5 +1,5 @@
-"""`pocket train vae | sharpen | diffusion | controlnet | export`, and `lora | roundtrip`: the commands that make the
-pocket family's weights.
+"""`pocket train vae | sharpen | diffusion | controlnet | flow | export`, and `lora | roundtrip`: the commands that make
+the pocket family's weights.
 
 Each can be stopped at any moment and goes on from its last state (at most two minutes old) when it is run again.
 """
@@ -158,7 +158,16 @@ def add_train_parser(commands) -> None:
     """Adds `train` with its commands to the subparsers of `pocket`."""
     train = commands.add_parser("train", help="train the small SD-style family on composites or rendered scenes")
     stages = train.add_subparsers(dest="stage", required=True)
-    for add in (_add_vae, _add_sharpen, _add_diffusion, _add_controlnet, _add_lora, _add_export, _add_roundtrip):
+    for add in (
+        _add_vae,
+        _add_sharpen,
+        _add_diffusion,
+        _add_controlnet,
+        _add_flow,
+        _add_lora,
+        _add_export,
+        _add_roundtrip,
+    ):
         add(stages)
 
 
@@ -252,6 +261,13 @@ def _add_controlnet(stages) -> None:
     text = "UNet and ControlNet, after diffusion; the text encoder rests"
     parser = _add_stage(stages, "controlnet", _diffusion, text)
     _add_work(parser, minutes=240)
+    _add_scenes(parser)
+
+
+def _add_flow(stages) -> None:
+    text = "another family out of that of --start: it matches flows, and draws what that one draws"
+    parser = _add_stage(stages, "flow", _diffusion, text)
+    _add_work(parser, minutes=30)
     _add_scenes(parser)
 
 

@@ -34,7 +34,7 @@ class FlowModels(Models, ABC):
         self.count_passes(len(x))
         times = torch.full((len(x),), self.schedule.network_time(t), device=x.device, dtype=x.dtype)
         output = self.run(x, times, text, hint, strength, torch.full_like(times, told))
-        return self.schedule.velocity(output.to(x.dtype))
+        return self.schedule.predicted(x, output.to(x.dtype), t)
 
     @abstractmethod
     def run(self, x, times, text: Text, hint, strength: float, told: torch.Tensor) -> torch.Tensor:

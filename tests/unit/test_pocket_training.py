@@ -14,10 +14,11 @@ from reliable_ads.pocket.training.diffusion import train_diffusion
 from reliable_ads.pocket.training.export import denoise_once, export
 from reliable_ads.pocket.training.feed import Scenes
 from reliable_ads.pocket.training.latents import cached_latents
-from reliable_ads.pocket.training.losses import Guided
+from reliable_ads.pocket.training.losses import Guided, Straightened
 from reliable_ads.pocket.training.sharpen import sharpen
 from reliable_ads.pocket.training.training import Training, find_device
 from reliable_ads.pocket.training.vae import load_vae, train_vae
+from reliable_ads.pocket.tuning import models_of
 
 from .pocket_examples import SMALL, scenes
 
@@ -251,3 +252,51 @@ def test_the_unet_learns_what_the_family_draws_under_guidance(guidance):
         optimiser.step()
     with torch.no_grad():
         assert loss() < 0.8 * before, "the teacher stays, the UNet comes after it"
+
+
+class Knowing:
+    """A family that sees through all noise: its v is the true one of the only scene there is."""
+
+    def __init__(self, latents, alpha_bar):
+        self.latents, self.alpha_bar = latents, alpha_bar
+        self.unet = self.controlnet = torch.nn.Identity()
+
+    def velocity(self, x, t, contexts, hints):
+        a = self.alpha_bar[t][:, None, None, None]
+        noise = (x - a.sqrt() * self.latents) / (1 - a).sqrt()
+        return a.sqrt() * noise - (1 - a).sqrt() * self.latents
+
+
+class Straight(Knowing):
+    """The same on straight lines: eps - x0; at s = 0 it can't tell and isn't asked."""
+
+    def velocity(self, x, t, contexts, hints):
+        assert ((t > 0) & (t <= 1000)).all()
+        s = (t / 1000)[:, None, None, None]
+        return (x - (1 - s) * self.latents) / s - self.latents
+
+
+def test_a_straightened_family_learns_the_velocity_of_the_line():
+    latents, alpha_bar = torch.randn(8, 4, 8, 8, dtype=torch.float64), alphas_cumprod().double()
+    loss_of = Straightened(Knowing(latents, alpha_bar), alpha_bar)
+    random = torch.Generator().manual_seed(0)
+    loss = loss_of(Straight(latents, alpha_bar), latents, torch.zeros(8, 1, 8, 8), None, None, alpha_bar, random)
+    assert loss < 1e-9, "what follows from v is what a line's velocity is"
+
+
+@pytest.mark.slow(reason="trainings of all networks")
+def test_a_family_is_turned_into_one_that_matches_flows(trained, tmp_path):
+    start = trained[0] / "controlnet.state.safetensors"
+    work = copied(["vae.safetensors"], trained[0], tmp_path / "flow")
+    diffusion(work, Growing(), "flow", steps=2, start=start)
+    checkpoint, controlnet = export(work, tmp_path / "out")
+    flow = ldm.load_pocket(checkpoint, controlnet)
+    assert flow.flow and type(models_of(flow).schedule).__name__ == "FlowSchedule"
+    plain = export(trained[0], tmp_path / "plain")
+    with pytest.raises(ldm.PocketFileError, match="channels, flow matching"):
+        ldm.load_pocket(plain[0], controlnet)
+    for stage in ("flow", "controlnet"):
+        with pytest.raises(ldm.PocketFileError, match="begin with one that predicts v"):
+            diffusion(tmp_path / stage, Growing(), stage, steps=1, start=checkpoint)
+    with pytest.raises(ValueError, match="goes on beside a ControlNet"):
+        diffusion(tmp_path / "alone", Growing(), "flow", steps=1)

@@ -133,7 +133,8 @@ def test_z_image_has_another_sign_and_another_clock():
     schedule = from_diffusers(Z_IMAGE, sign=-1, clock="rising")
     assert schedule.network_time(1000) == 0 and schedule.network_time(250) == 0.75
     output = torch.tensor([2.0])
-    assert schedule.velocity(output).item() == -2 and FlowSchedule().velocity(output).item() == 2
+    assert schedule.predicted(output, output, 500).item() == -2
+    assert FlowSchedule().predicted(output, output, 500).item() == 2
     assert FlowSchedule().network_time(250) == 250 and FlowSchedule(clock="sigma").network_time(250) == 0.25
 
 

@@ -35,7 +35,7 @@ def test_steps_equal_diffusers(prediction, steps):
     for t, before in zip(times, [*times[1:], -1]):
         output = torch.randn(2, 4, 8, 8)
         answer = theirs.step(output, t, y)
-        eps = schedule.epsilon(x, output, t)
+        eps = schedule.predicted(x, output, t)
         assert torch.allclose(schedule.clean(x, eps, t), answer.pred_original_sample, atol=1e-3, rtol=1e-4)
         x, y = schedule.step(x, eps, t, before), answer.prev_sample
         assert torch.allclose(x, y, atol=1e-3, rtol=1e-4)
@@ -49,7 +49,7 @@ def test_noise_and_clean_are_inverse():
         assert torch.allclose(schedule.clean(x, eps, t), x0)
         a = schedule.alpha_bar(t)
         v = a**0.5 * eps - (1 - a) ** 0.5 * x0
-        assert torch.allclose(Schedule(schedule.alphas_cumprod, "v_prediction").epsilon(x, v, t), eps)
+        assert torch.allclose(Schedule(schedule.alphas_cumprod, "v_prediction").predicted(x, v, t), eps)
 
 
 def test_between_two_timesteps_the_logarithm_of_sigma_is_linear():
