@@ -40,7 +40,16 @@ class SD35Models(FlowModels):
         """Some ControlNets learned without the summary of the text, and from hints without the VAE's shift."""
         return self.controlnet.config.force_zeros_for_pooled_projection
 
+    @property
+    def official(self) -> bool:
+        """Stability's own ControlNets embed no latents, but take the transformer's."""
+        return self.controlnet.pos_embed is None
+
     def encode_hint(self, hint: torch.Tensor) -> torch.Tensor:
+        if self.official:
+            # Its canny one learned from lines that reach the VAE as 0.5 and 128 (Stability-AI/sd3.5, sd3_infer.py),
+            # where others have -1 and 1
+            hint = (hint * 255 / 2 + 0.5 + 1) / 2
         shift = 0.0 if self.no_pooled_text else self.vae.config.shift_factor
         return (self.vae_mode(hint) - shift) * self.vae.config.scaling_factor
 

@@ -93,6 +93,9 @@ def drawn_by_diffusers(family, batch: Batch, steps: int, guidance: float) -> tor
         pipeline = diffusers.StableDiffusion3ControlNetPipeline(
             **shared, text_encoder_2=None, tokenizer_2=None, text_encoder_3=None, tokenizer_3=None
         )
+        # As the model's page has it for the canny ControlNet
+        pipeline.image_processor = diffusers.image_processor.VaeImageProcessor(do_normalize=False)
+        asked["control_image"] = torch.stack([job.canvas.hint for job in batch.jobs]) * 255 * 0.5 + 0.5
         asked |= {"prompt_embeds": text.context, "pooled_prompt_embeds": text.pooled, "guidance_scale": guidance}
         asked |= {"negative_prompt_embeds": null.context, "negative_pooled_prompt_embeds": null.pooled}
     elif family.name == "flux":
