@@ -26,9 +26,13 @@ MEANING = {
 
 def shown_label(row: dict) -> str | None:
     """The label that a row of Review.rows() is shown with: "available" where the picture is accepted, else its
-    likeliest one. A threshold below one half can accept a picture whose likeliest label is a defect.
+    likeliest defect. A threshold above one half rejects a picture whose likeliest label is "available", and one below
+    accepts others; None where nothing was reviewed.
     """
-    return "available" if row["accepted"] else row["label"]
+    if row["accepted"]:
+        return "available"
+    defects = {name: p for name, p in row["probabilities"].items() if name != "available"}
+    return max(defects, key=lambda name: defects[name]) if defects and row["label"] else row["label"]
 
 
 def label_id(name: str) -> int:

@@ -75,3 +75,10 @@ def test_an_accepted_picture_is_called_available_whatever_is_likeliest():
     review = {"label": "shape_hallucination", "probabilities": probabilities, "accepted": True}
     assert said_of(review) == "accepted: fit to publish 0.44"
     assert said_of({**review, "accepted": False}) == "rejected: grew extra parts 0.56"
+
+
+def test_a_rejected_picture_is_called_by_its_likeliest_defect():
+    """A threshold above one half, or five labels that share the rest, reject pictures that are likeliest available."""
+    probabilities = {**dict.fromkeys(LABELS, 0.0), "available": 0.4, "space_mismatch": 0.25, "size_mismatch": 0.35}
+    review = {"label": "available", "probabilities": probabilities, "accepted": False}
+    assert said_of(review) == "rejected: wrong size 0.35"
