@@ -95,7 +95,7 @@ RUNS = {
 }
 
 
-def config(name: str, **changes) -> TrainConfig:
+def config(name: str, /, **changes) -> TrainConfig:
     """The config of one of RUNS, or of a variation of it."""
     return TrainConfig(**{**COMMON, **RUNS[name], "folder": str(WORK), "name": name.replace(".", "-"), **changes})
 
@@ -145,7 +145,7 @@ def load(checkpoint, controlnet):
     return models
 
 
-def train(name: str, watch=None, source: Path | None = None, **changes) -> dict:
+def train(name: str, /, watch=None, source: Path | None = None, **changes) -> dict:
     """The answer of a training; one that is there already, or was stopped, goes on.
 
     All trainings begin at the same pictures, so that the first one's evaluation of them is every other's.
