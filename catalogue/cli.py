@@ -10,6 +10,7 @@ import threading
 
 from ..rfnet.arguments import COUNT, SEED, SHARE, STRENGTH, decimal, path, whole
 from ..rfnet.commands import Commands
+from ..rfnet.opinions.options import add_opinions
 from ..rfnet.risks import ACCEPT
 from ..rfnet.weights import DEFAULT_WEIGHTS
 from .storage import scheme_of
@@ -22,7 +23,7 @@ DRAWN = (  # options that say how this process draws
     *("checkpoint", "controlnet", "adapter", "adapter_strength", "lora", "precision", "device"),
     *("width", "height", "image_scale", "steps", "cfg", "sampler", "negative", "control_strength"),
     *("reviewer", "threshold", "accept", "attempts", "on_exhausted", "usable", "seconds", "step_budget", "parallel"),
-    *("early_rejection", "remedies"),
+    *("early_rejection", "remedies", "opinions"),
 )
 
 
@@ -128,6 +129,7 @@ def _add_budgets(sub: argparse.ArgumentParser) -> None:
     loop.add_argument("--step-budget", type=COUNT, help="no new attempt of a product after so many sampling steps")
     loop.add_argument("--parallel", type=whole(1, 64), default=1, help="attempts of a product drawn at once")
     loop.add_argument("--early-rejection", default="auto", help="auto, off, or a profile's file (*.gates.json)")
+    add_opinions(loop)
     loop.add_argument(
         "--remedies",
         nargs="*",
@@ -217,6 +219,12 @@ def whole_paths(args) -> None:
         if value and not scheme_of(value) and (name != "early_rejection" or os.path.exists(value)):
             setattr(args, name, os.path.abspath(value))
     args.lora = [os.path.abspath(text) for text in getattr(args, "lora", ())]
+    args.opinions = [f"{name}{sign}{path and os.path.abspath(path)}" for name, sign, path in map(parts, args.opinions)]
+
+
+def parts(text: str) -> tuple[str, str, str]:
+    """("expansion", "=", "FILE") of "expansion=FILE"."""
+    return text.partition("=")
 
 
 def comfy_spec(args):
@@ -246,7 +254,7 @@ def diffusers_spec(args):
     names = ("adapter", "adapter_strength", "precision", "width", "height", "image_scale", "steps", "cfg", "sampler")
     same = {name: getattr(args, name) for name in (*names, "negative", "control_strength", "device")}
     return DiffusersSpec(
-        Verdict(args.reviewer, args.threshold, args.accept),
+        Verdict(args.reviewer, args.threshold, args.accept, tuple(args.opinions)),
         Budgets(
             args.attempts,
             args.on_exhausted,

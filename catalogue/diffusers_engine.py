@@ -80,6 +80,7 @@ class DiffusersSpec:
             if not Path(file).is_file():
                 raise CatalogueError(f'the LoRA "{file}" does not exist: check the path.')
         check_names(self.budgets.remedies)
+        self.verdict.check()
         metadata = read_metadata(self.verdict.reviewer)
         if self.verdict.accept != "threshold" and self.verdict.accept.split(" ")[0] not in metadata.get("risks", ""):
             load_reviewer(self.verdict.reviewer).threshold_for(self.verdict.accept)
@@ -134,7 +135,7 @@ class DiffusersSpec:
         """Bytes of memory that the weights take."""
         files = [self.checkpoint, self.controlnet, *([self.adapter] if self.adapter else [])]
         drawn = sum(_floats(Path(file)) for file in files) * (2 if self.precision == "bfloat16" else 4)
-        return drawn + 4 * _floats(Path(self.verdict.reviewer))
+        return drawn + self.verdict.weights()
 
     def open(self) -> DiffusersEngine:
         return DiffusersEngine(self.complete())
@@ -150,7 +151,8 @@ class DiffusersEngine:
             ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
         )
         self.reviewer = load_reviewer(spec.verdict.reviewer).to(self.device)
-        self.threshold = self.reviewer.threshold_for(spec.verdict.accept, spec.verdict.threshold)
+        self.judge = spec.verdict.advised(self.reviewer, self.device)
+        self.threshold = self.judge.threshold_for(spec.verdict.accept, spec.verdict.threshold)
         models = load_models(spec)
         sampling = Sampling(spec.steps, spec.cfg, spec.control_strength, spec.negative, spec.sampler)
         early = early_rejection(spec, models, self.reviewer, self.threshold)
@@ -166,7 +168,7 @@ class DiffusersEngine:
         name = job.picture.replace("\\", "/").rpartition("/")[2]
         cut_out = Product.from_arrays(picture_in(product, f'"{name}"'), caption=job.caption)
         canvas = place(cut_out, self.width, self.height, self.spec.image_scale)
-        draw = ProductDraw(self.painting, canvas, job.prompt, self._review, Policy(self.remedies))
+        draw = ProductDraw(self.painting, canvas, job.prompt, self._review, Policy(self.remedies), self._alone)
         budgets = self.spec.budgets
         try:
             result = run(
@@ -182,6 +184,7 @@ class DiffusersEngine:
                 together=draw.several,
                 parallel=budgets.parallel,
                 remedies=draw.policy,
+                review_preview=draw.review_preview,
             )
         except NoneAccepted as failure:  # what was drawn is kept all the same
             result = failure.run
@@ -199,6 +202,10 @@ class DiffusersEngine:
         return Produced([to_picture(attempt.image) for attempt in result.attempts], report)
 
     def _review(self, image: torch.Tensor, canvas) -> dict:
+        return self.judge.review(image[None], canvas, self.threshold).rows()[0]
+
+    def _alone(self, image: torch.Tensor, canvas) -> dict:
+        """By RFNet alone, as early rejection was measured."""
         return self.reviewer.review(image[None], canvas, self.threshold).rows()[0]
 
 

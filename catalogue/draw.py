@@ -81,11 +81,16 @@ def possible(asked, sampling: Sampling) -> tuple[str, ...]:
 
 
 class ProductDraw:
-    """What recurrent asks for, of one canvas and prompt; the policy's present values are in every draw."""
+    """What recurrent asks for, of one canvas and prompt; the policy's present values are in every draw.
 
-    def __init__(self, painting: Painting, canvas: Canvas, prompt: str, review: Callable, policy: Policy):
+    review(image, canvas), alone(image, canvas): of finished pictures, and of previews.
+    """
+
+    def __init__(
+        self, painting: Painting, canvas: Canvas, prompt: str, review: Callable, policy: Policy, alone: Callable
+    ):
         self.painting, self.canvas, self.prompt = painting, canvas, prompt
-        self._review, self.policy = review, policy
+        self._review, self.policy, self._alone = review, policy, alone
         self._prepared = lru_cache(maxsize=4)(self._prepare)
 
     def one(self, index: int, seed: int, check) -> tuple[torch.Tensor, Any]:
@@ -104,6 +109,9 @@ class ProductDraw:
 
     def review(self, image: torch.Tensor) -> dict:
         return self._review(image, self._now()[0])
+
+    def review_preview(self, image: torch.Tensor) -> dict:
+        return self._alone(image, self._now()[0])
 
     def _now(self) -> tuple[Canvas, Sampling, Batch]:
         return self._prepared(tuple(sorted(self.policy.values.items())))

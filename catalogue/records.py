@@ -40,6 +40,9 @@ COLUMNS = (  # of the manifest: name, type of Arrow
     ("versions", "string"),
     ("worker", "string"),
     ("carried", "string"),
+    ("decided_by", "string"),
+    ("opinions", "string"),
+    ("notes", "string"),
 )
 COUNTED = (
     "key",
@@ -117,6 +120,9 @@ def rows_of(record: dict) -> list[dict]:
             "remedies": _json(attempt.get("remedies")),
             "file": files.get(attempt["attempt"], ""),
             "thumbnail": thumbnail,
+            "decided_by": attempt.get("decided_by", ""),
+            "opinions": _json(attempt.get("opinions")),
+            "notes": _json(attempt.get("notes")),
         }
         for attempt, thumbnail in zip(report["attempts"], record["thumbnails"])
     ]

@@ -7,7 +7,7 @@ import argparse
 from ..rfnet.arguments import painter_files, path
 from .cli import add_running, columns_of, start, whole_paths
 
-OTHERS = ("images", "index", "product", "json", "opinions")  # of `rfnet review`
+OTHERS = ("images", "index", "product", "json")  # of `rfnet review`
 
 
 def add_catalogue_review(sub: argparse.ArgumentParser) -> None:
@@ -39,5 +39,5 @@ def review_catalogue(args) -> None:
     if args.ray:
         whole_paths(args)
     catalogue = Catalogue(args.catalogue, columns=columns_of(args.columns), images=True)
-    verdict = Verdict(args.weights, args.threshold, args.accept)
+    verdict = Verdict(args.weights, args.threshold, args.accept, tuple(args.opinions))
     start(args, catalogue, ReviewSpec(verdict, args.image_scale, painter_files(args), args.device))

@@ -14,9 +14,8 @@ from ..rfnet.painters import painter_of
 from ..rfnet.pictures import picture_in
 from ..rfnet.product import Product
 from ..rfnet.risks import doubt, doubting
-from ..rfnet.tensors import read_header
 from ..rfnet.weights import load_reviewer, read_metadata
-from .rows import CatalogueError, Job
+from .rows import Job
 from .settings import Verdict, print_of, versions_of
 from .storage import whole_copy
 from .worker import Produced
@@ -32,6 +31,7 @@ class ReviewSpec:
     device: str = "auto"
 
     def check(self) -> list[str]:
+        self.verdict.check()
         read_metadata(self.verdict.reviewer)
         load_reviewer(self.verdict.reviewer).threshold_for(self.verdict.accept, self.verdict.threshold)
         if self.painter:
@@ -45,7 +45,7 @@ class ReviewSpec:
         return {**versions_of("torch"), "reviewer": print_of(self.verdict.reviewer)}
 
     def weights(self) -> int:
-        return 4 * read_header(self.verdict.reviewer, CatalogueError).count("")
+        return self.verdict.weights()
 
     def open(self) -> ReviewEngine:
         return ReviewEngine(self)
@@ -57,7 +57,7 @@ class ReviewEngine:
     def __init__(self, spec: ReviewSpec):
         self.image_scale = spec.image_scale
         device = ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
-        self.reviewer = load_reviewer(spec.verdict.reviewer).to(device)
+        self.reviewer = spec.verdict.advised(load_reviewer(spec.verdict.reviewer).to(device), device)
         self.threshold = self.reviewer.threshold_for(spec.verdict.accept, spec.verdict.threshold)
         painter = painter_of(*spec.painter) if spec.painter else None
         self.certificate = self.reviewer.certificate(spec.verdict.accept, painter)

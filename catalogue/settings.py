@@ -12,21 +12,55 @@ from pathlib import Path
 
 from ..cyclic.profiles import AUTO
 from ..rfnet.files import sha256_of
+from ..rfnet.opinions.opening import check_opinions, open_opinions
+from ..rfnet.opinions.panel import Panel
+from ..rfnet.tensors import read_header
 from ..rfnet.weights import DEFAULT_WEIGHTS
+from .rows import CatalogueError
 
 OURS = __package__.rpartition(".")[0]  # this pack, by whatever name it was imported
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which pictures are accepted, as RF Cyclic Sampler has it. threshold None: the reviewer's own."""
+    """Which pictures are accepted, as RF Cyclic Sampler has it. threshold None: the reviewer's own; opinions: second
+    ones, such as "contact" or "expansion=FILE.onnx".
+    """
 
     reviewer: str = str(DEFAULT_WEIGHTS)
     threshold: float | None = None
     accept: str = "threshold"
+    opinions: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises OpinionError for opinions that can't be had, as far as it is seen without loading them."""
+        check_opinions(self.opinions)
 
     def settings(self) -> dict:
-        return {"reviewer": print_of(self.reviewer), "threshold": self.threshold, "accept": self.accept}
+        asked = {"opinions": [opinion_print(text) for text in self.opinions]} if self.opinions else {}
+        return {"reviewer": print_of(self.reviewer), "threshold": self.threshold, "accept": self.accept, **asked}
+
+    def weights(self) -> int:
+        """Bytes of memory that the reviewer and the opinions' networks take."""
+        paths = [Path(text.partition("=")[2]) for text in self.opinions if "=" in text]
+        files = [file for path in paths for file in (path.rglob("*.safetensors") if path.is_dir() else [path])]
+        return 4 * read_header(self.reviewer, CatalogueError).count("") + sum(file.stat().st_size for file in files)
+
+    def advised(self, reviewer, device):
+        """The reviewer, or with opinions a Panel around it, their networks on the device. Raises OpinionError."""
+        if not self.opinions:
+            return reviewer
+        opinions = open_opinions(self.opinions)
+        for model in (getattr(opinion, "segment", opinion) for opinion in opinions):
+            if hasattr(model, "network"):
+                model.network.to(device)
+        return Panel(reviewer, opinions)
+
+
+def opinion_print(text: str) -> str:
+    """An opinion as settings name it: with its file's content. Raises OSError."""
+    name, sign, path = text.partition("=")
+    return f"{name}={print_of(path)}" if sign else name
 
 
 @dataclass(frozen=True)

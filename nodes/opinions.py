@@ -77,6 +77,14 @@ class RFOpinions(io.ComfyNode):
                         " The pictures are sent there. Only this machine is asked, unless the file allows another."
                     ),
                 ),
+                io.Clip.Input(
+                    "text_model",
+                    optional=True,
+                    tooltip=(
+                        "Asks the same of a model that ComfyUI itself runs: one that writes text and sees pictures,"
+                        " such as Qwen3-VL or Gemma 3, from Load CLIP. It is shown and decides nothing."
+                    ),
+                ),
             ],
             outputs=[
                 Opinions.Output("opinions", display_name="opinions", tooltip="For RF Review and the cyclic samplers.")
@@ -84,15 +92,16 @@ class RFOpinions(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, expansion=OFF, language=OFF, server=OFF, **measures):
+    def fingerprint_inputs(cls, expansion=OFF, language=OFF, server=OFF, text_model=None, **measures):
         """Changes when a file does, such as the one that names the server."""
         names = [name for name in (expansion, language, server) if isinstance(name, str) and name != OFF]
         files = [path for path in (Path(folder_paths.models_dir) / name for name in names) if path.is_file()]
         return f"{measures} {names} {[path.stat().st_mtime_ns for path in files]}"
 
     @classmethod
-    def execute(cls, contact, own_label, expansion, language, server) -> io.NodeOutput:
+    def execute(cls, contact, own_label, expansion, language, server, text_model=None) -> io.NodeOutput:
         from ..rfnet.opinions.opening import open_opinions
+        from .text_model import TextModel
 
         files = {
             "expansion": chosen(expansion, segmentation_models()),
@@ -101,10 +110,11 @@ class RFOpinions(io.ComfyNode):
         }
         asked = [name for name, wanted in (("contact", contact), ("own_label", own_label)) if wanted]
         asked += [f"{name}={path}" for name, path in files.items() if path]
+        own = [TextModel(text_model)] if text_model is not None else []
         opinions = open_opinions(asked)
         for opinion in opinions:
             on_device(getattr(opinion, "segment", opinion))
-        return io.NodeOutput(opinions)
+        return io.NodeOutput([*opinions, *own])
 
 
 def on_device(model) -> None:

@@ -6,7 +6,7 @@ from .opening import OPENERS, open_opinions
 from .panel import Panel
 
 
-def add_opinions(parser: argparse.ArgumentParser, required: bool = False) -> None:
+def add_opinions(parser: argparse._ActionsContainer, required: bool = False) -> None:
     known = ", ".join(f"{name}={opener.needs}" if opener.needs else name for name, opener in OPENERS.items())
     parser.add_argument(
         "--opinions",

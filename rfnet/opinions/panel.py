@@ -8,6 +8,7 @@ import torch
 from ..fusion import Fusion
 from ..reviewer import Review, Reviewer, ReviewError
 from ..risks import ACCEPT
+from .opening import check_twice
 from .protocol import DEFECTS, PROVEN, SURE, Opinion, OpinionError
 
 RFNET = "rfnet"
@@ -25,9 +26,7 @@ class Panel:
 
     def __init__(self, reviewer: Reviewer, opinions: Sequence[Opinion], check=lambda: None):
         self.reviewer, self.opinions, self.check = reviewer, list(opinions), check
-        names = [opinion.name for opinion in opinions]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise OpinionError(f"the opinion {twice[0]} is given twice: give each once.")
+        check_twice([opinion.name for opinion in opinions])
         self.fusion, self.notes = self._fitted(reviewer.fusion)
 
     @property

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 import torch
 from PIL import Image
 
-from .protocol import DEFECTS, SURE
+from ..structured import shortened
+from .protocol import DEFECTS, SURE, OpinionError
 
 SIDE = 768  # pixels of the longer side of the pictures that are shown
+APART = "The first picture shows a product{} alone. The second picture is an advertisement of it."
+TOGETHER = "The left half shows a product{} alone. The right half is an advertisement of it."
+SAID = 2.0  # log-odds of a plain "yes", where a model gives no probabilities
 WORDS = {"yes": True, "no": False}
 FEWEST = 0.2  # probability that the answer is yes or no at all; a model that says other things doesn't know
 QUESTIONS = {
@@ -19,13 +23,11 @@ QUESTIONS = {
 }
 
 
-def question(canvas, defect: str) -> str:
+def question(canvas, defect: str, layout: str = APART) -> str:
+    """layout: how product and picture are shown, APART or TOGETHER."""
     caption = canvas.product.caption[:300]
-    named = f" ({caption})" if caption else ""
-    return (
-        f"The first picture shows a product{named} alone. The second picture is an advertisement of it."
-        f" {QUESTIONS[defect]} Answer with one word, yes or no."
-    )
+    shown = layout.format(f" ({caption})" if caption else "")
+    return f"{shown} {QUESTIONS[defect]} Answer with one word, yes or no."
 
 
 def product_picture(canvas) -> Image.Image:
@@ -60,11 +62,22 @@ def log_odds(answers: Iterable[tuple[str, float]]) -> float:
     return max(-SURE, min(SURE, odds))
 
 
-def asked_all(ask, canvas, images: torch.Tensor, prepared=lambda picture: picture) -> torch.Tensor:
+def plain_word(text: str, who: str) -> float:
+    """Log-odds of yes in an answer that is one word. who: in the sentence where it says neither yes nor no.
+
+    Raises OpinionError.
+    """
+    said = meaning(text)
+    if said is None:
+        raise OpinionError(f"{who} answered {shortened(text)} where yes or no was asked for.")
+    return SAID if said else -SAID
+
+
+def asked_all(ask, canvas, images: torch.Tensor, prepared=lambda picture: picture, layout=APART) -> torch.Tensor:
     """(B, 4) of ask(product picture, picture, question) -> log-odds of yes. prepared(picture): what ask gets for a
     Pillow picture, such as its bytes; made once for all questions.
     """
     product = prepared(product_picture(canvas))
-    asked = [question(canvas, defect) for defect in DEFECTS]
+    asked = [question(canvas, defect, layout) for defect in DEFECTS]
     pictures = (prepared(to_picture(image)) for image in images)
     return torch.tensor([[ask(product, picture, text) for text in asked] for picture in pictures])

@@ -25,10 +25,9 @@ from ..files import is_safe_name, quoted
 from ..structured import StructureError, from_json, parse_json, shortened
 from ..textfiles import TextError, read_text
 from .protocol import OpinionError
-from .questions import asked_all, log_odds, meaning
+from .questions import asked_all, log_odds, plain_word
 
 LARGEST = 1 << 20  # bytes of an answer, or of a file that names a server
-SAID = 2.0  # log-odds of a plain "yes", where the server gives no probabilities
 TOKENS = 8  # of an answer: enough for a word, too few for prose
 PAUSE = 60.0  # seconds for which a server that failed twice in a row is left alone
 EXAMPLE = '{"url": "http://127.0.0.1:8000/v1", "model": "NAME"}'
@@ -206,10 +205,7 @@ def understood(answer: dict) -> float:
             return odds
     except (KeyError, IndexError, TypeError, ValueError):
         pass  # many servers give none
-    said = meaning(text)
-    if said is None:
-        raise OpinionError(f"its server answered {shortened(text)} where yes or no was asked for.")
-    return SAID if said else -SAID
+    return plain_word(text, "its server")
 
 
 def _said(content: bytes, key: str) -> str:

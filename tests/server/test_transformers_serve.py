@@ -12,7 +12,7 @@ from reliable_ads.benchmarks.random_opinions import write_language
 from reliable_ads.devtools.server import Server as Process
 from reliable_ads.rfnet.opinions.opening import open_opinion
 from reliable_ads.rfnet.opinions.panel import Panel
-from reliable_ads.rfnet.opinions.server import SAID
+from reliable_ads.rfnet.opinions.questions import SAID
 from reliable_ads.rfnet.reviewer import Reviewer
 
 from ..unit.opinion_examples import boxed, on_table

@@ -14,7 +14,8 @@ from reliable_ads.rfnet.opinions import server as module
 from reliable_ads.rfnet.opinions.opening import open_opinion
 from reliable_ads.rfnet.opinions.panel import Panel
 from reliable_ads.rfnet.opinions.protocol import OpinionError
-from reliable_ads.rfnet.opinions.server import SAID, Server, data_url, read_server
+from reliable_ads.rfnet.opinions.questions import SAID
+from reliable_ads.rfnet.opinions.server import Server, data_url, read_server
 from reliable_ads.rfnet.reviewer import Reviewer
 
 from .chat_server import chat_server, completion
