@@ -77,14 +77,7 @@ class RFOpinions(io.ComfyNode):
                         " The pictures are sent there. Only this machine is asked, unless the file allows another."
                     ),
                 ),
-                io.Clip.Input(
-                    "text_model",
-                    optional=True,
-                    tooltip=(
-                        "Asks the same of a model that ComfyUI itself runs: one that writes text and sees pictures,"
-                        " such as Qwen3-VL or Gemma 3, from Load CLIP. It is shown and decides nothing."
-                    ),
-                ),
+                text_model_input(),
             ],
             outputs=[
                 Opinions.Output("opinions", display_name="opinions", tooltip="For RF Review and the cyclic samplers.")
@@ -115,6 +108,18 @@ class RFOpinions(io.ComfyNode):
         for opinion in opinions:
             on_device(getattr(opinion, "segment", opinion))
         return io.NodeOutput([*opinions, *own])
+
+
+def text_model_input() -> io.Clip.Input:
+    """Optional and last, so that graphs saved before there was one still run."""
+    return io.Clip.Input(
+        "text_model",
+        optional=True,
+        tooltip=(
+            "Asks the same of a model that ComfyUI itself runs: one that writes text and sees pictures,"
+            " such as Qwen3-VL or Gemma 3, from Load CLIP. It is shown and decides nothing."
+        ),
+    )
 
 
 def on_device(model) -> None:

@@ -14,6 +14,12 @@ U2NET = ("u2net", "u2netp", "silueta")  # at 320 px, giving probabilities; every
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def is_known(name: str) -> bool:
+    """Whether a file of this name is one that SaliencyModel takes."""
+    stem, _, ending = name.lower().rpartition(".")
+    return ending == "onnx" and (stem in U2NET or stem.startswith("birefnet"))
+
+
 def saliency_input(images: torch.Tensor, side: int) -> torch.Tensor:
     """Images (B, 3, H, W) as U2-Net (arXiv:2005.09007) and BiRefNet (arXiv:2401.03407) take them in rembg's
     distribution: side x side, divided by the brightest value, ImageNet's mean and deviation.

@@ -10,7 +10,7 @@ from PIL import Image
 from ..cyclic import profiles
 from ..cyclic.remedies import names
 from ..rfnet.risks import ACCEPT
-from . import controlnet, options, reviewers
+from . import controlnet, opinions, options, reviewers
 from .plan import STORE
 from .product import kept
 from .settings import (
@@ -24,6 +24,7 @@ from .settings import (
     POSITIONS,
     PRODUCT,
     TITLES,
+    checked_opinions,
     checked_remedies,
 )
 
@@ -51,6 +52,7 @@ INFOS = {  # where a choice isn't plain
     "early_rejection": "auto: where a profile was measured for this checkpoint and reviewer.",
     "tuned_control_net_name": "Takes over after a rejected picture, with the remedy tuned ControlNet.",
     "begin_at": "To draw one of its attempts again.",
+    "opinions": "What else looks at finished pictures. A server gets them sent.",
 }
 
 
@@ -138,6 +140,15 @@ def advanced_rows(made: dict, about) -> None:
         label = {"avoid": "Negative words"}.get(name, f"{name.capitalize()} words")
         made[f"{name}_words"] = gr.Textbox(label=label, **about(f"{name}_words"))
     made["begin_at"] = gr.Textbox(label="Begin at these remedies (a picture's RF begin at)", **about("begin_at"))
+    with gr.Row():
+        made["opinions"] = gr.Dropdown(
+            label="Second opinions",
+            multiselect=True,
+            choices=opinions.choices(),
+            **about("opinions", value=list(DEFAULTS.opinions)),
+        )
+        elem_id = f"refresh_{about('opinions')['elem_id']}"
+        create_refresh_button(made["opinions"], lambda: None, lambda: {"choices": opinions.choices()}, elem_id)
 
 
 def fields(made: dict) -> list:
@@ -147,9 +158,10 @@ def fields(made: dict) -> list:
         (made["product"], product_again),
         (made["product_name"], PRODUCT),
     ]
+    lists = {"remedies": remedies_again, "opinions": opinions_again}
     for name, title in TITLES.items():
         text = isinstance(getattr(DEFAULTS, name), str)
-        readers.append((made[name], remedies_again if name == "remedies" else text_again(title) if text else title))
+        readers.append((made[name], lists.get(name) or (text_again(title) if text else title)))
     return readers
 
 
@@ -174,3 +186,9 @@ def product_again(values: dict):
 def remedies_again(values: dict):
     title = TITLES["remedies"]
     return list(checked_remedies(values[title])) if title in values else None
+
+
+def opinions_again(values: dict):
+    """Those whose files are still there: infotext has none where there were none."""
+    asked = checked_opinions(values.get(TITLES["opinions"], ""))
+    return [name for name in asked if name in opinions.choices()] if ENABLED in values else None

@@ -140,7 +140,7 @@ class Draw:
     def plan_review(self):
         """Judges previews of the size that is sampled. Holds no draw: it is held by one."""
         plan, canvas = self.plan, self.scene.canvas
-        return lambda picture: plan.reviewer.row(picture, canvas, plan.threshold)
+        return lambda picture: plan.reviewer.preview_row(picture, canvas, plan.threshold)
 
     def after_sampling(self, p, ps) -> None:
         """Notes how it ended; what was stopped early needs no VAE."""
@@ -203,6 +203,7 @@ class HostLoop:
             thresholds=self.plan.early.thresholds,
             remedies=self.policy,
             stride=self.count,
+            review_preview=self.review_preview,
         )
 
     def generate(self, index: int, seed: int, check):
@@ -271,10 +272,15 @@ class HostLoop:
         return p
 
     def review(self, picture: torch.Tensor) -> dict:
-        """Judges a finished picture on its canvas, and a preview on the smaller one of hires fix."""
+        return self.plan.reviewer.row(picture, self.canvas_of(picture), self.plan.threshold)
+
+    def review_preview(self, picture: torch.Tensor) -> dict:
+        return self.plan.reviewer.preview_row(picture, self.canvas_of(picture), self.plan.threshold)
+
+    def canvas_of(self, picture: torch.Tensor):
+        """A finished picture's, or the smaller one of hires fix, which a preview has."""
         scene = self.scene
-        canvas = scene.final if picture.shape[-1] == scene.final.width else scene.canvas
-        return self.plan.reviewer.row(picture, canvas, self.plan.threshold)
+        return scene.final if picture.shape[-1] == scene.final.width else scene.canvas
 
     def show(self, event) -> None:
         """Progress in words: "attempt 2/5 · hardly stands out"."""

@@ -104,7 +104,7 @@ def plan_of(settings: Settings, p) -> Plan:
     product = product_of(settings, STORE, init_image)
     scene = placed(product, settings, p)
     scene.backdrop = None if backdrop is None else behind(backdrop, p)
-    reviewer = reviewers.load(settings.reviewer_name)
+    reviewer = reviewers.load(settings.reviewer_name).advised(settings.opinions)
     threshold = reviewer.threshold_for(settings.accept, settings.threshold)
     script = controlnet.script_of(p.scripts)
     checkpoint = host.checkpoint_of(p)

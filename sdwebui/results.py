@@ -55,7 +55,7 @@ def finish(first: Draw, p, processed) -> None:
     results = [each for run, rows in zip(runs, shown) for each in rows if each.attempt in run.results]
     others = [each for rows in shown for each in rows if each not in results]
     certificate = certificate_of(plan, p, [each.attempt for each in results])
-    plan.notes += filter(None, [doubt(certificate)])
+    plan.notes += filter(None, [doubt(certificate), *opinion_notes(runs)])
     kept = [*results, *(others if plan.settings.keep_rejected else [])]
     report = about(plan)
     if runs:
@@ -78,6 +78,12 @@ def seen(attempt: Attempt, looping: HostLoop) -> Shown:
     text = looping.texts.get(attempt.index, "") + verdict_text(attempt, looping.plan.settings.attempts, doubtful)
     picture.info["parameters"] = text
     return Shown(attempt, picture, text, looping.canvases.get(attempt.index, looping.scene.final), looping.number)
+
+
+def opinion_notes(runs: list[RecurrentRun]) -> list[str]:
+    """What second opinions lacked, each sentence once."""
+    reviews = [attempt.review for run in runs for attempt in run.attempts if "opinions" in attempt.review]
+    return list(dict.fromkeys(note for review in reviews for note in review.get("notes", ())))
 
 
 def certificate_of(plan: Plan, p, attempts: list[Attempt]) -> dict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from modules import devices, shared
 
 from ..rfnet.files import quoted
 from ..rfnet.weights import DEFAULT_WEIGHTS
-from . import host
+from . import host, opinions
 from .settings import Refused
 
 SHIPPED = Path(DEFAULT_WEIGHTS)
@@ -53,14 +54,29 @@ class HostedReviewer:
         from ..rfnet.weights import load_reviewer
 
         self.path = path
-        self.reviewer = load_reviewer(path).to(device)
+        self.reviewer = self.judge = load_reviewer(path).to(device)
+
+    def advised(self, names: tuple) -> HostedReviewer:
+        """This reviewer with second opinions beside it; itself without any. Raises Refused, OpinionError."""
+        from ..rfnet.opinions.panel import Panel
+
+        if not names:
+            return self
+        other = copy(self)
+        other.judge = Panel(self.reviewer, opinions.opened(names))
+        return other
 
     def threshold_for(self, accept: str, threshold: float) -> float:
         """The least p(available) to accept; a threshold of 0 takes the reviewer's own. Raises ReviewError."""
-        return self.reviewer.threshold_for(accept, threshold or None)
+        return self.judge.threshold_for(accept, threshold or None)
 
     def row(self, picture: torch.Tensor, canvas, threshold: float) -> dict:
         """The verdict on a picture (3, H, W) in [0, 1]: a row of Review.rows()."""
+        with devices.without_autocast():
+            return self.judge.review(picture[None], canvas, threshold).rows()[0]
+
+    def preview_row(self, picture: torch.Tensor, canvas, threshold: float) -> dict:
+        """The same of a preview, by RFNet alone, as early rejection was measured."""
         with devices.without_autocast():
             return self.reviewer.review(picture[None], canvas, threshold).rows()[0]
 

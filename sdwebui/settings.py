@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..cyclic.remedies import REMEDIES, Policy, names
-from ..rfnet.files import quoted
+from ..rfnet.files import is_safe_name, quoted
 from ..rfnet.risks import ACCEPT
 
 AUTO, NONE = "auto", "none"
 MARKS = ("product", "background")
 POSITIONS = ("centre", "keep")
 ON_EXHAUSTED = ("best", "last", "stop")
+MEASURES = ("contact", "own_label")  # second opinions that need no file
+ASKED = ("server", "expansion")  # and those that need one: "server=NAME.json", "expansion=NAME.onnx"
 PRODUCT = "RF product"  # where infotext names the product's file in the store
 LIMITS = {"image_scale": (0.05, 1.0), "threshold": (0.0, 1.0), "control_weight": (0.0, 2.0)}
 CHOICES = {"mask_marks": MARKS, "position": POSITIONS, "on_exhausted": ON_EXHAUSTED, "accept": tuple(ACCEPT)}
@@ -64,6 +66,7 @@ class Settings:
     surface_words: str = words_of("surface")
     avoid_words: str = words_of("avoid")
     begin_at: str = ""
+    opinions: tuple = ()
 
     @classmethod
     def from_args(cls, args) -> Settings:
@@ -82,8 +85,9 @@ class Settings:
 
     def infotext(self) -> dict:
         """{name in infotext: value} of all that makes a picture, the product aside."""
-        values = {TITLES[name]: getattr(self, name) for name in TITLES if name != "remedies"}
+        values = {TITLES[name]: getattr(self, name) for name in TITLES if name not in ("remedies", "opinions")}
         values[TITLES["remedies"]] = " + ".join(self.remedies) or NONE
+        values[TITLES["opinions"]] = " + ".join(self.opinions)
         return {title: value for title, value in values.items() if value != ""}
 
     @property
@@ -138,7 +142,7 @@ def checked(name: str, value):
     if isinstance(default, bool):
         return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
     if isinstance(default, tuple):
-        return checked_remedies(value)
+        return checked_opinions(value) if name == "opinions" else checked_remedies(value)
     if isinstance(default, (int, float)):
         return checked_number(name, value, type(default))
     text = str(value)
@@ -160,13 +164,32 @@ def checked_number(name: str, value, kind: type):
     return kind(number)
 
 
+def listed(name: str, value, known: str, sign: str = "+") -> tuple:
+    """The names in a list, or in infotext's "contrast + surface" with this sign. known: which there are.
+
+    Raises Refused.
+    """
+    if not isinstance(value, str | list | tuple):
+        raise Refused(f"{name} is {quoted(value, 60)}: give a list of names out of {known}.")
+    asked = value.split(sign) if isinstance(value, str) else value
+    asked = [str(each).strip() for each in asked]
+    return tuple(each for each in asked if each not in ("", NONE))
+
+
+def checked_opinions(value) -> tuple:
+    """The names of second opinions. Raises Refused; whether their files are there, opening tells."""
+    known = ", ".join([*MEASURES, *(f"{kind}=FILE" for kind in ASKED)])
+    chosen = tuple(dict.fromkeys(listed("opinions", value, known, " + ")))
+    for name in chosen:
+        kind, _, file = name.partition("=")
+        if name not in MEASURES and not (kind in ASKED and is_safe_name(file)):
+            raise Refused(f"there is no second opinion {quoted(name, 60)}: choose out of {known}.")
+    return chosen
+
+
 def checked_remedies(value) -> tuple:
     """The names of remedies, of a list or of infotext's "contrast + surface"."""
-    if not isinstance(value, str | list | tuple):
-        raise Refused(f"remedies is {quoted(value, 60)}: give a list of names out of {', '.join(names())}.")
-    asked = value.split("+") if isinstance(value, str) else value
-    asked = [str(name).strip() for name in asked]
-    chosen = tuple(name for name in asked if name not in ("", NONE))
+    chosen = listed("remedies", value, ", ".join(names()))
     if unknown := sorted(set(chosen) - set(names())):
         raise Refused(f"there is no remedy {quoted(unknown[0], 60)}: choose out of {', '.join(names())}.")
     return chosen

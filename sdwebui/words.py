@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..cyclic.attempts import Attempt
 from ..rfnet.labels import PLAIN, shown_label
 
+RFNET = "rfnet"  # what "decided_by" says where no second opinion did
+
 
 def plain(attempt: Attempt) -> str:
     """An attempt's verdict in words."""
@@ -21,7 +23,9 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
         said = "not surely fit to publish,"
     verdict = "accepted" if row["accepted"] else "stopped early" if stopped_early else "rejected"
     unlike = " (unfamiliar picture)" if row.get("unfamiliar") else ""
-    return f"{verdict}: {said} {row['probabilities'][label]:.2f}{unlike}"
+    decided = row.get("decided_by", RFNET)
+    says = f", says {decided}" if decided != RFNET else ""
+    return f"{verdict}: {said} {row['probabilities'][label]:.2f}{unlike}{says}"
 
 
 def verdict_text(attempt: Attempt, attempts: int, doubtful: str = "") -> str:

@@ -27,6 +27,8 @@ OPAQUE = base64_png(Image.new("RGB", (80, 80), "red"))
         ({"remedies": ["prayer"]}, 'there is no remedy "prayer"'),
         ({"reviewer_name": "none.safetensors"}, "there is no reviewer"),
         ({"early_rejection": "none-here"}, "there is no profile"),
+        ({"opinions": ["server=gone.json"]}, "there is no second opinion"),
+        ({"opinions": ["hope"]}, "there is no second opinion"),
         ({"control_net_name": "none-here"}, "there is no ControlNet"),
         ({"use_init_image": True}, "no img2img picture"),
         ({"begin_at": "dilation down"}, "no list of remedies"),

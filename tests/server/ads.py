@@ -93,6 +93,15 @@ def ad(**changes) -> dict:
     return changed(graph, changes)
 
 
+def with_opinions(**changes) -> dict:
+    """The advertising graph with RF Opinions at its sampler; `opinions__x` changes an input of it."""
+    own = {name.partition("__")[2]: changes.pop(name) for name in list(changes) if name.startswith("opinions__")}
+    off = {"contact": True, "own_label": True, "expansion": "off", "language": "off", "server": "off"}
+    graph = ad(sampler__opinions=["opinions", 0], **changes)
+    graph["opinions"] = node("RFOpinions", **{**off, **own})
+    return graph
+
+
 def report_of(outputs: dict) -> dict:
     return json.loads(outputs["sampler"]["report"][0])
 

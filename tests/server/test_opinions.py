@@ -10,18 +10,9 @@ from reliable_ads.rfnet.fusion import Fusion, Opinion
 from reliable_ads.rfnet.opinions.panel import UNFITTED
 from reliable_ads.rfnet.weights import change_metadata
 
-from .ads import ALWAYS, NEVER, REVIEWER, ad, report_of
+from .ads import ALWAYS, NEVER, REVIEWER, ad, report_of, with_opinions
 
 KEY = "reliable_ads"
-
-
-def with_opinions(**changes) -> dict:
-    """The advertising graph with RF Opinions at its sampler; `opinions__x` changes an input of it."""
-    own = {name.partition("__")[2]: changes.pop(name) for name in list(changes) if name.startswith("opinions__")}
-    off = {"contact": True, "own_label": True, "expansion": "off", "language": "off", "server": "off"}
-    graph = ad(sampler__opinions=["opinions", 0], **changes)
-    graph["opinions"] = node("RFOpinions", **{**off, **own})
-    return graph
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import pytest
 
 from reliable_ads.devtools.api_graph import node
 
-from .ads import NEVER, ad
-from .test_opinions import with_opinions
+from .ads import NEVER, ad, with_opinions
 
 DEFECTS = {"space_mismatch", "size_mismatch", "indistinctiveness", "shape_hallucination"}
 

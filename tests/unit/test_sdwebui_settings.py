@@ -21,6 +21,7 @@ from reliable_ads.sdwebui.settings import (
 
 from .webui_infotext import read, written
 
+OPINIONS = ("contact", "own_label", "server=my+own server.json", "expansion=birefnet-lite.onnx")
 TEXT = some.text(max_size=60).map(str.strip).filter(lambda text: '"' not in text[:1] and "\r" not in text)
 
 
@@ -31,6 +32,8 @@ def value_of(name: str):
         return some.sampled_from(CHOICES[name])
     if isinstance(default, bool):
         return some.booleans()
+    if name == "opinions":
+        return some.lists(some.sampled_from(OPINIONS), unique=True).map(tuple)
     if isinstance(default, tuple):
         return some.lists(some.sampled_from(names()), unique=True).map(tuple)
     if isinstance(default, int):
@@ -93,6 +96,10 @@ def test_anything_is_settings_or_refused_with_a_sentence(values):
         ({"position": "left"}, 'position is "left": choose one of centre, keep'),
         ({"remedies": "contrast + hope"}, 'there is no remedy "hope"'),
         ({"caption": "x" * 2001}, "2001 letters"),
+        ({"opinions": ["contact", "hope"]}, 'there is no second opinion "hope": choose out of contact, own_label'),
+        ({"opinions": "server=../../key.json"}, "there is no second opinion"),
+        ({"opinions": "language=folder"}, "there is no second opinion"),
+        ({"opinions": 3}, 'opinions is "3": give a list of names'),
     ],
 )
 def test_what_cannot_be_meant(values, said):

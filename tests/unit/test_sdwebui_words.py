@@ -22,6 +22,7 @@ def row(label: str, **more) -> dict:
 ROWS = [
     *map(row, LABELS),
     row("size_mismatch", missing=True),
+    row("space_mismatch", decided_by="contact"),
     unreviewed(SKIPPED),
     judged(lambda image: {}, torch.full((3, 8, 8), torch.nan)),
 ]
@@ -82,3 +83,8 @@ def test_a_rejected_picture_is_called_by_its_likeliest_defect():
     probabilities = {**dict.fromkeys(LABELS, 0.0), "available": 0.4, "space_mismatch": 0.25, "size_mismatch": 0.35}
     review = {"label": "available", "probabilities": probabilities, "accepted": False}
     assert said_of(review) == "rejected: wrong size 0.35"
+
+
+def test_an_opinion_that_decided_is_named():
+    assert said_of(row("space_mismatch", decided_by="contact")).endswith("0.80, says contact")
+    assert "says" not in said_of(row("space_mismatch", decided_by="rfnet"))
