@@ -8,7 +8,7 @@ from PIL import Image
 from reliable_ads.rfnet import review_command
 from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data.sources import read_shards
-from reliable_ads.rfnet.labels import LABELS
+from reliable_ads.rfnet.labels import LABELS, shown_label
 from reliable_ads.rfnet.pictures import open_picture
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS
 from reliable_ads.synthetic.jobs import TEST_SPLIT
@@ -50,7 +50,7 @@ def test_a_table_on_the_screen_and_all_verdicts_in_a_file(folder, tmp_path, caps
     assert [row["image"] for row in rows] == images and len(lines) == 3
     for row, line in zip(rows, lines):
         name, verdict, label, *scores = line.split()
-        assert (name, verdict == "accepted", label) == (row["image"], row["accepted"], row["label"])
+        assert (name, verdict == "accepted", label) == (row["image"], row["accepted"], shown_label(row))
         assert [float(score) for score in scores] == pytest.approx(
             [row["probabilities"][label] for label in LABELS], abs=0.006
         )
