@@ -1,7 +1,7 @@
 """RFFT on the pocket family after it was turned into one that matches flows, beside the one that predicts v: the same
 products, steps, updates, loss and seeds (docs/protocol.md, 9).
 
-    pocket train flow --start pocket/weights/pocket_sd.safetensors --work data/flow/work --data DATA --bf16 --steps 400
+    pocket train flow --start pocket/weights/pocket_sd.safetensors --work data/flow/work --data DATA --bf16 --steps 240
     pocket train export --work data/flow/work --out data/flow
     python -m benchmarks.rfft --only train --runs cc_0.05_0 cc_0.05_1 cc_0.05_2
     python -m benchmarks.flow --only pocket
