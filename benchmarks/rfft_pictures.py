@@ -28,6 +28,7 @@ GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 8, 192
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
+SHOWN = {"none": "no regulariser", "kl": "KL", "cc": "consistent condition"}
 
 
 def studio_of(options):
@@ -235,8 +236,9 @@ def front(rows: list) -> bytes:
             for beta in sorted({row["beta"] for row in own}):
                 same = [row for row in own if row["beta"] == beta]
                 means.append([np.mean([row[key] for row in same]) for key in ("diversity", kind)])
-                axis.annotate(f"{beta:g}", means[-1], xytext=(5, 4), textcoords="offset points", fontsize=8)
-            axis.plot(*np.array(means).reshape(-1, 2).T, "-o", color=colour, label=loss)
+                place = {"textcoords": "offset points", "xytext": (6, 5) if loss == "cc" else (-6, -11)}
+                axis.annotate(f"{beta:g}" if beta else "", means[-1], color=colour, fontsize=9, ha="center", **place)
+            axis.plot(*np.array(means).reshape(-1, 2).T, "-o", color=colour, label=SHOWN[loss])
         axis.set(xlabel="diversity, of before", ylabel="accepted", title=f"Accepted by {title}")
         axis.axvline(0.9, color="#999999", linewidth=0.8, linestyle=(0, (4, 4)))
         axis.spines[["top", "right"]].set_visible(False)
