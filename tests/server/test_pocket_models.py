@@ -1,5 +1,7 @@
 """The pocket family in ComfyUI computes what diffusers computes with the same weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from safetensors import safe_open
 
 from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.family import SCALE_FACTOR
-from reliable_ads.pocket.ldm import load_pocket
+from reliable_ads.pocket.ldm import load_pocket, save_checkpoint, save_controlnet
 
 from . import ads
 from .ads import ad
@@ -87,3 +89,43 @@ def test_a_whole_sample_is_diffusers_sample(client, base, pocket):
     with safe_open(max((base / "output").glob("euler_*.latent")), "pt") as file:
         ours = file.get_tensor("latent_tensor") * SCALE_FACTOR
     assert (ours - latent).abs().max() / latent.abs().max() < 2e-3
+
+
+def test_a_family_that_matches_flows_is_drawn_along_straight_lines(client, base, pocket):
+    """The same weights under another name: they paint noise then, but both sides have to paint the same."""
+    flow, names = replace(pocket, config={**pocket.config, "prediction": "flow"}), ("flow_sd", "flow_canny")
+    files = [base / "models" / "pocket" / f"{name}.safetensors" for name in names]
+    save_checkpoint(files[0], flow)
+    save_controlnet(files[1], flow)
+    steps, noise = 4, torch.randn(1, 4, 16, 16, generator=torch.manual_seed(4))
+    graph = only("picture", "product", "models", "prompt", "negative", "control")
+    graph["models"]["inputs"] |= {"ckpt_name": files[0].name, "control_net_name": files[1].name}
+    graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
+    graph["sample"] = node(
+        "KSampler",
+        model=["models", 0],
+        positive=["control", 0],
+        negative=["control", 1],
+        latent_image=["empty", 0],
+        seed=4,
+        steps=steps,
+        cfg=1.0,
+        sampler_name="euler",
+        scheduler="sgm_uniform",
+        denoise=1.0,
+    )
+    graph["keep"] = node("SaveLatent", samples=["sample", 0], filename_prefix="flow")
+    graph["hint"] = node("SaveImage", images=["product", 3], filename_prefix="hint")
+    outputs = client.outputs(graph)
+    hint = torch.from_numpy(ads.pixels(client, outputs["hint"]).copy()).float().div(255).movedim(-1, 0)[None]
+    latent = noise
+    with torch.no_grad():
+        context = pocket.encode_prompts([graph["prompt"]["inputs"]["text"]])
+        for step in range(steps):
+            t = torch.tensor([1000 * (1 - step / steps)])
+            latent = latent - pocket.velocity(latent, t, context, hint) / steps
+    with safe_open(max((base / "output").glob("flow_*.latent")), "pt") as file:
+        ours = file.get_tensor("latent_tensor") * SCALE_FACTOR
+    assert (ours - latent).abs().max() / latent.abs().max() < 2e-3
+    for file in files:
+        file.unlink()
