@@ -2,6 +2,7 @@
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..rfnet.labels import shown_label
 from ..rfnet.sheets import GREEN, RED, contact_sheet
 
 PAPER, INK, GREY = (250, 250, 248), (30, 30, 30), (128, 128, 128)
@@ -41,4 +42,5 @@ def verdict(attempt: dict) -> str:
     """What the reviewer said: "size_mismatch 0.81"."""
     if attempt.get("error"):
         return str(attempt["error"])
-    return f"{attempt['label']} {attempt['probabilities'][attempt['label']]:.2f}"
+    label = shown_label(attempt)
+    return f"{label} {attempt['probabilities'][label]:.2f}"
