@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..rfnet.labels import shown_label
 from .attempts import INTERRUPTED, SKIPPED, Attempt, RecurrentRun
 from .early_rejection import EarlyThreshold
 from .preview_check import PreviewCheck, PreviewChecks, StoppedEarly
@@ -71,7 +72,8 @@ class Reviewed:
     def text(self) -> str:
         """A line for a progress bar: "attempt 2/5 · size_mismatch 0.81"."""
         review = self.attempt.review
-        verdict = "error" if "error" in review else f"{review['label']} {review['probabilities'][review['label']]:.2f}"
+        label = shown_label(review)
+        verdict = "error" if "error" in review else f"{label} {review['probabilities'][label]:.2f}"
         stopped = f"stopped early after step {self.attempt.steps} · " if self.attempt.stopped_early else ""
         return f"attempt {self.attempt.index + 1}/{self.attempts} · {stopped}{verdict}"
 
