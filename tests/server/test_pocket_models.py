@@ -25,6 +25,22 @@ def only(*names, **more) -> dict:
     return {**{name: value for name, value in ad().items() if name in names}, **more}
 
 
+def euler(steps: int, cfg: float, scheduler: str) -> dict:
+    return node(
+        "KSampler",
+        model=["models", 0],
+        positive=["control", 0],
+        negative=["control", 1],
+        latent_image=["empty", 0],
+        seed=4,
+        steps=steps,
+        cfg=cfg,
+        sampler_name="euler",
+        scheduler=scheduler,
+        denoise=1.0,
+    )
+
+
 def test_the_vae_encodes_as_in_diffusers(client, base, pocket):
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     client.upload("noise.png", ads.png(Image.fromarray(picture)))
@@ -49,19 +65,7 @@ def test_a_whole_sample_is_diffusers_sample(client, base, pocket):
     noise = torch.randn(1, 4, 16, 16, generator=torch.manual_seed(4))
     graph = only("picture", "product", "models", "prompt", "negative", "control")
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    graph["sample"] = node(
-        "KSampler",
-        model=["models", 0],
-        positive=["control", 0],
-        negative=["control", 1],
-        latent_image=["empty", 0],
-        seed=4,
-        steps=steps,
-        cfg=cfg,
-        sampler_name="euler",
-        scheduler="normal",
-        denoise=1.0,
-    )
+    graph["sample"] = euler(steps, cfg, "normal")
     graph["keep"] = node("SaveLatent", samples=["sample", 0], filename_prefix="euler")
     graph["hint"] = node("SaveImage", images=["product", 3], filename_prefix="hint")
     outputs = client.outputs(graph)
@@ -101,19 +105,7 @@ def test_a_family_that_matches_flows_is_drawn_along_straight_lines(client, base,
     graph = only("picture", "product", "models", "prompt", "negative", "control")
     graph["models"]["inputs"] |= {"ckpt_name": files[0].name, "control_net_name": files[1].name}
     graph["empty"] = node("EmptyLatentImage", width=128, height=128, batch_size=1)
-    graph["sample"] = node(
-        "KSampler",
-        model=["models", 0],
-        positive=["control", 0],
-        negative=["control", 1],
-        latent_image=["empty", 0],
-        seed=4,
-        steps=steps,
-        cfg=1.0,
-        sampler_name="euler",
-        scheduler="sgm_uniform",
-        denoise=1.0,
-    )
+    graph["sample"] = euler(steps, 1.0, "sgm_uniform")
     graph["keep"] = node("SaveLatent", samples=["sample", 0], filename_prefix="flow")
     graph["hint"] = node("SaveImage", images=["product", 3], filename_prefix="hint")
     outputs = client.outputs(graph)
