@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
@@ -67,7 +68,7 @@ def pocket(quick: bool) -> tuple[dict[str, Figure], dict]:
     figures: dict[str, Figure] = {}
     for name, drawn in families.items():
         before, *after = (rfft_fronts.measured(each, studio) for each in drawn)
-        arrays = {kind: rfft_fronts.np.stack([each[kind] for each in after]) for kind in before}
+        arrays = {kind: np.stack([each[kind] for each in after]) for kind in before}
         found = rfft_fronts.after(arrays, before, "_")
         figures |= {
             f"rate_before_{name}": rfft_fronts.together(before["rate"][None]),
