@@ -3,7 +3,6 @@ products, steps, updates, loss and seeds (docs/protocol.md, 9).
 
     pocket train flow --start pocket/weights/pocket_sd.safetensors --work data/flow/work --data DATA --bf16 --steps 240
     pocket train export --work data/flow/work --out data/flow
-    python -m benchmarks.rfft --only train --runs cc_0.05_0 cc_0.05_1 cc_0.05_2
     python -m benchmarks.flow --only pocket
 
 The second reviewer looks at what was drawn and at no training.
@@ -21,7 +20,7 @@ from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET
 from reliable_ads.pocket.tuning import FLOW_SAMPLER
 
 from . import rfft_fronts, tuning
-from .common import ROOT, Figure, painter_print
+from .common import ROOT, VALIDATION, Figure, painter_print
 from .sampler import SECOND
 
 WORK = ROOT / "data" / "flow"
@@ -50,9 +49,11 @@ def pocket(quick: bool) -> tuple[dict[str, Figure], dict]:
     torch.set_num_threads(1)
     less = {"steps": 1, "evaluate_every": 1, "evaluation_products": 2, "gradient_steps": 1} if quick else {}
     runs = [f"{WAY}_{seed}" for seed in tuning.TRAINING_SEEDS[: 1 if quick else None]]
+    tuning.WORK = tuning.WORK / "quick" if quick else tuning.WORK
     for name in runs:
-        print(f"{name} on flow matching", flush=True)
-        tuning.train(name, **changes(name), **less)
+        for family, other in (("v", {}), ("flow matching", changes(name))):
+            print(f"{name}, {family}", flush=True)
+            tuning.train(name, source=VALIDATION if quick else None, **other, **less)
     studio = tuning.Studio(2 if quick else PRODUCTS, second=SECOND, quick=quick)
     checkpoint, controlnet = FLOW
     flow = {
