@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..cyclic.profiles import AUTO
 from ..rfnet.files import sha256_of
-from ..rfnet.opinions.opening import check_opinions, open_opinions
+from ..rfnet.opinions.opening import check_opinions, open_opinions, with_networks
 from ..rfnet.opinions.panel import Panel
 from ..rfnet.tensors import read_header
 from ..rfnet.weights import DEFAULT_WEIGHTS
@@ -51,9 +51,8 @@ class Verdict:
         if not self.opinions:
             return reviewer
         opinions = open_opinions(self.opinions)
-        for model in (getattr(opinion, "segment", opinion) for opinion in opinions):
-            if hasattr(model, "network"):
-                model.network.to(device)
+        for model in with_networks(opinions):
+            model.network.to(device)
         return Panel(reviewer, opinions)
 
 

@@ -93,7 +93,7 @@ class RFOpinions(io.ComfyNode):
 
     @classmethod
     def execute(cls, contact, own_label, expansion, language, server, text_model=None) -> io.NodeOutput:
-        from ..rfnet.opinions.opening import open_opinions
+        from ..rfnet.opinions.opening import open_opinions, with_networks
         from .text_model import TextModel
 
         files = {
@@ -105,8 +105,8 @@ class RFOpinions(io.ComfyNode):
         asked += [f"{name}={path}" for name, path in files.items() if path]
         own = [TextModel(text_model)] if text_model is not None else []
         opinions = open_opinions(asked)
-        for opinion in opinions:
-            on_device(getattr(opinion, "segment", opinion))
+        for model in with_networks(opinions):
+            on_device(model)
         return io.NodeOutput([*opinions, *own])
 
 
@@ -124,8 +124,6 @@ def text_model_input() -> io.Clip.Input:
 
 def on_device(model) -> None:
     """Lets ComfyUI move a model's network to the device when it is asked, and away when room is needed."""
-    if not hasattr(model, "network"):
-        return
     patcher = comfy.model_patcher.ModelPatcher(
         model.network,
         load_device=comfy.model_management.get_torch_device(),

@@ -12,11 +12,10 @@ from pathlib import Path
 import folder_paths
 from server import PromptServer
 
-from ..rfnet.labels import shown_label
+from ..rfnet.labels import RFNET, shown_label
 
 EVENT = "reliable_ads.verdicts"
 KEY = "reliable_ads"  # of a node's ui
-RFNET = "rfnet"  # what "decided_by" says where no second opinion did
 SIDE = 160  # pixels of a thumbnail on its longer side
 
 

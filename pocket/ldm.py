@@ -207,7 +207,7 @@ def check_pair(checkpoint, controlnet) -> None:
     """PocketFileError unless the headers of two files say that they are one family; no weight is read."""
     names = [quoted(path)[1:-1] for path in (controlnet, checkpoint)]
     hints, config = (read_config(header_of(path, name), name) for path, name in zip((controlnet, checkpoint), names))
-    if any(hints.get(key) != config.get(key) for key in ("unet", "prediction")):
+    if hints["unet"] != config["unet"] or is_flow(hints) != is_flow(config):
         families = [family_name(each["unet"]["channels"], is_flow(each)) for each in (hints, config)]
         raise PocketFileError(
             f"{names[0]} ({families[0]}) is of another pocket family than {names[1]} ({families[1]}); choose two files"

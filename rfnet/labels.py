@@ -5,6 +5,8 @@ LABELS = ("available", "space_mismatch", "size_mismatch", "indistinctiveness", "
 # RF1M's sixth name: the product photo itself is cut off or broken. A reader knows it; no model is trained on it.
 UNSUITABLE = "unsuitable"
 
+RFNET = "rfnet"  # what a row's "decided_by" says where no second opinion decided
+
 # What a picture's badge says; web/js/page.js has the same words, for translation.
 PLAIN = {
     "available": "fit to publish",

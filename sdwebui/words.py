@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ..cyclic.attempts import Attempt
-from ..rfnet.labels import PLAIN, shown_label
-
-RFNET = "rfnet"  # what "decided_by" says where no second opinion did
+from ..rfnet.labels import PLAIN, RFNET, shown_label
 
 
 def plain(attempt: Attempt) -> str:

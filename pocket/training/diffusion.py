@@ -95,10 +95,11 @@ def train_diffusion(
     draws with it (losses.Guided). Raises ValueError on what can't be, before anything is computed.
     """
     work = Path(work)
-    start = _check_start(stage, work, start, only_unet)
+    beside = only_unet or stage == "flow"  # such a training needs a ControlNet to begin with
+    start = _check_start(stage, work, start, beside)
     where = find_device(device)
     pocket, controlled = _build(work, start, config, seed)
-    if (only_unet or stage == "flow") and not controlled:
+    if beside and not controlled:
         raise _lonely(start)
     for part in pocket.parts().values():
         part.to(where, memory_format=torch.channels_last).train()
@@ -173,9 +174,9 @@ def start_controlnet(pocket: Pocket, scenes: LatentDataset, seed: int) -> None:
         freeze_hint_layers(pocket.controlnet, unpacked(scenes.columns["hints"][:32]))
 
 
-def _check_start(stage: str, work: Path, start, only_unet: bool) -> Path | None:
-    """What the training begins from, or None. Raises ValueError where the UNet is to be trained beside a ControlNet
-    that `start` lacks; takes its autoencoder along where WORK has none.
+def _check_start(stage: str, work: Path, start, beside: bool) -> Path | None:
+    """What the training begins from, or None. beside: it needs a ControlNet; raises ValueError where `start` lacks one.
+    Takes its autoencoder along where WORK has none.
     """
     if start is None and stage == "controlnet":
         start = work / f"diffusion{STATE}"
@@ -185,9 +186,7 @@ def _check_start(stage: str, work: Path, start, only_unet: bool) -> Path | None:
                 " a checkpoint."
             )
     exported = start is not None and not str(start).endswith(STATE)
-    if (only_unet or stage == "flow") and (
-        start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())
-    ):
+    if beside and (start is None or (exported and not Path(start).with_name(CONTROLNET.name).exists())):
         raise _lonely(start)
     if stage == "diffusion" and (work / f"controlnet{STATE}").exists():
         raise ValueError(

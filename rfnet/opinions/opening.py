@@ -85,6 +85,11 @@ def open_opinions(texts: Sequence[str]) -> list[Opinion]:
     return [open_opinion(text) for text in texts]
 
 
+def with_networks(opinions: Sequence[Opinion]) -> list:
+    """What holds a network, as `network`, in those that ask one: itself, or what it segments with."""
+    return [model for model in (getattr(one, "segment", one) for one in opinions) if hasattr(model, "network")]
+
+
 def check_opinions(texts: Sequence[str]) -> None:
     """Raises OpinionError for all that is seen before a network is loaded: names, files, what a server's file says."""
     for text in texts:

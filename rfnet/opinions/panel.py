@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 
 from ..fusion import Fusion
+from ..labels import RFNET
 from ..reviewer import Review, Reviewer, ReviewError
 from ..risks import ACCEPT
 from .opening import check_twice
 from .protocol import DEFECTS, PROVEN, SURE, Opinion, OpinionError
 
-RFNET = "rfnet"
 UNFITTED = "The second opinions are shown and decide nothing: `rfnet fuse` fits how much each counts, on your labels."
 REFIT = "The second opinions were fitted before this reviewer was adapted: fit them again with `rfnet fuse`."
 
