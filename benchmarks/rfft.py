@@ -28,7 +28,7 @@ from .sampler import SECOND
 
 COMMAND = "python -m benchmarks.rfft"
 VARIANTS = ROOT / "data" / "variants"  # where docs/pocket.md's commands leave these
-CHECKPOINTS = ("seed", "poster")
+CHECKPOINTS = ("poster",)
 LORAS = ("lora_sepia", "lora_night", "lora_pastel")
 GAIN = 0.15  # points at which schedules are compared
 WITH_GRADIENT = 3  # passes that one with gradient counts as

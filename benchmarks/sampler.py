@@ -4,9 +4,9 @@
     [--profile auto] [--second WEIGHTS] [--validation]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the arms take turns, product by product. Each
-product is drawn with several seeds, so that the variety of what an arm serves can be seen. The hardest quarter are the
-products that needed most steps by the plain loop with yet other seeds, so that bad luck does not choose them. `costs`
-goes on where it was stopped; --validation runs it on validation products, by which the best arm is named. `choice`
+product is drawn with two seeds, the first thirty with --seeds, so that the variety of what an arm serves can be seen.
+The hardest quarter are the products that needed most steps by the plain loop with yet other seeds, so that bad luck
+does not choose them. `costs` goes on where it was stopped; --validation runs it on validation products, by which the best arm is named. `choice`
 is how the remedies were chosen. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in
 sampler_pictures.py.
 """
@@ -44,6 +44,7 @@ SECOND = ROOT / "benchmarks" / "second_reviewer.safetensors"  # of benchmarks/se
 PILOT = "pilot"  # the plain loop with other seeds
 OTHER_SEEDS = 1_000_000  # added to a job's seed for it
 APART = 1000  # between a product's seeds, so that no attempt is shared
+VARIED, FEW = 30, 2  # the first products are drawn with all seeds, by which variety is seen; the others with so many
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
 WORDS = ("avoid", "guidance")  # remedies that helped on validation products
@@ -113,7 +114,11 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     rows = kept_rows(options.out, about)
     threshold = load_reviewer(DEFAULT_WEIGHTS).threshold
     asked = [
-        (arm, number, seed) for number in range(len(jobs)) for seed in range(options.seeds) for arm in turns(number)
+        (arm, number, seed)
+        for number in range(len(jobs))
+        for seed in range(options.seeds if number < VARIED else min(FEW, options.seeds))
+        for arm in turns(number)
+        if arm != PILOT or seed < FEW
     ]
     missing = [ask for ask in asked if key_of(*ask) not in rows]
     if missing:
@@ -227,7 +232,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two validation products, two seeds, nothing written")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["costs", "graph"])
     parser.add_argument("--products", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=4, help="of each product")
+    parser.add_argument("--seeds", type=int, default=4, help="of each of the first products")
     parser.add_argument("--validation", action="store_true", help="validation products; nothing is written")
     parser.add_argument(
         "--profile",

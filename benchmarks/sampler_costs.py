@@ -10,21 +10,21 @@ from .common import DRAWS, Figure, between
 
 ARMS = ("plain", "early", "remedies", "tuned", "best_of_n", "early_tuned")
 PAID = ("steps", "seconds", "attempts")
-KINDS = (*PAID, "served")
+SERVED, ASKED = len(PAID), len(PAID) + 1  # columns of a table, after what was paid
 
 
 def table(rows: list, arm: str) -> np.ndarray:
-    """(products, KINDS): the sums over a product's seeds."""
-    found = np.zeros((1 + max(row["product"] for row in rows), len(KINDS)))
+    """(products, 5): the sums over a product's seeds of PAID and of what was served, and how many seeds there were."""
+    found = np.zeros((1 + max(row["product"] for row in rows), ASKED + 1))
     for row in rows:
         if row["arm"] == arm:
-            found[row["product"]] += [row[kind] for kind in KINDS]
+            found[row["product"]] += [*(row[kind] for kind in PAID), row["served"], 1]
     return found
 
 
 def cost(rows: np.ndarray, kind: str) -> float:
     """Paid per accepted picture."""
-    paid, served = rows[..., KINDS.index(kind)].sum(-1), rows[..., -1].sum(-1)
+    paid, served = rows[..., PAID.index(kind)].sum(-1), rows[..., SERVED].sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(served, paid / served, np.inf)
 
@@ -42,17 +42,17 @@ def ratio(one: np.ndarray, other: np.ndarray, kind: str) -> tuple[float, float, 
 def figures_of(rows: list) -> dict[str, Figure]:
     """What every arm pays, against the plain loop, on all products and on the hardest quarter; and what it serves."""
     found = {arm: table(rows, arm) for arm in (*ARMS, "pilot")}
-    seeds = 1 + max(row["seed"] for row in rows)
     parts = {"": np.arange(len(found["plain"])), "_hard": hardest(found["pilot"], 4)}
     figures = {}
     for part, chosen in parts.items():
         plain = found["plain"][chosen]
         for arm in ARMS:
             own = found[arm][chosen]
-            served, asked = int(own[:, -1].sum()), seeds * len(chosen)
+            served, asked = own[:, SERVED], own[:, ASKED]
             products = np.random.default_rng(0).integers(len(chosen), size=(DRAWS, len(chosen)))
-            interval = between(own[:, -1][products].mean(1) / seeds)
-            figures[f"served_{arm}{part}"] = Figure(served / asked, *interval, asked)
+            interval = between(served[products].sum(1) / asked[products].sum(1))
+            asked = int(asked.sum())
+            figures[f"served_{arm}{part}"] = Figure(float(served.sum() / asked), *interval, asked)
             figures[f"steps_per_accepted_{arm}{part}"] = Figure(float(cost(own, "steps")), n=asked)
             if arm != "plain":
                 for kind in ("steps", "seconds"):
@@ -71,4 +71,4 @@ def attempts(rows: np.ndarray) -> Figure:
 
 def hardest(pilot: np.ndarray, part: int) -> np.ndarray:
     """Rows of the hardest half (part = 2), quarter (4), ... by the steps that the pilot's draws took."""
-    return np.argsort(-pilot[:, KINDS.index("steps")], kind="stable")[: max(1, len(pilot) // part)]
+    return np.argsort(-pilot[:, PAID.index("steps")], kind="stable")[: max(1, len(pilot) // part)]
