@@ -60,8 +60,8 @@ def mean(values, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float
 
 
 def between(draws) -> tuple[float, float]:
-    """The middle 95 % of a bootstrap's draws."""
-    low, high = np.percentile(draws, (2.5, 97.5))
+    """The middle 95 % of a bootstrap's draws, some of which may be without end."""
+    low, high = np.percentile(draws, (2.5, 97.5), method="linear" if np.isfinite(draws).all() else "nearest")
     return float(low), float(high)
 
 

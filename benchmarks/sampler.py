@@ -1,14 +1,15 @@
 """What an accepted picture costs (docs/protocol.md, 3): six arms on the same products and seeds.
 
     python -m benchmarks.sampler [--quick] [--only choice costs second labels graph] [--products 100] [--seeds 4]
-    [--profile auto] [--second WEIGHTS] [--validation]
+    [--profile auto] [--second WEIGHTS] [--validation] [--share 0/1]
 
 Everything runs through a real ComfyUI server and the shipped workflow; the arms take turns, product by product. Each
-product is drawn with two seeds, the first thirty with --seeds, so that the variety of what an arm serves can be seen.
-The hardest quarter are the products that needed most steps by the plain loop with yet other seeds, so that bad luck
-does not choose them. `costs` goes on where it was stopped; --validation runs it on validation products, by which the best arm is named. `choice`
-is how the remedies were chosen. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in
-sampler_pictures.py.
+product is drawn with one seed, the first thirty with --seeds, so that the variety of what an arm serves can be seen.
+The hardest quarter are the products that needed most steps by the plain loop with yet another seed, so that bad luck
+does not choose them. The plain loop's draws are the first ones of best-of-N's, which has the same seeds: they are drawn
+once, and counted for both. `costs` goes on where it was stopped; two that are started with --share 0/2 and 1/2 work
+beside each other. --validation runs it on validation products, by which the best arm is named. `choice` is how the
+remedies were chosen. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in sampler_pictures.py.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ COMMAND = "python -m benchmarks.sampler"
 MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
 SECOND = ROOT / "benchmarks" / "second_reviewer.safetensors"  # of benchmarks/second_reviewer.toml
+PLAIN, BEST_OF_N = "plain", "best_of_n"
 PILOT = "pilot"  # the plain loop with other seeds
 OTHER_SEEDS = 1_000_000  # added to a job's seed for it
 APART = 1000  # between a product's seeds, so that no attempt is shared
-VARIED, FEW = 30, 2  # the first products are drawn with all seeds, by which variety is seen; the others with so many
+VARIED, FEW = 30, 1  # the first products are drawn with all seeds, by which variety is seen; the others with so many
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
 WORDS = ("avoid", "guidance")  # remedies that helped on validation products
@@ -84,7 +86,7 @@ class Arms:
             changes["remedies"] = ["remedies", 0]
         if arm == "early_tuned":
             changes["step_budget"] = plain_steps
-        if arm == "best_of_n":
+        if arm == BEST_OF_N:
             changes["threshold"] = 1.0
         asked = replace(job, seed=job.seed + OTHER_SEEDS) if arm == PILOT else job
         usual = self.sampler["threshold"]
@@ -100,7 +102,7 @@ def added(kind: str, **inputs) -> dict:
 
 def served(arm: str, report: dict, threshold: float) -> int | None:
     """The place of the picture that an arm serves, None where it has none."""
-    if arm != "best_of_n":
+    if arm != BEST_OF_N:
         return report["usable"][0] - 1 if report["accepted"] else None
     chances = [attempt["probabilities"]["available"] for attempt in report["attempts"]]
     best = int(np.argmax(chances))
@@ -120,24 +122,46 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
         for arm in turns(number)
         if arm != PILOT or seed < FEW
     ]
-    missing = [ask for ask in asked if key_of(*ask) not in rows]
+    own, of = map(int, options.share.split("/"))
+    missing = [ask for ask in asked if ask[1] % of == own and ask[0] != PLAIN and key_of(*ask) not in rows]
     if missing:
         with (
             tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
-            ComfyServer(Path(base), options.out / "server.log") as server,
+            ComfyServer(Path(base), options.out / f"server-{own}.log") as server,
         ):
             arms = Arms(Session(server), options.profile)
             steps = ATTEMPTS * arms.sampler["steps"]
+            drawn = {**rows}
             for count, (arm, number, seed) in enumerate(missing, 1):
                 job = replace(jobs[number], seed=jobs[number].seed + APART * seed)
                 report, pictures = arms.draw(arm, job, steps)
-                rows[key_of(arm, number, seed)] = row_of(arm, number, seed, report, pictures, threshold, options.out)
-                write_text(options.out / "rows.json", json.dumps({"about": about, "rows": rows}))
+                for name, found in ((arm, report), (PLAIN, begun(report, threshold))):
+                    if name == arm or arm == BEST_OF_N:
+                        row = row_of(name, number, seed, found, pictures, threshold, options.out)
+                        drawn[key_of(name, number, seed)] = row
+                write_text(options.out / f"rows-{own}.json", json.dumps({"about": about, "rows": drawn}))
                 print(f"\r{count}/{len(missing)}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
+        rows = kept_rows(options.out, about)
+    others = [ask for ask in asked if key_of(*ask) not in rows]
+    if others:
+        raise SystemExit(f"{len(others)} draws are another --share's: run this once more when they are done")
     found = [rows[key_of(*ask)] for ask in asked]
     sheets_of(found, jobs, options.out)
     return {**figures_of(found), **variety(found, options.out)}, {"accepted": [row for row in found if row["hash"]]}
+
+
+def begun(report: dict, threshold: float) -> dict:
+    """What the plain loop would have reported of the same draws: those up to the first that is accepted."""
+    accepted = [attempt["probabilities"]["available"] >= threshold for attempt in report["attempts"]]
+    count = accepted.index(True) + 1 if any(accepted) else len(accepted)
+    attempts, more = report["attempts"][:count], report["attempts"][count:]
+    return {
+        "attempts": attempts,
+        "usable": [count] if any(accepted) else [],
+        "accepted": any(accepted),
+        **{paid: report[paid] - sum(attempt[paid] for attempt in more) for paid in ("steps", "seconds")},
+    }
 
 
 def turns(number: int) -> list[str]:
@@ -151,10 +175,9 @@ def key_of(arm: str, number: int, seed: int) -> str:
 
 
 def kept_rows(out: Path, about: dict) -> dict:
-    """The rows of a run that was stopped; none where it had other weights or settings."""
-    file = out / "rows.json"
-    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return kept["rows"] if kept.get("about") == about else {}
+    """The rows of runs that were stopped; none of those that had other weights or settings."""
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob("rows-*.json"))]
+    return {key: row for run in runs if run["about"] == about for key, row in run["rows"].items()}
 
 
 def row_of(arm: str, number: int, seed: int, report: dict, pictures: list, threshold: float, out: Path) -> dict:
@@ -239,6 +262,7 @@ def main() -> None:
         default="auto",
         help="early_rejection: a profile beside the reviewer, as dev.py profile writes it, or auto",
     )
+    parser.add_argument("--share", default="0/1", help="0/2 and 1/2: half of the products each, in two processes")
     parser.add_argument("--second", type=Path, default=SECOND, help="weights of the second reviewer")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "sampler")
     options = parser.parse_args()

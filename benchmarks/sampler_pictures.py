@@ -72,7 +72,8 @@ def accepted_rows() -> list:
 
 def second(options) -> tuple[dict[str, Figure], dict]:
     """The share of each arm's accepted pictures that the second reviewer calls bad."""
-    rows = json.loads((options.out / "rows.json").read_text(encoding="utf-8"))["rows"].values()
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(options.out.glob("rows-*.json"))]
+    rows = {key: row for run in runs for key, row in run["rows"].items()}.values()
     reviewer, jobs, bad = (
         load_reviewer(options.second),
         products(options.products, options.quick or options.validation),

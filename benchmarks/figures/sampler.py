@@ -58,7 +58,7 @@ ARMS = {
     "best_of_n": "Best of five",
     "early_tuned": "Early rejection and tuned ControlNet, as many steps as the plain loop may pay",
 }
-BEST = "tuned"  # the arm with the lowest steps_ratio on validation products (docs/protocol.md)
+BEST = "early"  # the arm with the lowest steps_ratio on validation products (docs/protocol.md)
 
 
 def arms() -> list[Definition]:

@@ -76,3 +76,15 @@ def test_bad_pictures_are_compared_on_products_that_both_served():
     assert figures["bad_plain"].value == 0.5 and figures["bad_early"].value == 0.75
     assert figures["bad_early_more"].value == 0.5 and figures["bad_early_more"].n == 1
     assert np.isfinite(figures["bad_early_more"].low)
+
+
+def test_the_plain_loop_is_the_beginning_of_best_of_n():
+    attempts = [
+        {"probabilities": {"available": chance}, "steps": 8, "seconds": 2.0} for chance in (0.2, 0.6, 0.9, 0.1, 0.3)
+    ]
+    whole = {"attempts": attempts, "steps": 40, "seconds": 11.0, "usable": [], "accepted": False}
+    plain = sampler.begun(whole, 0.5)
+    assert (len(plain["attempts"]), plain["steps"], plain["seconds"]) == (2, 16, 5.0)  # what surrounds the draws stays
+    assert plain["accepted"] and sampler.served("plain", plain, 0.5) == 1
+    none = sampler.begun(whole, 0.95)
+    assert none["steps"] == 40 and not none["accepted"] and sampler.served("plain", none, 0.95) is None
