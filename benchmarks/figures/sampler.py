@@ -10,43 +10,44 @@ WAYS = {
     "remedies": "Early rejection and remedies",
     "answered": "Remedies without early rejection",
 }
-PARTS = {"": "", "_half": ", harder half of the products", "_hard": ", hardest quarter"}
-JUDGES = {"judge": "the second reviewer", "labels": "most of three language models, blind,"}
-EARLY = "Sampling steps on harder products, against just drawing again: early rejection"
-SAVED = {"saved": ""}  # docs/sampler.md
+PARTS = {"": "", "_hard": ", hardest quarter"}
+HALF = {"_half": ", harder half of the products"}  # of the family of 128-pixel pictures alone
+JUDGES = (
+    ("bad", "the second reviewer calls", "bad, says the second reviewer"),
+    ("labels_bad", "language models, blind, call", "bad, say language models, blind"),
+)
+HEADLINES = {  # README's
+    "steps_ratio_early": "Sampling steps for an accepted picture, of what just drawing again takes: early rejection",
+    "steps_ratio_tuned": "... the tuned ControlNet instead",
+    "steps_ratio_best_of_n": "... the best of five",
+}
 
 
-def ratio(key: str, way: str, what: str, part: str = "", most: str = "", headline: str = "") -> Definition:
+def ratio(key: str, way: str, what: str, part: str = "", most: str = "") -> Definition:
     """What an accepted picture costs, against the plain loop."""
-    shown = SAVED | ({"figures": headline} if headline else {})
-    return Definition(
-        f"{key}{part}",
-        f"{WAYS[way]}: {what} per accepted picture, against the plain loop{PARTS[part]}",
-        "of plain",
-        most,
-        shown,
-    )
+    title = f"{WAYS[way]}: {what} per accepted picture, against the plain loop{(PARTS | HALF)[part]}"
+    return Definition(f"{key}{part}", title, "of plain", most)
 
 
 def usable(way: str) -> Definition:
-    return Definition(f"usable_{way}", f"{WAYS[way]}: products with an accepted picture", "share", shown=SAVED)
+    return Definition(f"usable_{way}", f"{WAYS[way]}: products with an accepted picture", "share")
 
 
 def against_the_same(way: str, target: str = "") -> Definition:
     title = f"{WAYS[way]}: attempts per accepted picture, against early rejection alone"
-    return Definition(f"attempts_ratio_{way}", title, "of early", target, SAVED)
+    return Definition(f"attempts_ratio_{way}", title, "of early", target)
 
 
 def called_bad() -> list[Definition]:
     """What others say of the pictures that were accepted."""
     definitions = []
-    for who, words in JUDGES.items():
+    for who, words in (("judge", "the second reviewer"), ("labels", "most of three language models, blind,")):
         for way in ("plain", "early", "words", "remedies", "answered"):
             title = f"{WAYS[way]}: accepted pictures that {words} calls bad"
-            definitions.append(Definition(f"{who}_bad_{way}", title, "share", shown=SAVED))
+            definitions.append(Definition(f"{who}_bad_{way}", title, "share"))
             if way != "plain":
                 more = f"{title}, more than of the plain loop"
-                definitions.append(Definition(f"{who}_bad_{way}_more", more, "points", "<= 0", SAVED))
+                definitions.append(Definition(f"{who}_bad_{way}_more", more, "points", "<= 0"))
     return definitions
 
 
@@ -62,41 +63,44 @@ BEST = "early"  # the arm with the lowest steps_ratio on validation products (do
 
 
 def arms() -> list[Definition]:
-    """docs/protocol.md, 3: what every arm serves, costs, spoils and varies."""
+    """docs/protocol.md, 3: what every arm serves, costs, spoils and varies; docs/sampler.md has a row for each."""
     definitions = []
-    for part, where in (("", ""), ("_hard", ", hardest quarter")):
+    for part, where in PARTS.items():
         for arm, words in ARMS.items():
             best = arm == BEST
-            definitions.append(
+            cell = {"saved": (words, f"served{where}")}
+            definitions += [
                 Definition(
-                    f"served_{arm}{part}", f"{words}: served with an accepted picture{where}", "share", shown=SAVED
-                )
-            )
-            definitions.append(
+                    f"served_{arm}{part}", f"{words}: served with an accepted picture{where}", "share", shown=cell
+                ),
                 Definition(
                     f"steps_per_accepted_{arm}{part}", f"{words}: steps for each accepted picture{where}", "steps"
-                )
-            )
+                ),
+            ]
             if arm != "plain":
                 most = {"": "<= 0.55", "_hard": "<= 0.4"}[part] if best else ""
                 for kind, paid in (("steps", "steps"), ("wall", "seconds")):
+                    key = f"{kind}_ratio_{arm}{part}"
                     title = f"{words}: {paid} for each accepted picture, against the plain loop{where}"
-                    goal = most if kind == "steps" else ""
-                    definitions.append(Definition(f"{kind}_ratio_{arm}{part}", title, "of plain", goal, SAVED))
+                    shown = {"saved": (words, f"{paid}{where}")} if kind == "steps" or not part else {}
+                    shown |= {"figures": HEADLINES[key]} if key in HEADLINES else {}
+                    definitions.append(Definition(key, title, "of plain", most if kind == "steps" else "", shown))
         for key, arm, goal in (("attempts_before", "plain", ""), ("attempts_after", "tuned", "<= 1.2")):
             title = f"{ARMS[arm]}: attempts for each accepted picture{where}"
-            definitions.append(Definition(f"{key}{part}", title, "attempts", "" if part else goal, SAVED))
+            definitions.append(Definition(f"{key}{part}", title, "attempts", "" if part else goal))
     for arm, words in ARMS.items():
-        for key, who in (("bad", "the second reviewer calls"), ("labels_bad", "language models, blind, call")):
-            definitions.append(
-                Definition(f"{key}_{arm}", f"{words}: accepted pictures that {who} bad", "share", shown=SAVED)
-            )
+        for key, who, column in JUDGES:
+            title = f"{words}: accepted pictures that {who} bad"
+            definitions.append(Definition(f"{key}_{arm}", title, "share", shown={"judged": (words, column)}))
             if arm != "plain":
-                title = f"{words}: accepted pictures that {who} bad, more than of the plain loop"
-                definitions.append(Definition(f"{key}_{arm}_more", title, "points", shown=SAVED))
+                shown = {"judged": (words, "more than of plain")} if key == "labels_bad" else {}
+                definitions.append(
+                    Definition(f"{key}_{arm}_more", f"{title}, more than of the plain loop", "points", shown=shown)
+                )
         if arm != "plain":
             title = f"{words}: how far a product's accepted pictures lie apart across seeds, against the plain loop"
-            definitions.append(Definition(f"variety_{arm}", title, "of plain", ">= 0.9" if arm == BEST else "", SAVED))
+            goal = ">= 0.9" if arm == BEST else ""
+            definitions.append(Definition(f"variety_{arm}", title, "of plain", goal, {"judged": (words, "variety")}))
     return definitions
 
 
@@ -108,12 +112,12 @@ def only_new(definitions: list[Definition], known: list[Definition]) -> list[Def
 
 EARLIER = [
     *(
-        Definition(f"plain_rate{part}", f"Plain loop: attempts that are accepted{words}", "share", shown=SAVED)
-        for part, words in PARTS.items()
+        Definition(f"plain_rate{part}", f"Plain loop: attempts that are accepted{words}", "share")
+        for part, words in (PARTS | HALF).items()
     ),
     usable("plain"),
     ratio("steps_ratio", "early", "steps"),
-    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75", EARLY),
+    ratio("steps_ratio", "early", "steps", "_half", "<= 0.75"),
     ratio("steps_ratio", "early", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio", "early", "seconds"),
     ratio("wall_ratio", "early", "seconds", "_half", "<= 0.8"),
@@ -129,14 +133,7 @@ EARLIER = [
     against_the_same("remedies", "<= 0.85"),
     ratio("attempts_ratio_remedies_plain", "remedies", "attempts"),
     ratio("steps_ratio_remedies", "remedies", "steps"),
-    ratio(
-        "steps_ratio_remedies",
-        "remedies",
-        "steps",
-        "_half",
-        "<= 0.75",
-        "... with remedies, too",
-    ),
+    ratio("steps_ratio_remedies", "remedies", "steps", "_half", "<= 0.75"),
     ratio("steps_ratio_remedies", "remedies", "steps", "_hard", "<= 0.6"),
     ratio("wall_ratio_remedies", "remedies", "seconds"),
     ratio("wall_ratio_remedies", "remedies", "seconds", "_half", "<= 0.8"),
