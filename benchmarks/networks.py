@@ -203,13 +203,13 @@ def picked(trainings: list, seeds: np.ndarray) -> list:
     return [trainings[seed] for seed in seeds]
 
 
-def of_draws(scenes, statistic, seeds: int) -> dict[str, dict]:
+def of_draws(scenes, statistic, seeds: int, kinds=KINDS) -> dict[str, dict]:
     """{kind: value and interval} of statistic(which trainings, weights of scenes): of all of them once each, then of as
     many that are drawn anew with the products.
     """
     random = np.random.default_rng(1)
     drawn = itertools.chain([np.arange(seeds)], (random.integers(seeds, size=seeds) for _ in itertools.count()))
-    return dict(zip(KINDS, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
+    return dict(zip(kinds, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
 
 
 def ahead(scenes, one: list, other: list) -> dict[str, Figure]:
