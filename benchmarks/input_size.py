@@ -117,8 +117,7 @@ def input_size(training: Training, quick: bool) -> tuple[dict[str, Figure], dict
     everyone = np.ones(len(samples))
     each = {size: np.round([aps(samples, [one], everyone) for one in found[size]], 4).tolist() for size in found}
     seen = {size: [pictures_seen(training, f"{size}px", seed) for seed in range(training.seeds)] for size in found}
-    sizes = {size: judged for size, judged in zip(map(str, found), found.values())}
-    return figures, {"input sizes": {**about(training, sizes), "ap_of_each": each, "pictures_seen": seen}}
+    return figures, {"input sizes": {**about(training, found), "ap_of_each": each, "pictures_seen": seen}}
 
 
 def pictures_seen(training: Training, name: str, seed: int) -> int:

@@ -288,9 +288,7 @@ def main() -> None:
         default=3,
         help="for input_size: of one core, or of the GPU, for each of nine trainings",
     )
-    parser.add_argument(
-        "--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network"
-    )
+    parser.add_argument("--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:

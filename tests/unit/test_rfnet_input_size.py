@@ -118,9 +118,7 @@ def test_the_benchmark_says_how_far_larger_pictures_are_ahead():
         assert figures[f"input_256_ahead_{label}"].low > 0
         gap = figures[f"input_256_ap_{label}"].value - figures[f"input_160_ap_{label}"].value
         assert figures[f"input_256_ahead_{label}"].value == pytest.approx(gap)
-    assert figures["input_160_ap_available"].value == pytest.approx(
-        networks.scores(scenes, found[160])["ap"]["value"]
-    )
+    assert figures["input_160_ap_available"].value == pytest.approx(networks.scores(scenes, found[160])["ap"]["value"])
 
 
 def test_every_figure_of_the_benchmark_has_a_definition_and_a_place():
