@@ -63,7 +63,7 @@ def scores(samples: Samples, found: dict[int, list]) -> dict[str, Figure]:
 
     def figures(prefix: str, statistic) -> dict[str, Figure]:
         values = of_draws(samples, statistic, seeds, SIZE_SCORES)
-        return {f"{prefix}_{label}": Figure(**value, n=len(samples)) for label, value in values.items()}
+        return {f"{prefix}_{label}": Figure(**value, n=len(samples.labels)) for label, value in values.items()}
 
     def score(size):
         return lambda drawn, weights: aps(samples, picked(found[size], drawn), weights)
