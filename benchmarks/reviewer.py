@@ -286,8 +286,8 @@ def main() -> None:
         "--input-minutes",
         type=float,
         default=2.5,
-        help="for input_size: of one core, or of the GPU, for each of nine trainings; by default all of them take half an"
-        " hour of a core, verdicts included",
+        help="for input_size: of one core, or of the GPU, for each of nine trainings; by default they and their"
+        " verdicts take about half an hour of a core",
     )
     parser.add_argument("--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
