@@ -32,7 +32,7 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks, read_meta
 
 from .common import Figure, mean, reviewer_print
 from .figures.reviewer import INPUT_SIZES, SIZE_SCORES
-from .networks import COMPACT, Training, about, judge, of_draws, picked
+from .networks import COMPACT, Judged, Training, about, judge, of_draws, picked
 
 SMALLEST = INPUT_SIZES[0]  # the size that ships
 BATCH = 32
@@ -45,38 +45,34 @@ def at(size: int) -> RFNetConfig:
     return replace(COMPACT, image_size=size, map_size=size)
 
 
-def aps(samples: Samples, trainings: list, weights: np.ndarray) -> np.ndarray:
-    """(labels of SIZE_SCORES,): the mean over trainings of each label's average precision."""
-    return np.mean([[ap(samples, judged.logits, label, weights) for label in SIZE_SCORES] for judged in trainings], 0)
-
-
-def ap(samples: Samples, logits: torch.Tensor, label: str, weights: np.ndarray) -> float:
-    number = LABELS.index(label)
-    return average_precision(samples.labels == number, logits.softmax(1)[:, number].double().numpy(), weights)
+def aps(labels: np.ndarray, trainings: list, weights: np.ndarray) -> np.ndarray:
+    """Average precision of each of SIZE_SCORES, the mean over trainings. labels (N,); trainings: each one's
+    probabilities (N, 5).
+    """
+    numbers = [LABELS.index(label) for label in SIZE_SCORES]
+    return np.mean([[average_precision(labels == n, p[:, n], weights) for n in numbers] for p in trainings], 0)
 
 
 def scores(samples: Samples, found: dict[int, list]) -> dict[str, Figure]:
-    """AP of each label at each size, and how far the larger ones are ahead, on the same draws of products and of
-    seeds. found: {size: trainings}.
+    """The APs of each size, and how far the larger ones are ahead, on the same draws of products and of seeds.
+
+    found: {size: trainings}.
     """
-    seeds = min(map(len, found.values()))
+    probabilities = {size: [probabilities_of(judged) for judged in trainings] for size, trainings in found.items()}
+    larger = [size for size in found if size != SMALLEST]
+    names = [f"{size}_ap" for size in found] + [f"{size}_ahead" for size in larger]
 
-    def figures(prefix: str, statistic) -> dict[str, Figure]:
-        values = of_draws(samples, statistic, seeds, SIZE_SCORES)
-        return {f"{prefix}_{label}": Figure(**value, n=len(samples.labels)) for label, value in values.items()}
+    def statistic(seeds, weights):
+        ap = {size: aps(samples.labels, picked(each, seeds), weights) for size, each in probabilities.items()}
+        return np.concatenate([*ap.values(), *(ap[size] - ap[SMALLEST] for size in larger)])
 
-    def score(size):
-        return lambda drawn, weights: aps(samples, picked(found[size], drawn), weights)
+    keys = [f"input_{name}_{label}" for name in names for label in SIZE_SCORES]
+    values = of_draws(samples, statistic, min(map(len, found.values())), keys)
+    return {key: Figure(**value, n=len(samples.labels)) for key, value in values.items()}
 
-    def gap(size):
-        return lambda drawn, weights: score(size)(drawn, weights) - score(SMALLEST)(drawn, weights)
 
-    result = {}
-    for size in found:
-        result |= figures(f"input_{size}_ap", score(size))
-    for size in found:
-        result |= figures(f"input_{size}_ahead", gap(size)) if size != SMALLEST else {}
-    return result
+def probabilities_of(judged: Judged) -> np.ndarray:
+    return judged.logits.softmax(1).double().numpy()
 
 
 @torch.no_grad()
@@ -115,7 +111,10 @@ def input_size(training: Training, quick: bool) -> tuple[dict[str, Figure], dict
         found |= {size: judge(part, training, samples.resized(size), **common)[f"{size}px"]}
     figures = scores(samples, found) | milliseconds(INPUT_SIZES, 3 if quick else 20)
     everyone = np.ones(len(samples))
-    each = {size: np.round([aps(samples, [one], everyone) for one in found[size]], 4).tolist() for size in found}
+    each = {
+        size: [np.round(aps(samples.labels, [probabilities_of(one)], everyone), 4).tolist() for one in trainings]
+        for size, trainings in found.items()
+    }
     seen = {size: [pictures_seen(training, f"{size}px", seed) for seed in range(training.seeds)] for size in found}
     return figures, {"input sizes": {**about(training, found), "ap_of_each": each, "pictures_seen": seen}}
 
