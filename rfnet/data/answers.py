@@ -7,12 +7,15 @@ from msgspec import Meta
 
 from ..structured import convert
 
+Defect = Annotated[str, Meta(max_length=40)]
+LogOdds = Annotated[float, Meta(ge=-1000, le=1000)]
+
 
 class Answer(msgspec.Struct):
     """What a second opinion said of a picture: log-odds of the defects that it knew about. model: what it asked."""
 
     model: Annotated[str, Meta(max_length=200)] = ""
-    evidence: dict[str, Annotated[float, Meta(ge=-1000, le=1000)]] = {}
+    evidence: Annotated[dict[Defect, LogOdds], Meta(max_length=4)] = {}
 
 
 Answers = Annotated[dict[Annotated[str, Meta(min_length=1, max_length=100)], Answer], Meta(max_length=50)]
