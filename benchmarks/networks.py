@@ -106,7 +106,7 @@ class Training:
         return Path(settings.out)
 
     def settings(self, name: str, changes: dict, seed: int) -> TrainConfig:
-        changes = {"map_epochs": 0, "precision": "bf16", **changes}
+        changes = {"map_epochs": 0, "precision": precision(), **changes}
         if self.minutes:
             changes["minutes"] = self.minutes / (
                 1 if changes["map_epochs"] else 0.75
@@ -121,6 +121,12 @@ class Training:
             seed=seed,
             **changes,
         )
+
+
+def precision() -> str:
+    """bf16 where the machine computes in it: a CPU without AVX-512 takes many times as long for a step."""
+    quick = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16" if quick else "no"
 
 
 @dataclass
@@ -203,13 +209,13 @@ def picked(trainings: list, seeds: np.ndarray) -> list:
     return [trainings[seed] for seed in seeds]
 
 
-def of_draws(scenes, statistic, seeds: int) -> dict[str, dict]:
+def of_draws(scenes, statistic, seeds: int, kinds=KINDS) -> dict[str, dict]:
     """{kind: value and interval} of statistic(which trainings, weights of scenes): of all of them once each, then of as
     many that are drawn anew with the products.
     """
     random = np.random.default_rng(1)
     drawn = itertools.chain([np.arange(seeds)], (random.integers(seeds, size=seeds) for _ in itertools.count()))
-    return dict(zip(KINDS, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
+    return dict(zip(kinds, intervals(lambda weights: statistic(next(drawn), weights), scenes.product_ids, RESAMPLES)))
 
 
 def ahead(scenes, one: list, other: list) -> dict[str, Figure]:

@@ -1,10 +1,12 @@
 """The reviewer in figures: how right it is, against which other networks, thanks to which inputs, and what it costs.
 
-    python -m benchmarks.reviewer [--quick] [--only index speed step generalisation drawn baselines ablations]
+    python -m benchmarks.reviewer [--quick] [--only index speed step generalisation drawn baselines ablations
+        input_size]
 
 `generalisation` (generalisation.py) and `drawn` (drawn.py, with --before) ask the shipped weights; `baselines` and
 `ablations` (networks.py) train, on the GPU where there is one: --minutes on the scenes of --data each, and --passes
-over those of --few. `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of
+over those of --few. So does `input_size` (input_size.py): --input-minutes on the composites of --input-data for each of
+nine trainings. `speed` compares the shipped reviewer, its depth and saliency included, with a reward model of
 BLIP-large's size, as ImageReward (arXiv:2304.05977) uses, on the same pictures, threads and machine, in turns; the
 reward model has random weights, which cost what trained ones cost. `step` times training steps in bf16 on a CPU, with
 and without the fp32 that processes.spare_bf16 leaves to it, and with and without the memory that keep_memory keeps.
@@ -33,7 +35,7 @@ from reliable_ads.rfnet.training.config import TrainConfig
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import TEST_SPLIT
 
-from . import drawn, generalisation, indexing, networks
+from . import drawn, generalisation, indexing, input_size, networks
 from .common import Figure, keep_memory, mean, publish
 
 COMMAND = "python -m benchmarks.reviewer"
@@ -224,6 +226,15 @@ PARTS = {
         ),
         options.quick,
     ),
+    "input_size": lambda options: input_size.input_size(
+        networks.Training(
+            options.input_data,
+            options.work,
+            minutes=0.2 if options.quick else options.input_minutes,
+            seeds=min(2, options.seeds) if options.quick else options.seeds,
+        ),
+        options.quick,
+    ),
 }
 
 
@@ -264,7 +275,21 @@ def main() -> None:
         "--minutes", type=float, default=24, help="for baselines: of one core, or of the GPU, for each network"
     )
     parser.add_argument("--passes", type=float, default=10, help="for ablations: over the scenes; 10 as in the paper")
-    parser.add_argument("--seeds", type=int, default=3, help="for ablations: trainings of each network")
+    parser.add_argument(
+        "--input-data",
+        type=Path,
+        default=Path("data/input_size"),
+        help="for input_size: folder with train/, val/ and test/, as of `synthetic compose --data data/input_size"
+        " --size 256 --train 2000 --val 200 --test 600`",
+    )
+    parser.add_argument(
+        "--input-minutes",
+        type=float,
+        default=2.5,
+        help="for input_size: of one core, or of the GPU, for each of nine trainings; by default they and their"
+        " verdicts take about half an hour of a core",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
     options = parser.parse_args()
     for name in options.only:

@@ -9,6 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..rfnet.data import labelling
+from ..rfnet.data.answers import answers_in
 from .checked import checked
 from .learning import NOBODY, check_labeller, learning_inputs, study_of
 from .types import CATEGORY, Product, channels_first, stop_if_cancelled, to_picture
@@ -74,6 +75,7 @@ class RFLabel(io.ComfyNode):
                 product.product.caption,
                 prompt,
                 verdict,
+                answers_in(row),
             )
             added += is_new
             known += not is_new
@@ -122,8 +124,8 @@ def label_inputs() -> list:
             force_input=True,
             optional=True,
             tooltip=(
-                "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures. Attempts that were"
-                " stopped early are then left out."
+                "From RF Cyclic Sampler or RF Review: the reviewer's verdicts on these pictures, and what second"
+                " opinions said. Attempts that were stopped early are then left out."
             ),
         ),
     ]
@@ -150,6 +152,7 @@ def rows_in(report: str, count: int) -> tuple[list, list]:
         for row in rows:  # another kind of report has none of this
             if not left_out(row):
                 float(row["probabilities"][row["label"]])
+                answers_in(row)
                 Policy().begin_at(row.get("remedies", []))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return [{}] * count, ["the report is not from RF Review or RF Cyclic Sampler and was not used"]

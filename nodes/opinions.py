@@ -117,7 +117,8 @@ def text_model_input() -> io.Clip.Input:
         optional=True,
         tooltip=(
             "Asks the same of a model that ComfyUI itself runs: one that writes text and sees pictures,"
-            " such as Qwen3-VL or Gemma 3, from Load CLIP. It is shown and decides nothing."
+            " such as Qwen3-VL or Gemma 3, from Load CLIP. Its answers count once `rfnet fuse --recorded"
+            " text_model` has fitted them to your labels."
         ),
     )
 

@@ -1,5 +1,6 @@
 """A model of ComfyUI's own that writes text and sees pictures, asked one yes/no question for each defect."""
 
+import logging
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from ..rfnet.opinions.protocol import OpinionError
 from ..rfnet.opinions.questions import APART, TOGETHER, asked_all, log_odds, plain_word
+from ..rfnet.painters import fingerprint
 from ..rfnet.structured import shortened
 
 SIDE = 896  # pixels of the square that shows product and picture together
@@ -38,7 +40,8 @@ class TextModel:
         if not places:
             raise OpinionError(f"the CLIP at text_model writes text but sees no pictures: {USE}.")
         path, network = found[0]
-        self.model = path.partition(".")[0]
+        self.network_name = path.partition(".")[0]
+        self.model = known_as(self.network_name, network)
         self.layout = APART if places > 1 else TOGETHER
         self.logits = Logits(network)
         self.clip = clip.clone()
@@ -64,7 +67,7 @@ class TextModel:
             raise
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
             reason = shortened(str(error).split("\n")[0].rstrip("."), 150)[1:-1]
-            raise OpinionError(f"{self.model} could not be asked ({reason}).") from error
+            raise OpinionError(f"{self.network_name} could not be asked ({reason}).") from error
 
     def _word(self, token: int) -> str:
         """ "" for the numbers that some networks have beyond their tokenizer's words."""
@@ -102,6 +105,15 @@ def writers(model) -> list[tuple]:
         for name, module in model.named_modules()
         if name.endswith("transformer") and callable(getattr(module, "generate", None))
     ]
+
+
+def known_as(name: str, network) -> str:
+    """A model by name and weights: a layer that was fitted with its answers holds for no other."""
+    try:
+        return f"{name} {fingerprint(network.state_dict().values())}"
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        logging.info("Reliable Ads: can't tell the weights of %s (%s)", name, error)  # packed in new ways, perhaps
+        return name
 
 
 def pictures_of(tokens: dict) -> int:

@@ -60,7 +60,7 @@ class Review:
     def rows(self) -> list:
         """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the
         product is not in the picture, "notes" where there are some, and with second opinions "decided_by", the name of
-        the one that did or "rfnet", and "opinions", {name: {defect: log-odds}}.
+        the one that did or "rfnet", "opinions", {name: {defect: log-odds}}, and "models", {name: what it asked}.
         """
         gone = [False] * len(self) if self.missing is None else self.missing.tolist()
         rows = []

@@ -24,6 +24,8 @@ ABLATIONS = {
     "without_caption": "without the caption",
     "two_labels": "with two labels only",
 }
+INPUT_SIZES = (160, 224, 256)  # pixels of a picture; the first one ships
+SIZE_SCORES = ("available", "size_mismatch", "shape_hallucination")
 
 
 def scores_on(prefix: str, pictures: str, ap: str = "", defects: str = "", ece: str = "") -> list[Definition]:
@@ -84,6 +86,39 @@ def table2() -> list[Definition]:
     return definitions
 
 
+def input_sizes() -> list[Definition]:
+    """RFNet with larger pictures, after as long a training."""
+    smallest, *larger = INPUT_SIZES
+    definitions = []
+    for size in INPUT_SIZES:
+        definitions += [
+            Definition(
+                f"input_{size}_ap_{label}",
+                f"Input of {size} px, after as long a training: AP of {label}, on composites",
+                shown={"input_size": (f"{size} px", f"AP of {label}")},
+            )
+            for label in SIZE_SCORES
+        ]
+        definitions.append(
+            Definition(
+                f"input_{size}_ms",
+                f"Input of {size} px: a review by one thread, the product's features kept",
+                "ms",
+                shown={"input_size": (f"{size} px", "a review")},
+            )
+        )
+    for size in larger:
+        definitions += [
+            Definition(
+                f"input_{size}_ahead_{label}",
+                f"Input of {size} px, after as long a training: AP of {label}, more than with {smallest} px",
+                shown={"input_size": (f"{size} px ahead of {smallest} by", f"AP of {label}")},
+            )
+            for label in SIZE_SCORES
+        ]
+    return definitions
+
+
 def on_drawn() -> list[Definition]:
     """docs/protocol.md, 2."""
     definitions = []
@@ -123,6 +158,7 @@ FIGURES = [
     Definition("composites_available_rejected", "Composites: available ones, rejected", "share"),
     *table1(),
     *table2(),
+    *input_sizes(),
     Definition(
         "speed_ratio_reward_model",
         "Reviews per second at 160 px, the product's features kept, against a network of BLIP-large's size"

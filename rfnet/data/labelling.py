@@ -2,8 +2,8 @@
 
 Knows no engine.
 
-    journal.jsonl                    a line for each picture that came, each label, each label taken back; lines are
-                                     only ever added
+    journal.jsonl                    a line for each picture that came, what second opinions said of it, each label,
+                                     each label taken back; lines are only ever added
     pictures/0123456789abcdef.png    each picture once
     products/0123456789abcdef.png    its product on the picture's own canvas, transparent around it
     labels.jsonl                     the table that `rfnet train` reads, made from the journal after each label
@@ -24,9 +24,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+import msgspec
+
 from ..files import open_file, quoted, refusal, write_picture, write_text
 from ..labels import LABELS
-from ..structured import parse_json
+from ..structured import convert, parse_json
+from .answers import Answer, Answers
 from .errors import DataError
 
 # Labels from which an adaptation is worth while: all together, and of each kind.
@@ -66,11 +69,13 @@ class Contents:
 
     items: {key: Item}; labels: {key: label} of those that have one, in the order in which they got it; said: {(key,
     labeller's name): label}, the last one of each labeller, in the same order. The name is "" where none was given.
+    answers: {key: {opinion: Answer}}.
     """
 
     items: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
     said: dict = field(default_factory=dict)
+    answers: dict = field(default_factory=dict)
 
     def say(self, key: str, label: str | None, by: str = "") -> None:
         """A labeller's label of a picture, or with None that it is taken back: what others said before then holds."""
@@ -212,6 +217,8 @@ class LabelFolder:
             record = _record(line)
             if isinstance(record, Item):
                 contents.items[record.key] = record
+            elif isinstance(record, _Answered):
+                contents.answers.setdefault(record.key, {}).update(record.answers)
             elif record:
                 contents.say(*record)
         contents.items = {key: item for key, item in contents.items.items() if f"{key}.png" in pictures}
@@ -220,24 +227,35 @@ class LabelFolder:
         return contents
 
     def add(
-        self, picture, product, product_id: str, caption: str = "", prompt: str = "", verdict: dict | None = None
+        self,
+        picture,
+        product,
+        product_id: str,
+        caption: str = "",
+        prompt: str = "",
+        verdict: dict | None = None,
+        answers: dict[str, Answer] | None = None,
     ) -> bool:
         """Lets a picture wait for its label; False where it is there already, known by its pixels, its product's and
         the caption.
 
-        picture: Pillow RGB; product: Pillow RGBA on the same canvas; verdict: as in Item. Raises OSError when the disk
-        refuses: the picture is then not there, and may be added again.
+        picture: Pillow RGB; product: Pillow RGBA on the same canvas; verdict: as in Item; answers: of second opinions,
+        kept for a picture that is there already, too. Raises OSError when the disk refuses: the picture is then not
+        there, and may be added again.
         """
         product_key = _digest(product.size, product.tobytes(), caption)
         key = _digest(picture.size, picture.tobytes(), product_key)
         with WRITING:
-            if key in self.read().items:
-                return False
-            for kind, name, image in (("products", product_key, product), ("pictures", key, picture)):
-                if not self.picture(name, kind):
-                    write_picture(self.folder / kind / f"{name}.png", image)
-            self._append(asdict(Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))))
-            return True
+            now = self.read()
+            if is_new := key not in now.items:
+                for kind, name, image in (("products", product_key, product), ("pictures", key, picture)):
+                    if not self.picture(name, kind):
+                        write_picture(self.folder / kind / f"{name}.png", image)
+                item = Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))
+                self._append(asdict(item))
+            if answers and not answers.items() <= now.answers.get(key, {}).items():
+                self._append({"key": key, "answers": msgspec.to_builtins(answers)})
+            return is_new
 
     def label(self, key: str, label: str | None, blind: bool = True, by: str = "") -> Contents:
         """Gives a picture its label, or takes it back (None); the last one holds, and saying the same again changes
@@ -292,8 +310,14 @@ def is_name(name) -> bool:
     return isinstance(name, str) and name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
 
 
+@dataclass(frozen=True)
+class _Answered:
+    key: str
+    answers: dict[str, Answer]
+
+
 def _record(line: bytes):
-    """An Item, or (key, label or None, labeller's name); None for a line that is neither."""
+    """An Item, an _Answered, or (key, label or None, labeller's name); None for a line that is none of them."""
     try:
         record = parse_json(line, "a line", nan=True) if len(line) <= LONGEST else {}
         key = record["key"]
@@ -303,6 +327,8 @@ def _record(line: bytes):
             by = record.get("by", "")
             usable = record["label"] in (None, *LABELS) and (by == "" or is_name(by))
             return (key, record["label"], by) if usable else None
+        if "answers" in record:
+            return _Answered(key, convert(record["answers"], Answers, "it"))
         texts = [record[name] for name in ("product", "product_id", "caption", "prompt")]
         if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
             return None

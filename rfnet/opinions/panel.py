@@ -49,7 +49,9 @@ class Panel:
         return self.reviewer.certificate(accept, painter)
 
     def review(self, images: torch.Tensor, canvas, threshold: float | None = None, depth=None, saliency=None) -> Review:
-        """As Reviewer.review. Each row also says "decided_by", and what each opinion said, in log-odds."""
+        """As Reviewer.review. Each row also says "decided_by", what each opinion said, in log-odds, and which "models"
+        were asked.
+        """
         threshold = self.threshold if threshold is None else threshold
         review = self.reviewer.review(images, canvas, threshold, depth, saliency)
         evidence, left_out = self.ask(canvas, images, review.depth)
@@ -78,8 +80,12 @@ class Panel:
         proven = torch.stack([pull.amax(1) > 0 for pull in self._proofs(evidence).values()] or [~here & here]).any(0)
         accepted = (fused[:, 0] >= threshold) & here & ~proven
         deciders = decided_by(alone, fused, alone[:, 0] >= threshold, (fused[:, 0] >= threshold) & ~proven, pulls)
+        models = {
+            opinion.name: opinion.model for opinion in self.opinions if opinion.name in evidence and opinion.model
+        }
         rows = [
             {"decided_by": decider, "opinions": {name: shown(values[row]) for name, values in evidence.items()}}
+            | ({"models": models} if models else {})
             for row, decider in enumerate(deciders)
         ]
         return replace(

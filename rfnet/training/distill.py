@@ -97,7 +97,9 @@ def fitted(weights, models: dict[str, str]) -> Fusion:
     if fusion is None:
         raise DataError(f'"{Path(weights).name}" holds no fitted opinions to learn from: run `rfnet fuse` first.')
     if lacking := sorted(fusion.opinions.keys() - models.keys()):
-        raise DataError(f"the opinions were fitted with {', '.join(lacking)}, too: name it after --opinions.")
+        raise DataError(
+            f"the opinions were fitted with {', '.join(lacking)}, too: name it after --opinions or --recorded."
+        )
     for name, opinion in fusion.opinions.items():
         if opinion.model != models[name]:
             raise DataError(f"the opinion {name} was fitted with {opinion.model}: ask the same, or fit again.")

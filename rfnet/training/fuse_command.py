@@ -13,9 +13,10 @@ from ..data.labelling import JOURNAL, LabelFolder
 from ..data.samples import Samples
 from ..data.sources import open_samples
 from ..files import check_writable
-from ..opinions.opening import open_opinions
+from ..opinions.opening import check_twice, open_opinions
 from ..opinions.options import add_opinions
 from ..opinions.panel import Panel
+from ..opinions.protocol import OpinionError
 from ..weights import DEFAULT_WEIGHTS, change_metadata, load_reviewer
 
 
@@ -30,7 +31,7 @@ def add_fuse(commands: Commands) -> None:
     sub.add_argument(
         "--data", type=path, required=True, help="a dataset of RF Label, a table, or a folder of one split"
     )
-    add_opinions(sub, required=True)
+    add_asked(sub)
     sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
     sub.add_argument(
         "--lose",
@@ -69,7 +70,7 @@ def add_distill(commands: Commands) -> None:
         required=True,
         help="pictures to learn on: a dataset of RF Label, a table, or a folder of one split; their labels only judge",
     )
-    add_opinions(sub, required=True)
+    add_asked(sub)
     sub.add_argument("--out", type=path, required=True, help="weights file to write, .safetensors")
     sub.add_argument("--epochs", type=whole(1, 1000), default=6)
     sub.add_argument("--lr", type=decimal(1e-8, 1), default=2e-4, help="learning rate")
@@ -88,23 +89,41 @@ def distill(args) -> None:
     args.status = 0 if result.path else 1
 
 
+def add_asked(sub) -> None:
+    add_opinions(sub)
+    sub.add_argument(
+        "--recorded",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="opinions that can't be asked here, such as text_model: what they said in ComfyUI, which RF Label kept"
+        " beside the pictures of --data",
+    )
+
+
 def asked(args, check=lambda models: None):
-    """(Evidence, Samples): what the opinions say of the data; kept beside the result while it is asked. check({name:
-    model}) may refuse before that.
+    """(Evidence, Samples): what the opinions say of the data, or said of them; kept beside the result while it is
+    asked. check({name: model}) may refuse before that.
     """
     from tqdm import tqdm
 
     from .fuse import collect
+    from .recorded import Recorded
 
     check_writable(args.out)
+    if not args.opinions and not args.recorded:
+        raise OpinionError("no opinion is named: give --opinions, or --recorded for what they said in ComfyUI.")
     opinions = open_opinions(args.opinions)
-    check({opinion.name: opinion.model for opinion in opinions})
+    check_twice([*(opinion.name for opinion in opinions), *args.recorded])
+    recorded = Recorded.read(args.data, args.recorded)
+    check({opinion.name: opinion.model for opinion in opinions} | recorded.models)
     panel = Panel(load_reviewer(args.weights), opinions)
     samples = labelled(args.data)
     if samples.findings.counts:
         print(samples.findings, file=sys.stderr)
     kept = Path(f"{args.out}.asked")
     evidence = collect(panel, samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json), kept)
+    evidence = recorded.beside(evidence, samples)
     for note in list(dict.fromkeys(evidence.notes))[:5]:
         print(note, file=sys.stderr)
     return evidence, samples

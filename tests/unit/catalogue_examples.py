@@ -11,8 +11,12 @@ from reliable_ads.catalogue.manifest import Manifest
 from reliable_ads.catalogue.rows import Catalogue
 from reliable_ads.catalogue.run import Run
 from reliable_ads.catalogue.storage import open_storage
+from reliable_ads.pocket.ldm import save_checkpoint, save_controlnet
+from reliable_ads.rfnet.fusion import Fusion, Opinion
+from reliable_ads.rfnet.weights import change_metadata, save_reviewer
 
-from .rfnet_examples import bottle_rgba
+from .rfft_examples import tiny_pocket
+from .rfnet_examples import bottle_rgba, small_networks
 
 PROMPTS = ("{caption} on a table",)
 
@@ -37,6 +41,18 @@ def write_csv(path: Path, rows: list[dict], delimiter=",") -> Path:
         table.writeheader()
         table.writerows(rows)
     return path
+
+
+def tiny_family(folder: Path) -> Path:
+    """The folder, with a tiny pocket family, a small reviewer, and one that lets contact say space_mismatch of all."""
+    pocket = tiny_pocket()
+    save_checkpoint(folder / "checkpoint.safetensors", pocket)
+    save_controlnet(folder / "controlnet.safetensors", pocket)
+    save_reviewer(folder / "small.safetensors", *small_networks(), {})
+    contact = Opinion(weight=[100.0, 0, 0, 0], centre=[-20.0, 0, 0, 0], spread=[1.0] * 4)
+    fusion = Fusion(rfnet=1.0, bias=[0.0] * 4, opinions={"contact": contact}, threshold=0.01)
+    change_metadata(folder / "small.safetensors", folder / "fused.safetensors", {"fusion": fusion.to_json()})
+    return folder
 
 
 def catalogue(folder: Path, count=6, **more) -> Catalogue:

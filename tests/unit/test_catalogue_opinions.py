@@ -7,17 +7,12 @@ from PIL import Image
 
 from reliable_ads.catalogue.cli import main as cyclic
 from reliable_ads.catalogue.settings import Verdict
-from reliable_ads.pocket.ldm import save_checkpoint, save_controlnet
 from reliable_ads.rfnet.cli import main as rfnet
-from reliable_ads.rfnet.fusion import Fusion, Opinion
 from reliable_ads.rfnet.opinions.opening import check_opinions
 from reliable_ads.rfnet.opinions.panel import UNFITTED
 from reliable_ads.rfnet.opinions.protocol import OpinionError
-from reliable_ads.rfnet.weights import change_metadata, save_reviewer
 
-from .catalogue_examples import rows, write_csv, write_products
-from .rfft_examples import tiny_pocket
-from .rfnet_examples import small_networks
+from .catalogue_examples import rows, tiny_family, write_csv, write_products
 
 GONE = {"url": "http://127.0.0.1:1/v1", "model": "tiny", "timeout": 2}
 OPINIONS = ("--opinions", "contact", "own_label")
@@ -25,16 +20,7 @@ OPINIONS = ("--opinions", "contact", "own_label")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Of a tiny pocket family, a small reviewer, and one whose layer lets contact say space_mismatch of all."""
-    folder = tmp_path_factory.mktemp("family")
-    pocket = tiny_pocket()
-    save_checkpoint(folder / "checkpoint.safetensors", pocket)
-    save_controlnet(folder / "controlnet.safetensors", pocket)
-    save_reviewer(folder / "small.safetensors", *small_networks(), {})
-    contact = Opinion(weight=[100.0, 0, 0, 0], centre=[-20.0, 0, 0, 0], spread=[1.0] * 4)
-    fusion = Fusion(rfnet=1.0, bias=[0.0] * 4, opinions={"contact": contact}, threshold=0.01)
-    change_metadata(folder / "small.safetensors", folder / "fused.safetensors", {"fusion": fusion.to_json()})
-    return folder
+    return tiny_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture

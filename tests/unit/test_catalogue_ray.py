@@ -1,5 +1,6 @@
 """On a real Ray, as few times as possible, since it takes long to start."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 
 from reliable_ads.catalogue.cli import main
 
-from .catalogue_examples import catalogue, check_whole, rows
+from .catalogue_examples import catalogue, check_whole, rows, tiny_family, write_csv, write_products
 
 pytest.importorskip("ray")
+# Beside other tests, Ray's own niceness of 15 starves, and what they take of the memory makes it kill workers
+QUICK = {"RAY_worker_niceness": "0", "RAY_memory_monitor_refresh_ms": "0"}
 DRIVER = """
 import sys
 from reliable_ads.benchmarks.sleeping_engine import SleepingSpec
@@ -34,13 +37,40 @@ def workers_of(process: subprocess.Popen) -> list:
     return found
 
 
+def said_of(out) -> list[dict]:
+    """The manifest's rows, without what depends on who drew them and when."""
+    own = ("worker", "seconds", "job_seconds", "ended", "peak_mib")
+    return sorted(
+        ({name: value for name, value in row.items() if name not in own} for row in rows(out)),
+        key=lambda row: (row["id"], row["attempt"]),
+    )
+
+
+@pytest.mark.slow(reason="Ray starts six processes")
+def test_opinions_say_the_same_on_two_workers_of_ray(tmp_path, monkeypatch):
+    files = tiny_family(tmp_path)
+    for name, value in QUICK.items():
+        monkeypatch.setenv(name, value)
+    write_csv(tmp_path / "products.csv", write_products(tmp_path, 4))
+    networks = [f"--{name}={files / name}.safetensors" for name in ("checkpoint", "controlnet")]
+    drawing = ["--width", "64", "--steps", "2", "--attempts", "2", "--prompt", "{caption}", "--threads", "1"]
+    judging = ["--reviewer", str(files / "fused.safetensors"), "--opinions", "contact"]
+    command = ["produce", str(tmp_path / "products.csv"), *networks, *drawing, *judging]
+    assert main([*command, "--out", str(tmp_path / "alone")]) == 0
+    assert main([*command, "--out", str(tmp_path / "together"), "--ray", "--workers", "2"]) == 0
+    alone, together = said_of(tmp_path / "alone"), said_of(tmp_path / "together")
+    assert together == alone and len(alone) == 8
+    assert {row["decided_by"] for row in together} == {"contact"}
+    assert all(json.loads(row["opinions"]).keys() == {"contact"} for row in together)
+
+
 @pytest.mark.slow(reason="Ray starts six processes")
 def test_a_worker_that_is_killed_costs_no_job(tmp_path):
     listed, out = catalogue(tmp_path, 24), tmp_path / "out"
     command = [sys.executable, "-c", DRIVER, listed.location, str(out)]
-    # Beside other tests, Ray's own niceness of 15 starves, and what they take of the memory makes it kill workers
-    quick = {**os.environ, "RAY_worker_niceness": "0", "RAY_memory_monitor_refresh_ms": "0"}
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=quick)
+    driver = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **QUICK}
+    )
     while driver.poll() is None and len(list(out.glob("records/*.json"))) < 3:
         time.sleep(0.05)
     killed = workers_of(driver)[:1]
