@@ -7,15 +7,18 @@ Everything runs through a real ComfyUI server and the shipped workflow; the arms
 product is drawn with one seed, the first thirty with --seeds, so that the variety of what an arm serves can be seen.
 The hardest quarter are the products that needed most steps by the plain loop with yet another seed, so that bad luck
 does not choose them. The plain loop's draws are the first ones of best-of-N's, which has the same seeds: they are drawn
-once, and counted for both. `costs` goes on where it was stopped; two that are started with --share 0/2 and 1/2 work
-beside each other. --validation runs it on validation products, by which the best arm is named. `choice` is how the
-remedies were chosen. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in sampler_pictures.py.
+once, and counted for both; so are the first draws of the arm with remedies, which answer what was rejected.
+
+`costs` goes on where it was stopped; two that are started with --share 0/2 and 1/2 work beside each other. --validation
+runs it on validation products, by which the best arm is named. `choice` asks on validation products what may follow a
+rejected draw. What becomes of the accepted pictures, `second`, `labels` and `graph`, is in sampler_pictures.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -24,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reliable_ads.cyclic.remedies import NAMES
+from reliable_ads.cyclic.remedies import REMEDIES
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.devtools.graph import titled
 from reliable_ads.rfnet.files import write_text
@@ -42,14 +45,13 @@ COMMAND = "python -m benchmarks.sampler"
 MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
 SECOND = ROOT / "benchmarks" / "second_reviewer.safetensors"  # of benchmarks/second_reviewer.toml
-PLAIN, BEST_OF_N = "plain", "best_of_n"
+PLAIN, BEST_OF_N, ANSWERED = "plain", "best_of_n", "remedies"
 PILOT = "pilot"  # the plain loop with other seeds
 OTHER_SEEDS = 1_000_000  # added to a job's seed for it
 APART = 1000  # between a product's seeds, so that no attempt is shared
 VARIED, FEW = 30, 1  # the first products are drawn with all seeds, by which variety is seen; the others with so many
 FOLLOWED = 4  # draws of a product after which the next one is looked at
 MORE = 10  # times the attempts where only the budget of steps shall end it
-WORDS = ("avoid", "guidance")  # remedies that helped on validation products
 
 
 class Arms:
@@ -68,11 +70,9 @@ class Arms:
         graph["remedies"] = added(
             "RFRemedies",
             clip=clip,
-            contrast_words="",
-            surface_words="",
             begin_at="",
-            avoid_words=", ".join(BLAME.values()),
-            **{name: name in WORDS for name in NAMES},
+            **{f"{remedy.name}_words": remedy.words for remedy in REMEDIES if remedy.words},
+            **{remedy.name: remedy.on and not remedy.other_network for remedy in REMEDIES},
         )
 
     def draw(self, arm: str, job, plain_steps: int) -> tuple[dict, list]:
@@ -114,7 +114,6 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     jobs = products(options.products, options.quick or options.validation)
     about = {"painter": painter_print(), "reviewer": reviewer_print(), "profile": options.profile}
     rows = kept_rows(options.out, about)
-    threshold = load_reviewer(DEFAULT_WEIGHTS).threshold
     asked = [
         (arm, number, seed)
         for number in range(len(jobs))
@@ -125,23 +124,7 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     own, of = map(int, options.share.split("/"))
     missing = [ask for ask in asked if ask[1] % of == own and ask[0] != PLAIN and key_of(*ask) not in rows]
     if missing:
-        with (
-            tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
-            ComfyServer(Path(base), options.out / f"server-{own}.log") as server,
-        ):
-            arms = Arms(Session(server), options.profile)
-            steps = ATTEMPTS * arms.sampler["steps"]
-            drawn = {**rows}
-            for count, (arm, number, seed) in enumerate(missing, 1):
-                job = replace(jobs[number], seed=jobs[number].seed + APART * seed)
-                report, pictures = arms.draw(arm, job, steps)
-                for name, found in ((arm, report), (PLAIN, begun(report, threshold))):
-                    if name == arm or arm == BEST_OF_N:
-                        row = row_of(name, number, seed, found, pictures, threshold, options.out)
-                        drawn[key_of(name, number, seed)] = row
-                write_text(options.out / f"rows-{own}.json", json.dumps({"about": about, "rows": drawn}))
-                print(f"\r{count}/{len(missing)}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+        draw_all(missing, jobs, rows, about, options)
         rows = kept_rows(options.out, about)
     others = [ask for ask in asked if key_of(*ask) not in rows]
     if others:
@@ -149,6 +132,41 @@ def costs(options) -> tuple[dict[str, Figure], dict]:
     found = [rows[key_of(*ask)] for ask in asked]
     sheets_of(found, jobs, options.out)
     return {**figures_of(found), **variety(found, options.out)}, {"accepted": [row for row in found if row["hash"]]}
+
+
+def draw_all(asked: list, jobs: list, rows: dict, about: dict, options) -> None:
+    """Draws on a server of its own; after each draw rows-N.json holds the known rows and the new ones."""
+    threshold = load_reviewer(DEFAULT_WEIGHTS).threshold
+    file, log = (options.out / f"{name}-{options.share.split('/')[0]}" for name in ("rows", "server"))
+    rows = {**rows}
+    with (
+        tempfile.TemporaryDirectory(prefix="reliable-ads-") as base,
+        ComfyServer(Path(base), log.with_suffix(".log")) as server,
+    ):
+        arms = Arms(Session(server), options.profile)
+        steps = ATTEMPTS * arms.sampler["steps"]
+        for count, (arm, number, seed) in enumerate(asked, 1):
+            if arm == ANSWERED and rows[key_of(PLAIN, number, seed)]["attempts"] == 1:
+                found = [same_as_plain(arm, number, seed, rows, options.out)]
+            else:
+                report, pictures = arms.draw(arm, replace(jobs[number], seed=jobs[number].seed + APART * seed), steps)
+                reports = {arm: report} | ({PLAIN: begun(report, threshold)} if arm == BEST_OF_N else {})
+                found = [
+                    row_of(name, number, seed, report, pictures, threshold, options.out)
+                    for name, report in reports.items()
+                ]
+            rows |= {key_of(row["arm"], number, seed): row for row in found}
+            write_text(file.with_suffix(".json"), json.dumps({"about": about, "rows": rows}))
+            print(f"\r{count}/{len(asked)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+
+
+def same_as_plain(arm: str, number: int, seed: int, rows: dict, out: Path) -> dict:
+    """The plain loop's row and picture, under an arm's name."""
+    plain = key_of(PLAIN, number, seed)
+    if (picture := out / f"{plain}.png").exists():
+        shutil.copyfile(picture, out / f"{key_of(arm, number, seed)}.png")
+    return {**rows[plain], "arm": arm}
 
 
 def begun(report: dict, threshold: float) -> dict:
@@ -165,9 +183,12 @@ def begun(report: dict, threshold: float) -> dict:
 
 
 def turns(number: int) -> list[str]:
-    """The arms in the order in which a product is drawn, so that none is always the first."""
-    place = number % len(ARMS)
-    return [*ARMS[place:], *ARMS[:place], PILOT]
+    """The arms in the order in which a product is drawn, so that none is always the first; what changes nothing but
+    what follows a rejected draw comes after the plain loop.
+    """
+    arms = [arm for arm in ARMS if arm != ANSWERED]
+    place = number % len(arms)
+    return [*arms[place:], *arms[:place], ANSWERED, PILOT]
 
 
 def key_of(arm: str, number: int, seed: int) -> str:
@@ -202,8 +223,8 @@ def row_of(arm: str, number: int, seed: int, report: dict, pictures: list, thres
 
 @torch.no_grad()
 def choice(options) -> tuple[dict[str, Figure], dict]:
-    """How the remedies were chosen: draws of validation products that follow a rejected one, with the next seed alone
-    and with what may answer it (rfft's own sampler, as the first shipped workflow draws).
+    """Draws of validation products that follow a rejected one, with the next seed alone and with what may answer it
+    (rfft's own sampler, as the first shipped workflow draws).
     """
     from reliable_ads.rfft.rollout import Job, draw, prepare, review_logits
 
