@@ -1,0 +1,43 @@
+"""`rfnet sizes`: its arguments."""
+
+import math
+
+from ..arguments import path
+from ..commands import Commands
+from ..files import check_writable
+
+
+def add_sizes_command(commands: Commands) -> None:
+    sub = commands.add(
+        "sizes",
+        sizes,
+        "Write into a weights file how large a product looks in a picture, as its features tell it, so that the"
+        " opinion \"size\" can compare that with the product's true size.",
+    )
+    sub.add_argument("weights", type=path)
+    sub.add_argument(
+        "--data",
+        type=path,
+        nargs="+",
+        required=True,
+        help="folders of one split whose pictures tell how large the product looks, such as those of `synthetic"
+        " compose`; tables with a column size_cm, whose available pictures are taken",
+    )
+    sub.add_argument("--out", type=path, help="weights file to write; by default the same file")
+
+
+def sizes(args) -> None:
+    from tqdm import tqdm
+
+    from .fit_sizes import add_sizes
+    from .remember import check_data
+
+    out = args.out or args.weights
+    check_writable(out)
+    check_data(args.data)
+    reader = add_sizes(args.weights, args.data, out, lambda steps: tqdm(steps, desc="sizes", unit="batch"))
+    about = reader.about
+    print(
+        f"{about['n']} pictures of {about['products']} products; in those of held-out products it is off by a factor of"
+        f" {math.exp(reader.sigma):.2f} and tells {100 * about['explained']:.0f} % of the variance; wrote {out}"
+    )
