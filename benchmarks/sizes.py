@@ -265,7 +265,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
     parser.add_argument("--only", choices=("why", "opinion"), nargs="+", default=["why", "opinion"])
     parser.add_argument("--split", choices=("val", "test"), default="val", help="of the opinion's pictures")
-    parser.add_argument("--pictures", type=Path, help="keeps the opinion's pictures here, and takes those that it holds")
+    parser.add_argument(
+        "--pictures", type=Path, help="keeps the opinion's pictures here, and takes those that it holds"
+    )
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="of the opinion, for a look")
     options = parser.parse_args()
     each = 10 if options.quick else EACH

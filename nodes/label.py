@@ -74,6 +74,7 @@ class RFLabel(io.ComfyNode):
                 product.product.caption,
                 prompt,
                 verdict,
+                product.product.size_cm,
             )
             added += is_new
             known += not is_new

@@ -12,7 +12,7 @@ def add_sizes_command(commands: Commands) -> None:
         "sizes",
         sizes,
         "Write into a weights file how large a product looks in a picture, as its features tell it, so that the"
-        " opinion \"size\" can compare that with the product's true size.",
+        ' opinion "size" can compare that with the product\'s true size.',
     )
     sub.add_argument("weights", type=path)
     sub.add_argument(

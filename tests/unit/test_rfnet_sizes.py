@@ -11,9 +11,9 @@ from reliable_ads.catalogue.rows import BadRow, Catalogue
 from reliable_ads.rfnet.cli import main as rfnet
 from reliable_ads.rfnet.common_sizes import COMMON, usual_size
 from reliable_ads.rfnet.data.errors import DataError
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples
-from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.opinions.panel import Panel
 from reliable_ads.rfnet.opinions.protocol import DEFECTS, SURE, OpinionError
 from reliable_ads.rfnet.opinions.size import Size
@@ -105,9 +105,11 @@ def test_what_nobody_knows_is_left_out_and_said(reading):
 
 def test_a_reviewer_that_reads_no_sizes_is_said(tmp_path):
     save_reviewer(tmp_path / "blind.safetensors", *small_networks())
-    (row,) = Panel(load_reviewer(tmp_path / "blind.safetensors"), [Size()]).review(
-        torch.rand(1, 3, 96, 64), canvas(size_cm=20)
-    ).rows()
+    (row,) = (
+        Panel(load_reviewer(tmp_path / "blind.safetensors"), [Size()])
+        .review(torch.rand(1, 3, 96, 64), canvas(size_cm=20))
+        .rows()
+    )
     assert any("reads no sizes" in note for note in row["notes"])
 
 
@@ -129,7 +131,7 @@ def test_a_true_size_changes_nothing_else():
 
 @pytest.mark.parametrize("size_cm", [-1, 0.01, 20_000, float("nan"), float("inf")])
 def test_what_is_no_size_is_refused(size_cm):
-    with pytest.raises(PictureError, match="size_cm is .*: give the product's largest side in centimetres"):
+    with pytest.raises(PictureError, match=r"size_cm is .*: give the product's largest side in centimetres"):
         canvas(size_cm=size_cm)
 
 
@@ -178,7 +180,9 @@ def test_scenes_without_a_shown_size_show_the_true_one_where_they_are_available(
 def test_the_command_writes_the_reader_and_leaves_the_networks_alone(tmp_path, capsys, monkeypatch):
     from reliable_ads.rfnet.training import fit_sizes as fitting
 
-    monkeypatch.setattr(fitting, "read_shown", lambda *networks, **more: linear(width=small_networks()[0].feature_width))
+    monkeypatch.setattr(
+        fitting, "read_shown", lambda *networks, **more: linear(width=small_networks()[0].feature_width)
+    )
     weights, out = tmp_path / "w.safetensors", tmp_path / "out.safetensors"
     save_reviewer(weights, *small_networks(), {"threshold": "0.3"})
     write_shard(tmp_path / "s0.zip", [sized(0, "available", metres=0.5)])
@@ -222,7 +226,9 @@ def test_a_table_of_labelled_pictures_may_tell_the_true_size(tmp_path):
 
 
 def test_a_catalogue_tells_it_and_a_job_keeps_its_key(tmp_path):
-    (tmp_path / "a.csv").write_text("picture,caption,prompt,size_cm\na.png,a mug,x,9.5\nb.png,a mug,x,\nc.png,a mug,x,tall\n")
+    (tmp_path / "a.csv").write_text(
+        "picture,caption,prompt,size_cm\na.png,a mug,x,9.5\nb.png,a mug,x,\nc.png,a mug,x,tall\n"
+    )
     (tmp_path / "b.csv").write_text("picture,caption,prompt\na.png,a mug,x\n")
     told, silent, bad = Catalogue(tmp_path / "a.csv")
     (plain,) = Catalogue(tmp_path / "b.csv")
@@ -247,3 +253,16 @@ def test_review_takes_it_from_its_arguments_and_from_an_index(tmp_path, capsys, 
 def test_nothing_is_asked_of_an_unknown_product():
     with pytest.raises(OpinionError, match="nobody knows how large this product is"):
         Size().evidence_in(canvas(""), Looked([0.3]))
+
+
+def test_a_dataset_of_labels_keeps_it_for_fusing(tmp_path):
+    labels = LabelFolder(tmp_path)
+    for number, size_cm in enumerate((12.5, 0.0)):
+        about = scene(number, "available", "p")
+        labels.add(about["image"], about["product"], f"p{number}", "a box", size_cm=size_cm)
+    for key in list(labels.read().items):
+        labels.label(key, "available")
+    labels.write_table()
+    samples = open_samples(labels.table)
+    assert sorted(round(size_cm_of(samples.read(row)), 3) for row in range(2)) == [0.0, 12.5]
+    assert (tmp_path / "journal.jsonl").read_text().count("size_cm") == 1
