@@ -18,7 +18,7 @@ Value = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 class SizeReader(msgspec.Struct, kw_only=True):
     """log metres of the product's largest side, as the picture shows it: weight f + bias, f being RFNet.features.
 
-    sigma: how far it is off, in log metres, in pictures of products that it was not fitted on; about: how it was
+    sigma: how far it is off, in log metres, in pictures of right size that it was not fitted on; about: how it was
     fitted.
     """
 

@@ -23,6 +23,13 @@ def add_sizes_command(commands: Commands) -> None:
         help="folders of one split whose pictures tell how large the product looks, such as those of `synthetic"
         " compose`; tables with a column size_cm, whose available pictures are taken",
     )
+    sub.add_argument(
+        "--unseen",
+        type=path,
+        nargs="+",
+        default=[],
+        help="the same, of pictures that the reviewer was not trained on: they say how far to trust it",
+    )
     sub.add_argument("--out", type=path, help="weights file to write; by default the same file")
 
 
@@ -34,10 +41,10 @@ def sizes(args) -> None:
 
     out = args.out or args.weights
     check_writable(out)
-    check_data(args.data)
-    reader = add_sizes(args.weights, args.data, out, lambda steps: tqdm(steps, desc="sizes", unit="batch"))
+    check_data([*args.data, *args.unseen])
+    reader = add_sizes(args.weights, args.data, out, args.unseen, lambda steps: tqdm(steps, desc="sizes", unit="batch"))
     about = reader.about
     print(
-        f"{about['n']} pictures of {about['products']} products; in those of held-out products it is off by a factor of"
-        f" {math.exp(reader.sigma):.2f} and tells {100 * about['explained']:.0f} % of the variance; wrote {out}"
+        f"{about['n']} pictures of {about['products']} products; where the size is right, what it reads is off by a"
+        f" factor of {math.exp(reader.sigma):.1f}; wrote {out}"
     )

@@ -20,7 +20,7 @@ from reliable_ads.rfnet.opinions.size import Size
 from reliable_ads.rfnet.pictures import PictureError
 from reliable_ads.rfnet.product import Product, place
 from reliable_ads.rfnet.sizes import SizeReader
-from reliable_ads.rfnet.training.fit_sizes import Shown, even_weights, fit_sizes, shown_sizes
+from reliable_ads.rfnet.training.fit_sizes import Shown, fit_sizes, sizes_of
 from reliable_ads.rfnet.training.fuse import size_cm_of
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, load_reviewer, read_metadata, save_reviewer
 
@@ -135,18 +135,27 @@ def test_what_is_no_size_is_refused(size_cm):
         canvas(size_cm=size_cm)
 
 
-def linear(count=300, products=20, noise=0.1, width=6) -> Shown:
+def linear(count=300, products=20, noise=0.1, width=6, reads=1.0) -> Shown:
+    """Pictures of right size whose features tell it; reads: how much of it."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(count, width)) * 3 + 1
     logs = 0.3 * features[:, 1] - 0.2 * features[:, 4] + noise * rng.normal(size=count)
-    return Shown(features, logs, np.ones(count), [f"p{row % products}" for row in range(count)])
+    return Shown(features * reads, logs, logs, [f"p{row % products}" for row in range(count)])
 
 
 def test_the_reader_finds_what_is_linear_and_its_sigma_is_its_error_on_other_products():
     reader = fit_sizes(linear())
     assert 0.08 < reader.sigma < 0.14 and reader.about["products"] == 20
     fresh = linear(noise=0.0)
-    assert np.abs(reader.read(torch.from_numpy(fresh.features)).numpy() - fresh.log_metres).max() < 0.1
+    assert np.abs(reader.read(torch.from_numpy(fresh.features)).numpy() - fresh.shown).max() < 0.2
+
+
+def test_readings_are_stretched_until_right_sizes_read_as_right_in_unseen_pictures():
+    unseen = linear(reads=0.5)
+    reader = fit_sizes(linear(), unseen)
+    read = reader.read(torch.from_numpy(unseen.features)).numpy()
+    assert np.polyfit(unseen.true, read, 1) == pytest.approx([1, 0], abs=0.01)
+    assert reader.about["slope"] == pytest.approx(0.5, abs=0.05) and reader.sigma > fit_sizes(linear()).sigma
 
 
 def test_too_few_pictures_or_nothing_to_read_is_refused():
@@ -154,14 +163,19 @@ def test_too_few_pictures_or_nothing_to_read_is_refused():
         fit_sizes(linear(count=99))
     blind = linear()
     blind.features = np.random.default_rng(1).normal(size=blind.features.shape)
-    with pytest.raises(DataError, match="no better than by their mean"):
+    with pytest.raises(DataError, match="hardly follow the sizes"):
         fit_sizes(blind)
+    nameless = linear()
+    nameless.true[10:] = np.nan
+    with pytest.raises(DataError, match="10 pictures tell how large the product is"):
+        fit_sizes(nameless)
 
 
 def test_wrong_sizes_count_as_much_as_all_others():
-    weights = even_weights(np.array([True] + [False] * 9))
-    assert weights.sum() == pytest.approx(10) and weights[0] == pytest.approx(weights[1:].sum())
-    assert (even_weights(np.zeros(3, bool)) == 1).all()
+    shown = linear(count=10)
+    assert (shown.weights == 1).all()
+    shown.true = shown.shown + np.array([1.0] + [0.0] * 9)
+    assert shown.weights.sum() == pytest.approx(10) and shown.weights[0] == pytest.approx(shown.weights[1:].sum())
 
 
 def sized(number: int, label: str, **sizes) -> dict:
@@ -172,9 +186,9 @@ def test_scenes_without_a_shown_size_show_the_true_one_where_they_are_available(
     rows = [sized(0, "available", metres=0.5), sized(1, "size_mismatch", metres=0.5)]
     rows += [sized(2, "size_mismatch", metres=0.5, shown_metres=2.0), sized(3, "available")]
     write_shard(tmp_path / "s0.zip", rows)
-    shown, wrong = shown_sizes(open_samples(tmp_path))
+    shown, true = sizes_of(open_samples(tmp_path))
     assert np.exp(shown) == pytest.approx([0.5, np.nan, 2.0, np.nan], nan_ok=True)
-    assert wrong.tolist() == [False, False, True, False]
+    assert np.exp(true) == pytest.approx([0.5, 0.5, 0.5, np.nan], nan_ok=True)
 
 
 def test_the_command_writes_the_reader_and_leaves_the_networks_alone(tmp_path, capsys, monkeypatch):
