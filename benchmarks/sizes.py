@@ -29,7 +29,7 @@ from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.opinions.protocol import OpinionError
 from reliable_ads.rfnet.opinions.size import Size
 from reliable_ads.rfnet.sizes import parse_sizes
-from reliable_ads.rfnet.training.head import Features, fit_head, read_features
+from reliable_ads.rfnet.training.head import Features, cached_features, fit_head, read_features
 from reliable_ads.rfnet.training.metrics import average_precision, intervals
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 from reliable_ads.synthetic.assets import Assets
@@ -37,7 +37,7 @@ from reliable_ads.synthetic.photographed.composer import Composer
 from reliable_ads.synthetic.photographed.plans import make_plan
 from reliable_ads.synthetic.photographed.things import KINDS, SIZED, kinds_of
 
-from .common import DRAWS, Figure, publish
+from .common import DRAWS, Figure, publish, reviewer_print
 
 COMMAND = "python -m benchmarks.sizes"
 SIZE, SIDE = 256, 160  # pixels of a picture, and as RFNet reads it
@@ -136,14 +136,13 @@ def logs(samples: Samples, name: str) -> np.ndarray:
     return np.log(np.array([float(value) for value in samples.column(name)]))
 
 
-def compared(rfnet, mapnet, metadata: dict, samples: Samples) -> dict[str, Figure]:
+def compared(metadata: dict, seen: Features, samples: Samples) -> dict[str, Figure]:
     """AP of the wrong sizes by RFNet alone, and by RFNet and the opinion "size": their log-odds added, and those of the
     opinion alone; with the true size given, and with what its table says of the caption.
     """
     reader = parse_sizes(metadata.get("sizes", ""))
     if reader is None:
         raise SystemExit("these weights read no sizes: run `rfnet sizes` first")
-    seen = read_features(rfnet, mapnet, samples)
     judge = Judge(samples.labels == SIZE_LABEL, samples.product_ids)
     alone = odds(seen.logits) / float(metadata["temperature"])
     found = {"ap_rfnet": judge.ap(alone)}
@@ -265,9 +264,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
     parser.add_argument("--only", choices=("why", "opinion"), nargs="+", default=["why", "opinion"])
     parser.add_argument("--split", choices=("val", "test"), default="val", help="of the opinion's pictures")
-    parser.add_argument(
-        "--pictures", type=Path, help="keeps the opinion's pictures here, and takes those that it holds"
-    )
+    parser.add_argument("--pictures", type=Path, help="keeps the opinion's pictures and features here")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="of the opinion, for a look")
     options = parser.parse_args()
     each = 10 if options.quick else EACH
@@ -283,7 +280,9 @@ def opinion(options, each: int, pictures: Path) -> None:
     if not (folder / SHARD).exists():
         compose_alone(options.assets, options.split, each, folder)
     samples = read_shards(folder, SIDE)
-    found = compared(*load_networks(options.weights), samples)
+    rfnet, mapnet, metadata = load_networks(options.weights)
+    seen = cached_features(folder / "features.safetensors", reviewer_print(options.weights), rfnet, mapnet, samples)
+    found = compared(metadata, seen, samples)
     details = {f"{options.split}_products": len(set(samples.product_ids))}
     named = {f"{options.split}_{name}": figure for name, figure in found.items()}
     quick = options.quick or options.weights != DEFAULT_WEIGHTS
