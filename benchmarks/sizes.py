@@ -1,14 +1,15 @@
 """Why does the shipped reviewer not see a wrong size? Ablations and probes on the stand-in for photographs.
 
     python -m benchmarks.sizes --assets NODE_MODULES --data data/photographed [--quick]
-    python -m benchmarks.sizes --only opinion --split test --assets NODE_MODULES [--pictures DIR]
+    python -m benchmarks.sizes --only opinion --split test --assets NODE_MODULES --weights FILE [--pictures DIR]
 
 Pictures: of the stand-in's validation split, the first of wrong size and the first available ones that show a thing
 beside the product, as many of each. The same pictures are asked about with another product's caption or none, with
 a caption that turns right into wrong and wrong into right, without the things beside the product, before a plain wall,
 and with true depth and saliency. Then probes on RFNet's features, fitted on the training split of --data (`synthetic
-photographed`), are asked for the two sizes that a comparison needs. `opinion` is the mend: the second opinion "size" of
-the weights that ship, on such pictures of a split, its true size given or by its caption. docs/protocol.md, section 7.
+photographed`), are asked for the two sizes that a comparison needs. `opinion` asks the second opinion "size" about such
+pictures of a split, the true size given or by the caption; FILE is what `rfnet sizes` wrote. docs/protocol.md, section
+7.
 """
 
 from __future__ import annotations
@@ -265,7 +266,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("why", "opinion"), nargs="+", default=["why", "opinion"])
     parser.add_argument("--split", choices=("val", "test"), default="val", help="of the opinion's pictures")
     parser.add_argument("--pictures", type=Path, help="keeps the opinion's pictures and features here")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="of the opinion, for a look")
+    parser.add_argument(
+        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="of the opinion: those that ship, with a reader of sizes"
+    )
     options = parser.parse_args()
     each = 10 if options.quick else EACH
     with tempfile.TemporaryDirectory() as work:
@@ -285,7 +288,7 @@ def opinion(options, each: int, pictures: Path) -> None:
     found = compared(metadata, seen, samples)
     details = {f"{options.split}_products": len(set(samples.product_ids))}
     named = {f"{options.split}_{name}": figure for name, figure in found.items()}
-    quick = options.quick or options.weights != DEFAULT_WEIGHTS
+    quick = options.quick or reviewer_print(options.weights) != reviewer_print()
     publish("sizes", COMMAND, [0], named, quick, details)
 
 

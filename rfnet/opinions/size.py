@@ -55,9 +55,7 @@ class Size:
     def _compared(self, canvas, review) -> tuple[torch.Tensor, float, Known]:
         """(log of shown over true size (B,), its deviation where the size is right, the true size)."""
         if review.shown_size is None:
-            raise OpinionError(
-                "this reviewer reads no sizes: fit that with `rfnet sizes`, or choose the one that ships."
-            )
+            raise OpinionError("this reviewer reads no sizes: fit that with `rfnet sizes`.")
         known = true_size(canvas.product)
         log_metres, sigma = review.shown_size
         return log_metres - known.log_metres, math.hypot(sigma, known.spread), known
