@@ -1,12 +1,15 @@
 """Why does the shipped reviewer not see a wrong size? Ablations and probes on the stand-in for photographs.
 
     python -m benchmarks.sizes --assets NODE_MODULES --data data/photographed [--quick]
+    python -m benchmarks.sizes --only opinion --split test --assets NODE_MODULES --weights FILE [--pictures DIR]
 
 Pictures: of the stand-in's validation split, the first of wrong size and the first available ones that show a thing
 beside the product, as many of each. The same pictures are asked about with another product's caption or none, with
 a caption that turns right into wrong and wrong into right, without the things beside the product, before a plain wall,
 and with true depth and saliency. Then probes on RFNet's features, fitted on the training split of --data (`synthetic
-photographed`), are asked for the two sizes that a comparison needs. docs/protocol.md, section 7.
+photographed`), are asked for the two sizes that a comparison needs. `opinion` asks the second opinion "size" about such
+pictures of a split, the true size given or by the caption; FILE is what `rfnet sizes` wrote. docs/protocol.md, section
+7.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -23,7 +27,10 @@ from reliable_ads.rfnet.data.samples import Samples
 from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import read_shards
 from reliable_ads.rfnet.labels import LABELS
-from reliable_ads.rfnet.training.head import Features, fit_head, read_features
+from reliable_ads.rfnet.opinions.protocol import OpinionError
+from reliable_ads.rfnet.opinions.size import Size
+from reliable_ads.rfnet.sizes import parse_sizes
+from reliable_ads.rfnet.training.head import Features, cached_features, fit_head, read_features
 from reliable_ads.rfnet.training.metrics import average_precision, intervals
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 from reliable_ads.synthetic.assets import Assets
@@ -31,11 +38,12 @@ from reliable_ads.synthetic.photographed.composer import Composer
 from reliable_ads.synthetic.photographed.plans import make_plan
 from reliable_ads.synthetic.photographed.things import KINDS, SIZED, kinds_of
 
-from .common import DRAWS, Figure, publish
+from .common import DRAWS, Figure, publish, reviewer_print
 
 COMMAND = "python -m benchmarks.sizes"
 SIZE, SIDE = 256, 160  # pixels of a picture, and as RFNet reads it
 EACH = 120  # pictures of each label
+SHARD = "s00000.zip"
 SIZE_LABEL = LABELS.index("size_mismatch")
 RIDGE = 30.0  # of the probes, on standardised features
 ABLATIONS = ("as_it_is", "other_caption", "no_caption", "turned_caption", "no_props", "plain", "true_maps")
@@ -61,32 +69,47 @@ def captions_of(row: dict, rng) -> dict[str, str]:
     }
 
 
+def chosen(composer: Composer, split: str, each: int):
+    """(number, picture) of the first pictures of wrong size and of the first available ones that show a thing beside
+    the product.
+    """
+    missing, number = {LABELS[0]: each, LABELS[SIZE_LABEL]: each}, -1
+    while any(missing.values()):
+        number += 1
+        if not missing.get(make_plan(split, number, SIZE, composer.assets).label):
+            continue
+        picture = composer.compose(split, number)
+        if picture.objects:
+            missing[picture.plan.label] -= 1
+            yield number, picture
+
+
 def compose(assets: Path, each: int, work: Path) -> dict[str, Path]:
-    """The pictures of every ablation as a folder of one shard each."""
+    """The validation pictures of every ablation as a folder of one shard each."""
     with tempfile.TemporaryDirectory() as scratch:
-        source = Assets(assets, scratch)
-        composer, rng = Composer(source, SIZE), np.random.default_rng(0)
+        composer, rng = Composer(Assets(assets, scratch), SIZE), np.random.default_rng(0)
         rows: dict[str, list] = {name: [] for name in ABLATIONS if name != "true_maps"}
-        missing, number = {LABELS[0]: each, LABELS[SIZE_LABEL]: each}, -1
-        while any(missing.values()):
-            number += 1
-            if not missing.get(make_plan("val", number, SIZE, source).label):
-                continue
-            picture = composer.compose("val", number)
-            if not picture.objects:
-                continue
+        for number, picture in chosen(composer, "val", each):
             row = picture.row()
-            missing[row["label"]] -= 1
             rows["as_it_is"].append(row)
             for name, caption in captions_of(row, rng).items():
                 rows[name].append({**row, "caption": caption})
             rows["no_props"].append(composer.compose("val", number, props=False).row())
             rows["plain"].append(composer.compose("val", number, props=False, place=False).row())
-    folders = {name: work / name for name in rows}
-    for name, folder in folders.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_shard(folder / "val-s00000.zip", rows[name])
-    return folders
+    return {name: written(work / name, kept) for name, kept in rows.items()}
+
+
+def compose_alone(assets: Path, split: str, each: int, folder: Path) -> Path:
+    """The pictures of a split as they are, as a folder of one shard."""
+    with tempfile.TemporaryDirectory() as scratch:
+        composer = Composer(Assets(assets, scratch), SIZE)
+        return written(folder, [picture.row() for _, picture in chosen(composer, split, each)])
+
+
+def written(folder: Path, rows: list) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_shard(folder / SHARD, rows)
+    return folder
 
 
 @dataclass
@@ -114,9 +137,61 @@ def logs(samples: Samples, name: str) -> np.ndarray:
     return np.log(np.array([float(value) for value in samples.column(name)]))
 
 
+def compared(metadata: dict, seen: Features, samples: Samples) -> dict[str, Figure]:
+    """AP of the wrong sizes by RFNet alone, and by RFNet and the opinion "size": their log-odds added, and those of the
+    opinion alone; with the true size given, and with what its table says of the caption.
+    """
+    reader = parse_sizes(metadata.get("sizes", ""))
+    if reader is None:
+        raise SystemExit("these weights read no sizes: run `rfnet sizes` first")
+    judge = Judge(samples.labels == SIZE_LABEL, samples.product_ids)
+    alone = odds(seen.logits) / float(metadata["temperature"])
+    found = {"ap_rfnet": judge.ap(alone)}
+    for name, sizes in {"given": 100 * np.exp(logs(samples, "metres")), "usual": np.zeros(len(samples))}.items():
+        evidence = evidence_of(reader, seen.features, samples.column("caption"), sizes)
+        found |= {
+            f"ap_size_opinion_{name}": judge.ap(alone + evidence),
+            f"change_size_opinion_{name}": judge.ap(alone + evidence, alone),
+            f"ap_size_opinion_{name}_alone": judge.ap(evidence),
+        }
+        if name == "usual":
+            found["known_usual"] = Figure(float((evidence != 0).mean()), n=len(evidence))
+    return found
+
+
+def evidence_of(reader, features: torch.Tensor, captions: list, sizes_cm) -> np.ndarray:
+    """Log-odds (N,) of the opinion "size", 0 where nobody knows the true size."""
+    found = []
+    for log_metres, caption, size_cm in zip(reader.read(features), captions, sizes_cm):
+        canvas = SimpleNamespace(product=SimpleNamespace(caption=caption, size_cm=float(size_cm)))
+        review = SimpleNamespace(shown_size=(log_metres[None], reader.sigma))
+        try:
+            found.append(float(Size().evidence_in(canvas, review).nan_to_num().sum()))
+        except OpinionError:
+            found.append(0.0)
+    return np.array(found)
+
+
 def odds(logits: torch.Tensor) -> np.ndarray:
     """The log-odds of size_mismatch against available: the two labels that these pictures have."""
     return (logits[:, SIZE_LABEL] - logits[:, 0]).double().numpy()
+
+
+@dataclass
+class Judge:
+    """AP on pictures of which those of wrong size are marked (N,), with intervals over products (N ids)."""
+
+    wrong: np.ndarray
+    products: list
+
+    def ap(self, scores: np.ndarray, against: np.ndarray | None = None) -> Figure:
+        """AP of the wrong sizes, or by how much it is above that of other scores."""
+
+        def statistic(weights):
+            value = average_precision(self.wrong, scores, weights)
+            return [value if against is None else value - average_precision(self.wrong, against, weights)]
+
+        return Figure(**intervals(statistic, self.products, DRAWS)[0], n=len(scores))
 
 
 class Measured:
@@ -127,20 +202,11 @@ class Measured:
         self.samples = {name: read_shards(folder, SIDE) for name, folder in folders.items()}
         self.samples["true_maps"] = self.samples["as_it_is"].with_own_maps("the composer")
         self.features = {name: self.read(samples) for name, samples in self.samples.items()}
-        self.wrong = self.samples["as_it_is"].labels == SIZE_LABEL
         self.products = self.samples["as_it_is"].product_ids
+        self.ap = Judge(self.samples["as_it_is"].labels == SIZE_LABEL, self.products).ap
 
     def read(self, samples: Samples) -> Features:
         return read_features(self.rfnet, self.mapnet, samples)
-
-    def ap(self, scores: np.ndarray, against: np.ndarray | None = None) -> Figure:
-        """AP of the wrong sizes, or by how much it is above that of other scores; intervals over products."""
-
-        def statistic(weights):
-            value = average_precision(self.wrong, scores, weights)
-            return [value if against is None else value - average_precision(self.wrong, against, weights)]
-
-        return Figure(**intervals(statistic, self.products, DRAWS)[0], n=len(scores))
 
     def ablations(self) -> dict[str, Figure]:
         base = odds(self.features["as_it_is"].logits)
@@ -197,15 +263,43 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("data/photographed"), help="what that command wrote")
     parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
+    parser.add_argument("--only", choices=("why", "opinion"), nargs="+", default=["why", "opinion"])
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="of the opinion's pictures")
+    parser.add_argument("--pictures", type=Path, help="keeps the opinion's pictures and features here")
+    parser.add_argument(
+        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="of the opinion: those that ship, with a reader of sizes"
+    )
     options = parser.parse_args()
+    each = 10 if options.quick else EACH
+    with tempfile.TemporaryDirectory() as work:
+        if "why" in options.only:
+            why(options, each, Path(work))
+        if "opinion" in options.only:
+            opinion(options, each, options.pictures or Path(work) / "opinion")
+
+
+def opinion(options, each: int, pictures: Path) -> None:
+    folder = pictures / options.split
+    if not (folder / SHARD).exists():
+        compose_alone(options.assets, options.split, each, folder)
+    samples = read_shards(folder, SIDE)
+    rfnet, mapnet, metadata = load_networks(options.weights)
+    seen = cached_features(folder / "features.safetensors", reviewer_print(options.weights), rfnet, mapnet, samples)
+    found = compared(metadata, seen, samples)
+    details = {f"{options.split}_products": len(set(samples.product_ids))}
+    named = {f"{options.split}_{name}": figure for name, figure in found.items()}
+    quick = options.quick or reviewer_print(options.weights) != reviewer_print()
+    publish("sizes", COMMAND, [0], named, quick, details)
+
+
+def why(options, each: int, work: Path) -> None:
     train = read_shards(options.data / "train", SIDE)
     if options.quick:
         train = train.select(range(min(60, len(train))))
-    with tempfile.TemporaryDirectory() as work:
-        measured = Measured(compose(options.assets, 10 if options.quick else EACH, Path(work)))
-        found, details = measured.probes(train)
-        details["products"] = len(set(measured.products))
-        publish("sizes", COMMAND, [0], {**measured.ablations(), **found}, options.quick, details)
+    measured = Measured(compose(options.assets, each, work))
+    found, details = measured.probes(train)
+    details["products"] = len(set(measured.products))
+    publish("sizes", COMMAND, [0], {**measured.ablations(), **found}, options.quick, details)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ class DiffusersEngine:
 
     def produce(self, job: Job, product: io.BytesIO) -> Produced:
         name = job.picture.replace("\\", "/").rpartition("/")[2]
-        cut_out = Product.from_arrays(picture_in(product, f'"{name}"'), caption=job.caption)
+        cut_out = Product.from_arrays(picture_in(product, f'"{name}"'), caption=job.caption, size_cm=job.size_cm)
         canvas = place(cut_out, self.width, self.height, self.spec.image_scale)
         draw = ProductDraw(self.painting, canvas, job.prompt, self._review, Policy(self.remedies), self._alone)
         budgets = self.spec.budgets

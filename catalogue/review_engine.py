@@ -65,7 +65,8 @@ class ReviewEngine:
     def produce(self, job: Job, product: io.BytesIO) -> Produced:
         began = time.monotonic()
         picture = picture_in(whole_copy(job.image), named(job.image))
-        cut_out = Product.from_arrays(picture_in(product, named(job.picture)), caption=job.caption)
+        rgba = picture_in(product, named(job.picture))
+        cut_out = Product.from_arrays(rgba, caption=job.caption, size_cm=job.size_cm)
         canvas = canvas_of(cut_out, picture.shape[1], picture.shape[0], self.image_scale)
         review = self.reviewer.review(on_canvas(picture, canvas), canvas, self.threshold)
         row = doubting(review.rows()[0], doubt(self.certificate))

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from ..rfnet.common_sizes import check_size_cm
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import quoted
 from ..rfnet.pictures import PictureError
@@ -33,6 +34,7 @@ NAMES = {  # what a column may be called, first come, first taken
     "caption": ("caption",),
     "prompt": ("prompt",),
     "prompts": ("prompts",),
+    "size_cm": ("size_cm",),
 }
 LONGEST = 20_000  # characters of a text
 BATCH = 4096  # rows of a Parquet file at once
@@ -48,7 +50,8 @@ class Job:
     """A product with a prompt, or with a finished image to review.
 
     key: 16 hex digits of id, picture, caption, prompt and image; picture, image: paths or URLs; line: of the
-    catalogue, from 1; carried: the row's other columns.
+    catalogue, from 1; carried: the row's other columns; size_cm: the product's largest side in centimetres, 0 where the
+    row doesn't say.
     """
 
     key: str
@@ -60,6 +63,7 @@ class Job:
     line: int
     image: str = ""
     carried: dict = field(default_factory=dict)
+    size_cm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Catalogue:
         self.named = {name: ((columns or {})[name],) if name in (columns or {}) else NAMES[name] for name in NAMES}
         if unknown := sorted(set(columns or {}) - set(NAMES)):
             raise CatalogueError(f"--columns names {unknown[0]}, which is none of {', '.join(NAMES)}.")
-        self.taken = {name for names in self.named.values() for name in names}
+        self.taken = {name for kind, names in self.named.items() for name in names if kind != "size_cm"}
         self._check()
 
     def _check(self) -> None:
@@ -146,6 +150,13 @@ class Catalogue:
         if self.images and not image:
             yield BadRow(line, id_, NO_PICTURE, "its image is empty: name the picture to review.")
             return
+        try:
+            size_cm = float(self._value(row, "size_cm") or 0)
+            check_size_cm(size_cm)
+        except ValueError:
+            reason = f"its size_cm is {quoted(self._value(row, 'size_cm'), 40)}: give centimetres, such as 12.5."
+            yield BadRow(line, id_, UNREADABLE, reason)
+            return
         name = int.from_bytes(hashlib.blake2b(id_.encode(), digest_size=8).digest(), "big")
         if name in seen:
             yield BadRow(line, id_, DUPLICATE, "an earlier row has this id: the first one counts.")
@@ -162,7 +173,7 @@ class Catalogue:
             digest = hashlib.sha256("\0".join((id_, picture, caption, prompt, image)).encode("utf-8", "replace"))
             key = digest.hexdigest()[:16]
             seed = (self.seed + int(key[:8], 16)) % 2**63
-            yield Job(key, id_, place, caption, prompt, seed, line, shown, carried)
+            yield Job(key, id_, place, caption, prompt, seed, line, shown, carried, size_cm)
 
     def _value(self, row: dict, name: str) -> str:
         for key in self.named[name]:

@@ -75,7 +75,8 @@ class RFLabel(io.ComfyNode):
                 product.product.caption,
                 prompt,
                 verdict,
-                answers_in(row),
+                answers=answers_in(row),
+                size_cm=product.product.size_cm,
             )
             added += is_new
             known += not is_new

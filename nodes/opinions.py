@@ -78,6 +78,7 @@ class RFOpinions(io.ComfyNode):
                     ),
                 ),
                 text_model_input(),
+                size_input(),
             ],
             outputs=[
                 Opinions.Output("opinions", display_name="opinions", tooltip="For RF Review and the cyclic samplers.")
@@ -92,7 +93,7 @@ class RFOpinions(io.ComfyNode):
         return f"{measures} {names} {[path.stat().st_mtime_ns for path in files]}"
 
     @classmethod
-    def execute(cls, contact, own_label, expansion, language, server, text_model=None) -> io.NodeOutput:
+    def execute(cls, contact, own_label, expansion, language, server, text_model=None, size=False) -> io.NodeOutput:
         from ..rfnet.opinions.opening import open_opinions, with_networks
         from .text_model import TextModel
 
@@ -101,7 +102,8 @@ class RFOpinions(io.ComfyNode):
             "language": chosen(language, language_models()),
             "server": chosen(server, servers()),
         }
-        asked = [name for name, wanted in (("contact", contact), ("own_label", own_label)) if wanted]
+        measures = {"contact": contact, "own_label": own_label, "size": size}
+        asked = [name for name, wanted in measures.items() if wanted]
         asked += [f"{name}={path}" for name, path in files.items() if path]
         own = [TextModel(text_model)] if text_model is not None else []
         opinions = open_opinions(asked)
@@ -119,6 +121,19 @@ def text_model_input() -> io.Clip.Input:
             "Asks the same of a model that ComfyUI itself runs: one that writes text and sees pictures,"
             " such as Qwen3-VL or Gemma 3, from Load CLIP. Its answers count once `rfnet fuse --recorded"
             " text_model` has fitted them to your labels."
+        ),
+    )
+
+
+def size_input() -> io.Boolean.Input:
+    """Optional and last, as well."""
+    return io.Boolean.Input(
+        "size",
+        default=False,
+        optional=True,
+        tooltip=(
+            "Does the product look as large as it is? Compares what the reviewer sees with RF Product's size_cm, or"
+            " with what is usual by the caption. Needs a reviewer that `rfnet sizes` was run on."
         ),
     )
 

@@ -18,6 +18,7 @@ from .training.adapt_command import add_adapt
 from .training.fuse_command import add_distill, add_fuse
 from .training.remember_command import add_remember
 from .training.rounds_command import add_labelling
+from .training.sizes_command import add_sizes_command
 from .weights import DEFAULT_WEIGHTS, blend, change_metadata, load_memory, load_networks
 
 SIDE = whole(16, 1024)  # of maps, pixels
@@ -27,7 +28,7 @@ RISK = decimal(1e-6, 0.999999)
 def main(argv=None) -> int:
     commands = Commands("rfnet", "The reviewer of advertising images (arXiv:2408.00418).")
     training = (_add_train, add_adapt, add_remember, _add_maps, _add_evaluate, _add_calibrate, _add_blend, add_fuse)
-    for add in (*training, add_distill, add_labelling, _add_review):
+    for add in (*training, add_sizes_command, add_distill, add_labelling, _add_review):
         add(commands)
     return commands.run(argv)
 

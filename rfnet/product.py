@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .common_sizes import check_size_cm
 from .painting import canny_hint, default_dilation, inpaint_mask
 from .parts import VISIBLE, Parts, take_apart
 from .pictures import PictureError, check_size, open_picture
@@ -23,23 +24,25 @@ BORDER = 0.75  # share of a picture's border that a product may cover: what cove
 class Product:
     """A cut-out with its caption.
 
-    rgba: (H, W, 4) float32 in [0, 1], straight alpha; caption: what is sold, may be empty.
+    rgba: (H, W, 4) float32 in [0, 1], straight alpha; caption: what is sold, may be empty; size_cm: the true length of
+    its largest side in centimetres, 0 where nobody said.
     """
 
     rgba: np.ndarray
     caption: str = ""
+    size_cm: float = 0.0
 
     @classmethod
-    def from_picture(cls, path, caption: str = "") -> "Product":
+    def from_picture(cls, path, caption: str = "", size_cm: float = 0.0) -> "Product":
         """Read a picture file with transparency. Raises PictureError."""
         rgba = open_picture(path)
         try:
-            return cls._checked(rgba, caption)
+            return cls._checked(rgba, caption, size_cm)
         except PictureError as error:
             raise PictureError(f'"{Path(path).name}": {error}') from None
 
     @classmethod
-    def from_arrays(cls, image, mask=None, caption: str = "") -> "Product":
+    def from_arrays(cls, image, mask=None, caption: str = "", size_cm: float = 0.0) -> "Product":
         """From an image (H, W, 3 or 4) and a mask (H, W) with 1 = product, arrays or tensors, floats in [0, 1], bool,
         uint8 or uint16.
 
@@ -65,15 +68,16 @@ class Product:
                 f"the mask is {alpha.shape[1]}x{alpha.shape[0]} pixels but the picture is {width}x{height}: use the"
                 " mask that belongs to this picture, or resize it."
             )
-        return cls._checked(np.dstack([image[..., :3], alpha]), caption)
+        return cls._checked(np.dstack([image[..., :3], alpha]), caption, size_cm)
 
     @classmethod
-    def _checked(cls, rgba: np.ndarray, caption: str) -> "Product":
+    def _checked(cls, rgba: np.ndarray, caption: str, size_cm: float) -> "Product":
+        check_size_cm(size_cm)
         rgba = np.clip(rgba, 0, 1).astype(np.float32)
         rgba[..., 3] = _without_veil(rgba[..., 3])
         check_cut_out(rgba[..., 3])
         rgba.setflags(write=False)
-        return cls(rgba, " ".join(str(caption).split()))
+        return cls(rgba, " ".join(str(caption).split()), float(size_cm))
 
     @cached_property
     def parts(self) -> Parts:

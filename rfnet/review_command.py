@@ -12,6 +12,7 @@ import msgspec
 
 from .arguments import SHARE, add_painter, decimal, painter_files, path
 from .commands import Commands, sentence
+from .common_sizes import LARGEST_CM, SMALLEST_CM
 from .files import check_writable, quoted, write_text
 from .finished import canvas_of, on_canvas
 from .labels import LABELS, shown_label
@@ -33,6 +34,7 @@ class IndexLine(msgspec.Struct):
     image: Annotated[str, msgspec.Meta(min_length=1)]
     product: Annotated[str, msgspec.Meta(min_length=1)]
     caption: str | None = None
+    size_cm: Annotated[float, msgspec.Meta(ge=0, le=LARGEST_CM)] = 0.0
 
 
 def add_review(commands: Commands, advise: Callable = lambda reviewer, args: reviewer):
@@ -42,7 +44,15 @@ def add_review(commands: Commands, advise: Callable = lambda reviewer, args: rev
     sub.add_argument("--product", type=path, help="product cut-out with transparency")
     sub.add_argument("--caption", default="", help="what is sold")
     sub.add_argument(
-        "--index", type=path, help='.jsonl with lines of {"image", "product", "caption"}, paths relative to it'
+        "--size-cm",
+        type=decimal(SMALLEST_CM, LARGEST_CM),
+        default=0.0,
+        help="its largest side in centimetres, for the opinion size",
+    )
+    sub.add_argument(
+        "--index",
+        type=path,
+        help='.jsonl with lines of {"image", "product", "caption"}, and perhaps "size_cm"; paths relative to it',
     )
     sub.add_argument(
         "--image-scale",
@@ -131,6 +141,7 @@ def _table_row(row: dict) -> str:
         return f"error     {row['error']}"
     scores = "  ".join(f"{row['probabilities'][label]:{len(label)}.2f}" for label in LABELS)
     decided = f"  decided by {decider}" if (decider := row.get("decided_by", "rfnet")) != "rfnet" else ""
+    decided += "".join(f"  {name}: {text}" for name, text in row.get("said", {}).items())
     unlike = "  unfamiliar picture: label a few" if row.get("unfamiliar") else ""
     return f"{'accepted' if row['accepted'] else 'rejected'}  {shown_label(row):<17}  {scores}{decided}{unlike}"
 
@@ -138,7 +149,7 @@ def _table_row(row: dict) -> str:
 def _verdict(line: dict, reviewer, threshold: float, image_scale: float | None) -> dict:
     """The row of Review.rows() for one line of _lines."""
     picture = open_picture(line["image"])
-    product = Product.from_picture(line["product"], line.get("caption", ""))
+    product = Product.from_picture(line["product"], line.get("caption", ""), line.get("size_cm", 0.0))
     canvas = canvas_of(product, picture.shape[1], picture.shape[0], image_scale)
     row = reviewer.review(on_canvas(picture, canvas), canvas, threshold).rows()[0]
     return row if row.get("unfamiliar") else {key: value for key, value in row.items() if key != "familiar"}
@@ -157,7 +168,8 @@ def _lines(args):
             for given in args.images
             for image in ([given] if os.path.exists(given) else sorted(glob(given)) or [given])
         ]  # Windows' shell leaves *.png as it is
-        yield from ({"image": image, "product": args.product, "caption": args.caption} for image in images)
+        given = {"product": args.product, "caption": args.caption, "size_cm": args.size_cm}
+        yield from ({"image": image, **given} for image in images)
         return
     base = Path(args.index).parent
     name = quoted(Path(args.index).name, 60)
@@ -180,6 +192,7 @@ def _lines(args):
                 "image": base / line.image,
                 "product": base / line.product,
                 "caption": line.caption or "",
+                "size_cm": line.size_cm,
                 "where": f"{where}: ",
             }
         except StructureError as error:

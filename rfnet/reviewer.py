@@ -21,6 +21,7 @@ from .product import Canvas, over_grey
 from .resize import resize
 from .risks import ACCEPT, certified_for, parse_risks
 from .sheets import GREEN, RED
+from .sizes import parse_sizes
 from .structured import shortened
 
 CHUNK = 16  # images reviewed at once, so that a long batch needs no more memory than a short one
@@ -42,6 +43,8 @@ class Review:
     on what to doubt. missing (B,) bool: the product is not in the picture, which is then not accepted, whatever the
     probabilities say. opinions: of an opinions.panel.Panel, what its rows say besides. familiar (B,):
     the share of familiar pictures that are further from what the reviewer learned from; None where it doesn't know.
+    shown_size: (log metres (B,) of the product's largest side as the picture shows it, how far that may be off); None
+    where the reviewer reads no sizes.
     """
 
     probabilities: torch.Tensor
@@ -53,6 +56,7 @@ class Review:
     missing: torch.Tensor | None = None
     opinions: list | None = None
     familiar: torch.Tensor | None = None
+    shown_size: tuple[torch.Tensor, float] | None = None
 
     def __len__(self) -> int:
         return len(self.probabilities)
@@ -60,7 +64,8 @@ class Review:
     def rows(self) -> list:
         """One JSON-able dict per image: {"label", "probabilities": {label: p}, "accepted"}, "missing": True where the
         product is not in the picture, "notes" where there are some, and with second opinions "decided_by", the name of
-        the one that did or "rfnet", "opinions", {name: {defect: log-odds}}, and "models", {name: what it asked}.
+        the one that did or "rfnet", "opinions", {name: {defect: log-odds}}, "models", {name: what it asked}, and
+        "said", {name: words}, where one has some.
         """
         gone = [False] * len(self) if self.missing is None else self.missing.tolist()
         rows = []
@@ -102,6 +107,7 @@ class Reviewer(nn.Module):
         self.threshold = float(self.metadata.get("threshold", 0.5))
         self.risks = parse_risks(self.metadata.get("risks", "{}"))
         self.fusion = parse_fusion(self.metadata.get("fusion", ""))
+        self.sizes = parse_sizes(self.metadata.get("sizes", ""))
         self._products: OrderedDict = OrderedDict()
         self.eval()
 
@@ -122,18 +128,18 @@ class Reviewer(nn.Module):
         notes = self._notes(*outside)
         threshold = self.threshold if threshold is None else threshold
         features = self.product_features(canvas)
-        logits, depths, saliencies, shares = [], [], [], []
+        logits, depths, saliencies = [], [], []
+        seen: list[torch.Tensor] = []
         for start in range(0, len(images), CHUNK):
             rows = slice(start, start + CHUNK)
             chunk = images[rows].to(self._weight).clamp(0, 1)
             given = [maps if maps is None else maps[rows].to(self._weight).clamp(0, 1) for maps in outside]
             depth, saliency = self._maps_of(chunk, *given)
-            states: list = []
-            logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features, features=states))
-            shares += [] if self.familiarity is None else [self.familiarity.share_further(states[0].float().cpu())]
+            logits.append(self.rfnet(None, chunk, depth, saliency, None, product_features=features, features=seen))
             depths.append(depth.float().cpu())
             saliencies.append(saliency.float().cpu())
         probabilities = (torch.cat(logits).float() / self.temperature).softmax(1).cpu()
+        found = torch.cat(seen).float().cpu()
         gone = missing(images, canvas)
         accepted = (probabilities[:, 0] >= threshold) & ~gone
         return Review(
@@ -144,7 +150,8 @@ class Reviewer(nn.Module):
             torch.cat(saliencies),
             notes,
             gone,
-            familiar=torch.cat(shares) if shares else None,
+            familiar=self.familiarity.share_further(found) if self.familiarity else None,
+            shown_size=(self.sizes.read(found), self.sizes.sigma) if self.sizes else None,
         )
 
     def threshold_for(self, accept: str = "threshold", threshold: float | None = None) -> float:

@@ -20,6 +20,7 @@ from .maps import MapNet
 from .memory import PREFIX, Memory, MemoryFault
 from .model import RFNet
 from .risks import parse_risks
+from .sizes import parse_sizes
 from .structured import StructureError, from_json, parse_json, shortened
 from .tensors import Header, check_finite, check_floats, open_tensors, read_header
 
@@ -43,9 +44,10 @@ def save_reviewer(
     """Write both networks as fp16, whole or not at all.
 
     metadata may hold temperature, threshold, data_fingerprint, scores (JSON-able, with n, low, high), created_with,
-    risks (as risks.parse_risks reads them), maps (the MapSource.name it was trained with, if not the built-in one); the
-    rest is filled in, and RoBERTa's vocabulary is kept, so that the file needs no other. Raises WeightsError where that
-    is missing, OSError when the disk refuses; a file that was there before is then untouched.
+    risks (as risks.parse_risks reads them), sizes (as SizeReader.to_json writes them), maps (the MapSource.name it was
+    trained with, if not the built-in one); the rest is filled in, and RoBERTa's vocabulary is kept, so that the file
+    needs no other. Raises WeightsError where that is missing, OSError when the disk refuses; a file that was there
+    before is then untouched.
     """
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
     texts = {"temperature": "1.0", "threshold": "0.5", "maps": "builtin", **texts}
@@ -149,6 +151,7 @@ def _check_metadata(metadata: dict, name: str) -> None:
         ("maps", parse_maps, "", "download or train it again"),
         ("risks", parse_risks, "{}", "certify them again with `rfnet calibrate`"),
         ("fusion", parse_fusion, "", "fit it again with `rfnet fuse`"),
+        ("sizes", parse_sizes, "", "fit it again with `rfnet sizes`"),
     ):
         try:
             parse(metadata.get(key, default))
@@ -165,6 +168,12 @@ def load_networks(path):
     kept = {key: entry for key, entry in header.tensors.items() if not key.startswith(PREFIX)}
     header = Header(kept, header.metadata)
     rfnet = _built(header, name)
+    sizes = parse_sizes(header.metadata.get("sizes", ""))
+    if sizes and len(sizes.weight) != rfnet.feature_width:
+        raise WeightsError(
+            f"{name} reads sizes off {len(sizes.weight)} features, and its network has {rfnet.feature_width}: fit that"
+            " again with `rfnet sizes`."
+        )
     networks = {"rfnet": rfnet, "maps": MapNet()}
     _check_shapes(
         header,

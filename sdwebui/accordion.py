@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..cyclic import profiles
 from ..cyclic.remedies import names
+from ..rfnet.common_sizes import LARGEST_CM
 from ..rfnet.risks import ACCEPT
 from . import controlnet, opinions, options, reviewers
 from .plan import STORE
@@ -53,6 +54,7 @@ INFOS = {  # where a choice isn't plain
     "tuned_control_net_name": "Takes over after a rejected picture, with the remedy tuned ControlNet.",
     "begin_at": "To draw one of its attempts again.",
     "opinions": "What else looks at finished pictures. A server gets them sent.",
+    "size_cm": "The product's largest side. Only the opinion size looks at it.",
 }
 
 
@@ -149,6 +151,7 @@ def advanced_rows(made: dict, about) -> None:
         )
         elem_id = f"refresh_{about('opinions')['elem_id']}"
         create_refresh_button(made["opinions"], lambda: None, lambda: {"choices": opinions.choices()}, elem_id)
+        made["size_cm"] = gr.Number(label="Size in cm (0: not said)", minimum=0, maximum=LARGEST_CM, **about("size_cm"))
 
 
 def fields(made: dict) -> list:
@@ -158,7 +161,7 @@ def fields(made: dict) -> list:
         (made["product"], product_again),
         (made["product_name"], PRODUCT),
     ]
-    lists = {"remedies": remedies_again, "opinions": opinions_again}
+    lists = {"remedies": remedies_again, "opinions": opinions_again, "size_cm": size_again}
     for name, title in TITLES.items():
         text = isinstance(getattr(DEFAULTS, name), str)
         readers.append((made[name], lists.get(name) or (text_again(title) if text else title)))
@@ -192,3 +195,8 @@ def opinions_again(values: dict):
     """Those whose files are still there: infotext has none where there were none."""
     asked = checked_opinions(values.get(TITLES["opinions"], ""))
     return [name for name in asked if name in opinions.choices()] if ENABLED in values else None
+
+
+def size_again(values: dict):
+    """0 where infotext has none."""
+    return float(values.get(TITLES["size_cm"], 0)) if ENABLED in values else None

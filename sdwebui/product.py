@@ -32,7 +32,7 @@ def product_of(settings: Settings, store: Path, init_image: Image.Image | None =
             raise Refused("there is no img2img picture to take the product from: drop one in, or drop in a product.")
         given = init_image
     elif settings.product is None and settings.product_name:
-        return Product.from_picture(kept(settings.product_name, store), settings.caption)
+        return Product.from_picture(kept(settings.product_name, store), settings.caption, settings.size_cm)
     elif settings.product is None:
         raise Refused(
             "Reliable Ads is on but has no product: drop a product picture into its accordion, or turn it off."
@@ -48,7 +48,7 @@ def product_of(settings: Settings, store: Path, init_image: Image.Image | None =
             "the product picture has no transparency, so nothing says which pixels are the product: use a PNG with a"
             " transparent background, or give a mask as well."
         )
-    return Product.from_arrays(rgba, mask, settings.caption)
+    return Product.from_arrays(rgba, mask, settings.caption, settings.size_cm)
 
 
 def pixels(given, name: str) -> np.ndarray:

@@ -153,4 +153,5 @@ def add_to(labels, each: Reviewed, placed: Placed, prompt: str) -> bool:
     label = each.row["label"]
     verdict = {"label": label, "probability": each.row["probabilities"][label]}
     product = placed.product
-    return labels.add(picture, cut_out(canvas), product.fingerprint, product.caption, prompt, verdict)
+    about = product.fingerprint, product.caption, prompt, verdict, product.size_cm
+    return labels.add(picture, cut_out(canvas), *about)

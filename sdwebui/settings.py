@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..cyclic.remedies import REMEDIES, Policy, names
+from ..rfnet.common_sizes import LARGEST_CM
 from ..rfnet.files import is_safe_name, quoted
 from ..rfnet.risks import ACCEPT
 
@@ -18,10 +19,15 @@ AUTO, NONE = "auto", "none"
 MARKS = ("product", "background")
 POSITIONS = ("centre", "keep")
 ON_EXHAUSTED = ("best", "last", "stop")
-MEASURES = ("contact", "own_label")  # second opinions that need no file
+MEASURES = ("contact", "own_label", "size")  # second opinions that need no file
 ASKED = ("server", "expansion")  # and those that need one: "server=NAME.json", "expansion=NAME.onnx"
 PRODUCT = "RF product"  # where infotext names the product's file in the store
-LIMITS = {"image_scale": (0.05, 1.0), "threshold": (0.0, 1.0), "control_weight": (0.0, 2.0)}
+LIMITS = {
+    "image_scale": (0.05, 1.0),
+    "threshold": (0.0, 1.0),
+    "control_weight": (0.0, 2.0),
+    "size_cm": (0.0, LARGEST_CM),
+}
 CHOICES = {"mask_marks": MARKS, "position": POSITIONS, "on_exhausted": ON_EXHAUSTED, "accept": tuple(ACCEPT)}
 
 
@@ -67,6 +73,7 @@ class Settings:
     avoid_words: str = words_of("avoid")
     begin_at: str = ""
     opinions: tuple = ()
+    size_cm: float = 0.0
 
     @classmethod
     def from_args(cls, args) -> Settings:
@@ -85,9 +92,11 @@ class Settings:
 
     def infotext(self) -> dict:
         """{name in infotext: value} of all that makes a picture, the product aside."""
-        values = {TITLES[name]: getattr(self, name) for name in TITLES if name not in ("remedies", "opinions")}
+        apart = ("remedies", "opinions", "size_cm")
+        values = {TITLES[name]: getattr(self, name) for name in TITLES if name not in apart}
         values[TITLES["remedies"]] = " + ".join(self.remedies) or NONE
         values[TITLES["opinions"]] = " + ".join(self.opinions)
+        values[TITLES["size_cm"]] = self.size_cm or ""
         return {title: value for title, value in values.items() if value != ""}
 
     @property

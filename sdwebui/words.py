@@ -23,6 +23,7 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
     unlike = " (unfamiliar picture)" if row.get("unfamiliar") else ""
     decided = row.get("decided_by", RFNET)
     says = f", says {decided}" if decided != RFNET else ""
+    says += "".join(f" ({text})" for name, text in row.get("said", {}).items() if name == decided)
     return f"{verdict}: {said} {row['probabilities'][label]:.2f}{unlike}{says}"
 
 

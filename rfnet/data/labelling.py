@@ -26,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..common_sizes import LARGEST_CM, SMALLEST_CM
 from ..files import open_file, quoted, refusal, write_picture, write_text
 from ..labels import LABELS
 from ..structured import convert, parse_json
@@ -52,7 +53,7 @@ class Item:
     """A picture to label.
 
     key, product: names of its PNG and its product's; product_id: the same for all pictures of a product; verdict: what
-    a reviewer said, {"label", "probability"}, or None.
+    a reviewer said, {"label", "probability"}, or None; size_cm: the product's largest side, 0 where nobody said.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Item:
     caption: str
     prompt: str
     verdict: dict | None = None
+    size_cm: float = 0.0
 
 
 @dataclass
@@ -153,6 +155,7 @@ class Contents:
                 "caption": item.caption,
                 "prompt": item.prompt,
                 "product_id": item.product_id,
+                **({"size_cm": item.size_cm} if item.size_cm else {}),
             }
             for item, label in labelled
         ]
@@ -235,13 +238,14 @@ class LabelFolder:
         prompt: str = "",
         verdict: dict | None = None,
         answers: dict[str, Answer] | None = None,
+        size_cm: float = 0.0,
     ) -> bool:
         """Lets a picture wait for its label; False where it is there already, known by its pixels, its product's and
         the caption.
 
-        picture: Pillow RGB; product: Pillow RGBA on the same canvas; verdict: as in Item; answers: of second opinions,
-        kept for a picture that is there already, too. Raises OSError when the disk refuses: the picture is then not
-        there, and may be added again.
+        picture: Pillow RGB; product: Pillow RGBA on the same canvas; verdict, size_cm: as in Item; answers: of second
+        opinions, kept for a picture that is there already, too. Raises OSError when the disk refuses: the picture is
+        then not there, and may be added again.
         """
         product_key = _digest(product.size, product.tobytes(), caption)
         key = _digest(picture.size, picture.tobytes(), product_key)
@@ -251,8 +255,9 @@ class LabelFolder:
                 for kind, name, image in (("products", product_key, product), ("pictures", key, picture)):
                     if not self.picture(name, kind):
                         write_picture(self.folder / kind / f"{name}.png", image)
-                item = Item(key, product_key, product_id, _text(caption), _text(prompt), _verdict(verdict))
-                self._append(asdict(item))
+                about = _text(caption), _text(prompt), _verdict(verdict), _size(size_cm)
+                record = asdict(Item(key, product_key, product_id, *about))
+                self._append({name: value for name, value in record.items() if name != "size_cm" or value})
             if answers and not answers.items() <= now.answers.get(key, {}).items():
                 self._append({"key": key, "answers": msgspec.to_builtins(answers)})
             return is_new
@@ -333,9 +338,14 @@ def _record(line: bytes):
         if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(texts[0]):
             return None
         product, product_id, caption, prompt = texts
-        return Item(key, product, product_id, caption, prompt, _verdict(record.get("verdict")))
+        verdict, size_cm = _verdict(record.get("verdict")), _size(record.get("size_cm"))
+        return Item(key, product, product_id, caption, prompt, verdict, size_cm)
     except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or another's
         return None
+
+
+def _size(size_cm) -> float:
+    return float(size_cm) if isinstance(size_cm, int | float) and SMALLEST_CM <= size_cm <= LARGEST_CM else 0.0
 
 
 def _verdict(verdict) -> dict | None:

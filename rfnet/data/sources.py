@@ -95,9 +95,10 @@ def read_table(path, size: int = 384) -> Samples:
     per line.
 
     Columns: image, product (transparent picture), label (a name of LABELS in any spelling, its number, or
-    "unsuitable"), and perhaps caption, prompt, product_id, depth, saliency. Paths are relative to the table and stay
-    below its folder. Without a product_id, samples with the same product picture are one product. Raises DataError
-    where the table can't be used at all; lines that can't are counted in `findings`.
+    "unsuitable"), and perhaps caption, prompt, product_id, size_cm (the product's largest side in centimetres), depth,
+    saliency. Paths are relative to the table and stay below its folder. Without a product_id, samples with the same
+    product picture are one product. Raises DataError where the table can't be used at all; lines that can't are counted
+    in `findings`.
     """
     path = Path(path)
     findings = Findings()
@@ -114,7 +115,7 @@ def read_table(path, size: int = 384) -> Samples:
             findings.add(fault.kind, f"{line} {fault}.")
             continue
         product = _text(row, "product_id") or os.path.splitext(pictures["product"])[0]
-        texts = {name: _text(row, name) for name in TEXTS}
+        texts = {name: _text(row, name) for name in TEXTS} | {SIZES[0]: _metres(row)}
         columns.add(label, pictures["image"], product, line, pictures, texts)
     _check_numbers(seen_labels, path)
     files = {role: folder.files(names) for role, names in columns.pictures.items() if any(names)}
@@ -316,6 +317,7 @@ class Row(msgspec.Struct):
     cause: str | None = None
     room_id: str | int | None = None
     family: str | None = None
+    size_cm: float | str | None = None
     metres: float | str | None = None
     shown_metres: float | str | None = None
 
@@ -333,6 +335,14 @@ def _checked(line: str) -> dict:
 def _text(row: dict, name: str) -> str:
     value = row.get(name)
     return "" if value is None else str(value).strip()
+
+
+def _metres(row: dict) -> str:
+    """The "size_cm" of a table's row in metres, "" where there is none that can be read."""
+    try:
+        return str(float(_text(row, "size_cm")) / 100)
+    except ValueError:
+        return ""
 
 
 def _names(listing) -> list:

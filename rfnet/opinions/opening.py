@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import quoted
-from .protocol import Opinion, OpinionError
+from .protocol import AnyOpinion, OpinionError
 
 
 @dataclass(frozen=True)
@@ -18,38 +18,44 @@ class Opener:
     """
 
     needs: str
-    open: Callable[[str], Opinion]
+    open: Callable[[str], AnyOpinion]
     light: bool = False
 
 
-def _contact(path: str) -> Opinion:
+def _contact(path: str) -> AnyOpinion:
     from .contact import Contact
 
     return Contact()
 
 
-def _own_label(path: str) -> Opinion:
+def _own_label(path: str) -> AnyOpinion:
     from .own_label import OwnLabel
 
     return OwnLabel()
 
 
-def _language(path: str) -> Opinion:
+def _language(path: str) -> AnyOpinion:
     from .language import Language
 
     return Language(path)
 
 
-def _server(path: str) -> Opinion:
+def _server(path: str) -> AnyOpinion:
     from .server import Server
 
     return Server(path)
 
 
-def _expansion(path: str) -> Opinion:
+def _expansion(path: str) -> AnyOpinion:
     from .expansion import open_expansion
 
     return open_expansion(path)
+
+
+def _size(path: str) -> AnyOpinion:
+    from .size import Size
+
+    return Size()
 
 
 OPENERS = {
@@ -58,6 +64,7 @@ OPENERS = {
     "language": Opener("FOLDER", _language),
     "server": Opener("FILE.json", _server, light=True),
     "expansion": Opener("FILE.onnx or FOLDER", _expansion),
+    "size": Opener("", _size, light=True),
 }
 
 
@@ -74,18 +81,18 @@ def named(text: str) -> tuple[Opener, str]:
     return opener, path
 
 
-def open_opinion(text: str) -> Opinion:
+def open_opinion(text: str) -> AnyOpinion:
     """The opinion that a text such as "contact" or "language=models/LLM/SmolVLM" names. Raises OpinionError."""
     opener, path = named(text)
     return opener.open(path)
 
 
-def open_opinions(texts: Sequence[str]) -> list[Opinion]:
+def open_opinions(texts: Sequence[str]) -> list[AnyOpinion]:
     """The same for several. Raises OpinionError."""
     return [open_opinion(text) for text in texts]
 
 
-def with_networks(opinions: Sequence[Opinion]) -> list:
+def with_networks(opinions: Sequence[AnyOpinion]) -> list:
     """What holds a network, as `network`, in those that ask one: itself, or what it segments with."""
     return [model for model in (getattr(one, "segment", one) for one in opinions) if hasattr(model, "network")]
 

@@ -10,7 +10,7 @@ from ..labels import RFNET
 from ..reviewer import Review, Reviewer, ReviewError
 from ..risks import ACCEPT
 from .opening import check_twice
-from .protocol import DEFECTS, PROVEN, SURE, Opinion, OpinionError
+from .protocol import DEFECTS, PROVEN, SURE, AnyOpinion, OpinionError
 
 UNFITTED = "The second opinions are shown and decide nothing: `rfnet fuse` fits how much each counts, on your labels."
 REFIT = "The second opinions were fitted before this reviewer was adapted: fit them again with `rfnet fuse`."
@@ -24,7 +24,7 @@ class Panel:
     cancel, passes through.
     """
 
-    def __init__(self, reviewer: Reviewer, opinions: Sequence[Opinion], check=lambda: None):
+    def __init__(self, reviewer: Reviewer, opinions: Sequence[AnyOpinion], check=lambda: None):
         self.reviewer, self.opinions, self.check = reviewer, list(opinions), check
         check_twice([opinion.name for opinion in opinions])
         self.fusion, self.notes = self._fitted(reviewer.fusion)
@@ -49,27 +49,35 @@ class Panel:
         return self.reviewer.certificate(accept, painter)
 
     def review(self, images: torch.Tensor, canvas, threshold: float | None = None, depth=None, saliency=None) -> Review:
-        """As Reviewer.review. Each row also says "decided_by", what each opinion said, in log-odds, and which "models"
-        were asked.
+        """As Reviewer.review. Each row also says "decided_by", what each opinion said, in log-odds, which "models" were
+        asked, and under "said" in words, {name: text}, where one has some.
         """
         threshold = self.threshold if threshold is None else threshold
         review = self.reviewer.review(images, canvas, threshold, depth, saliency)
-        evidence, left_out = self.ask(canvas, images, review.depth)
-        return self.joined(review, evidence, threshold, [*self.notes, *left_out])
+        evidence, left_out = self.ask(canvas, images, review)
+        said = {
+            opinion.name: opinion.said(canvas, review)
+            for opinion in self.opinions
+            if hasattr(opinion, "said") and opinion.name in evidence
+        }
+        return self.joined(review, evidence, threshold, [*self.notes, *left_out], said)
 
-    def ask(self, canvas, images: torch.Tensor, depth: torch.Tensor | None) -> tuple[dict, list[str]]:
-        """({name: evidence (B, 4)}, a sentence for each opinion that could not be had)."""
+    def ask(self, canvas, images: torch.Tensor, review: Review) -> tuple[dict, list[str]]:
+        """({name: evidence (B, 4)}, a sentence for each opinion that could not be had); review: the reviewer's."""
         evidence, left_out = {}, []
         for opinion in self.opinions:
             self.check()
             try:
-                evidence[opinion.name] = opinion.evidence(canvas, images, depth)
+                if hasattr(opinion, "evidence_in"):
+                    evidence[opinion.name] = opinion.evidence_in(canvas, review)
+                else:
+                    evidence[opinion.name] = opinion.evidence(canvas, images, review.depth)
             except OpinionError as error:
                 left_out.append(f"The opinion {opinion.name} was left out: {error}")
         return evidence, left_out
 
-    def joined(self, review: Review, evidence: dict, threshold: float, notes: list) -> Review:
-        """A review with these opinions in it."""
+    def joined(self, review: Review, evidence: dict, threshold: float, notes: list, said: dict) -> Review:
+        """A review with these opinions in it; said: {name: B texts}."""
         log_p = review.probabilities.clamp(min=1e-9).log()
         pulls = self.fusion.pulls(evidence) if self.fusion else {}
         for name, proven in self._proofs(evidence).items():
@@ -88,6 +96,9 @@ class Panel:
             | ({"models": models} if models else {})
             for row, decider in enumerate(deciders)
         ]
+        for row, each in enumerate(rows):
+            if words := {name: texts[row] for name, texts in said.items() if texts[row]}:
+                each["said"] = words
         return replace(
             review,
             probabilities=fused,

@@ -35,6 +35,27 @@ class Opinion(Protocol):
         """
 
 
+class ReviewOpinion(Protocol):
+    """One that looks at what the reviewer found, in the place of the picture.
+
+    said: a few words on each picture, "" where there is nothing to say.
+    """
+
+    name: str
+    model: str
+    cost: str
+    proof: bool
+
+    def evidence_in(self, canvas, review) -> torch.Tensor:
+        """The evidence of Opinion for a reviewer.Review of B pictures. Raises OpinionError."""
+
+    def said(self, canvas, review) -> list[str]:
+        """B texts. Raises OpinionError."""
+
+
+AnyOpinion = Opinion | ReviewOpinion
+
+
 def dont_know(count: int) -> torch.Tensor:
     """(count, 4) of NaN."""
     return torch.full((count, len(DEFECTS)), torch.nan)

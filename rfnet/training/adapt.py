@@ -13,6 +13,7 @@ from ..data.labelling import LabelFolder
 from ..data.sources import open_samples
 from ..fusion import kept_fusion
 from ..model import RFNet
+from ..sizes import kept_sizes
 from ..weights import save_reviewer
 from .candidates import TOLERANCE, Choice, choose, out_of_fold
 from .comparison import compare, loss
@@ -126,6 +127,7 @@ def adapt(
             write_page(page, report, data.samples, learners.before(), choice.probabilities)
         if better and learned:
             about = _about(old, data, choice.temperature, report)
+            about |= kept_sizes(old.metadata) if choice.best.method == "head" else {}
             save_reviewer(out, learned[0], learned[1], about, learners.memory(choice.best, learned, folder))
     return Adapted(report, out if better else None)
 

@@ -5,6 +5,7 @@ whether the opinions help at all, is decided by cross-validation over products: 
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 import torch
 
+from ..common_sizes import LARGEST_CM, SMALLEST_CM
 from ..data.errors import BrokenSample, DataError
 from ..data.samples import Samples
 from ..finished import canvas_of, on_canvas
@@ -25,6 +27,7 @@ from ..product import Product
 from .calibrate import most_that_lose
 from .checkpoint import Tensors, resume, save_state
 from .metrics import classification_report, without_nan
+from .scale import log_sizes
 
 EVERY = 20  # samples between two writings of what was asked
 SIDE = 384  # pixels at which pictures are shown to the opinions
@@ -75,10 +78,12 @@ class Collecting:
     def look(self, samples: Samples, row: int) -> None:
         try:
             sample = samples.read(row)
-            canvas = canvas_of(Product.from_arrays(sample["product"], caption=sample["caption"]), SIDE, SIDE)
+            size_cm = size_cm_of(sample)
+            product = Product.from_arrays(sample["product"], caption=sample["caption"], size_cm=size_cm)
+            canvas = canvas_of(product, SIDE, SIDE)
             images = on_canvas(sample["image"].astype(np.float32) / 255, canvas)
             review = self.panel.reviewer.review(images, canvas)
-            asked, left_out = self.panel.ask(canvas, images, review.depth)
+            asked, left_out = self.panel.ask(canvas, images, review)
             self.tensors["log_p"][row] = review.probabilities[0].clamp(min=1e-9).log()
             self.tensors["seen"][row] = 1
             for name, values in asked.items():
@@ -95,6 +100,12 @@ class Collecting:
         if {name: each.shape for name, each in tensors.items()} != {n: t.shape for n, t in self.tensors.items()}:
             raise ValueError("it speaks of other samples")
         self.tensors, self.done, self.notes = tensors, int(place["done"]), [str(note) for note in place["notes"]]
+
+
+def size_cm_of(sample: dict) -> float:
+    """The true size of a sample's product, 0 where it isn't known."""
+    metres = math.exp(log_sizes(sample)[0])  # NaN stays NaN
+    return 100 * metres if SMALLEST_CM <= 100 * metres <= LARGEST_CM else 0.0
 
 
 def collect(panel: Panel, samples: Samples, progress: Callable = iter, state: Path | None = None) -> Evidence:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from reliable_ads.benchmarks import figures, sizes
+from reliable_ads.rfnet.sizes import SizeReader
 from reliable_ads.synthetic.photographed.things import SIZED
 
 METRES = {sizes.article(caption): metres for caption, metres in SIZED.values()}
@@ -33,3 +35,20 @@ def test_a_probe_finds_what_is_linear_in_the_features_and_nothing_where_nothing_
 def test_every_ablation_has_a_title():
     for name in sizes.ABLATIONS:
         assert figures.find("sizes", f"ap_{name}").title != f"ap_{name}"
+
+
+def test_the_opinion_tells_wrong_sizes_where_the_true_one_is_known_and_says_nothing_elsewhere():
+    reader = SizeReader(weight=[1.0], bias=0.0, sigma=0.3)
+    features = torch.tensor([[0.2], [2.0], [2.0]]).log()
+    given = sizes.evidence_of(reader, features, ["a thingummy"] * 3, [20.0, 20.0, 200.0])
+    assert given[0] < 0 < given[1] and given[2] < 0
+    assert (sizes.evidence_of(reader, features, ["a thingummy"] * 3, [0.0] * 3) == 0).all()
+    usual = sizes.evidence_of(reader, features, ["a ring", "a broom", "a thingummy"], [0.0] * 3)
+    assert usual[0] > 0 and usual[1] != 0 and usual[2] == 0
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("known", ["given", "usual"])
+def test_the_opinion_has_titles(split, known):
+    for name in (f"{split}_ap_size_opinion_{known}", f"{split}_change_size_opinion_{known}", f"{split}_known_usual"):
+        assert figures.find("sizes", name).title != name

@@ -24,6 +24,7 @@ speak({
   expansion: 'expansion',
   language: 'language model',
   server: 'server',
+  size: 'size',
   heat: 'heat: $defect',
   click: 'Click for the heat map.',
   attempts: 'attempts',
