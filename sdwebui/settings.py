@@ -85,7 +85,7 @@ class Settings:
         if args and isinstance(args[0], dict):
             given = {"enabled": True, **args[0]}
             if unknown := sorted(set(given) - set(NAMES)):
-                raise Refused(f"there is no setting {quoted(unknown[0], 40)}: use some of {', '.join(NAMES)}.")
+                raise Refused(f"there is no setting {quoted(unknown[0], 30)}: use some of {', '.join(NAMES)}.")
         else:
             given = dict(zip(NAMES, args))
         return cls(**{name: checked(name, value) for name, value in given.items()})
@@ -144,7 +144,7 @@ HELD = {"guidance", *(remedy.name for remedy in REMEDIES if remedy.words)}  # re
 def checked(name: str, value):
     """The value of a setting, of the type that it has. Raises Refused."""
     default = getattr(DEFAULTS, name)
-    if value is None:
+    if value is None or (name == "size_cm" and value == ""):  # infotext has none where nobody said
         return default
     if default is None:
         return value
