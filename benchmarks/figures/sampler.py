@@ -17,7 +17,7 @@ JUDGES = (
     ("labels_bad", "language models, blind, call", "bad, say language models, blind"),
 )
 HEADLINES = {  # README's
-    "steps_ratio_early": "Sampling steps for an accepted picture, of what just drawing again takes: early rejection",
+    "steps_ratio_early": "Sampling steps per accepted picture, against just drawing again: early rejection",
     "steps_ratio_tuned": "... the tuned ControlNet instead",
     "steps_ratio_best_of_n": "... the best of five",
 }
