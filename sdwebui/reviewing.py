@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..rfnet.data.answers import answers_in
 from ..rfnet.files import quoted, write_bytes
 from ..rfnet.finished import canvas_of, on_canvas
 from ..rfnet.pictures import PictureError, open_picture
@@ -153,5 +154,5 @@ def add_to(labels, each: Reviewed, placed: Placed, prompt: str) -> bool:
     label = each.row["label"]
     verdict = {"label": label, "probability": each.row["probabilities"][label]}
     product = placed.product
-    about = product.fingerprint, product.caption, prompt, verdict, product.size_cm
-    return labels.add(picture, cut_out(canvas), *about)
+    about = product.fingerprint, product.caption, prompt, verdict
+    return labels.add(picture, cut_out(canvas), *about, answers=answers_in(each.row), size_cm=product.size_cm)

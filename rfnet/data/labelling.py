@@ -237,6 +237,7 @@ class LabelFolder:
         caption: str = "",
         prompt: str = "",
         verdict: dict | None = None,
+        *,
         answers: dict[str, Answer] | None = None,
         size_cm: float = 0.0,
     ) -> bool:
