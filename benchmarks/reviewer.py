@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument(
         "--input-minutes",
         type=float,
-        default=2.5,
+        default=8,
         help="for input_size: of one core, or of the GPU, for each of nine trainings; by default they and their"
         " verdicts take about half an hour of a core",
     )
