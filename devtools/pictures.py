@@ -1,10 +1,12 @@
-"""`python -m reliable_ads.devtools.pictures results | workflow | nodes`: pictures of what a real ComfyUI draws, and of
-its web page.
+"""`python -m reliable_ads.devtools.pictures results | workflow | nodes | strip`: pictures of what a real ComfyUI draws,
+and of its web page.
 
 `results` draws the picture that lies beside each shipped workflow: what a run of it gives. `workflow FILE.json --out
 FILE.png` shows a graph in the page, after running it with --run; --vue, --light, --width and --node are for looking at
-the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. The last two need
-playwright and a Chromium.
+the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. `strip` takes
+README's first picture: what appears below the sampler when the first template draws a product of benchmarks/products
+with its own prompt and seed. That is the one test product whose plain loop got its first accepted picture at the fifth
+attempt, in benchmarks/sampler.py. All but `results` need playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from pathlib import Path
 from PIL import Image
 
 from ..rfnet.sheets import contact_sheet
-from .browser import NO_BROWSER, Browser, chromium
+from ..synthetic.jobs import jobs_of
+from .browser import NO_BROWSER, STRIP, Browser, chromium
 from .client import ComfyClient
 from .comfy import ROOT, ComfyServer
+from .demo import PICTURE, PLACED, PROMPT, SAMPLER, WORKFLOW, png_of
 from .graph import load, shipped, titled, to_api
 from .graph import workflow as shipped_as
 from .sheet import PAPER, attempts_sheet
@@ -32,6 +36,7 @@ PAGES = ROOT / "web" / "docs"
 STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3, "Flux": 4, "Qwen": 5, "Z-Image": 6}
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
 CORNER = (200, 160)  # where a node stands on the page, pixels
+ATTEMPTS, NEARNESS = 5, 2.5  # of the strip: how many, and the canvas's scale
 MARGIN, HEAD = 12, 58  # what is shown around it, and above it: its title and the pack's badge
 PLACE = """(kind) => {
   app.graph.clear()
@@ -45,6 +50,23 @@ VIEW = """(offset) => {
   app.canvas.setDirty(true, true)
   return [...app.graph._nodes[0].size]
 }"""
+SET = """([title, values]) => {
+  const node = app.graph._nodes.find((node) => node.title === title)
+  for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
+}"""
+NEAR = """([title, scale]) => {
+  const node = app.graph._nodes.find((node) => node.title === title)
+  app.graph._nodes.filter((other) => other !== node).forEach((other) => app.graph.remove(other))
+  node.setSize([560, node.computeSize()[1] + 200])
+  const strip = node.widgets.find(({ name }) => name === 'verdicts')
+  Object.assign(app.canvas.ds, { scale, offset: [60 - node.pos[0], 60 - node.pos[1] - (strip.y ?? strip.last_y)] })
+  app.canvas.setDirty(true, true)
+}"""
+AROUND = f"""(strip) => {{
+  const {{ x, y }} = strip.getBoundingClientRect()
+  const {{ right, bottom }} = [...strip.querySelectorAll('figure')].at(-1).getBoundingClientRect()
+  return {{ x: x - {MARGIN}, y: y - {MARGIN}, width: right - x + {2 * MARGIN}, height: bottom - y + {MARGIN} }}
+}}"""
 SELECT = "(title) => app.canvas.selectNode(app.graph._nodes.find((node) => node.title === title))"
 
 
@@ -139,6 +161,31 @@ def nodes(options: Namespace, chrome, address: str) -> None:
         print(folder / "node.png", shot.size)
 
 
+def strip(options: Namespace, chrome, address: str) -> None:
+    """The verdicts of one product's run, from near."""
+    job = jobs_of(options.products)[options.number]
+    name = ComfyClient(address).upload(f"{job.product_id}.png", png_of(job.product.rgba))
+    browser = Browser(chrome, address, {"Comfy.Graph.CanvasInfo": False}, 1700, 800)
+    browser.open_template(WORKFLOW.stem)
+    for title, values in {
+        PICTURE: {"image": name},
+        PLACED: {"caption": job.product.caption},
+        PROMPT: {"text": job.prompt},
+        SAMPLER: {"seed": job.seed, "attempts": ATTEMPTS, "early_rejection": "off"},
+    }.items():
+        browser.page.evaluate(SET, [title, values])
+    browser.run(600_000)
+    kind = WITH_OWN[0]
+    print(job.product.caption, job.prompt, job.seed, browser.strip(kind)["words"])
+    browser.page.evaluate(NEAR, [SAMPLER, NEARNESS])
+    browser.settle()
+    clip = browser.page.evaluate(f"(kind) => {{ {STRIP} return ({AROUND})(strip) }}", kind)
+    shot = Image.open(io.BytesIO(browser.page.screenshot(clip=clip))).convert("RGB")
+    shot.save(options.out, quality=90)
+    print(options.out, shot.size)
+    browser.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -153,6 +200,11 @@ def main() -> int:
     one.add_argument("--width", type=int, default=1600, help="of the window, pixels")
     one.add_argument("--node", help="title of a node to show from near")
     commands.add_parser("nodes", help="each node's picture for its help page").set_defaults(take=nodes)
+    near = commands.add_parser("strip", help="README's first picture")
+    near.set_defaults(take=strip)
+    near.add_argument("--products", type=Path, default=ROOT / "benchmarks" / "products" / "unseen.zip")
+    near.add_argument("--number", type=int, default=7, help="of the product in it, from 0")
+    near.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "five_attempts.jpg")
     options = parser.parse_args()
 
     from playwright.sync_api import sync_playwright
