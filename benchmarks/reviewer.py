@@ -238,24 +238,8 @@ PARTS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
-    parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
-    parser.add_argument(
-        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for generalisation: other weights, nothing is written"
-    )
-    parser.add_argument("--before", type=Path, help="for drawn: the reviewer before it was trained on drawn pictures")
-    parser.add_argument(
-        "--drawn",
-        type=Path,
-        default=drawn.UNSEEN,
-        help="for drawn: shards of `pocket label`, of unseen products",
-    )
-    parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for generalisation")
-    parser.add_argument(
-        "--sheets", type=Path, help="for generalisation: a folder for the pictures that it gets most wrong"
-    )
+def add_trainings(parser: argparse.ArgumentParser) -> None:
+    """The arguments of what trains networks."""
     parser.add_argument(
         "--data",
         type=Path,
@@ -266,7 +250,7 @@ def main() -> None:
         "--few",
         type=Path,
         default=Path("data/few"),
-        help="for ablations: the same, as of `synthetic render --data data/few --train 1000 --val 300`",
+        help="for ablations: the same, as of `synthetic render --data data/few --train 600 --val 300`",
     )
     parser.add_argument(
         "--work", type=Path, default=Path("data/networks"), help="for training: where the weights are kept"
@@ -286,11 +270,31 @@ def main() -> None:
         "--input-minutes",
         type=float,
         default=8,
-        help="for input_size: of one core, or of the GPU, for each of nine trainings; by default they and their"
-        " verdicts take about half an hour of a core",
+        help="for input_size: of one core, or of the GPU, for each of nine trainings",
     )
     parser.add_argument("--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the same code on less work; writes no results")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
+    parser.add_argument(
+        "--weights", type=Path, default=DEFAULT_WEIGHTS, help="for generalisation: other weights, nothing is written"
+    )
+    parser.add_argument("--before", type=Path, help="for drawn: the reviewer before it was trained on drawn pictures")
+    parser.add_argument(
+        "--drawn",
+        type=Path,
+        default=drawn.UNSEEN,
+        help="for drawn: shards of `pocket label`, of unseen products",
+    )
+    parser.add_argument("--composites", type=Path, default=Path("data/composites/test"), help="for generalisation")
+    parser.add_argument(
+        "--sheets", type=Path, help="for generalisation: a folder for the pictures that it gets most wrong"
+    )
+    add_trainings(parser)
     options = parser.parse_args()
     for name in options.only:
         figures, details = PARTS[name](options)
