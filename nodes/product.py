@@ -14,7 +14,7 @@ GROUNDS = ((0.94, 0.92, 0.88), (0.06, 0.07, 0.1))  # light and dark, on which a 
 
 
 @checked(
-    advanced=("alpha_threshold", "position", "mask_dilation", "edges", "size_cm"),
+    advanced=("alpha_threshold", "position", "mask_dilation", "edges"),
     aliases=("product ad", "product photo", "cut-out", "background", "inpaint product", "canny hint"),
 )
 class RFProduct(io.ComfyNode):
@@ -185,13 +185,14 @@ def edge_inputs() -> list:
 
 
 def size_input() -> io.Float.Input:
-    """Last, so that graphs saved before there was one keep their values."""
+    """A socket, and last: a widget more would leave graphs in files with one value too few."""
     return io.Float.Input(
         "size_cm",
         default=0.0,
         min=0.0,
         max=10000.0,
         step=0.1,
+        force_input=True,
         optional=True,
         tooltip=(
             "How long the real product's largest side is, in centimetres; 0: not said. Only RF Opinions' size looks at"

@@ -14,7 +14,6 @@ FIGURES = [
         "mean_attempts",
         "Attempts per product, at most five",
         "attempts",
-        shown={"figures": "Attempts per product, at most five"},
     ),
     Definition(
         "available_rate_rfnet",

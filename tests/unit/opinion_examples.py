@@ -6,6 +6,7 @@ from PIL import Image
 
 from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.finished import cut_out
+from reliable_ads.rfnet.opinions.protocol import OpinionError, about
 from reliable_ads.rfnet.product import Canvas, Product, place
 
 
@@ -41,3 +42,18 @@ def shadows(folder, count=40, products=5) -> LabelFolder:
         key = (labels.read().items.keys() - labels.read().labels.keys()).pop()
         labels.label(key, "available" if stands else "space_mismatch")
     return labels
+
+
+class Said:
+    """An opinion that always says the same of space_mismatch; NaN: it doesn't know; None: it can't be had."""
+
+    name, cost = "said", "nothing"
+
+    def __init__(self, value, model="", proof=False, name="said"):
+        self.value, self.model, self.proof, self.name = value, model, proof, name
+
+    def evidence(self, canvas, images, depth=None):
+        assert depth is not None and len(depth) == len(images)
+        if self.value is None:
+            raise OpinionError("its server does not answer.")
+        return about("space_mismatch", torch.full((len(images),), float(self.value)))

@@ -1,7 +1,5 @@
 """Table 1's scores: thresholds that no network gains from, and the same numbers as `rfnet evaluate` gives."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -9,22 +7,8 @@ import torch
 from reliable_ads.benchmarks import networks
 from reliable_ads.rfnet.training.evaluate import score
 
+from .network_examples import judged, logits_for, split
 from .rfnet_examples import write_split
-
-
-def split(count=400, seed=0):
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, 5, count)
-    return SimpleNamespace(labels=labels, product_ids=[str(number // 4) for number in range(count)])
-
-
-def logits_for(scenes, sure, shift=0.0, seed=1):
-    noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(scenes.labels), 5))).float()
-    return (
-        noise
-        + sure * torch.nn.functional.one_hot(torch.from_numpy(scenes.labels), 5)
-        + shift * torch.tensor([1.0, 0, 0, 0, 0])
-    )
 
 
 def test_a_network_that_accepts_everything_gains_nothing_by_it():
@@ -36,10 +20,6 @@ def test_a_network_that_accepts_everything_gains_nothing_by_it():
     assert (generous.softmax(1)[:, 0] >= 0.5).float().mean() > 0.95
     at_its_own = score(generous, scenes, threshold=networks.even_threshold(generous, scenes.labels), resamples=0)
     assert at_its_own["recall"]["value"] < 0.9
-
-
-def judged(scenes, *trainings):
-    return [networks.Judged(logits, networks.even_threshold(logits, scenes.labels)) for logits in trainings]
 
 
 def test_gaps_are_differences_of_what_evaluate_reports():

@@ -31,6 +31,10 @@ def drawn(tmp_path_factory):
     return draw(chosen(folder / "products.zip", 3), folder / "out", build_pocket(SMALL).eval(), QUICK)
 
 
+def pixels(file) -> np.ndarray:
+    return np.asarray(Image.open(file), int)
+
+
 def table(folder):
     return [json.loads(line) for line in (folder / "drawn.jsonl").read_text().splitlines()]
 
@@ -40,11 +44,12 @@ def test_a_stopped_drawing_goes_on_with_the_same_pictures(drawn):
     assert [line["number"] for line in lines] == [0, 1, 2] and (drawn / "sheet-000.png").exists()
     assert {line["kind"] for line in lines} == {"bottle"} and len({line["prompt"] for line in lines}) > 1
     kept, lost = drawn / lines[0]["image"], drawn / lines[1]["image"]
-    content, when = lost.read_bytes(), kept.stat().st_mtime_ns
+    first, when = pixels(lost), kept.stat().st_mtime_ns
     lost.unlink()
     products = drawn.parent / "products.zip"
     draw(chosen(products, 3), drawn, build_pocket(SMALL).eval(), QUICK)
-    assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
+    assert np.abs(pixels(lost) - first).max() <= 1  # alone in its batch: some CPUs then round otherwise
+    assert kept.stat().st_mtime_ns == when
     with pytest.raises(DataError, match="holds 3 products from number 1 on, 9 were asked for"):
         chosen(products, 9, first=1)
 

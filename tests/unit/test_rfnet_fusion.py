@@ -12,14 +12,14 @@ from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.fusion import Fusion, Opinion, kept_fusion, parse_fusion
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.opinions.panel import REFIT, UNFITTED, Panel
-from reliable_ads.rfnet.opinions.protocol import DEFECTS, OpinionError, about
+from reliable_ads.rfnet.opinions.protocol import DEFECTS
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.training import fuse as fitting
 from reliable_ads.rfnet.training.fuse import Evidence, collect, cross_validated, fit, folds, fuse
 from reliable_ads.rfnet.training.fuse_command import labelled
 from reliable_ads.rfnet.weights import WeightsError, change_metadata, read_metadata, save_reviewer
 
-from .opinion_examples import boxed, on_table, shadows
+from .opinion_examples import Said, boxed, on_table, shadows
 from .rfnet_examples import small_networks
 
 
@@ -35,21 +35,6 @@ def small_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "SIDE", 64)
         yield
-
-
-class Said:
-    """An opinion that always says the same of space_mismatch; NaN: it doesn't know; None: it can't be had."""
-
-    name, cost = "said", "nothing"
-
-    def __init__(self, value, model="", proof=False, name="said"):
-        self.value, self.model, self.proof, self.name = value, model, proof, name
-
-    def evidence(self, canvas, images, depth=None):
-        assert depth is not None and len(depth) == len(images)
-        if self.value is None:
-            raise OpinionError("its server does not answer.")
-        return about("space_mismatch", torch.full((len(images),), float(self.value)))
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from reliable_ads.rfnet.training.networks import start_networks
 from reliable_ads.rfnet.training.remember import remember
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_memory, load_networks, load_reviewer, save_reviewer
 
+from .network_examples import judged, logits_for, split
 from .rfnet_examples import small_networks, write_split
-from .test_benchmarks_networks import judged, logits_for, split
 
 SIZE = 224
 SMALL = RFNetConfig(

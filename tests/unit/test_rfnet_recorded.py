@@ -18,9 +18,8 @@ from reliable_ads.rfnet.training.fuse_command import labelled
 from reliable_ads.rfnet.training.recorded import Recorded
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
-from .opinion_examples import boxed, on_table, shadows
+from .opinion_examples import Said, boxed, on_table, shadows
 from .rfnet_examples import small_networks
-from .test_rfnet_fusion import Said
 
 MODEL = "qwen 0123456789abcdef"
 
