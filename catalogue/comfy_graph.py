@@ -10,7 +10,7 @@ from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
 from .rows import CatalogueError, Job
 
-FOLDER, PRODUCT, SAMPLERS = "RFProductFolder", "RFProduct", ("RFCyclicSampler", "RFCyclicSamplerAdvanced")
+FOLDER, SAMPLERS = "RFProductFolder", ("RFCyclicSampler", "RFCyclicSamplerAdvanced")
 IMAGE, MASK, CAPTION, PROMPT, SEED, JOB, SUMMARY = range(7)  # RF Product Folder's outputs
 LIMIT = 16 << 20  # bytes
 LOADER = "catalogue_picture"  # the node that takes RF Product Folder's place
@@ -60,9 +60,6 @@ class ComfyGraph:
                 nodes[node]["inputs"][name] = instead[link[1]]
             else:  # its gallery is this catalogue's manifest
                 del nodes[node]["inputs"][name]
-        for node, _, link in self._links():
-            if job.size_cm and link[1] == IMAGE and nodes[node]["class_type"] == PRODUCT:
-                nodes[node]["inputs"]["size_cm"] = job.size_cm
         del nodes[self.folder]
         return nodes | {LOADER: {"class_type": "LoadImage", "inputs": {"image": picture}}}
 

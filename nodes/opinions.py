@@ -132,8 +132,8 @@ def size_input() -> io.Boolean.Input:
         default=False,
         optional=True,
         tooltip=(
-            "Does the product look as large as it is? Compares what the reviewer sees with RF Product's size_cm, or"
-            " with what is usual by the caption. Needs a reviewer that `rfnet sizes` was run on."
+            "Does the product look as large as it is? Compares what the reviewer sees with what"
+            " is usual by the caption. Needs a reviewer that `rfnet sizes` was run on."
         ),
     )
 

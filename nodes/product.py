@@ -28,7 +28,7 @@ class RFProduct(io.ComfyNode):
                 "Places a product cut-out on the canvas and makes the inpaint mask and the canny hint for painting a"
                 " scene around it."
             ),
-            inputs=[*picture_inputs(), *canvas_inputs(), *edge_inputs(), size_input()],
+            inputs=[*picture_inputs(), *canvas_inputs(), *edge_inputs()],
             outputs=product_outputs(),
             hidden=[io.Hidden.unique_id],
         )
@@ -47,14 +47,12 @@ class RFProduct(io.ComfyNode):
         mask_dilation,
         mask=None,
         edges=CLEAN,
-        size_cm=0.0,
     ) -> io.NodeOutput:
         from ..rfnet.pictures import PictureError
         from ..rfnet.product import Product as ProductPicture
         from ..rfnet.product import place
 
-        alpha = product_mask(image, mask, mask_marks)
-        product = ProductPicture.from_arrays(first(image).numpy(), alpha, caption, size_cm)
+        product = ProductPicture.from_arrays(first(image).numpy(), product_mask(image, mask, mask_marks), caption)
         try:
             dilation = None if mask_dilation < 0 else mask_dilation
             canvas = place(
@@ -182,23 +180,6 @@ def edge_inputs() -> list:
             ),
         ),
     ]
-
-
-def size_input() -> io.Float.Input:
-    """A socket, and last: a widget more would leave graphs in files with one value too few."""
-    return io.Float.Input(
-        "size_cm",
-        default=0.0,
-        min=0.0,
-        max=10000.0,
-        step=0.1,
-        force_input=True,
-        optional=True,
-        tooltip=(
-            "How long the real product's largest side is, in centimetres; 0: not said. Only RF Opinions' size looks at"
-            " it. Give it where products appear too large or too small."
-        ),
-    )
 
 
 def product_outputs() -> list:
