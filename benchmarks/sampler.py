@@ -46,7 +46,7 @@ MODELS = "Models"
 TUNED = "pocket_canny_reliable.safetensors"
 SECOND = ROOT / "benchmarks" / "second_reviewer.safetensors"  # of benchmarks/second_reviewer.toml
 PLAIN, BEST_OF_N, ANSWERED = "plain", "best_of_n", "remedies"
-PILOT = "pilot"  # the plain loop with other seeds
+PILOT = "pilot"  # the plain loop with another seed
 OTHER_SEEDS = 1_000_000  # added to a job's seed for it
 APART = 1000  # between a product's seeds, so that no attempt is shared
 VARIED, FEW = 30, 1  # the first products are drawn with all seeds, by which variety is seen; the others with so many
@@ -82,7 +82,7 @@ class Arms:
             inputs["control_net"] = ["tuned", 0] if tuned else usual
         self.sampler.pop("remedies", None)
         changes = {"early_rejection": self.profile if early else "off", "step_budget": 0}
-        if arm == "remedies":
+        if arm == ANSWERED:
             changes["remedies"] = ["remedies", 0]
         if arm == "early_tuned":
             changes["step_budget"] = plain_steps

@@ -76,7 +76,6 @@ class RFLabel(io.ComfyNode):
                 prompt,
                 verdict,
                 answers=answers_in(row),
-                size_cm=product.product.size_cm,
             )
             added += is_new
             known += not is_new

@@ -78,8 +78,8 @@ COMMON = {
 }  # fmt: skip
 # what is of another size than the thing that it is named after
 NOT_ITS_SIZE = re.compile(
-    r"\b(toy|model|miniature|mini|tiny|giant|huge|oversized|doll|dollhouse|figurine|keychain|keyring|charm|sticker|pendant"
-    r"|ornament|poster|print|painting|set|pack|stack|pile)s?\b"
+    r"\b(toy|model|miniature|mini|tiny|giant|huge|oversized|doll|dollhouse|figurine|keychain|keyring|charm|sticker"
+    r"|pendant|ornament|poster|print|painting|set|pack|stack|pile)s?\b"
 )
 APART = re.compile(r"\b(?:with|of|on|in|for|from|by|without|beside|at)\b|[,;:.()]")
 LONGEST = max(len(name.split()) for name in COMMON)
