@@ -68,8 +68,8 @@ def true_size(product) -> Known:
     usual = usual_size(product.caption)
     if usual is None:
         raise OpinionError(
-            f"nobody knows how large {shortened(product.caption) if product.caption else 'this product'} is: give its"
-            " largest side (size_cm), or a caption that ends in what it is."
+            f"nobody knows how large {shortened(product.caption) if product.caption else 'this product'} is: give"
+            " size_cm, its largest side in centimetres, or a caption that ends in what it is."
         )
     return Known(usual.log_metres, usual.spread, f"usual for {usual.name}")
 
