@@ -118,8 +118,8 @@ def fails(client, graph) -> str:
 
 
 def latent(base, name: str) -> np.ndarray:
-    """The newest latent saved under this name."""
-    with safe_open(max((base / "output").glob(f"{name}_*.latent")), "np") as file:
+    """The newest latent saved under just this name: "flow" is not "flow_euler"."""
+    with safe_open(max((base / "output").glob(f"{name}_[0-9]*.latent")), "np") as file:
         return file.get_tensor("latent_tensor")
 
 
