@@ -3,18 +3,21 @@
 
     python -m benchmarks.adapting                # a head on its features, as rounds of labelling learn
     python -m benchmarks.adapting --only auto    # what RF Adapt Reviewer's "auto" makes of 100 labels
+    python -m benchmarks.adapting --only why     # what a head can read at all, on validation products
     python -m benchmarks.adapting --quick        # a look, on validation products
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from reliable_ads.rfnet.data.shards import write_shard
@@ -35,6 +38,7 @@ from .other_composer import OtherComposer, things_of
 DRAWN = ROOT / "pocket" / "training" / "drawn_split"
 COUNTS = (25, 50, 100, 200)
 SEEDS = (0, 1, 2)
+RIDGE, LOOSE = 3.0, 0.003  # fit_head's own, and one that hardly holds the weights
 COMMAND = "python -m benchmarks.adapting"
 
 
@@ -180,6 +184,49 @@ def auroc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
     return float((positive * below).sum() / (positive.sum() * below[-1]))
 
 
+def why(reviewers: Reviewers, folder: Path, quick: bool) -> dict[str, Figure]:
+    """What a head can read from the features, of 300 pictures of validation products, three of each: AP of each label
+    on products that did not teach, five times divided in three; and what a head that is hardly held learns by heart.
+    """
+    things = things_of(VALIDATION, 0, 40 if quick else 100)
+    composer = OtherComposer(things)
+    write_shard(folder / "asked" / "asked-000.zip", [composer.scene(thing, n) for n in range(3) for thing in things])
+    asked = reviewers.ask(folder / "asked")
+    seen, labels, ids = asked.seen, asked.labels, np.asarray(asked.samples.product_ids)
+    random = np.random.default_rng(0)
+    unseen = {RIDGE: [], LOOSE: []}  # logits (N, 5), each row by a head that its product did not teach
+    taught = []
+    for _division in range(2 if quick else 5):
+        third = dict(zip(random.permutation(np.unique(ids)).tolist(), itertools.cycle(range(3))))
+        part = np.array([third[product] for product in ids.tolist()])
+        for ridge, found in unseen.items():
+            logits = torch.empty_like(seen.logits)
+            for held in range(3):
+                head = fit_head(seen.select(part != held), labels[part != held], ridge)
+                logits[torch.from_numpy(part == held)] = seen.select(part == held).judged(head)
+                if ridge == LOOSE:
+                    known = seen.select(part != held).judged(head).softmax(1)[:, 0].double().numpy()
+                    taught.append(average_precision(labels[part != held] == 0, known, np.ones(len(known))))
+            found.append(logits.softmax(1).double().numpy())
+
+    def ap(probabilities):
+        def statistic(weights):
+            return [
+                np.mean([average_precision(labels == label, p[:, label], weights) for p in probabilities])
+                for label in range(len(LABELS))
+            ]
+
+        return [Figure(**one, n=len(labels)) for one in intervals(statistic, ids, 200 if quick else DRAWS)]
+
+    before, after, loose = ap([asked.before]), ap(unseen[RIDGE]), ap(unseen[LOOSE])
+    figures = {f"why_{label}_before": figure for label, figure in zip(LABELS, before)}
+    figures |= {f"why_{label}_after": figure for label, figure in zip(LABELS, after)}
+    return figures | {
+        "why_loose_taught": Figure(float(np.mean(taught)), n=len(labels)),
+        "why_loose_unseen": loose[0],
+    }
+
+
 def round_seconds(reviewers: Reviewers, shop: Shop, repeats: int = 3) -> Figure:
     """Seconds from ten new labels to a reviewer that has learned them, the ninety before them being known."""
     samples = open_samples(shop.labelled(60 if reviewers.quick else 100, 0), reviewers.rfnet.config.image_size)
@@ -198,7 +245,7 @@ def round_seconds(reviewers: Reviewers, shop: Shop, repeats: int = 3) -> Figure:
 def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less work, on validation products; writes nothing")
-    parser.add_argument("--only", choices=("head", "auto"), default="head")
+    parser.add_argument("--only", choices=("head", "auto", "why"), default="head")
     args = parser.parse_args(arguments)
     counts, seeds = ((25, 50), (0,)) if args.quick else (COUNTS, SEEDS)
     counts = counts if args.only == "head" else (50,) if args.quick else (100,)
@@ -206,6 +253,8 @@ def main(arguments=None) -> None:
         folder = Path(place)
         shop = Shop(folder, args.quick)
         reviewers = Reviewers(folder, args.quick)
+        if args.only == "why":
+            return publish("adapting", COMMAND, [0], why(reviewers, folder, args.quick), args.quick)
         drawn = Path(reviewers.mixed["val"]) if args.quick else ROOT / "benchmarks" / "drawn"
         asked = {
             "other": reviewers.ask(folder / "held"),

@@ -85,6 +85,11 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {gpu}"
 
 
+def computes_bf16() -> bool:
+    """Whether bfloat16 pays here: a CPU without AVX-512 takes many times as long in it."""
+    return torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def reviewer_print(file=DEFAULT_WEIGHTS) -> str:
     """16 hex digits that name a reviewer's networks; calibrating it anew, or what it remembers, doesn't change them."""
     found = hashlib.sha256()

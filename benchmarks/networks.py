@@ -32,7 +32,7 @@ from reliable_ads.rfnet.training.metrics import average_precision, intervals
 from reliable_ads.rfnet.training.train import Run
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_networks
 
-from .common import Figure, keep_memory, reviewer_print
+from .common import Figure, computes_bf16, keep_memory, reviewer_print
 
 COMPACT = ARCHITECTURES["compact"]
 ALONE = replace(COMPACT, inputs=("generated",))
@@ -106,7 +106,7 @@ class Training:
         return Path(settings.out)
 
     def settings(self, name: str, changes: dict, seed: int) -> TrainConfig:
-        changes = {"map_epochs": 0, "precision": precision(), **changes}
+        changes = {"map_epochs": 0, "precision": "bf16" if computes_bf16() else "no", **changes}
         if self.minutes:
             changes["minutes"] = self.minutes / (
                 1 if changes["map_epochs"] else 0.75
@@ -121,12 +121,6 @@ class Training:
             seed=seed,
             **changes,
         )
-
-
-def precision() -> str:
-    """bf16 where the machine computes in it: a CPU without AVX-512 takes many times as long for a step."""
-    quick = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16" if quick else "no"
 
 
 @dataclass

@@ -32,7 +32,7 @@ from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from reliable_ads.synthetic.jobs import jobs_of, prompt_for
 from reliable_ads.synthetic.product_files import read_products
 
-from .common import ROOT, VALIDATION, products
+from .common import ROOT, VALIDATION, computes_bf16, products
 
 LEARNED = ROOT / "data" / "products" / "train.zip"  # of `synthetic products --split train --count 400`
 WORK = ROOT / "data" / "rfft"
@@ -213,12 +213,14 @@ class Studio:
         sampling: Sampling = SAMPLING,
     ) -> Drawn:
         """Draws, and asks both reviewers."""
+        bf16 = computes_bf16()  # the trainings' way, where it pays
         made = "+".join([sha256_of(file)[:12] for file in (adapter, checkpoint, controlnet, *loras) if file])
+        made += "" if bf16 else "+fp32"
         kept = self.folder / f"{name}-{len(self.products)}x{self.seeds}.npz"
         if not kept.exists() or str(np.load(kept)["made"]) != made:
             print(f"{name}: {len(self.jobs)} pictures", flush=True)
             models = models_with(adapter, checkpoint, loras, controlnet).to(DEVICE)
-            with torch.autocast(DEVICE, torch.bfloat16):  # as the trainings do
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=bf16):
                 found, pictures = evaluate(models, self.reviewer, self.jobs, sampling, batch=16)
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole(kept) as partial, open(partial, "wb") as file:

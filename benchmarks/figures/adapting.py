@@ -1,5 +1,7 @@
 """Figures of `python -m benchmarks.adapting`."""
 
+from reliable_ads.rfnet.labels import LABELS
+
 from .definition import Definition
 
 OTHER = "Pictures of another composer, unseen products"
@@ -40,6 +42,23 @@ FIGURES = [
     ),
     Definition(
         "unfamiliar_auroc", "Drawn pictures told from another composer's by familiarity: AUROC", target=">= 0.85"
+    ),
+    *(
+        Definition(
+            f"why_{label}_{when}",
+            f"Pictures of another composer, validation products: AP of {label}, "
+            + ("as the reviewer ships" if when == "before" else "a head that learned from two thirds of the products"),
+        )
+        for label in LABELS
+        for when in ("before", "after")
+    ),
+    *(
+        Definition(
+            f"why_loose_{key}",
+            'Pictures of another composer, validation products: AP of "available", a head that is hardly held, on '
+            f"products that {which} it",
+        )
+        for key, which in (("taught", "taught"), ("unseen", "did not teach"))
     ),
     Definition("round_seconds", "A round of ten labels: read and learned", "s", "<= 10"),
 ]

@@ -101,6 +101,7 @@ def transfer() -> list[Definition]:
             ("before", "accepted before", "share", ""),
             ("after", "accepted after", "share", ""),
             ("gain", "gain", "points", goal),
+            ("second_gain", GAIN_2, "points", ""),
             ("judge_gain", "gain by the second reviewer", "points", ""),
         ):
             definitions.append(
@@ -181,11 +182,6 @@ def losses() -> list[Definition]:
     definitions += blind("none_long", f"RFFT, {RUNS['none_long']}")
     for way in ("before", "after"):
         definitions.append(Definition(f"prompt_{way}", f"RFFT, {way}: surface and room named rightly, blind", "share"))
-    for name, words in VARIANTS.items():
-        title = f"RFFT's adapter beside {words}: gain by the second reviewer"
-        definitions.append(
-            Definition(f"transfer_{name}_second_gain", title, "points", shown={"moved": (words, GAIN_2)})
-        )
     return [
         *definitions,
         Definition("beauty_after", "RFFT, what ships: preferred to before, blind", "share"),
