@@ -185,10 +185,10 @@ def auroc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
 
 
 def why(reviewers: Reviewers, folder: Path, quick: bool) -> dict[str, Figure]:
-    """What a head can read from the features, of 300 pictures of validation products, three of each: AP of each label
-    on products that did not teach, five times divided in three; and what a head that is hardly held learns by heart.
+    """What a head can read from the features, of three pictures of each validation product: AP of each label on
+    products that did not teach, five times divided in three; and what a head that is hardly held learns by heart.
     """
-    things = things_of(VALIDATION, 0, 40 if quick else 100)
+    things = things_of(VALIDATION, 0, 40 if quick else 80)
     composer = OtherComposer(things)
     write_shard(folder / "asked" / "asked-000.zip", [composer.scene(thing, n) for n in range(3) for thing in things])
     asked = reviewers.ask(folder / "asked")

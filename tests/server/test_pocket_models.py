@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
 
 from reliable_ads.devtools.api_graph import node
 from reliable_ads.pocket.family import SCALE_FACTOR
