@@ -102,7 +102,7 @@ def transfer() -> list[Definition]:
             ("after", "accepted after", "share", ""),
             ("gain", "gain", "points", goal),
             ("second_gain", GAIN_2, "points", ""),
-            ("judge_gain", "gain by the second reviewer", "points", ""),
+            ("judge_gain", GAIN_2, "points", ""),
         ):
             definitions.append(
                 Definition(
