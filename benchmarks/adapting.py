@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from reliable_ads.rfnet.data.shards import write_shard
@@ -186,45 +185,59 @@ def auroc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
 
 def why(reviewers: Reviewers, folder: Path, quick: bool) -> dict[str, Figure]:
     """What a head can read from the features, of three pictures of each validation product: AP of each label on
-    products that did not teach, five times divided in three; and what a head that is hardly held learns by heart.
+    products that did not teach; and what a head that is hardly held learns by heart.
     """
     things = things_of(VALIDATION, 0, 40 if quick else 80)
     composer = OtherComposer(things)
     write_shard(folder / "asked" / "asked-000.zip", [composer.scene(thing, n) for n in range(3) for thing in things])
     asked = reviewers.ask(folder / "asked")
-    seen, labels, ids = asked.seen, asked.labels, np.asarray(asked.samples.product_ids)
-    random = np.random.default_rng(0)
-    unseen = {RIDGE: [], LOOSE: []}  # logits (N, 5), each row by a head that its product did not teach
-    taught = []
-    for _division in range(2 if quick else 5):
-        third = dict(zip(random.permutation(np.unique(ids)).tolist(), itertools.cycle(range(3))))
-        part = np.array([third[product] for product in ids.tolist()])
-        for ridge, found in unseen.items():
-            logits = torch.empty_like(seen.logits)
-            for held in range(3):
-                head = fit_head(seen.select(part != held), labels[part != held], ridge)
-                logits[torch.from_numpy(part == held)] = seen.select(part == held).judged(head)
-                if ridge == LOOSE:
-                    known = seen.select(part != held).judged(head).softmax(1)[:, 0].double().numpy()
-                    taught.append(average_precision(labels[part != held] == 0, known, np.ones(len(known))))
-            found.append(logits.softmax(1).double().numpy())
-
-    def ap(probabilities):
-        def statistic(weights):
-            return [
-                np.mean([average_precision(labels == label, p[:, label], weights) for p in probabilities])
-                for label in range(len(LABELS))
-            ]
-
-        return [Figure(**one, n=len(labels)) for one in intervals(statistic, ids, 200 if quick else DRAWS)]
-
-    before, after, loose = ap([asked.before]), ap(unseen[RIDGE]), ap(unseen[LOOSE])
-    figures = {f"why_{label}_before": figure for label, figure in zip(LABELS, before)}
-    figures |= {f"why_{label}_after": figure for label, figure in zip(LABELS, after)}
+    after, _taught = cross_fitted(asked, RIDGE, 2 if quick else 5)
+    loose, taught = cross_fitted(asked, LOOSE, 2 if quick else 5)
+    figures = {}
+    for when, probabilities in (("before", [asked.before]), ("after", after)):
+        found = each_ap(asked, probabilities, quick)
+        figures |= {f"why_{label}_{when}": figure for label, figure in zip(LABELS, found)}
+    shares = np.bincount(asked.labels, minlength=len(LABELS)) / len(asked.labels)
     return figures | {
-        "why_loose_taught": Figure(float(np.mean(taught)), n=len(labels)),
-        "why_loose_unseen": loose[0],
+        **{f"why_{label}_chance": Figure(float(share), n=len(asked.labels)) for label, share in zip(LABELS, shares)},
+        "why_loose_taught": Figure(taught, n=len(asked.labels)),
+        "why_loose_unseen": each_ap(asked, loose, quick)[0],
     }
+
+
+def cross_fitted(asked: Pictures, ridge: float, divisions: int) -> tuple[list[np.ndarray], float]:
+    """Products divided in three so many times: probabilities (N, 5) of each division, every picture asked of the head
+    that the other two thirds taught; and the mean AP of "available" on what taught.
+    """
+    random = np.random.default_rng(0)
+    products = np.asarray(asked.samples.product_ids)
+    found, taught = [], []
+    for _division in range(divisions):
+        third = dict(zip(random.permutation(np.unique(products)).tolist(), itertools.cycle(range(3))))
+        part = np.array([third[product] for product in products.tolist()])
+        probabilities = np.empty_like(asked.before)
+        for held in range(3):
+            head = fit_head(asked.seen.select(part != held), asked.labels[part != held], ridge)
+            judged = asked.seen.judged(head).softmax(1).double().numpy()
+            probabilities[part == held] = judged[part == held]
+            known = part != held
+            taught.append(average_precision(asked.labels[known] == 0, judged[known, 0], np.ones(known.sum())))
+        found.append(probabilities)
+    return found, float(np.mean(taught))
+
+
+def each_ap(pictures: Pictures, probabilities: list[np.ndarray], quick: bool) -> list[Figure]:
+    """AP of each label, the mean over several probabilities (N, 5), with intervals over products."""
+    labels = pictures.labels
+
+    def statistic(weights):
+        return [
+            np.mean([average_precision(labels == label, p[:, label], weights) for p in probabilities])
+            for label in range(len(LABELS))
+        ]
+
+    found = intervals(statistic, pictures.samples.product_ids, 200 if quick else DRAWS)
+    return [Figure(**one, n=len(labels)) for one in found]
 
 
 def round_seconds(reviewers: Reviewers, shop: Shop, repeats: int = 3) -> Figure:

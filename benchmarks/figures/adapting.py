@@ -46,11 +46,14 @@ FIGURES = [
     *(
         Definition(
             f"why_{label}_{when}",
-            f"Pictures of another composer, validation products: AP of {label}, "
-            + ("as the reviewer ships" if when == "before" else "a head that learned from two thirds of the products"),
+            f"Pictures of another composer, validation products: AP of {label}, {words}",
         )
         for label in LABELS
-        for when in ("before", "after")
+        for when, words in (
+            ("chance", "by chance: the label's share"),
+            ("before", "as the reviewer ships"),
+            ("after", "a head that learned from two thirds of the products"),
+        )
     ),
     *(
         Definition(
