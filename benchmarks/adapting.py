@@ -55,15 +55,15 @@ class Pictures:
 
 
 class Shop:
-    """Pictures of another composer: `taught`, scenes to learn from, and `held`, of other products."""
+    """Pictures of another composer: `taught`, scenes to learn from, so many of each product, and `held`, of others."""
 
-    def __init__(self, folder: Path, quick: bool):
+    def __init__(self, folder: Path, quick: bool, each: int = 2):
         self.folder = folder
         things = things_of(VALIDATION if quick else UNSEEN, 0, 80 if quick else 240)
         composer = OtherComposer(things)
         half = len(things) // 2
         taught, held = (things[:30], things[half : half + 40]) if quick else (things[:half], things[half:])
-        self.taught = [composer.scene(thing, number) for number in range(2) for thing in taught]
+        self.taught = [composer.scene(thing, number) for number in range(each) for thing in taught]
         write_shard(
             folder / "held" / "held-000.zip", [composer.scene(t, n) for n in range(1 + (not quick)) for t in held]
         )

@@ -26,8 +26,10 @@ from .adapting import Shop
 from .common import DRAWS, Figure, publish
 
 COUNTS = (50, 100)
+MORE_COUNTS = (25, 50, 100, 200)  # out of a larger pool
 SEEDS = (0, 1, 2)
 POOL = 0.75  # of the pictures to learn from, drawn anew for each seed
+EACH, MORE_EACH = 2, 3  # pictures of each product to learn from, and in the larger pool
 
 
 class Pictures:
@@ -41,34 +43,39 @@ class Pictures:
         self.labels = samples.labels.astype(int)
         self.products = samples.product_ids
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def taught(self, rows: np.ndarray, held: Pictures) -> np.ndarray:
         """p(available) of the held pictures after a head has learned these rows."""
         head = fit_head(self.features.select(rows), self.labels[rows])
         return held.features.judged(head).softmax(1)[:, 0].double().numpy()
 
 
-def learned(pool: Pictures, held: Pictures, seeds) -> dict[str, list[np.ndarray]]:
-    """{"50_active": p(available) of the held pictures for each seed, ...}."""
+def learned(pool: Pictures, size: int, held: Pictures, seeds, counts) -> dict[str, list[np.ndarray]]:
+    """{"50_active": p(available) of the held pictures for each seed, ...}. size: pictures of the pool, from its first
+    on, that seeds draw from.
+    """
     found: dict[str, list[np.ndarray]] = {}
     for seed in seeds:
-        rows = np.random.default_rng(seed).permutation(len(pool.labels))[: round(POOL * len(pool.labels))]
+        rows = np.random.default_rng(seed).permutation(size)[: round(POOL * size)]
         products = [pool.products[row] for row in rows]
-        asked = choose(pool.features.select(rows), pool.labels[rows], products, max(COUNTS))
-        for count in COUNTS:
+        asked = choose(pool.features.select(rows), pool.labels[rows], products, max(counts))
+        for count in counts:
             found.setdefault(f"{count}_random", []).append(pool.taught(rows[:count], held))
             found.setdefault(f"{count}_active", []).append(pool.taught(rows[asked[:count]], held))
     return found
 
 
-def scores(held: Pictures, found: dict[str, list[np.ndarray]], draws: int) -> dict[str, Figure]:
-    """Means over seeds, intervals over products; the gain is paired."""
+def scores(held: Pictures, found: dict[str, list[np.ndarray]], draws: int, ending: str = "") -> dict[str, Figure]:
+    """Means over seeds, intervals over products; the gain is paired. ending: of the figures' keys."""
     available = held.labels == 0
 
     def statistic(weights):
         ap = {name: np.mean([average_precision(available, p, weights) for p in each]) for name, each in found.items()}
         return [*ap.values(), ap["50_active"] - ap["100_random"]]
 
-    names = [*(f"ap_after_{name}" for name in found), "active_gain"]
+    names = [*(f"ap_after_{name}{ending}" for name in found), f"active_gain{ending}"]
     values = intervals(statistic, held.products, draws)
     return {name: Figure(**value, n=len(available)) for name, value in zip(names, values)}
 
@@ -102,10 +109,16 @@ def main(arguments=None) -> None:
     seeds = SEEDS[:1] if quick else SEEDS
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        shop = Shop(folder, quick)
+        shop = Shop(folder, quick, MORE_EACH)
         write_shard(folder / "pool" / "pool-000.zip", shop.taught)
         pool, held = Pictures(folder / "pool"), Pictures(folder / "held")
-        figures = scores(held, learned(pool, held, seeds), 200 if quick else DRAWS)
+        figures = {}
+        for size, counts, ending in (
+            (len(pool) * EACH // MORE_EACH, COUNTS, ""),
+            (len(pool), COUNTS if quick else MORE_COUNTS, "_more"),
+        ):
+            found = learned(pool, size, held, seeds, counts)
+            figures |= scores(held, found, 200 if quick else DRAWS, ending)
         figures["round_seconds"] = round_seconds(
             shop.taught[: 60 if quick else 120], folder / "labels", 3 if quick else 10
         )
