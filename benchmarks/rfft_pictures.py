@@ -22,12 +22,14 @@ from reliable_ads.synthetic.scenes import PANORAMAS, SURFACES, WALL_COLOURS, WAL
 
 from . import labelled, tuning
 from .common import RESULTS, ROOT, Figure, mean, share
+from .rfft_fronts import together
 
 PAIRS = 10  # on a sheet
 GRID, FRONT = ROOT / "docs" / "pictures" / "rfft_before_after.jpg", ROOT / "docs" / "pictures" / "rfft_front.png"
 COLLAPSE = ROOT / "docs" / "pictures" / "rfft_collapse.jpg"
 COLUMNS, CELL = 8, 192
 COLOURS = {"none": "#c05040", "kl": "#d0a040", "cc": "#4878a8"}
+INTERVALS = {"labels": lambda values: share(int(sum(values)), len(values)), "prompt": mean, "beauty": mean}
 SHOWN = {"none": "no regulariser", "kl": "KL", "cc": "consistent condition"}
 
 
@@ -101,44 +103,73 @@ def labels(options) -> tuple[dict[str, Figure], dict]:
     """
     report = json.loads((RESULTS / "rfft.json").read_text(encoding="utf-8"))["details"]
     rows = report["labels_rows"]
-    figures = usable(labelled.said("tuned"), rows)
-    figures |= adherence(labelled.answers("prompts"), rows)
-    figures |= beauty(labelled.answers("beauty"), report["labels_pairs"])
-    names = {options.tuned: "after"}  # the shipped training is labelled as such
-    for row in (fronts := report.get("fronts", [])):
-        name = names.get(row["run"], row["run"])
-        said = {kind: figures.get(f"{kind}_{name}") for kind in ("labels", "prompt", "beauty")}
-        row |= {kind: figure.value if figure else None for kind, figure in said.items()}
+    found = {
+        "labels": usable(labelled.said("tuned"), rows),
+        "prompt": adherence(labelled.answers("prompts"), rows),
+        "beauty": beauty(labelled.answers("beauty"), report["labels_pairs"]),
+    }
+    if not {"before", "after"} <= found["labels"].keys():
+        raise SystemExit("no label fits the pictures of the last `sheets` run: have them labelled again")
+    figures = {
+        f"{kind}_{way}": Figure(*INTERVALS[kind](list(values.values())), len(values))
+        for kind, each in found.items()
+        for way, values in each.items()
+    }
+    before, after = found["labels"]["before"], found["labels"]["after"]
+    both = sorted(before.keys() & after.keys())
+    figures["labels_gain"] = Figure(*mean([after[product] - before[product] for product in both]), len(both))
+    fronts = report.get("fronts", [])
+    for kind, each in found.items():
+        each[options.tuned] = each.pop("after", {})  # the shipped training is labelled as such
+        alike = on_the_same({run: values for run, values in each.items() if values})
+        figures |= {f"front_{kind}_{way}": figure for way, figure in of_ways(alike).items()}
+        for row in fronts:
+            row[kind] = float(np.mean(alike[row["run"]])) if row["run"] in alike else None
     return figures, {"fronts": fronts}
 
 
-def usable(said: dict, rows: list) -> dict[str, Figure]:
-    """said: {hash: [label of each labeller]}; a picture without a majority is left out."""
-    good = {}
+def on_the_same(each: dict[str, dict]) -> dict[str, np.ndarray]:
+    """{run: (P,)} of the products that every run has; each: {run: {product: share}}."""
+    products = sorted(set.intersection(*map(set, each.values()))) if each else []
+    return {run: np.array([values[product] for product in products]) for run, values in each.items()}
+
+
+def of_ways(alike: dict[str, np.ndarray]) -> dict[str, Figure]:
+    """Of "before" and of each way of training, over its seeds and the products together; ways with a seed that nobody
+    labelled are left out.
+    """
+    figures = {"before": together(alike["before"][None])} if "before" in alike else {}
+    for way in tuning.WAYS:
+        runs = [alike[run] for seed in tuning.TRAINING_SEEDS if (run := f"{way}_{seed}") in alike]
+        if len(runs) == len(tuning.TRAINING_SEEDS):
+            figures[way] = together(np.stack(runs))
+    return figures
+
+
+def usable(said: dict, rows: list) -> dict[str, dict[int, float]]:
+    """{way: {product: 1 where the majority calls its picture available, else 0}}; a picture without a majority is left
+    out. said: {hash: [label of each labeller]}.
+    """
+    found: dict[str, dict] = {}
     for row in rows:
         answer = majority(said[row["hash"]]) if row["hash"] in said else None
         if answer:
-            good.setdefault(row["way"], {})[row["product"]] = answer[0] == AVAILABLE
-    if not {"before", "after"} <= good.keys():
-        raise SystemExit("no label fits the pictures of the last `sheets` run: have them labelled again")
-    figures = {f"labels_{way}": Figure(*share(sum(of.values()), len(of)), len(of)) for way, of in good.items()}
-    both = sorted(good["before"].keys() & good["after"].keys())
-    gained = [float(good["after"][product]) - float(good["before"][product]) for product in both]
-    return figures | {"labels_gain": Figure(*mean(gained), len(both))}
+            found.setdefault(row["way"], {})[row["product"]] = float(answer[0] == AVAILABLE)
+    return found
 
 
-def adherence(given: dict, rows: list) -> dict[str, Figure]:
-    """The share of surfaces and rooms that labellers name as the prompt has them; given: {labeller: {hash: {"surface",
-    "room"}}}.
+def adherence(given: dict, rows: list) -> dict[str, dict[int, float]]:
+    """{way: {product: the share of surfaces and rooms that labellers name as the prompt has them}}; given: {labeller:
+    {hash: {"surface", "room"}}}.
     """
-    found = {}
+    found: dict[str, dict] = {}
     for row in rows:
         asked = asked_of(row["prompt"])
         said = [one[row["hash"]] for one in given.values() if row["hash"] in one]
         if said:
             right = [answer[kind] == asked[kind] for answer in said for kind in asked]
-            found.setdefault(row["way"], []).append(float(np.mean(right)))
-    return {f"prompt_{way}": Figure(*mean(each), len(each)) for way, each in found.items()}
+            found.setdefault(row["way"], {})[row["product"]] = float(np.mean(right))
+    return found
 
 
 def asked_of(prompt: str) -> dict[str, str]:
@@ -147,15 +178,17 @@ def asked_of(prompt: str) -> dict[str, str]:
     return {"surface": surface.removeprefix("on "), "room": ", ".join(room)}
 
 
-def beauty(given: dict, pairs: list) -> dict[str, Figure]:
-    """The share of pairs in which "after" is preferred, "same" counting half; given: {labeller: {key: side}}."""
-    found = {}
+def beauty(given: dict, pairs: list) -> dict[str, dict[int, float]]:
+    """{way: {product: the share of labellers that prefer "after"}}, "same" counting half; given: {labeller: {key:
+    side}}.
+    """
+    found: dict[str, dict] = {}
     for pair in pairs:
         said = [one[key_of(pair)] for one in given.values() if key_of(pair) in one]
         if said:
             worth = [0.5 if side == "same" else float(side == pair["after"]) for side in said]
-            found.setdefault(pair["way"], []).append(float(np.mean(worth)))
-    return {f"beauty_{way}": Figure(*mean(each), len(each)) for way, each in found.items()}
+            found.setdefault(pair["way"], {})[pair["product"]] = float(np.mean(worth))
+    return found
 
 
 def graph(options) -> tuple[dict[str, Figure], dict]:

@@ -1,7 +1,7 @@
 """Early rejection: after which share of the steps to check a preview, and below which p(available) to stop a draw.
 
 A draw pays for all of its steps before the reviewer sees it. Its predicted clean picture, the preview, shows much
-earlier what comes, so a draw that will almost surely fail can end there. How early, and at which probability, depends
+earlier what comes, so a draw that will probably fail can end there. How early, and at which probability, depends
 on model, sampler and reviewer: `fit_thresholds` reads it off draws that went to their end while every candidate point
 was checked. A `Profile` keeps these draws and the thresholds in a file.
 """
@@ -231,8 +231,8 @@ class Profile:
         """One more draw that went to its end; scores: p(available) at each of `progress`."""
         if len(scores) != len(self.progress):
             raise ProfileError(
-                f"a draw had {len(scores)} preview checks where {len(self.progress)} are due: with few steps two fall"
-                " on the same one; use at least 10."
+                f"a draw had {len(scores)} preview checks where {len(self.progress)} are due: a preview was"
+                " NaN, or the sampler took fewer steps than asked for. Try another sampler."
             )
         self.scores.append([round(float(score), 5) for score in scores])
         self.accepted.append(bool(accepted))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rfnet.files import is_safe_name, open_file, sha256_of, write_picture, write_text
-from ..rfnet.labels import shown_label
+from ..rfnet.labels import RFNET, shown_label
 from ..rfnet.risks import NOT_CERTIFIED, UNKNOWN_PAINTER
 from ..rfnet.structured import parse_json
 from ..rfnet.textfiles import read_text
@@ -59,7 +59,8 @@ class Tried:
     """An attempt as the page shows it.
 
     thumbnail: its path below the gallery; sure: the label's probability in [0, 1], None for none; remedies: names;
-    picture: of a batch, from 1.
+    picture: of a batch, from 1; decided: the second opinion that decided, if one did; unfamiliar: the picture is unlike
+    all that the reviewer learned from.
     """
 
     thumbnail: str
@@ -71,6 +72,8 @@ class Tried:
     remedies: str
     error: str
     picture: int = 1
+    decided: str = ""
+    unfamiliar: bool = False
 
 
 @dataclass(frozen=True)
@@ -330,6 +333,8 @@ def _tried(attempt: dict, name: str) -> Tried:
         remedies=", ".join(_clean(change["remedy"]) for change in attempt.get("remedies", ())),
         error=_clean(attempt.get("error", "")),
         picture=int(attempt.get("picture", 1)),
+        decided=_clean("" if (decided := attempt.get("decided_by", RFNET)) == RFNET else decided),
+        unfamiliar=attempt.get("unfamiliar") is True,
     )
 
 

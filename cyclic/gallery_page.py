@@ -162,11 +162,13 @@ def _verdict(tried) -> str:
     if tried.error:
         return tried.error
     sure = "" if tried.sure is None else f" ({100 * tried.sure:.0f} %)"
+    sure += f", says {tried.decided}" if tried.decided else ""
     if tried.label == "available" and not tried.accepted:
         verdict = f"Perhaps fit to publish, but not sure enough{sure}."
     else:
         verdict = MEANING.get(tried.label, tried.label).removesuffix(".") + f"{sure}."
     verdict = f"Stopped early. {verdict}" if tried.dropped else verdict
+    verdict += " Unfamiliar picture: label a few." if tried.unfamiliar else ""
     return f"{verdict} Drawn with: {tried.remedies}." if tried.remedies else verdict
 
 

@@ -24,7 +24,7 @@ def learning_inputs() -> list:
             default=SHIPPED,
             optional=True,
             tooltip=(
-                "The reviewer that learns after every ten labels and chooses what you see next: what teaches it most."
+                "The reviewer that learns after every ten labels and chooses what you see next: what it is unsure of."
                 " Its file stays as it is; RF Adapt Reviewer makes a new one. off: shuffled order, for labels that"
                 " shall measure a reviewer."
             ),

@@ -71,7 +71,7 @@ def budget_inputs() -> list:
             default=AUTO,
             optional=True,
             tooltip=(
-                "Stops draws that will almost surely fail, long before their last step. auto: where RF Profile Early"
+                "Stops draws that will probably fail, long before their last step. auto: where RF Profile Early"
                 " Rejection has measured this model and reviewer. off: every draw goes to its end."
             ),
         ),

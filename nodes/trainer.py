@@ -44,7 +44,7 @@ class RFTrainer(io.ComfyNode):
             display_name="RF Train ControlNet",
             category=CATEGORY,
             description=(
-                "Tunes a ControlNet on the reviewer's feedback, so that more of what it draws can be published. The"
+                "Tunes a ControlNet on the reviewer's feedback, so that the reviewer accepts more of what it draws. The"
                 " result is a small adapter for RF Load ControlNet; the ControlNet itself stays as it is."
             ),
             inputs=[*model_inputs(), *data_inputs(), *training_inputs()],

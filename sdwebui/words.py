@@ -20,7 +20,7 @@ def said_of(row: dict, stopped_early: bool = False) -> str:
     if label == "available" and not (row["accepted"] or row.get("missing")):
         said = "not surely fit to publish,"
     verdict = "accepted" if row["accepted"] else "stopped early" if stopped_early else "rejected"
-    unlike = " (unfamiliar picture)" if row.get("unfamiliar") else ""
+    unlike = " (unfamiliar picture: label a few)" if row.get("unfamiliar") else ""
     decided = row.get("decided_by", RFNET)
     says = f", says {decided}" if decided != RFNET else ""
     says += "".join(f" ({text})" for name, text in row.get("said", {}).items() if name == decided)

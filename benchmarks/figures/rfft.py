@@ -124,6 +124,26 @@ LOSSES = {"none": "no regulariser"} | {
 }
 
 
+def fronts_by_labels() -> list[Definition]:
+    """Each way of training, three seeds, on the products of which language models have labelled all of them."""
+    ways = {"before": "before any tuning", **LOSSES}
+    return [
+        Definition(
+            f"front_{kind}_{way}",
+            f"RFFT, {words}, three seeds, the same products: {title}",
+            "share",
+            shown={"told": (words, title)},
+        )
+        for kind, title in (
+            ("labels", "available"),
+            ("prompt", "prompt named"),
+            ("beauty", "rather to publish than before"),
+        )
+        for way, words in ways.items()
+        if (kind, way) != ("beauty", "before")
+    ]
+
+
 def shipped() -> list[Definition]:
     """docs/protocol.md, 4: what the adapter that ships brings."""
     return [
@@ -245,4 +265,4 @@ OTHERS = [
     ),
 ]
 # Titles and tables of figures that are not measured again under their key stay as they were.
-FIGURES = all_of(losses(), shipped(), trainings(), OTHERS)
+FIGURES = all_of(losses(), shipped(), trainings(), fronts_by_labels(), OTHERS)

@@ -14,6 +14,7 @@ from ..map_names import MapError
 from ..resize import resize
 from ..saliency_model import SaliencyModel
 from ..structured import shortened
+from .identity import name_of
 from .protocol import OpinionError, about
 
 SIDE = 512  # pixels of the longer side at which areas are counted
@@ -77,12 +78,12 @@ def open_expansion(path) -> Expansion:
     path = Path(path)
     if path.is_dir():
         segment = Sam(path)
-        return Expansion(segment, path.name)
+        return Expansion(segment, name_of(path))
     try:
         model = SaliencyModel(path)
     except MapError as error:
         raise OpinionError(str(error)) from error
-    return Expansion(lambda images, canvas: model(images), model.name)
+    return Expansion(lambda images, canvas: model(images), name_of(path))
 
 
 class Sam:

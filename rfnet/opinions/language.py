@@ -1,6 +1,5 @@
 """A vision-language model in a folder of the user's, asked one yes/no question for each defect."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from ..architectures import need
 from ..files import quoted
 from ..structured import shortened
+from .identity import name_of
 from .protocol import OpinionError
 from .questions import asked_all, log_odds, meaning
 
@@ -32,7 +32,7 @@ class Language:
         self.processor, self.network = self._load()
         if getattr(self.processor, "chat_template", None) is None:
             raise OpinionError(f"{quoted(self.folder.name)} has no chat template: use a model tuned to answer.")
-        self.model = f"{self.folder.name} {_digest(self.folder)}"
+        self.model = name_of(self.folder)
         self.words = self._words()
 
     @torch.no_grad()
@@ -85,11 +85,3 @@ class Language:
                 " that transformers' save_pretrained writes, processor included."
             ) from error
         return processor, network.eval().requires_grad_(False)
-
-
-def _digest(folder: Path) -> str:
-    """8 hex digits that name a model: its config, and the names and sizes of its weights."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{path.name} {path.stat().st_size}".encode())
-    return digest.hexdigest()[:8]

@@ -2,6 +2,7 @@
 arXiv:1503.02531), so that a slow panel becomes a quick and differentiable reviewer.
 """
 
+import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import torch.nn.functional as F
 from ..data.errors import DataError
 from ..data.samples import Samples
 from ..fusion import Fusion, parse_fusion
-from ..weights import load_networks, read_metadata, save_reviewer
+from ..memory import Memory
+from ..weights import load_memory, load_networks, read_metadata, save_reviewer
 from .augment import make_batch
 from .batches import Order
 from .config import FROZEN
@@ -22,6 +24,7 @@ from .evaluate import predict
 from .fuse import Evidence, folds, fuse_probabilities
 from .metrics import average_precision
 from .processes import accelerator
+from .remember import relearned
 from .step import learning_rate
 
 BATCH = 16
@@ -50,8 +53,9 @@ def distill(
     """Trains on from a reviewer file that holds a fusion, with the panel's probabilities in the place of labels, and
     writes `out` if on held-out products it comes nearer to the panel: the epoch that comes nearest.
 
-    evidence: fuse.collect's, of these samples. The new file has the fusion's threshold, no fusion, and no certificate,
-    since those spoke of the network before. Raises DataError.
+    evidence: fuse.collect's, of these samples. The new file has the fusion's threshold, no fusion, no certificate and
+    no reading of sizes, since those spoke of the network before; a memory is learned anew, with these samples in it.
+    Raises DataError.
     """
     fusion = fitted(weights, evidence.models)
     _check(evidence)
@@ -84,8 +88,18 @@ def distill(
         return Distilled(report, None)
     about = {key: value for key, value in metadata.items() if key in ("temperature", "maps", "data_fingerprint")}
     about |= {"threshold": f"{fusion.threshold:g}", "created_with": "rfnet distill", "distilled": report}
-    save_reviewer(out, rfnet.cpu(), mapnet.cpu(), about)
+    networks = rfnet.cpu(), mapnet.cpu()
+    save_reviewer(out, *networks, about, _memory(weights, networks, seen))
     return Distilled(report, Path(out))
+
+
+def _memory(weights, networks: tuple, seen: Samples) -> Memory | None:
+    """What the reviewer file remembers and what has taught now, as the new network sees it; None where it has none."""
+    memory = load_memory(weights, networks[0].feature_width)
+    if memory is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return relearned(memory, networks, seen, folder)
 
 
 def fitted(weights, models: dict[str, str]) -> Fusion:

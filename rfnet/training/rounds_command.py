@@ -1,4 +1,4 @@
-"""`rfnet next | label | rounds`: labelling from the command line, the pictures first that teach most."""
+"""`rfnet next | label | rounds`: labelling from the command line, first what the reviewer is least sure of."""
 
 import json
 import sys

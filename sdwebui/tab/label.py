@@ -85,7 +85,7 @@ def learning_row() -> tuple:
             label="Learner",
             choices=[NOBODY, *reviewers.paths()],
             value=reviewers.SHIPPED.name,
-            info="The reviewer that learns after every ten labels and shows next what teaches it most; off: shuffled.",
+            info="The reviewer that learns after every ten labels and shows next what it is unsure of; off: shuffled.",
             scale=2,
             elem_id=f"{ID}_learner",
         )

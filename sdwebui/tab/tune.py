@@ -19,7 +19,7 @@ ID = "reliable_ads_tune"
 running = Running("The training", "everything is saved, press Tune again to go on from there")
 PROMPTS = "{caption} on a wooden table, a kitchen, soft daylight"
 ABOUT = (
-    "Draws your products, lets the reviewer judge them, and tunes a ControlNet until more pictures can be published."
+    "Draws your products, lets the reviewer judge them, and tunes a ControlNet so that it accepts more pictures."
     " The result is a small adapter in models/ControlNet; the ControlNet itself stays as it is. Forge and reForge list"
     " the adapter; for Automatic1111 merge it in the section Merge. A GPU with 12 GB or more is advised: unload the web"
     " UI's own model first, in Settings, Actions."

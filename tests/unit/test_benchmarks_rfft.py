@@ -90,9 +90,22 @@ def test_labels_of_a_tuning():
         for way in ("before", "after")
     ]
     said = {"before": ["space_mismatch"] * 3, "after": ["available", "available", "space_mismatch"]}
-    assert rfft_pictures.usable(said, rows)["labels_gain"].value == 1
+    assert rfft_pictures.usable(said, rows) == {"before": {0: 0.0}, "after": {0: 1.0}}
     given = {"a": {"after": {"surface": "sand", "room": "a pine forest"}}}
-    assert rfft_pictures.adherence(given, rows)["prompt_after"].value == 0.5
+    assert rfft_pictures.adherence(given, rows) == {"after": {0: 0.5}}
     pair = {"way": "after", "product": 0, "after": "left"}
     given = {"a": {rfft_pictures.key_of(pair): "left"}, "b": {rfft_pictures.key_of(pair): "same"}}
-    assert rfft_pictures.beauty(given, [pair])["beauty_after"].value == 0.75
+    assert rfft_pictures.beauty(given, [pair]) == {"after": {0: 0.75}}
+
+
+def test_losses_are_compared_on_the_products_that_all_of_them_drew():
+    each = {"before": {0: 1.0, 1: 0.0, 2: 0.0}} | {f"none_{seed}": {0: 1.0, 1: float(seed)} for seed in (0, 1)}
+    alike = rfft_pictures.on_the_same(each)
+    assert {run: values.tolist() for run, values in alike.items()} == {
+        "before": [1.0, 0.0],
+        "none_0": [1.0, 0.0],
+        "none_1": [1.0, 1.0],
+    }
+    assert rfft_pictures.of_ways(alike).keys() == {"before"}, "a way lacks its third seed"
+    found = rfft_pictures.of_ways(alike | {"none_2": alike["none_1"]})["none"]
+    assert found.value == pytest.approx(5 / 6) and found.n == 2

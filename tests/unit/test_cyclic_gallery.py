@@ -126,6 +126,14 @@ def test_a_run_is_kept(gallery, listed):
     )
 
 
+def test_the_page_says_which_opinion_decided_and_which_picture_is_unlike_all_others(gallery, listed):
+    pictures, report = drawn(listed[0])
+    report["attempts"][0] |= {"decided_by": "contact", "unfamiliar": True}
+    gallery.keep(listed[0], pictures, report)
+    page = (gallery.folder / "index.html").read_text(encoding="utf-8")
+    assert page.count(", says contact.") == 2 and page.count("Unfamiliar picture: label a few.") == 2  # shown and alt
+
+
 def test_several_accepted_pictures_and_none(gallery, listed):
     gallery.keep(listed[0], *drawn(listed[0], (0.6, 0.1, 0.9), usable=2))
     gallery.keep(listed[1], *drawn(listed[1], (0.1, 0.4, 0.2)))

@@ -91,7 +91,7 @@ def test_a_review_says_which_pictures_are_unfamiliar(remembering):
     row = reviewer.review(images, canvas).rows()[0]
     assert row["familiar"] < UNFAMILIAR and row["unfamiliar"]
     assert "label a few" in " ".join(row["notes"]) and verdict(row) == "unfamiliar picture"
-    assert said_of(row).endswith("(unfamiliar picture)")
+    assert said_of(row).endswith("(unfamiliar picture: label a few)")
     reviewer.familiarity.distances *= 1e6
     row = reviewer.review(images, canvas).rows()[0]
     assert row["familiar"] == 1 and "unfamiliar" not in row and "notes" not in row

@@ -17,7 +17,15 @@ from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.training import fuse as fitting
 from reliable_ads.rfnet.training.fuse import Evidence, collect, cross_validated, fit, folds, fuse
 from reliable_ads.rfnet.training.fuse_command import labelled
-from reliable_ads.rfnet.weights import WeightsError, change_metadata, read_metadata, save_reviewer
+from reliable_ads.rfnet.training.remember import remember
+from reliable_ads.rfnet.weights import (
+    WeightsError,
+    change_metadata,
+    load_memory,
+    load_networks,
+    read_metadata,
+    save_reviewer,
+)
 
 from .opinion_examples import Said, boxed, on_table, shadows
 from .rfnet_examples import small_networks
@@ -250,14 +258,19 @@ def test_changing_other_metadata_keeps_the_layer(networks, tmp_path):
 
 def test_a_distilled_reviewer_says_by_itself_what_the_panel_said(fused, capsys):
     folder, labels = fused
-    out = folder / "distilled.safetensors"
-    given = ["distill", str(folder / "fused.safetensors"), "--data", str(labels.folder), *CONTACT, "--out", str(out)]
+    out, remembering = folder / "distilled.safetensors", folder / "remembering.safetensors"
+    remember(folder / "fused.safetensors", [labels.folder / "labels.jsonl"], remembering, count=10)
+    given = ["distill", str(remembering), "--data", str(labels.folder), *CONTACT, "--out", str(out)]
     assert main([*given, "--epochs", "5", "--lr", "0.003", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["divergence"]["after"] < 0.7 * report["divergence"]["before"] and report["held_out"] >= 8
     metadata = read_metadata(out)
     assert "fusion" not in metadata and float(metadata["threshold"]) == 0.5
     assert json.loads(metadata["distilled"])["n"] == 40 and not (folder / "distilled.safetensors.asked").exists()
+
+    before, after = (load_memory(path, load_networks(path)[0].feature_width) for path in (remembering, out))
+    assert after.shard == before.shard, "it remembers the same pictures"
+    assert len(before.familiarity.means) == 1 and len(after.familiarity.means) == 2, "and knows what taught it, too"
 
 
 def test_distilling_needs_fitted_opinions_and_all_of_them(fused, tmp_path, capsys):

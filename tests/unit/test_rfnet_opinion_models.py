@@ -7,6 +7,7 @@ import torch
 
 from reliable_ads.benchmarks.random_opinions import write_language, write_sam
 from reliable_ads.rfnet.opinions.expansion import Expansion, Sam, grown, inner_points, open_expansion
+from reliable_ads.rfnet.opinions.identity import name_of
 from reliable_ads.rfnet.opinions.language import Language
 from reliable_ads.rfnet.opinions.opening import open_opinion
 from reliable_ads.rfnet.opinions.protocol import DEFECTS, SURE, OpinionError
@@ -109,12 +110,20 @@ def test_what_the_network_adds_before_grey_is_its_own_error():
 def test_a_sam_of_transformers_is_asked_for_what_lies_inside_the_product(tmp_path):
     write_sam(tmp_path / "sam")
     opinion, canvas = open_opinion(f"expansion={tmp_path / 'sam'}"), boxed()
-    assert isinstance(opinion.segment, Sam)
+    assert isinstance(opinion.segment, Sam) and opinion.model == name_of(tmp_path / "sam")
     masks = opinion.segment(torch.rand(2, 3, 64, 64), canvas)
     assert masks.shape == (2, 1, 64, 64) and set(masks.unique().tolist()) <= {0.0, 1.0}
     assert opinion.evidence(canvas, torch.rand(2, 3, 64, 64)).shape == (2, 4)
     points = inner_points(canvas)
     assert len(points) == 9 and all(canvas.alpha[int(y), int(x)] > 0.5 for x, y in points)
+
+
+def test_models_of_one_name_are_told_apart(tmp_path):
+    files = [tmp_path / name / "u2net.onnx" for name in "ab"]
+    for number, file in enumerate(files, 1):
+        file.parent.mkdir()
+        file.write_bytes(b"0" * number)
+    assert [name_of(file).split(" ")[0] for file in files] == ["u2net"] * 2 and name_of(files[0]) != name_of(files[1])
 
 
 @pytest.mark.parametrize("name, said", [("nowhere.onnx", "no .onnx file that exists"), (".", "holds no config.json")])
