@@ -6,7 +6,8 @@ Each is asked about a 512-pixel picture, in a process of its own with one thread
 computing time, memory what it takes at most beyond a process that only reviews (of `rfnet`: beyond one that has not
 loaded the reviewer). Without models of yours the costs are those of random weights: a LLaVA of 0.2 billion weights and
 a SAM with ViT-B. `server` asks one on this machine that answers at once: what is left is the packing and the waiting.
-`panel` is RFNet with all of them but the server. After `rfnet distill` the reviewer alone answers, with a network of
+`panel` is RFNet with all of them but the server. `size` has a reader of sizes made up of zeros. What ComfyUI itself
+runs (`text_model`) is not timed. After `rfnet distill` the reviewer alone answers, with a network of
 the same size: `rfnet` is its cost.
 """
 
@@ -28,6 +29,7 @@ import torch
 from reliable_ads.rfnet.opinions.opening import open_opinions
 from reliable_ads.rfnet.opinions.panel import Panel
 from reliable_ads.rfnet.product import Product, place
+from reliable_ads.rfnet.sizes import SizeReader
 from reliable_ads.rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 
 from .common import ROOT, Figure, mean, publish
@@ -36,7 +38,8 @@ from .random_opinions import THIN, USUAL, write_language, write_sam
 COMMAND = "python -m benchmarks.opinions"
 PRODUCT = ROOT / "pocket" / "demo_product.png"
 SIDE = 512
-TIMES = {"rfnet": 20, "contact": 20, "own_label": 20, "expansion": 2, "language": 2, "server": 5, "panel": 1}
+LIGHT = ("contact", "own_label", "size")
+TIMES = {"rfnet": 20} | dict.fromkeys(LIGHT, 20) | {"expansion": 2, "language": 2, "server": 5, "panel": 1}
 ANSWER = json.dumps({"choices": [{"message": {"content": "No"}}]}).encode()
 
 
@@ -62,26 +65,29 @@ def specifications(options, folder: Path) -> dict[str, list[str]]:
         models["language"] = write_language(folder / "llava", size=THIN if options.quick else USUAL)
     if not models["expansion"] and "expansion" in wanted:
         models["expansion"] = write_sam(folder / "sam", thin=options.quick)
-    texts = {"rfnet": [], "contact": ["contact"], "own_label": ["own_label"], "server": ["server"]}
+    texts = {"rfnet": []} | {name: [name] for name in (*LIGHT, "server")}
     texts |= {name: [f"{name}={path}"] for name, path in models.items()}
-    texts["panel"] = [text for name in ("contact", "own_label", "expansion", "language") for text in texts[name]]
+    texts["panel"] = [text for name in (*LIGHT, "expansion", "language") for text in texts[name]]
     return {name: texts[name] for name in options.only}
 
 
 def cost(name: str, texts: list[str], times: int) -> dict:
     """{"ms": one for each time, "mib": at most} of one opinion, of RFNet, or of a panel, in this process."""
     torch.set_num_threads(1)
-    canvas = place(Product.from_picture(PRODUCT), SIDE, SIDE)
+    canvas = place(Product.from_picture(PRODUCT, size_cm=30), SIDE, SIDE)
     torch.manual_seed(0)
     images = canvas.paste(torch.rand(1, 3, SIDE, SIDE))
     unloaded = _mib()
     reviewer = load_reviewer(DEFAULT_WEIGHTS)
+    if {"size", "panel"} & {name}:  # a reader of any numbers: the weights that ship have none
+        reviewer.sizes = SizeReader(weight=[0.0] * reviewer.rfnet.feature_width, bias=0.0, sigma=0.5)
     review = reviewer.review(images, canvas)
     opinions = open_opinions([f"server={answering()}"] if name == "server" else texts)
     panel = Panel(reviewer, opinions)
     asking = {
         "rfnet": lambda: reviewer.review(images, canvas),
         "panel": lambda: panel.review(images, canvas),
+        "size": lambda: panel.opinions[0].evidence_in(canvas, review),
     }.get(name, lambda: panel.opinions[0].evidence(canvas, images, review.depth))
     spent = []
     for _ in range(times + (times > 2)):  # the first one warms up, where that costs little

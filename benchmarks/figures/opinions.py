@@ -6,6 +6,7 @@ NAMES = {
     "rfnet": "RFNet alone, with its maps; a distilled reviewer costs the same",
     "contact": "Contact",
     "own_label": "Own label",
+    "size": "Size, beside the review that reads it",
     "expansion": "Expansion, a SAM with ViT-B",
     "language": "Vision-language model, 0.2 billion weights",
     "server": "Server, without what it does itself",
