@@ -238,9 +238,11 @@ def conditions(details: dict) -> list[str]:
 
 
 def retitled(benchmark: str, report: dict) -> str:
-    """A report's file with today's titles."""
+    """A report's file with today's titles, and with what today's rules say of its targets."""
     for key, figure in report["figures"].items():
-        figure["title"] = definition_of(benchmark, key, figure).title
+        definition = definition_of(benchmark, key, figure)
+        said = definition.verdict(figure, report["figures"])
+        figure |= {"title": definition.title, "holds": said == "yes" if said else None}
     return json.dumps(report, indent=1) + "\n"
 
 

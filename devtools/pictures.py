@@ -1,12 +1,13 @@
-"""`python -m reliable_ads.devtools.pictures results | workflow | nodes | strip`: pictures of what a real ComfyUI draws,
-and of its web page.
+"""`python -m reliable_ads.devtools.pictures results | workflow | nodes | strip | gallery`: pictures of what a real
+ComfyUI draws, and of its web page.
 
-`results` draws the picture that lies beside each shipped workflow: what a run of it gives. `workflow FILE.json --out
-FILE.png` shows a graph in the page, after running it with --run; --vue, --light, --width and --node are for looking at
-the nodes themselves. `nodes` takes each node's picture for its help page, web/docs/<node>/node.png. `strip` takes
-README's first picture: what appears below the sampler when the first template draws a product of benchmarks/products
-with its own prompt and seed. That is the one test product whose plain loop got its first accepted picture at the fifth
-attempt, in benchmarks/sampler.py. All but `results` need playwright and a Chromium.
+`results` draws the picture that lies beside each shipped workflow: what a run of it gives; the first one is the help
+page's of RF Cyclic Sampler, too. `workflow FILE.json --out FILE.png` shows a graph in the page, after running it with
+--run; --vue, --light, --width and --node are for looking at the nodes themselves. `nodes` takes each node's picture for
+its help page, web/docs/<node>/node.png. `strip` takes README's first picture: what appears below the sampler when the
+first template draws a product of benchmarks/products with its own prompt and seed. That is the one test product whose
+plain loop got its first accepted picture at the fifth attempt, in benchmarks/sampler.py. `gallery` takes the page that
+the template of a product list leaves. All but `results` need playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ STAND_INS = {"SD 1.5": 0, "SDXL": 1, "Train a ControlNet": 2, "LoRAs": 3, "Flux"
 WITH_OWN = ("RFCyclicSampler",)  # whose help page shows a result instead
 CORNER = (200, 160)  # where a node stands on the page, pixels
 ATTEMPTS, NEARNESS = 5, 2.5  # of the strip: how many, and the canvas's scale
+TALLEST = 1400  # pixels of a list's page that are shown
 MARGIN, HEAD = 12, 58  # what is shown around it, and above it: its title and the pack's badge
 PLACE = """(kind) => {
   app.graph.clear()
@@ -77,7 +79,7 @@ def results(options: Namespace, chrome, address: str) -> None:
     """
     client = ComfyClient(address)
     known, products = client.ask("/object_info"), sorted((ROOT / "pocket" / "demo_products").glob("*.png"))
-    for path in shipped():
+    for path in (path for path in shipped() if options.only in path.stem):
         word = next((word for word in STAND_INS if word in path.stem), None)
         graph = to_api(without_muted(load(shipped_as("Remedies") if word else path)), known)
         if word:
@@ -85,6 +87,8 @@ def results(options: Namespace, chrome, address: str) -> None:
         picture = result(path, graph, client)
         picture.save(path.with_suffix(".jpg"), quality=88)
         print(path.with_suffix(".jpg"), picture.size)
+        if path.stem == WORKFLOW.stem:
+            picture.save(PAGES / WITH_OWN[0] / "attempts.png", optimize=True)
 
 
 def put_product(graph: dict, client: ComfyClient, product: Path) -> None:
@@ -186,10 +190,26 @@ def strip(options: Namespace, chrome, address: str) -> None:
     browser.close()
 
 
+def gallery(options: Namespace, chrome, address: str) -> None:
+    """The page of a list of products."""
+    client = ComfyClient(address)
+    client.outputs(to_api(load(shipped_as("list")), client.ask("/object_info")))
+    (page_file,) = (options.base / "output").rglob("index.html")
+    page = chrome.new_page(viewport={"width": 1100, "height": 700})
+    page.goto(page_file.as_uri())
+    page.wait_for_load_state("networkidle")
+    shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    shot.crop((0, 0, shot.width, min(shot.height, TALLEST))).save(options.out, quality=85)
+    print(options.out, shot.size)
+    page.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    commands.add_parser("results", help="the picture beside each shipped workflow").set_defaults(take=results)
+    each = commands.add_parser("results", help="the picture beside each shipped workflow")
+    each.set_defaults(take=results)
+    each.add_argument("--only", default="", help="of workflows with this in their names")
     one = commands.add_parser("workflow", help="a picture of one graph")
     one.set_defaults(take=workflow)
     one.add_argument("file", type=Path)
@@ -205,6 +225,9 @@ def main() -> int:
     near.add_argument("--products", type=Path, default=ROOT / "benchmarks" / "products" / "unseen.zip")
     near.add_argument("--number", type=int, default=7, help="of the product in it, from 0")
     near.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "five_attempts.jpg")
+    page = commands.add_parser("gallery", help="docs/product_list.md's picture")
+    page.set_defaults(take=gallery)
+    page.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "product_list.jpg")
     options = parser.parse_args()
 
     from playwright.sync_api import sync_playwright
@@ -214,6 +237,7 @@ def main() -> int:
             print(NO_BROWSER, file=sys.stderr)
             return 1
         with ComfyServer(Path(base), Path(base) / "server.log", ("--cpu", "--preview-method", "auto")) as server:
+            options.base = Path(base)
             options.take(options, browser, server.address)
         browser.close()
     return 0
