@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .checked import checked
 from .folders import language_models, model_path, segmentation_models, servers
-from .types import CATEGORY, Opinions
+from .types import CATEGORY, BackgroundRemoval, Opinions
 
 OFF = "off"
 
@@ -79,6 +79,7 @@ class RFOpinions(io.ComfyNode):
                 ),
                 text_model_input(),
                 size_input(),
+                segmentation_model_input(),
             ],
             outputs=[
                 Opinions.Output("opinions", display_name="opinions", tooltip="For RF Review and the cyclic samplers.")
@@ -86,19 +87,24 @@ class RFOpinions(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, expansion=OFF, language=OFF, server=OFF, text_model=None, **measures):
+    def fingerprint_inputs(
+        cls, expansion=OFF, language=OFF, server=OFF, text_model=None, segmentation_model=None, **measures
+    ):
         """Changes when a file does, such as the one that names the server."""
         names = [name for name in (expansion, language, server) if isinstance(name, str) and name != OFF]
         files = [path for path in (Path(folder_paths.models_dir) / name for name in names) if path.is_file()]
         return f"{measures} {names} {[path.stat().st_mtime_ns for path in files]}"
 
     @classmethod
-    def execute(cls, contact, own_label, expansion, language, server, text_model=None, size=False) -> io.NodeOutput:
+    def execute(
+        cls, contact, own_label, expansion, language, server, text_model=None, size=False, segmentation_model=None
+    ) -> io.NodeOutput:
         from ..rfnet.opinions.opening import open_opinions, with_networks
+        from .segmenter import expansion_of
         from .text_model import TextModel
 
         files = {
-            "expansion": chosen(expansion, segmentation_models()),
+            "expansion": chosen(expansion, segmentation_models()) if segmentation_model is None else None,
             "language": chosen(language, language_models()),
             "server": chosen(server, servers()),
         }
@@ -106,6 +112,7 @@ class RFOpinions(io.ComfyNode):
         asked = [name for name, wanted in measures.items() if wanted]
         asked += [f"{name}={path}" for name, path in files.items() if path]
         own = [TextModel(text_model)] if text_model is not None else []
+        own += [expansion_of(segmentation_model)] if segmentation_model is not None else []
         opinions = open_opinions(asked)
         for model in with_networks(opinions):
             on_device(model)
@@ -134,6 +141,18 @@ def size_input() -> io.Boolean.Input:
         tooltip=(
             "Does the product look as large as it is? Compares what the reviewer sees with what"
             " is usual by the caption. Needs a reviewer that `rfnet sizes` was run on."
+        ),
+    )
+
+
+def segmentation_model_input():
+    """Optional and last, as well."""
+    return BackgroundRemoval.Input(
+        "segmentation_model",
+        optional=True,
+        tooltip=(
+            "Has the product grown? Asks a BiRefNet that ComfyUI itself runs, from Load Background Removal Model, in"
+            " the place of the file at expansion."
         ),
     )
 

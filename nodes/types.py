@@ -12,6 +12,7 @@ Reviewer = io.Custom("RF_REVIEWER")  # a nodes.review.LoadedReviewer
 Job = io.Custom("RF_JOB")  # a nodes.product_folder.ListedJob
 Remedies = io.Custom("RF_REMEDIES")  # a nodes.remedies.Remedies
 ModelPatch = io.Custom("MODEL_PATCH")  # ComfyUI's own, which not every version of its V3 API names
+BackgroundRemoval = io.Custom("BACKGROUND_REMOVAL")  # ComfyUI's own, where its version has it
 Opinions = io.Custom("RF_OPINIONS")  # a list of rfnet.opinions.protocol.Opinion
 
 THRESHOLD_TOOLTIP = (

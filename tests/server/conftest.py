@@ -34,7 +34,7 @@ def base(tmp_path_factory) -> Path:
     tiny_models.write_reviewer(folder / "models" / "rfnet" / ads.REVIEWER)
     tiny_depth.write_dpt(folder / "models" / "dpt" / "dpt-tiny")
     (folder / "custom_nodes").mkdir()
-    for name in ("fault_nodes.py", "flow_nodes.py", "link_nodes.py", "text_nodes.py"):
+    for name in ("fault_nodes.py", "flow_nodes.py", "link_nodes.py", "segment_nodes.py", "text_nodes.py"):
         shutil.copy(Path(__file__).with_name(name), folder / "custom_nodes" / name)
     return folder
 

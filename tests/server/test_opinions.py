@@ -70,6 +70,17 @@ def test_size_compares_with_what_is_usual_by_the_caption(client, reading):
     assert any("nobody knows how large" in note for note in unknown["notes"])
 
 
+def test_a_segmentation_model_of_comfyuis_own_is_asked_for_expansion(client):
+    if not client.ask("/object_info/TestSegmentationModel"):
+        pytest.skip("this ComfyUI removes no backgrounds")
+    graph = with_opinions(sampler__seed=35, sampler__attempts=1, opinions__segmentation_model=["segmenter", 0])
+    graph["segmenter"] = node("TestSegmentationModel")
+    (row,) = report_of(client.outputs(graph))["attempts"]
+    assert row["models"]["expansion"].startswith("birefnet ")
+    # it takes everything for the product before plain grey, too, so that nothing has grown
+    assert row["opinions"]["expansion"]["shape_hallucination"] == pytest.approx(1.5 * math.log(1 / 20), abs=0.01)
+
+
 def test_review_shows_opinions_and_a_server_that_fails_ends_nothing(client, base):
     folder = base / "models" / "rfnet" / "servers"
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,17 @@ import json
 import re
 
 import pytest
+import torch
 from PIL import Image
 
 from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.comfy import ROOT
+from reliable_ads.rfnet.familiarity import fit_familiarity
 from reliable_ads.rfnet.labels import PLAIN
+from reliable_ads.rfnet.memory import Memory
+from reliable_ads.rfnet.weights import load_networks, save_reviewer
 
-from .ads import ALWAYS, NEVER, ad
+from .ads import ALWAYS, NEVER, REVIEWER, ad
 
 EVENT, KEY = "reliable_ads.verdicts", "reliable_ads"
 
@@ -54,6 +58,19 @@ def test_a_result_from_the_cache_is_shown_again(client):
         for _ in range(2)
     )
     assert first == again and first[0][KEY][0]["rows"][0]["accepted"]
+
+
+def test_a_picture_unlike_all_that_the_reviewer_learned_from_is_marked(client, base):
+    models = base / "models" / "rfnet"
+    rfnet, mapnet, metadata = load_networks(models / REVIEWER)
+    features = torch.randn(40, rfnet.feature_width, generator=torch.Generator().manual_seed(0)) + 1000  # far from any
+    familiarity = fit_familiarity([features], [[str(number) for number in range(40)]])
+    save_reviewer(models / "narrow.safetensors", rfnet, mapnet, metadata, Memory(b"", familiarity))
+
+    outputs = client.outputs(ad(sampler__seed=6005, sampler__attempts=1, reviewer__reviewer_name="narrow.safetensors"))
+    (strip,) = outputs["sampler"][KEY]
+    (attempt,) = json.loads(outputs["sampler"]["report"][0])["attempts"]
+    assert strip["rows"][0]["unfamiliar"] is True and attempt["unfamiliar"] and "label a few" in attempt["notes"][0]
 
 
 def test_a_review_without_anything_behind_it_shows_pictures_and_heat(client):
