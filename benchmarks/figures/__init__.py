@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from . import (
     adapting,
+    advised,
     end_to_end,
     explanation,
     fleet,
@@ -60,6 +61,7 @@ for module in (
     sdwebui,
     adapting,
     labelling,
+    advised,
     sizes,
     fleet,
     flow,
