@@ -1,7 +1,7 @@
 """What a larger picture is worth to RFNet at equal training time: `compact` at 160, 224 and 256 px.
 
     synthetic compose --data data/input_size --assets ASSETS --size 256 --train 2000 --val 200 --test 600
-    python -m benchmarks.reviewer --only input_size
+    python -m benchmarks.reviewer --only input_size [--input-sizes 160 224]
 
 Every training begins with the package's ImageNet weights, has the same minutes of one core (or of the GPU) and the same
 composites, stored at 256 px and read at the network's size; a larger picture costs more, so that its network sees fewer
@@ -100,13 +100,15 @@ def milliseconds(sizes, rounds: int) -> dict[str, Figure]:
     return {f"input_{size}_ms": Figure(*mean(values), n=rounds) for size, values in took.items()}
 
 
-def input_size(training: Training, quick: bool) -> tuple[dict[str, Figure], dict]:
-    """The figures of all sizes; quick: of validation composites, so that nothing is looked at before it counts."""
+def input_size(training: Training, sizes: list[int], quick: bool) -> tuple[dict[str, Figure], dict]:
+    """The figures of these sizes, the smallest among them; quick: of validation composites, so that nothing is looked
+    at before it counts. What a review costs is measured for all sizes.
+    """
     samples = open_samples(training.data / ("val" if quick else "test"))
     samples = samples.select(range(min(QUICK, len(samples)))) if quick else samples
     training = training.below("input_size", reviewer_print())
     found = {}
-    for size in INPUT_SIZES:
+    for size in sorted({SMALLEST, *sizes}):
         part = {f"{size}px": {"architecture": at(size)}}
         common = {"batch": BATCH, "estimator": str(DEFAULT_WEIGHTS)}
         found |= {size: judge(part, training, samples.resized(size), **common)[f"{size}px"]}

@@ -37,6 +37,7 @@ from reliable_ads.synthetic.jobs import TEST_SPLIT
 
 from . import drawn, generalisation, indexing, input_size, networks
 from .common import Figure, keep_memory, mean, publish
+from .figures.reviewer import INPUT_SIZES
 
 COMMAND = "python -m benchmarks.reviewer"
 SIDE = 512  # pixels of a picture as SD 1.5 draws it
@@ -233,6 +234,7 @@ PARTS = {
             minutes=0.2 if options.quick else options.input_minutes,
             seeds=min(2, options.seeds) if options.quick else options.seeds,
         ),
+        options.input_sizes,
         options.quick,
     ),
 }
@@ -270,7 +272,15 @@ def add_trainings(parser: argparse.ArgumentParser) -> None:
         "--input-minutes",
         type=float,
         default=8,
-        help="for input_size: of one core, or of the GPU, for each of nine trainings",
+        help="for input_size: of one core, or of the GPU, for each training",
+    )
+    parser.add_argument(
+        "--input-sizes",
+        type=int,
+        nargs="+",
+        choices=INPUT_SIZES,
+        default=list(INPUT_SIZES),
+        help="for input_size: which sizes are trained at; the smallest always is",
     )
     parser.add_argument("--seeds", type=int, default=3, help="for ablations and input_size: trainings of each network")
     parser.add_argument("--workers", type=int, default=0, help="for ablations: processes that read pictures")
