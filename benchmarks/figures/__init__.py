@@ -9,6 +9,7 @@ from dataclasses import replace
 from . import (
     adapting,
     advised,
+    drawing,
     end_to_end,
     explanation,
     fleet,
@@ -66,5 +67,6 @@ for module in (
     fleet,
     flow,
     opinions,
+    drawing,
 ):
     add(module.__name__.rpartition(".")[2], *module.FIGURES)
