@@ -23,13 +23,22 @@ def pictures(seed: int, count: int) -> Pictures:
 
 def test_both_arms_learn_and_are_compared():
     pool, held = pictures(0, 160), pictures(1, 100)
-    found = learned(pool, held, (0, 1))
+    found = learned(pool, len(pool), held, (0, 1), COUNTS)
     assert found.keys() == {f"{count}_{way}" for count in COUNTS for way in ("random", "active")}
     assert all(len(each) == 2 and each[0].shape == (100,) for each in found.values())
     figures = scores(held, found, 20)
     assert all(figures[f"ap_after_{name}"].value > 0.5 for name in found)
     gain = figures["ap_after_50_active"].value - figures["ap_after_100_random"].value
     assert figures["active_gain"].value == gain and figures["active_gain"].low <= gain <= figures["active_gain"].high
+
+
+def test_seeds_draw_from_the_first_pictures_of_the_pool_alone():
+    pool, held = pictures(0, 160), pictures(1, 40)
+    first = Pictures.__new__(Pictures)
+    first.labels, first.products = pool.labels[:80], pool.products[:80]
+    first.features = pool.features.select(np.arange(80))
+    some, whole = (learned(each, 80, held, (0,), (20,)) for each in (pool, first))
+    assert all(np.array_equal(some[name], whole[name]) for name in some) and some.keys() == {"20_random", "20_active"}
 
 
 def test_a_round_is_timed(tmp_path):
