@@ -4,8 +4,7 @@ import torch
 
 from ..rfnet.opinions.expansion import Expansion
 from ..rfnet.opinions.protocol import OpinionError
-from ..rfnet.structured import shortened
-from .text_model import known_as
+from .own_models import asking, known_as
 
 
 def expansion_of(model) -> Expansion:
@@ -17,13 +16,8 @@ def expansion_of(model) -> Expansion:
     name = str(getattr(model, "model_type", "segmentation"))
 
     def segment(images: torch.Tensor, canvas) -> torch.Tensor:
-        try:
+        with asking(name):
             masks = model.encode_image(images.movedim(1, -1))  # (B, H, W) from ComfyUI's (B, H, W, 3)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
-            reason = shortened(str(error).split("\n")[0].rstrip("."), 150)[1:-1]
-            raise OpinionError(f"{name} could not be asked ({reason}).") from error
-        return masks.float().cpu()[:, None]
+            return masks.float().cpu()[:, None]
 
     return Expansion(segment, known_as(name, getattr(model, "model", None)))

@@ -1,6 +1,5 @@
 """A model of ComfyUI's own that writes text and sees pictures, asked one yes/no question for each defect."""
 
-import logging
 from functools import partial
 
 import numpy as np
@@ -9,8 +8,7 @@ from PIL import Image
 
 from ..rfnet.opinions.protocol import OpinionError
 from ..rfnet.opinions.questions import APART, TOGETHER, asked_all, log_odds, plain_word
-from ..rfnet.painters import fingerprint
-from ..rfnet.structured import shortened
+from .own_models import asking, known_as
 
 SIDE = 896  # pixels of the square that shows product and picture together
 LIKELIEST = 64  # words that an answer may begin with
@@ -56,18 +54,13 @@ class TextModel:
     def _ask(self, product: Image.Image, picture: Image.Image, text: str) -> float:
         """Log-odds of yes."""
         shown = (apart if self.layout == APART else together)(product, picture)
-        try:
+        with asking(self.network_name):
             self.logits.last = None
             answer = self._answer(text, shown, 1 if self.logits.known else TOKENS)
             if self.logits.last is None:
                 return plain_word(answer, "it")
             likeliest = self.logits.last.log_softmax(0).topk(LIKELIEST)
             return log_odds(zip(map(self._word, likeliest.indices.tolist()), likeliest.values.tolist()))
-        except (OpinionError, torch.cuda.OutOfMemoryError):
-            raise
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
-            reason = shortened(str(error).split("\n")[0].rstrip("."), 150)[1:-1]
-            raise OpinionError(f"{self.network_name} could not be asked ({reason}).") from error
 
     def _word(self, token: int) -> str:
         """ "" for the numbers that some networks have beyond their tokenizer's words."""
@@ -105,15 +98,6 @@ def writers(model) -> list[tuple]:
         for name, module in model.named_modules()
         if name.endswith("transformer") and callable(getattr(module, "generate", None))
     ]
-
-
-def known_as(name: str, network) -> str:
-    """A model by name and weights: a layer that was fitted with its answers holds for no other."""
-    try:
-        return f"{name} {fingerprint(network.state_dict().values())}"
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        logging.info("Reliable Ads: can't tell the weights of %s (%s)", name, error)  # packed in new ways, perhaps
-        return name
 
 
 def pictures_of(tokens: dict) -> int:

@@ -25,14 +25,6 @@ HELD_OUT = 64  # scenes to look at while training
 COMPOSED = 40000  # composites, where nothing else is said
 
 
-def idle_cores(at_most: int) -> int:
-    """How many cores had nothing to do in the last minute; one at least. A thread more than that, and each step of a
-    training waits for the slowest.
-    """
-    busy = round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0  # Windows doesn't say
-    return max(1, min(at_most, (os.cpu_count() or 1) - busy))
-
-
 def _prepare(args) -> None:
     """Threads that sleep instead of spinning while they wait: on a busy machine the difference is more than tenfold.
 
@@ -182,7 +174,10 @@ def add_train_parser(commands) -> None:
 def _add_stage(stages, name: str, work, help_text: str) -> argparse.ArgumentParser:
     parser = stages.add_parser(name, help=help_text)
     parser.add_argument(
-        "--threads", type=THREADS, default=idle_cores(2), help="of the CPU (default here and now: %(default)s)"
+        "--threads",
+        type=THREADS,
+        default=2,
+        help="of the CPU (default: 2); more than there are idle cores make it several times slower",
     )
     parser.add_argument(
         "--nice",
