@@ -37,6 +37,7 @@ class TestOldOutputs:
         "RF_REMEDIES",
         "RF_OPINIONS",
         "MODEL_PATCH",
+        "BACKGROUND_REMOVAL",
     )
     RETURN_TYPES = (
         *TYPES,

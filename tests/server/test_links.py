@@ -44,6 +44,7 @@ STOCK = {  # type: the graph's node and output that give it
     "RF_OPINIONS": ("opinions", 0),
     "MODEL_PATCH": ("patch", 0),
     "RF_JOB": ("old", 18),  # RF Product Folder would run by itself
+    "BACKGROUND_REMOVAL": ("old", 22),  # not every ComfyUI has a node that gives it
 }
 
 
@@ -70,6 +71,7 @@ OLD = (
     "RF_REMEDIES",
     "RF_OPINIONS",
     "MODEL_PATCH",
+    "BACKGROUND_REMOVAL",
     "LATE",
     "SAMPLERS",
     "SCHEDULERS",
