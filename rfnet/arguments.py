@@ -96,3 +96,11 @@ COUNT = whole(1, 100_000_000)
 COUNT_OR_NONE = whole(0, 100_000_000)
 SHARE = decimal(0, 1)
 STRENGTH = decimal(-100, 100)
+
+
+def add_label_numbers(sub) -> None:
+    sub.add_argument(
+        "--label-numbers",
+        choices=("page", "ours"),
+        help="how a label.txt of RF1M counts: page: 1 to 6, as the data set's page lists them; ours: 0 to 5",
+    )

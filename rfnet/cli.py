@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from .arguments import COUNT, SEED, SHARE, WORKERS, add_painter, decimal, painter_files, path, whole
+from .arguments import COUNT, SEED, SHARE, WORKERS, add_label_numbers, add_painter, decimal, painter_files, path, whole
 from .commands import Commands
 from .data.errors import DataError
 from .data.rf1m import numbers_of
@@ -115,14 +115,6 @@ def _add_maps(commands: Commands) -> None:
     sub.add_argument("--size", type=SIDE, default=128, help="side of the maps, pixels")
     sub.add_argument("--workers", type=WORKERS, default=0, help="processes that decode pictures")
     add_label_numbers(sub)
-
-
-def add_label_numbers(sub) -> None:
-    sub.add_argument(
-        "--label-numbers",
-        choices=("page", "ours"),
-        help="how a label.txt of RF1M counts: page: 1 to 6, as the data set's page lists them; ours: 0 to 5",
-    )
 
 
 def _add_reading(sub) -> None:

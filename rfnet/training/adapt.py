@@ -86,6 +86,7 @@ def adapt(
     tell: Callable = lambda stage: None,
     page=None,
     cache=None,
+    numbers: dict | None = None,
 ) -> Adapted:
     """Learns from labels, starting from a reviewer file, and writes `out` if it is no worse on pictures that it did not
     learn from.
@@ -100,18 +101,18 @@ def adapt(
     come (0 where it only looks); what it raises from a hook there, such as a cancel, ends everything with nothing
     written to `out`. tell(stage): what is being tried. page: a folder for the report as a page
     (report_page.py). cache: a file that keeps features, so that they are computed once; by default it lies beside the
-    labels of a LabelFolder. cpu: stay off the accelerator that is there. Raises DataError,
-    weights.WeightsError, OSError.
+    labels of a LabelFolder. cpu: stay off the accelerator that is there. numbers: as sources.open_samples
+    takes them. Raises DataError, weights.WeightsError, OSError.
     """
     began = time.monotonic()
     out = Path(out)
     _check(method, out)
     old = Old.load(weights, watch)
-    data = open_labelled(labels, old.size, 4 if method == "head" else 3)
+    data = open_labelled(labels, old.size, 4 if method == "head" else 3, numbers)
     if cache is None and isinstance(labels, LabelFolder):
         cache = labels.folder / CACHE
     with tempfile.TemporaryDirectory() as folder:
-        others = {name: open_samples(path, old.size).without_broken() for name, path in mixed.items()} if mixed else {}
+        others = {name: open_samples(path, old.size, numbers).without_broken() for name, path in (mixed or {}).items()}
         others = others or remembered_pictures(old, folder)
         learners = Learners(old, data.samples, others, cache, watch, Tuning(epochs, lr, seed, device(cpu)))
         judged = [out_of_fold(candidate, data.folds, data.labels, tell) for candidate in learners.candidates(method)]

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ..arguments import SEED, decimal, path
+from ..arguments import SEED, add_label_numbers, decimal, path
 from ..commands import Commands
 from ..data.labelling import JOURNAL, LabelFolder
+from ..data.rf1m import numbers_of
 from ..files import check_writable
 from ..weights import DEFAULT_WEIGHTS
 from .methods import METHODS
@@ -37,6 +38,7 @@ def add_adapt(commands: Commands) -> None:
     sub.add_argument("--mix-train", type=path, help="labelled pictures from elsewhere, so that it forgets less")
     sub.add_argument("--mix-val", type=path, help="such pictures on which it must not get worse")
     sub.add_argument("--report", type=path, metavar="DIR", help="folder for the report as a page, with pictures")
+    add_label_numbers(sub)
     sub.add_argument("--keep-worse", action="store_true", help="write it even if the old reviewer is better")
 
 
@@ -67,6 +69,7 @@ def adapt_to(args) -> None:
         keep_worse=args.keep_worse,
         tell=progress.tell,
         page=args.report,
+        numbers=numbers_of(args.label_numbers),
     )
     print(adapted.report["reason"])
     if args.report:

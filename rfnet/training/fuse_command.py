@@ -6,10 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from ..arguments import SEED, SHARE, decimal, path, whole
+from ..arguments import SEED, SHARE, add_label_numbers, decimal, path, whole
 from ..commands import Commands
 from ..data.errors import DataError
 from ..data.labelling import JOURNAL, LabelFolder
+from ..data.rf1m import numbers_of
 from ..data.samples import Samples
 from ..data.sources import open_samples
 from ..files import check_writable
@@ -91,6 +92,7 @@ def distill(args) -> None:
 
 def add_asked(sub) -> None:
     add_opinions(sub)
+    add_label_numbers(sub)
     sub.add_argument(
         "--recorded",
         nargs="+",
@@ -118,7 +120,7 @@ def asked(args, check=lambda models: None):
     recorded = Recorded.read(args.data, args.recorded)
     check({opinion.name: opinion.model for opinion in opinions} | recorded.models)
     panel = Panel(load_reviewer(args.weights), opinions)
-    samples = labelled(args.data)
+    samples = labelled(args.data, numbers_of(args.label_numbers))
     if samples.findings.counts:
         print(samples.findings, file=sys.stderr)
     kept = Path(f"{args.out}.asked")
@@ -129,7 +131,7 @@ def asked(args, check=lambda models: None):
     return evidence, samples
 
 
-def labelled(given) -> Samples:
+def labelled(given, numbers: dict | None = None) -> Samples:
     """The labelled pictures at a path: of RF Label's dataset, or whatever open_samples reads. Raises DataError."""
     folder = Path(given)
     if (folder / JOURNAL).is_file():
@@ -137,4 +139,4 @@ def labelled(given) -> Samples:
             given = LabelFolder(folder).write_table()
         except OSError as error:
             raise DataError(f"the labels of {folder.name} can't be read: {error}") from error
-    return open_samples(given)
+    return open_samples(given, numbers=numbers)

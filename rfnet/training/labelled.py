@@ -26,11 +26,11 @@ class Labelled:
         return self.samples.labels.astype(int)
 
 
-def open_labelled(labels, size: int, count: int) -> Labelled:
+def open_labelled(labels, size: int, count: int, numbers: dict | None = None) -> Labelled:
     """The labelled pictures that can be learned from, in `count` folds.
 
-    labels: a LabelFolder, or data as sources.open_samples reads them; size: pixels of a side. Raises DataError,
-    OSError.
+    labels: a LabelFolder, or data as sources.open_samples reads them; size: pixels of a side; numbers: as
+    open_samples takes them. Raises DataError, OSError.
     """
     if isinstance(labels, LabelFolder):
         check_labels([LABELS.index(label) for label in labels.read().labels.values()], ENOUGH)
@@ -38,7 +38,7 @@ def open_labelled(labels, size: int, count: int) -> Labelled:
         samples = open_samples(labels.write_table(), size)
     else:
         name = Path(labels).name
-        samples = open_samples(labels, size)
+        samples = open_samples(labels, size, numbers)
     samples = samples.without_broken()
     out, sentences = contradicting(samples)
     notes = []

@@ -21,19 +21,27 @@ from .head import read_features
 MEASURED = 1000  # pictures of each data set at most that say what is familiar
 
 
-def remember(weights, data: list, out, count: int = 200, seed: int = 0, progress=lambda steps: steps) -> dict:
+def remember(
+    weights,
+    data: list,
+    out,
+    count: int = 200,
+    seed: int = 0,
+    progress=lambda steps: steps,
+    numbers: dict | None = None,
+) -> dict:
     """Writes the reviewer file again with a memory: `count` pictures of these data sets, evenly over the sets and their
     labels, as small as the reviewer looks at them, and what familiar pictures look like to it.
 
     data: what sources.open_samples reads; each is one kind of pictures. A memory that was there is replaced; weights
-    and metadata stay. progress wraps the batches that are looked at. Returns {"sets": {name: pictures that were
-    measured}, "kept": pictures}. Raises DataError, weights.WeightsError, OSError.
+    and metadata stay. progress wraps the batches that are looked at; numbers: as open_samples takes them. Returns
+    {"sets": {name: pictures that were measured}, "kept": pictures}. Raises DataError, weights.WeightsError, OSError.
     """
     rfnet, mapnet, metadata = load_networks(weights)
     random = np.random.default_rng(seed)
     sets = {}
     for path in data:
-        samples = open_samples(path, rfnet.config.image_size)
+        samples = open_samples(path, rfnet.config.image_size, numbers)
         rows = np.sort(random.permutation(len(samples))[:MEASURED])
         sets[str(path)] = samples.select(rows).without_broken()
     features = [read_features(rfnet, mapnet, samples, progress=progress).features for samples in sets.values()]

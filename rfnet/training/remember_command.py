@@ -1,7 +1,8 @@
 """`rfnet remember`: its arguments."""
 
-from ..arguments import SEED, path, whole
+from ..arguments import SEED, add_label_numbers, path, whole
 from ..commands import Commands
+from ..data.rf1m import numbers_of
 from ..files import check_writable
 
 
@@ -20,6 +21,7 @@ def add_remember(commands: Commands) -> None:
         required=True,
         help="what it was trained on: folders of one split, tables, or folders of RF1M; each is one kind of pictures",
     )
+    add_label_numbers(sub)
     sub.add_argument("--count", type=whole(0, 5000), default=200, help="labelled pictures to keep in the file")
     sub.add_argument("--out", type=path, help="weights file to write; by default the same file")
     sub.add_argument("--seed", type=SEED, default=0, help="which pictures are kept")
@@ -34,6 +36,12 @@ def remember_data(args) -> None:
     check_writable(out)
     check_data(args.data)
     report = remember(
-        args.weights, args.data, out, args.count, args.seed, lambda steps: tqdm(steps, desc="remember", unit="batch")
+        args.weights,
+        args.data,
+        out,
+        args.count,
+        args.seed,
+        lambda steps: tqdm(steps, desc="remember", unit="batch"),
+        numbers_of(args.label_numbers),
     )
     print(f"{summary(report)}; wrote {out}")

@@ -81,6 +81,24 @@ def test_the_maps_that_came_with_the_data_are_what_rfnet_sees(tree, tmp_path, ca
     assert main(command) == 0 and "get builtin ones" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["remember", "{weights}", "--data", "{train}", "--count", "4", "--out", "{out}"],
+        ["adapt", "{train}", "--weights", "{weights}", "--method", "head", "--keep-worse", "--out", "{out}"],
+        ["fuse", "{weights}", "--data", "{train}", "--opinions", "contact", "--out", "{out}"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_that_reads_labels_is_told_how_they_count(tree, tmp_path, capsys, command):
+    Run(paper_like(tree, tmp_path))()
+    places = {"weights": tmp_path / "w.safetensors", "train": tree["train"], "out": tmp_path / "out.safetensors"}
+    command = [part.format(**places) for part in command]
+    assert main(command) == 1 and "--label-numbers page" in capsys.readouterr().err
+    main([*command, "--label-numbers", "page"])
+    assert "--label-numbers" not in capsys.readouterr().err
+
+
 def test_samples_without_maps_are_left_out_and_counted(tmp_path):
     some = open_samples(rf1m(tmp_path / "some", without=(3,)), 32, LISTED_NUMBERS).with_own_maps("dpt")
     assert len(some) == 9 and some.findings.counts["without_maps"] == 1 and some.map_name == "dpt"

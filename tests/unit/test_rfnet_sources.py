@@ -152,6 +152,9 @@ def test_numbers_that_may_count_from_one_are_not_guessed_at(tmp_path):
     put(tmp_path, {"t.csv": "image,product,label\nimages/0.png,products/0.png,1\nimages/1.png,products/1.png,5\n"})
     with pytest.raises(DataError, match=r"numbers up to 5 without a 0.*write the labels' names"):
         read_table(tmp_path / "t.csv")
+    put(tmp_path, {"t.csv": "image,product,label\nimages/0.png,products/0.png,1\nimages/1.png,products/1.png,2\n"})
+    with pytest.raises(DataError, match="numbers up to 2 without a 0"):  # four defects, or available and a defect
+        read_table(tmp_path / "t.csv")
 
 
 def test_texts_in_another_encoding_are_left_out_and_said(tmp_path):
