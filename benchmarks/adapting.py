@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from reliable_ads.rfnet.data.samples import Samples
 from reliable_ads.rfnet.data.shards import write_shard
 from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.familiarity import fit_familiarity
-from reliable_ads.rfnet.files import sha256_of
+from reliable_ads.rfnet.files import sha256_of, write_text
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.training.adapt import adapt
 from reliable_ads.rfnet.training.evaluate import predict
@@ -77,6 +79,24 @@ class Shop:
         return folder
 
 
+def rewritten(samples: Samples, rows, folder: Path) -> Path:
+    """A table of these rows of the samples, with their pictures as RFNet reads them."""
+    table = folder / f"{folder.name}.jsonl"
+    if table.exists():
+        return table
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for row in rows:
+        sample = samples.read(row)
+        files = {name: f"{row}-{name}.png" for name in ("image", "product")}
+        for name, file in files.items():
+            Image.fromarray(sample[name]).save(folder / file)
+        about = {name: sample[name] for name in ("caption", "product_id")}
+        lines.append(json.dumps({**files, **about, "label": LABELS[sample["label"]]}))
+    write_text(table, "\n".join(lines) + "\n")
+    return table
+
+
 class Reviewers:
     """The shipped reviewer, and what becomes of it; each is asked about the same pictures."""
 
@@ -87,19 +107,11 @@ class Reviewers:
         self.mixed = {name: str(self._some(DRAWN / name, 60 if quick else 10**6)) for name in ("train", "val")}
 
     def _some(self, folder: Path, count: int) -> Path:
-        """The folder, or a smaller one with the first of its samples."""
+        """The folder, or a table of the first of its samples."""
         if not self.quick:
             return folder
         samples = open_samples(folder, self.rfnet.config.image_size)
-        kept = self.folder / f"some-{folder.name}"
-        scenes = []
-        for row in range(min(count, len(samples))):
-            sample = samples.read(row)
-            pictures = {name: Image.fromarray(sample[name]) for name in ("image", "product")}
-            about = {"id": str(row), "prompt": "", "cause": "", "room_id": "", "label": LABELS[sample["label"]]}
-            scenes.append({**about, **pictures, "caption": sample["caption"], "product_id": sample["product_id"]})
-        write_shard(kept / "some-000.zip", scenes)
-        return kept
+        return rewritten(samples, range(min(count, len(samples))), self.folder / f"some-{folder.name}")
 
     def ask(self, folder: Path) -> Pictures:
         samples = open_samples(folder, self.rfnet.config.image_size)
@@ -109,7 +121,7 @@ class Reviewers:
 
     def adapted(self, labelled: Path, method: str, seed: int, asked: dict[str, Pictures]) -> dict[str, np.ndarray]:
         """{name: probabilities (N, 5)} of the reviewer that learned from these labels; the old ones where it stays."""
-        out = self.folder / f"{labelled.name}-{method}.safetensors"
+        out = self.folder / f"{labelled.stem}-{method}.safetensors"
         cache = self.folder / "features.safetensors"
         path = adapt(DEFAULT_WEIGHTS, labelled, out, seed=seed, mixed=self.mixed, method=method, cache=cache).path
         if path is None:
