@@ -113,9 +113,9 @@ class Reviewers:
         samples = open_samples(folder, self.rfnet.config.image_size)
         return rewritten(samples, range(min(count, len(samples))), self.folder / f"some-{folder.name}")
 
-    def ask(self, folder: Path) -> Pictures:
+    def ask(self, folder: Path, whole: bool = False) -> Pictures:
         samples = open_samples(folder, self.rfnet.config.image_size)
-        samples = samples.select(np.arange(min(60, len(samples)))) if self.quick else samples
+        samples = samples if whole or not self.quick else samples.select(np.arange(min(60, len(samples))))
         seen = read_features(self.rfnet, self.mapnet, samples)
         return Pictures(samples, seen, self._at(seen.judged(self.rfnet.added), self.metadata))
 

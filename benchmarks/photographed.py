@@ -41,7 +41,7 @@ class Pool:
     """The pictures that labels are taken from."""
 
     def __init__(self, folder: Path, reviewers: Reviewers, counts):
-        self.pictures = reviewers.ask(folder)
+        self.pictures = reviewers.ask(folder, whole=True)
         self.folder = reviewers.folder
         self.most = max(counts)
         calibrated = self.pictures.seen.judged(reviewers.rfnet.added) / float(reviewers.metadata["temperature"])

@@ -66,28 +66,29 @@ def read_features(
 
 
 def cached_features(path, fingerprint: str, rfnet, mapnet, samples: Samples, **options) -> Features:
-    """The same, kept in a file by the samples' ids: only what it lacks is computed, and added to it.
+    """The same, kept in a file by what is seen (Samples.seen_key): only what it lacks is computed, and added to it.
 
     fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Raises OSError
     where the file can't be written.
     """
     known = _stored(path, fingerprint, rfnet.feature_width)
-    new = np.array([identity not in known for identity in samples.ids.tolist()], bool)
+    keys = [samples.seen_key(row) for row in range(len(samples))]
+    new = np.array([key not in known for key in keys], bool)
     if new.any():
         computed = read_features(rfnet, mapnet, samples.select(new), **options)
-        known |= dict(zip(samples.ids[new].tolist(), zip(computed.logits, computed.features)))
+        known |= dict(zip(np.array(keys, np.uint64)[new].tolist(), zip(computed.logits, computed.features)))
         tensors = {
-            "ids": torch.from_numpy(np.array(list(known), np.uint64).view(np.int64)),
+            "keys": torch.from_numpy(np.array(list(known), np.uint64).view(np.int64)),
             "logits": torch.stack([row[0] for row in known.values()]),
             "features": torch.stack([row[1] for row in known.values()]),
         }
         write_safetensors(path, tensors, {"weights": fingerprint})
-    rows = [known[identity] for identity in samples.ids.tolist()]
+    rows = [known[key] for key in keys]
     return Features(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]))
 
 
 def _stored(path, fingerprint: str, width: int) -> dict:
-    """{id: (logits, features)} of a file that cached_features wrote for these weights."""
+    """{key: (logits, features)} of a file that cached_features wrote for these weights."""
     from safetensors import safe_open
 
     try:
@@ -97,10 +98,10 @@ def _stored(path, fingerprint: str, width: int) -> dict:
             if (file.metadata() or {}).get("weights") != fingerprint:
                 return {}
         tensors = load_file(path)
-        ids = tensors["ids"].numpy().view(np.uint64).tolist()
+        keys = tensors["keys"].numpy().view(np.uint64).tolist()
         logits, features = tensors["logits"], tensors["features"]
-        usable = logits.shape == (len(ids), 5) and features.shape == (len(ids), width)
-        return dict(zip(ids, zip(logits, features))) if usable and features.isfinite().all() else {}
+        usable = logits.shape == (len(keys), 5) and features.shape == (len(keys), width)
+        return dict(zip(keys, zip(logits, features))) if usable and features.isfinite().all() else {}
     except Exception:  # a cache: what damaged it doesn't matter, it is computed anew
         return {}
 

@@ -13,6 +13,7 @@ from reliable_ads.rfnet.training.low_rank import add_low_rank, merge
 from reliable_ads.rfnet.weights import WeightsError, blend, load_networks, read_metadata, save_reviewer
 
 from .rfnet_examples import small_networks, write_split
+from .source_examples import cutout, picture, put
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,19 @@ def test_cached_features_are_computed_once(samples, tmp_path, features):
     assert len(seen) == 2 and torch.equal(again.features[:10], first.features)
     cached_features(path, "other weights", *networks, samples.select(range(5)))
     assert len(seen) == 3
+
+
+def test_cached_features_are_those_of_what_is_seen_whatever_it_is_called(tmp_path):
+    """Two data sets whose pictures have the same names, and one whose picture got another caption."""
+    networks, cache = small_networks(), tmp_path / "features.safetensors"
+    found = {}
+    for name, colour, caption in (("a", 40, "a mug"), ("b", 200, "a mug"), ("c", 200, "a tent")):
+        table = f"image,product,label,caption\n0.png,p.png,available,{caption}\n"
+        put(tmp_path / name, {"0.png": picture(colour), "p.png": cutout(1), "t.csv": table})
+        samples = open_samples(tmp_path / name / "t.csv", 64)
+        found[name] = cached_features(cache, "abc", *networks, samples).features
+        assert torch.allclose(found[name], read_features(*networks, samples).features, atol=1e-5)
+    assert not torch.equal(found["a"], found["b"]) and not torch.equal(found["b"], found["c"])
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
