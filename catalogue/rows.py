@@ -7,7 +7,6 @@ million of them need no more memory than a set of their ids.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ..rfnet.common_sizes import check_size_cm
+from ..rfnet.csv_rows import TableError, read_csv
 from ..rfnet.cut_outs import read_folder
 from ..rfnet.files import quoted
 from ..rfnet.pictures import PictureError
@@ -124,7 +124,7 @@ class Catalogue:
         """The names of the columns; None where each row names its own."""
         if self.ending in (".csv", ".tsv"):
             with readable(self.location), self._text() as text:
-                return [name.strip() for name in next(_table(text, self.ending, self.location), [])]
+                return _table(text, self.ending, self.location)[0]
         if self.ending == ".parquet":
             with open_binary(self.location) as file:
                 return list(_parquet(file, self.location).schema_arrow.names)
@@ -201,23 +201,8 @@ class Catalogue:
 
     def _csv(self) -> Iterator[tuple[int, Any]]:
         with self._text() as text:
-            table = _table(text, self.ending, self.location)
-            header = [name.strip() for name in next(table, [])]
-            while True:
-                try:
-                    values = next(table, None)
-                except csv.Error as error:
-                    yield table.line_num, f"it can't be read ({error}): look at its quotes."
-                    continue
-                if values is None:
-                    return
-                if len(values) > len(header):
-                    yield (
-                        table.line_num,
-                        f"it has {len(values)} values and the table {len(header)} columns: quote them.",
-                    )
-                elif any(values):
-                    yield table.line_num, dict(zip(header, values))
+            for line, row in _table(text, self.ending, self.location)[1]:
+                yield line, f"it {row}." if isinstance(row, str) else row
 
     def _jsonl(self) -> Iterator[tuple[int, Any]]:
         with open_binary(self.location) as file:
@@ -260,21 +245,21 @@ def readable(location: str):
         raise CatalogueError(
             f"{quoted(location)} is not in UTF-8 ({odd}): save the table as CSV in UTF-8, which Excel offers, too."
         ) from error
-    except (OSError, ValueError, csv.Error) as error:  # Arrow's errors are among these
+    except TableError as error:
+        raise CatalogueError(f"{quoted(location)} {error}") from error
+    except (OSError, ValueError) as error:  # Arrow's errors are among these
         said = " ".join(str(error).split())[:120]
         raise CatalogueError(f"{quoted(location)} is damaged ({said}): write or copy it again.") from error
 
 
-def _table(text, ending: str, location: str):
-    """A csv.reader; semicolons and tabs are told by the first line."""
-    head = text.readline()
-    text.seek(0)
-    delimiter = "\t" if ending == ".tsv" else max(",;\t", key=head.count)
-    if not head.strip():
+def _table(text, ending: str, location: str) -> tuple[list[str], Iterator[tuple]]:
+    """As read_csv; semicolons and tabs are told by the first line."""
+    if not text.readline().strip():
         raise CatalogueError(
             f"{quoted(location)} is empty: write a line with the columns' names, then a row a product."
         )
-    return csv.reader(text, delimiter=delimiter)
+    text.seek(0)
+    return read_csv(text, "\t" if ending == ".tsv" else None)
 
 
 def _encoding(location: str) -> str:

@@ -14,7 +14,8 @@ from aiohttp import web
 from server import PromptServer
 
 from ..rfnet.agreement import agreements
-from ..rfnet.data.labelling import EACH, ENOUGH, KEY, Contents, LabelFolder, is_name
+from ..rfnet.data.journal import EACH, ENOUGH, KEY, Contents, is_name
+from ..rfnet.data.labelling import LabelFolder
 from ..rfnet.labels import LABELS
 from . import origins
 from .label import dataset_folder

@@ -6,7 +6,8 @@ import folder_paths
 from comfy_api.latest import io
 from server import PromptServer
 
-from ..rfnet.data.labelling import LONGEST_NAME, Contents, LabelFolder, is_name
+from ..rfnet.data.journal import LONGEST_NAME, Contents, is_name
+from ..rfnet.data.labelling import LabelFolder
 from .folders import path_of
 from .inputs import quoted
 

@@ -7,6 +7,7 @@ that is labelled or chosen, taken greedily (uncertainty and core-set sampling, a
 
 import numpy as np
 
+PLANNED = 50  # pictures that are put in order; more would be out of date before they are reached
 AT_A_TIME = 10  # pictures among which no product comes twice with the same likely defect, while there are others
 
 

@@ -167,7 +167,7 @@ def _read_labels(paths: list, numbers: dict | None, findings: Findings) -> tuple
     def name(row: int) -> str:
         file = int(np.searchsorted(ends, row, "right"))
         path, rows = files[file]
-        return f'line {rows[row - (ends[file - 1] if file else 0)]} of "{os.path.basename(path)}"'
+        return f"line {rows[row - (ends[file - 1] if file else 0)]} of {quoted(os.path.basename(path), 60)}"
 
     findings.add(UNSUITABLE, (), (labels == len(LABELS)).sum())
     return labels, full, stem, name
@@ -201,10 +201,10 @@ def _split_at_last_space(lines: Lines, labels: np.ndarray, codes: dict) -> None:
 
 def _unknown(path: str, lines: Lines, row: int) -> str:
     label = lines.buffer[lines.rests[row] : lines.stops[row]][:60].tobytes().decode("utf-8", "replace")
-    where = f'line {lines.numbers[row]} of "{os.path.basename(path)}"'
-    hint = "; if the file counts its labels differently, pass `numbers`" if label.isdigit() else ""
+    where = f"line {lines.numbers[row]} of {quoted(os.path.basename(path), 60)}"
+    hint = "; if the file counts as RF1M's page does, say --label-numbers page" if label.isdigit() else ""
     return (
-        f'{where} says "{label}", which is no label: use one of {", ".join((*LABELS, UNSUITABLE))}{hint}.'
+        f"{where} says {quoted(label, 60)}, which is no label: use one of {', '.join((*LABELS, UNSUITABLE))}{hint}."
         if label
         else f"{where} has no label."
     )
@@ -228,8 +228,8 @@ def _product_keys(files: Files, names: np.ndarray, identify: str | None, finding
                 "their product pictures are equal to the byte."
                 if listed
                 else (
-                    "their product pictures have the same name; if one product comes under several names, pass"
-                    ' identify="bytes", or its pictures may fall into train and test alike.'
+                    "their product pictures have the same name; if one product comes under several names, its pictures"
+                    " may fall into train and test alike: pack the products in a zip, where equal pictures are known."
                 )
             )
         )

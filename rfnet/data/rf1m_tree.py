@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import quoted
 from .archives import ArchiveError, Files, Listing, list_names, list_tar, list_zip
 from .samples import SHOWN, Findings
 from .spans import PICTURES, hash_spans, hash_text, in_one_form, mix, stems
@@ -149,7 +150,7 @@ def _open_archive(path: str, findings: Findings) -> Listing | None:
     try:
         return (list_zip if path.lower().endswith(".zip") else list_tar)(path)
     except (ArchiveError, OSError) as error:
-        findings.add("unreadable_archives", f'"{os.path.basename(path)}": {error}.')
+        findings.add("unreadable_archives", f"{quoted(os.path.basename(path), 60)}: {error}.")
         return None
 
 

@@ -188,13 +188,16 @@ class Samples:
                 role: _square(Image.fromarray(values), self.size)
                 for role, values in self.maps.read(self.ids[row]).items()
             }
-        texts = {name: texts[row] for name, texts in self.texts.items()}
         return {
             **sample,
-            **texts,
+            **self.texts_of(row),
             "label": int(self.labels[row]),
             "product_id": self.product_id(row),
         }
+
+    def texts_of(self, row: int) -> dict[str, str]:
+        """ "caption", "prompt", ... of one sample."""
+        return {name: texts[row] for name, texts in self.texts.items()}
 
     def _read_pictures(self, row: int) -> dict:
         """ "image", "product", "aligned" and "square" of `read`."""
@@ -266,20 +269,6 @@ class Samples:
         if len(self) and not readable.any():
             raise DataError(f"none of {len(self)} samples can be read, first: {findings.sentences['broken_files'][0]}")
         return replace(self.select(readable), findings=findings), readable
-
-    def seen_key(self, row: int) -> int:
-        """64 bits that name what a reviewer sees of a sample, whatever the sample is called: the content of its
-        pictures, its caption and who made its maps. Raises BrokenSample.
-        """
-        contents = {}
-        for role, files in sorted(self.files.items()):
-            if row in files:
-                try:
-                    contents[role] = files.content_key(row)
-                except (ArchiveError, OSError) as error:
-                    raise BrokenSample(f"the {role} {quoted(files.name(row))} can't be read ({error}).") from error
-        caption = self.texts["caption"][row] if "caption" in self.texts else ""
-        return hash_text(repr((contents, caption, self.map_name)))
 
     def _open(self, role: str, row: int) -> tuple:
         """A picture as RGBA, at least `size` large where it is stored larger, and the (width, height) that it is stored

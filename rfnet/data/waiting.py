@@ -3,7 +3,7 @@
 import numpy as np
 
 from .archives import LOOSE, Files
-from .labelling import Item
+from .journal import Item
 from .samples import Findings, Samples, index
 from .spans import Texts, hash_spans
 

@@ -14,6 +14,7 @@ APART = "The first picture shows a product{} alone. The second picture is an adv
 TOGETHER = "The left half shows a product{} alone. The right half is an advertisement of it."
 SAID = 2.0  # log-odds of a plain "yes", where a model gives no probabilities
 WORDS = {"yes": True, "no": False}
+ROUNDING = 1e-3  # by which a log-probability may lie above 0
 FEWEST = 0.2  # probability that the answer is yes or no at all; a model that says other things doesn't know
 QUESTIONS = {
     "space_mismatch": "Does the product float in the air, sink into something, or stand on nothing?",
@@ -51,10 +52,14 @@ def meaning(text: str) -> bool | None:
 
 
 def log_odds(answers: Iterable[tuple[str, float]]) -> float:
-    """Log-odds of yes from (word, log-probability) of what an answer may begin with; NaN where it is neither."""
+    """Log-odds of yes from (word, log-probability) of what an answer may begin with; NaN where it is neither, or where
+    a number is none of a probability.
+    """
     shares = {True: 0.0, False: 0.0}
     for text, log_probability in answers:
         if (said := meaning(text)) is not None:
+            if not log_probability <= ROUNDING:  # which NaN isn't, either
+                return math.nan
             shares[said] += math.exp(min(0.0, log_probability))
     if sum(shares.values()) < FEWEST:
         return math.nan

@@ -9,6 +9,7 @@ import io
 import ipaddress
 import json
 import time
+from codecs import BOM_UTF8
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -59,9 +60,14 @@ class Server:
         self.key = _key(Path(file), self.settings.key_file)
         self.failures, self.silent_until = 0, 0.0
 
+    @property
+    def silent(self) -> bool:
+        """Whether it failed twice in a row and is left alone."""
+        return time.monotonic() < self.silent_until
+
     def evidence(self, canvas, images: torch.Tensor, depth: torch.Tensor | None = None) -> torch.Tensor:
         """As protocol.Opinion."""
-        if time.monotonic() < self.silent_until:
+        if self.silent:
             raise OpinionError("its server failed twice in a row and is left alone for a minute.")
         try:
             found = asked_all(self._ask, canvas, images, data_url)
@@ -93,10 +99,25 @@ def read_server(file) -> ServerFile:
         settings = from_json(read_text(file, LARGEST), ServerFile, name)
         parts = urlsplit(settings.url)
         _ = parts.port  # which raises on a wrong one
-    except (TextError, StructureError, OSError, ValueError) as error:
+    except (TextError, StructureError, OSError) as error:
         raise OpinionError(f"{str(error).rstrip('.')}: a server's file looks like {EXAMPLE}.") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    except ValueError as error:  # of urlsplit
+        raise OpinionError(f"{name}: url is {quoted(settings.url)}: write it like {EXAMPLE}.") from error
+    plain = settings.url.isascii() and settings.url.isprintable() and " " not in settings.url
+    if (
+        not plain
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or parts.username
+    ):
         raise OpinionError(f"{name}: url is {quoted(settings.url)}: write it like {EXAMPLE}.")
+    if parts.hostname in ("0.0.0.0", "::"):
+        raise OpinionError(
+            f"{name}: {parts.hostname} is what a server listens on, no address to ask: write 127.0.0.1 where it runs on"
+            " this machine."
+        )
     if not is_loopback(parts.hostname):
         if not settings.allow_remote:
             raise OpinionError(
@@ -143,7 +164,7 @@ def post(settings: ServerFile, key: str, path: str, request: dict) -> dict:
     """The server's answer, whole within settings.timeout seconds. Raises OpinionError, without key or pictures."""
     parts = urlsplit(settings.url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=settings.timeout)
+    connection = kind(parts.hostname or "", parts.port or kind.default_port, timeout=settings.timeout)
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     late: list[bool] = []
     held: list[socket] = []
@@ -173,12 +194,14 @@ def post(settings: ServerFile, key: str, path: str, request: dict) -> dict:
         connection.close()
     if late:
         raise OpinionError(f"its server did not answer within {settings.timeout:g} seconds.")
-    if answer.status != 200:
+    if answer.status // 100 != 2:
         raise OpinionError(f"its server answered with status {answer.status} ({_said(content, key)}).")
     if len(content) > LARGEST:
         raise OpinionError(f"its server answered with more than {LARGEST >> 20} MiB.")
+    if answer.length:  # bytes that were promised and did not come
+        raise OpinionError("its server's answer was cut short.")
     try:
-        found = parse_json(content, "it", nan=True)
+        found = parse_json(content.removeprefix(BOM_UTF8), "it", nan=True)
     except StructureError:
         found = None
     if not isinstance(found, dict):

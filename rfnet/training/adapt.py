@@ -10,7 +10,9 @@ from pathlib import Path
 
 from ..data.errors import DataError
 from ..data.labelling import LabelFolder
+from ..data.samples import Findings
 from ..data.sources import open_samples
+from ..files import check_writable
 from ..fusion import kept_fusion
 from ..model import RFNet
 from ..sizes import kept_sizes
@@ -22,7 +24,7 @@ from .labelled import Labelled, open_labelled
 from .learners import Learners, Old, remembered_pictures
 from .methods import METHODS
 from .remember import share_unfamiliar
-from .report_page import write_page
+from .report_page import PAGE_FILES, write_page
 
 THRESHOLD = 0.5  # of p(available), calibrated on pictures that it did not learn from
 FORGOTTEN = 0.02  # average precision on what it knew before, of which more must not be lost
@@ -31,10 +33,13 @@ CACHE = "features.safetensors"  # beside the labels
 
 @dataclass
 class Adapted:
-    """report: JSON-able; path: the new weights file, None where the old reviewer is better."""
+    """report: JSON-able; path: the new weights file, None where the old reviewer is better; findings: what was wrong
+    with the data, line by line, "" where nothing was.
+    """
 
     report: dict
     path: Path | None
+    findings: str = ""
 
 
 class Progress:
@@ -91,22 +96,21 @@ def adapt(
     """Learns from labels, starting from a reviewer file, and writes `out` if it is no worse on pictures that it did not
     learn from.
 
-    labels: a LabelFolder, or data as sources.open_samples reads them. method: "head" fits an added head on the features
-    of the network, in seconds; "low_rank" lets each weight of the network learn a change of a low rank, "full" trains
-    the whole network on, both for `epochs` at the rate `lr`; "auto" takes what
+    labels: a LabelFolder, or data as sources.open_samples reads them, and numbers as it takes them. method: "head" fits
+    an added head on the features of the network, in seconds; "low_rank" lets each weight of the network learn a change
+    of a low rank, "full" trains the whole network on, both for `epochs` at the rate `lr`; "auto" takes what
     cross-validation likes best. keep_worse: write it all the same. mixed: {"train", "val": folders or tables}, labelled
     pictures from elsewhere: it learns from the first so that it forgets less, and must not get worse on the second. By
     default those that the weights remember (`rfnet remember`), if any.
     watch(network, steps): called once with each network that will look at pictures, steps being the training steps to
     come (0 where it only looks); what it raises from a hook there, such as a cancel, ends everything with nothing
-    written to `out`. tell(stage): what is being tried. page: a folder for the report as a page
-    (report_page.py). cache: a file that keeps features, so that they are computed once; by default it lies beside the
-    labels of a LabelFolder. cpu: stay off the accelerator that is there. numbers: as sources.open_samples
-    takes them. Raises DataError, weights.WeightsError, OSError.
+    written to `out`. tell(stage): what is being tried. page: a folder for the report as a page (report_page.py). cache:
+    a file that keeps features, so that they are computed once; by default it lies beside the labels of a LabelFolder.
+    cpu: stay off the accelerator that is there. Raises DataError, weights.WeightsError, OSError.
     """
     began = time.monotonic()
     out = Path(out)
-    _check(method, out)
+    _check(method, out, page)
     old = Old.load(weights, watch)
     data = open_labelled(labels, old.size, 4 if method == "head" else 3, numbers)
     if cache is None and isinstance(labels, LabelFolder):
@@ -124,20 +128,29 @@ def adapt(
         better = learned is not None and (keep_worse or _no_worse(report))
         report = {"kept": better, "file": out.name if better else None, **report}
         report = {"reason": _reason(report), **report}
-        if page is not None:
-            write_page(page, report, data.samples, learners.before(), choice.probabilities)
         if better and learned:
             about = _about(old, data, choice.temperature, report)
             about |= kept_sizes(old.metadata) if choice.best.method == "head" else {}
             save_reviewer(out, learned[0], learned[1], about, learners.memory(choice.best, learned, folder))
-    return Adapted(report, out if better else None)
+        if page is not None:
+            write_page(page, report, data.samples, learners.before(), choice.probabilities)
+    said = [str(each) for each in _findings(learners) if each.counts]
+    return Adapted(report, out if better else None, "\n".join(said))
 
 
-def _check(method: str, out: Path) -> None:
+def _findings(learners: Learners) -> list[Findings]:
+    """Of everything that was learned from."""
+    return [samples.findings for samples in (learners.own, *learners.others.values())]
+
+
+def _check(method: str, out: Path, page) -> None:
     if method not in METHODS:
         raise DataError(f'the method is "{method}": use one of {", ".join(METHODS)}.')
     if out.exists():
         raise DataError(f'"{out.name}" is there already: choose another name, or load it with RF Load Reviewer.')
+    if page is not None:
+        for file in PAGE_FILES:
+            check_writable(Path(page) / file)
 
 
 def _no_worse(report: dict) -> bool:
@@ -175,7 +188,8 @@ def _report(learners: Learners, data: Labelled, judged: list, choice: Choice) ->
         "products": len(set(data.samples.product_ids)),
         "labels": data.samples.count_labels(),
         "mixed_in": len(others["train"]) if "train" in others else 0,
-        "damaged": data.samples.findings.damaged + sum(each.findings.damaged for each in others.values()),
+        "damaged": sum(each.damaged for each in _findings(learners)),
+        "left_out": next((each.brief for each in _findings(learners) if each.damaged), ""),
         "candidates": [
             {"name": one.candidate.name, "loss": round(float(one.losses.mean()), 4), "ap": round(one.ap, 4)}
             for one in judged
@@ -228,7 +242,5 @@ def _reason(report: dict) -> str:
     if not report["kept"]:
         text += " Label more pictures, of more products."
     if report["damaged"]:
-        text += (
-            f" {report['damaged']} files to learn from are damaged or gone and were left out; the console names them."
-        )
+        text += f" {report['damaged']} lines or files can't be learned from and were left out ({report['left_out']})."
     return " ".join([text, *report["notes"]])

@@ -1,5 +1,6 @@
 """`rfnet adapt`: its arguments."""
 
+import sys
 from pathlib import Path
 
 from ..arguments import SEED, add_label_numbers, decimal, path
@@ -72,6 +73,8 @@ def adapt_to(args) -> None:
         numbers=numbers_of(args.label_numbers),
     )
     print(adapted.report["reason"])
+    if adapted.findings:
+        print(adapted.findings, file=sys.stderr)
     if args.report:
         print(f"wrote {Path(args.report) / 'index.html'}")
-    args.status = 0 if adapted.path else 1
+    args.status = 0 if adapted.path and not adapted.report["damaged"] else 1

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..data.labelling import Contents, LabelFolder
+from ..data.journal import Contents
+from ..data.labelling import LabelFolder
 from .rounds import ROUND, Learned, Learner
 
 KEPT = 3  # datasets whose features stay in memory

@@ -58,7 +58,7 @@ def distill(
     Raises DataError.
     """
     fusion = fitted(weights, evidence.models)
-    _check(evidence)
+    check(evidence.labels, evidence.products)
     rfnet, mapnet, metadata = load_networks(weights)
     teacher = fuse_probabilities(fusion, evidence)
     seen = samples.resized(rfnet.config.image_size).select(evidence.samples)
@@ -120,11 +120,11 @@ def fitted(weights, models: dict[str, str]) -> Fusion:
     return fusion
 
 
-def _check(evidence: Evidence) -> None:
-    """Raises DataError where there is too little to learn from."""
-    if len(set(evidence.products)) < 2 or len(evidence.labels) < LEAST:
+def check(labels: np.ndarray, products: list[str]) -> None:
+    """Raises DataError where N samples of these products are too few to learn from."""
+    if len(set(products)) < 2 or len(labels) < LEAST:
         raise DataError(
-            f"{len(evidence.labels)} pictures of {len(set(evidence.products))} product(s) are too few to learn on and"
+            f"{len(labels)} pictures of {len(set(products))} product(s) are too few to learn on and"
             f" to judge by: give at least {LEAST}, of two products or more."
         )
 

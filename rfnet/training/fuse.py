@@ -17,11 +17,14 @@ import torch
 from ..common_sizes import LARGEST_CM, SMALLEST_CM
 from ..data.errors import BrokenSample, DataError
 from ..data.samples import Samples
+from ..data.seen import seen_key
+from ..data.spans import mix
 from ..finished import canvas_of, on_canvas
 from ..fusion import Fusion, Opinion
 from ..labels import LABELS
 from ..opinions.panel import Panel
 from ..opinions.protocol import DEFECTS
+from ..painters import fingerprint
 from ..pictures import PictureError
 from ..product import Product
 from .calibrate import most_that_lose
@@ -64,18 +67,30 @@ class Evidence:
 
 
 class Collecting:
-    """What was asked of the first `done` of N samples; a file beside the result keeps it, so that a run that was
-    stopped asks nothing twice.
+    """What was asked of N samples; a file beside the result keeps it by what is seen (seen.seen_key), so that no
+    picture is asked about twice, whatever the run was stopped by and whatever was labelled since.
     """
 
-    def __init__(self, panel: Panel, count: int):
-        self.panel, self.done = panel, 0
+    def __init__(self, panel: Panel, keys: list[int]):
+        self.panel = panel
         self.notes: list[str] = []
-        shape = (count, len(DEFECTS))
-        self.tensors = {"log_p": torch.zeros(count, len(LABELS)), "seen": torch.zeros(count, dtype=torch.uint8)}
-        self.tensors |= {f"opinion.{opinion.name}": torch.full(shape, torch.nan) for opinion in panel.opinions}
+        count = len(keys)
+        self.tensors = {
+            "keys": torch.tensor(np.array(keys, np.uint64).view(np.int64)),
+            "asked": torch.zeros(count, dtype=torch.bool),
+            "seen": torch.zeros(count, dtype=torch.bool),
+            "log_p": torch.zeros(count, len(LABELS)),
+        }
+        self.opinions = {f"opinion.{opinion.name}" for opinion in panel.opinions}
+        self.tensors |= {name: torch.full((count, len(DEFECTS)), torch.nan) for name in sorted(self.opinions)}
+
+    @property
+    def left(self) -> list[int]:
+        """Rows that were not asked about."""
+        return torch.nonzero(~self.tensors["asked"]).flatten().tolist()
 
     def look(self, samples: Samples, row: int) -> None:
+        """Raises DataError where an opinion doesn't answer any more; that row is then left."""
         try:
             sample = samples.read(row)
             size_cm = size_cm_of(sample)
@@ -83,23 +98,32 @@ class Collecting:
             canvas = canvas_of(product, SIDE, SIDE)
             images = on_canvas(sample["image"].astype(np.float32) / 255, canvas)
             review = self.panel.reviewer.review(images, canvas)
-            asked, left_out = self.panel.ask(canvas, images, review)
+            found, left_out = self.panel.ask(canvas, images, review)
+            if silent := [opinion.name for opinion in self.panel.opinions if getattr(opinion, "silent", False)]:
+                raise DataError(
+                    f"{left_out[-1].rstrip('.')}, twice in a row. What was asked before is kept: run the same command"
+                    f" again once {silent[0]} answers, or leave it out."
+                )
             self.tensors["log_p"][row] = review.probabilities[0].clamp(min=1e-9).log()
-            self.tensors["seen"][row] = 1
-            for name, values in asked.items():
+            self.tensors["seen"][row] = True
+            for name, values in found.items():
                 self.tensors[f"opinion.{name}"][row] = values[0]
             self.notes += left_out
+            failed = any(hasattr(each, "silent") and each.name not in found for each in self.panel.opinions)
+            self.tensors["asked"][row] = not failed  # a server that failed once is asked again in another run
         except (BrokenSample, PictureError) as error:
             self.notes.append(str(error))
-        self.done = row + 1
 
     def save(self, path: Path, identity: str) -> None:
-        save_state(path, identity, self.tensors, {"done": self.done, "notes": list(dict.fromkeys(self.notes))[:50]})
+        asked = self.tensors["asked"]
+        save_state(path, identity, {name: values[asked] for name, values in self.tensors.items()}, {})
 
     def restore(self, tensors: Tensors, place: dict) -> None:
-        if {name: each.shape for name, each in tensors.items()} != {n: t.shape for n, t in self.tensors.items()}:
-            raise ValueError("it speaks of other samples")
-        self.tensors, self.done, self.notes = tensors, int(place["done"]), [str(note) for note in place["notes"]]
+        rows = {key: row for row, key in enumerate(tensors["keys"].tolist())}
+        known = [(row, rows[key]) for row, key in enumerate(self.tensors["keys"].tolist()) if key in rows]
+        here, there = (torch.tensor(each, dtype=torch.long) for each in (zip(*known) if known else ((), ())))
+        for name, values in self.tensors.items():
+            values[here] = tensors[name][there]
 
 
 def size_cm_of(sample: dict) -> float:
@@ -109,27 +133,25 @@ def size_cm_of(sample: dict) -> float:
 
 
 def collect(panel: Panel, samples: Samples, progress: Callable = iter, state: Path | None = None) -> Evidence:
-    """What RFNet and each opinion say of each sample, seen as in use. progress wraps the rows, as tqdm does; state: the
-    file that keeps what was asked where the run is stopped; it goes when all is asked. Raises DataError.
+    """What RFNet and each opinion say of each sample, seen as in use. progress wraps the rows that are asked about, as
+    tqdm does; state: the file that keeps what was asked, to be deleted once a result is written. Raises DataError.
     """
     samples = samples.resized(SIDE)
     models = {opinion.name: opinion.model for opinion in panel.opinions}
-    identity = json.dumps([samples.fingerprint, panel.reviewer.metadata.get("fusion"), models, SIDE])
-    asking = Collecting(panel, len(samples))
+    asking = Collecting(panel, [seen_as(samples, row) for row in range(len(samples))])
+    identity = json.dumps([fingerprint(panel.reviewer.state_dict().values()), panel.reviewer.temperature, models, SIDE])
     if state:
-        mismatch = "holds answers to other pictures, or of other opinions: delete it, or give another --out."
+        mismatch = "holds answers of another reviewer or of other opinions: delete it, or give another --out."
         resume(state, identity, asking.restore, DataError, mismatch)
+    left = asking.left
     try:
-        for row in progress(range(asking.done, len(samples))):
+        for number, row in enumerate(progress(left), 1):
             asking.look(samples, row)
-            if state and asking.done % EVERY == 0:
+            if state and number % EVERY == 0:
                 asking.save(state, identity)
-    except BaseException:
-        if state:
+    finally:
+        if state and left:
             asking.save(state, identity)
-        raise
-    if state:
-        state.unlink(missing_ok=True)
     rows = np.flatnonzero(asking.tensors["seen"].numpy())
     if not len(rows):
         raise DataError(f"none of {len(samples)} pictures could be looked at, first: {asking.notes[0]}")
@@ -146,17 +168,25 @@ def collect(panel: Panel, samples: Samples, progress: Callable = iter, state: Pa
     )
 
 
-def check(evidence: Evidence) -> None:
-    """Raises DataError where there is too little to fit on."""
-    available = int((evidence.labels == 0).sum())
-    if len(evidence.labels) < LEAST:
-        raise DataError(f"{len(evidence.labels)} pictures are labelled: at least {LEAST} are needed. Label more.")
-    for count, what in ((available, "as available"), (len(evidence.labels) - available, "with a defect")):
+def seen_as(samples: Samples, row: int) -> int:
+    """What a panel sees of a sample, in 64 bits; 0 where it can't be read."""
+    try:
+        return int(mix(seen_key(samples, row), np.float64(size_cm_of(samples.texts_of(row))).view(np.uint64))[0])
+    except BrokenSample:
+        return 0
+
+
+def check(labels: np.ndarray, products: list[str]) -> None:
+    """Raises DataError where N labels of these products are too few to fit on."""
+    available = int((labels == 0).sum())
+    if len(labels) < LEAST:
+        raise DataError(f"{len(labels)} pictures are labelled: at least {LEAST} are needed. Label more.")
+    for count, what in ((available, "as available"), (len(labels) - available, "with a defect")):
         if count < LEAST_OF_KIND:
             raise DataError(f"{count} pictures are labelled {what}: at least {LEAST_OF_KIND} are needed. Label more.")
-    if len(set(evidence.products)) < 2:
+    if len(set(products)) < 2:
         raise DataError(
-            f'all pictures show one product ("{evidence.products[0]}"): label pictures of at least two, so that one'
+            f'all pictures show one product ("{products[0]}"): label pictures of at least two, so that one'
             " product can tell whether what was learned on the others holds."
         )
 
@@ -248,7 +278,7 @@ def fuse(evidence: Evidence, seed: int = 0, lose: float | None = None) -> Fused:
     lose: the threshold becomes the highest that rejects at most this share of the available pictures, by the
     cross-validated probabilities; None: one half. Raises DataError.
     """
-    check(evidence)
+    check(evidence.labels, evidence.products)
     parts = folds(evidence.products, seed)
     names = list(evidence.opinions)
     alone, _, _ = _best(evidence.only([]), parts)

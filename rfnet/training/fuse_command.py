@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ..arguments import SEED, SHARE, add_label_numbers, decimal, path, whole
 from ..commands import Commands
-from ..data.errors import DataError
-from ..data.labelling import JOURNAL, LabelFolder
 from ..data.rf1m import numbers_of
 from ..data.samples import Samples
 from ..data.sources import open_samples
@@ -45,16 +43,16 @@ def add_fuse(commands: Commands) -> None:
 
 
 def fuse(args) -> None:
+    from .fuse import check
     from .fuse import fuse as fitted
 
-    evidence, _ = asked(args)
+    evidence, samples = asked(args, lambda models, samples: check(samples.labels, samples.product_ids))
     result = fitted(evidence, args.seed, args.lose)
     if result.fusion:
         change_metadata(args.weights, args.out, {"fusion": result.fusion.to_json()})
-    print(json.dumps(result.report) if args.json else result.report["reason"])
+    finish(args, result.report, result.fusion is not None, samples)
     if result.fusion and not args.json:
         print(f"wrote {args.out}")
-    args.status = 0 if result.fusion else 1
 
 
 def add_distill(commands: Commands) -> None:
@@ -80,14 +78,17 @@ def add_distill(commands: Commands) -> None:
 
 
 def distill(args) -> None:
+    from .distill import check, fitted
     from .distill import distill as distilled
-    from .distill import fitted
 
-    evidence, samples = asked(args, lambda models: fitted(args.weights, models))
+    def refuse(models: dict, samples: Samples) -> None:
+        fitted(args.weights, models)
+        check(samples.labels, samples.product_ids)
+
+    evidence, samples = asked(args, refuse)
     tell = (lambda text: None) if args.json else lambda text: print(text, flush=True)
     result = distilled(args.weights, evidence, samples, args.out, args.epochs, args.lr, args.seed, tell)
-    print(json.dumps(result.report) if args.json else result.report["reason"])
-    args.status = 0 if result.path else 1
+    finish(args, result.report, result.path is not None, samples)
 
 
 def add_asked(sub) -> None:
@@ -103,9 +104,9 @@ def add_asked(sub) -> None:
     )
 
 
-def asked(args, check=lambda models: None):
-    """(Evidence, Samples): what the opinions say of the data, or said of them; kept beside the result while it is
-    asked. check({name: model}) may refuse before that.
+def asked(args, check):
+    """(Evidence, Samples): what the opinions say of the data, or said of them; kept beside the result until `finish`.
+    check({name: model}, samples) may refuse before anything is asked.
     """
     from tqdm import tqdm
 
@@ -118,25 +119,26 @@ def asked(args, check=lambda models: None):
     opinions = open_opinions(args.opinions)
     check_twice([*(opinion.name for opinion in opinions), *args.recorded])
     recorded = Recorded.read(args.data, args.recorded)
-    check({opinion.name: opinion.model for opinion in opinions} | recorded.models)
-    panel = Panel(load_reviewer(args.weights), opinions)
-    samples = labelled(args.data, numbers_of(args.label_numbers))
+    samples = open_samples(args.data, numbers=numbers_of(args.label_numbers))
     if samples.findings.counts:
         print(samples.findings, file=sys.stderr)
-    kept = Path(f"{args.out}.asked")
-    evidence = collect(panel, samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json), kept)
+    check({opinion.name: opinion.model for opinion in opinions} | recorded.models, samples)
+    panel = Panel(load_reviewer(args.weights), opinions)
+    evidence = collect(panel, samples, lambda rows: tqdm(rows, desc="opinions", disable=args.json), kept_beside(args))
     evidence = recorded.beside(evidence, samples)
     for note in list(dict.fromkeys(evidence.notes))[:5]:
         print(note, file=sys.stderr)
     return evidence, samples
 
 
-def labelled(given, numbers: dict | None = None) -> Samples:
-    """The labelled pictures at a path: of RF Label's dataset, or whatever open_samples reads. Raises DataError."""
-    folder = Path(given)
-    if (folder / JOURNAL).is_file():
-        try:
-            given = LabelFolder(folder).write_table()
-        except OSError as error:
-            raise DataError(f"the labels of {folder.name} can't be read: {error}") from error
-    return open_samples(given, numbers=numbers)
+def kept_beside(args) -> Path:
+    """The file that keeps what was asked."""
+    return Path(f"{args.out}.asked")
+
+
+def finish(args, report: dict, written: bool, samples: Samples) -> None:
+    """Says what came of it. Answers are kept where nothing was written: more labels need only their own asked."""
+    print(json.dumps(report) if args.json else report["reason"])
+    if written:
+        kept_beside(args).unlink(missing_ok=True)
+    args.status = 0 if written and not samples.findings.damaged else 1

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from ..data.samples import Samples
+from ..data.seen import seen_key
 from ..files import write_safetensors
 from ..head import AddedHead
 from .evaluate import batches
@@ -66,13 +67,13 @@ def read_features(
 
 
 def cached_features(path, fingerprint: str, rfnet, mapnet, samples: Samples, **options) -> Features:
-    """The same, kept in a file by what is seen (Samples.seen_key): only what it lacks is computed, and added to it.
+    """The same, kept in a file by what is seen (seen.seen_key): only what it lacks is computed, and added to it.
 
     fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Raises OSError
     where the file can't be written.
     """
     known = _stored(path, fingerprint, rfnet.feature_width)
-    keys = [samples.seen_key(row) for row in range(len(samples))]
+    keys = [seen_key(samples, row) for row in range(len(samples))]
     new = np.array([key not in known for key in keys], bool)
     if new.any():
         computed = read_features(rfnet, mapnet, samples.select(new), **options)

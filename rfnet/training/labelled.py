@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.labelling import ENOUGH, LabelFolder
+from ..data.journal import ENOUGH
+from ..data.labelling import LabelFolder
 from ..data.samples import Samples
 from ..data.sources import open_samples
 from ..labels import LABELS

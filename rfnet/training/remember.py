@@ -35,7 +35,8 @@ def remember(
 
     data: what sources.open_samples reads; each is one kind of pictures. A memory that was there is replaced; weights
     and metadata stay. progress wraps the batches that are looked at; numbers: as open_samples takes them. Returns
-    {"sets": {name: pictures that were measured}, "kept": pictures}. Raises DataError, weights.WeightsError, OSError.
+    {"sets": {name: pictures that were measured}, "kept": pictures, "findings": what was wrong with the data, "damaged":
+    how many of these}. Raises DataError, weights.WeightsError, OSError.
     """
     rfnet, mapnet, metadata = load_networks(weights)
     random = np.random.default_rng(seed)
@@ -48,7 +49,12 @@ def remember(
     familiarity = fit_familiarity(features, [samples.product_ids for samples in sets.values()])
     kept = [spread(samples, share, random) for samples, share in zip(sets.values(), _shares(sets, count))]
     save_reviewer(out, rfnet, mapnet, metadata, Memory(_shard(list(sets.values()), kept), familiarity))
-    return {"sets": {name: len(samples) for name, samples in sets.items()}, "kept": sum(map(len, kept))}
+    return {
+        "sets": {name: len(samples) for name, samples in sets.items()},
+        "kept": sum(map(len, kept)),
+        "findings": [str(samples.findings) for samples in sets.values() if samples.findings.counts],
+        "damaged": sum(samples.findings.damaged for samples in sets.values()),
+    }
 
 
 def spread(samples: Samples, count: int, random: np.random.Generator) -> list[int]:

@@ -1,5 +1,7 @@
 """`rfnet remember`: its arguments."""
 
+import sys
+
 from ..arguments import SEED, add_label_numbers, path, whole
 from ..commands import Commands
 from ..data.rf1m import numbers_of
@@ -45,3 +47,6 @@ def remember_data(args) -> None:
         numbers_of(args.label_numbers),
     )
     print(f"{summary(report)}; wrote {out}")
+    for findings in report["findings"]:
+        print(findings, file=sys.stderr)
+    args.status = 1 if report["damaged"] else 0

@@ -13,6 +13,7 @@ from ..files import write_picture, write_text
 from ..labels import LABELS, PLAIN
 
 WORST = 10
+PAGE_FILES = ("index.html", "pictures/1.png")
 METHODS = {
     "keep": "nothing",
     "head": "a head on the reviewer's features",

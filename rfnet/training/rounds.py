@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..active import order
+from ..active import PLANNED, order
 from ..data.errors import DataError
-from ..data.labelling import Contents, LabelFolder
+from ..data.journal import Contents
+from ..data.labelling import LabelFolder
 from ..data.waiting import samples_of
 from ..files import sha256_of
 from ..head import AddedHead
@@ -28,7 +29,6 @@ from .head import Features, cached_features, fit_head
 
 ROUND = 10  # labels after which the reviewer learns
 READ_AT_ONCE = 8  # pictures between two looks at whether to stop
-PLANNED = 50  # pictures that are put in order; more would be out of date before they are reached
 CACHE = "features.safetensors"  # beside the labels
 RECENT = 20  # labels that the agreement speaks of
 GAIN = 0.05  # of agreement, which the estimate of further labels asks for

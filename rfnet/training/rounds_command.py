@@ -4,12 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+from ..active import PLANNED
 from ..agreement import agreements
-from ..arguments import COUNT, path
+from ..arguments import one_line, path, whole
 from ..commands import Commands
 from ..data.errors import DataError
-from ..data.labelling import JOURNAL, KEY, LONGEST_NAME, LabelFolder, is_name
-from ..files import quoted
+from ..data.journal import KEY, LONGEST_NAME, Contents, is_name
+from ..data.labelling import JOURNAL, LabelFolder
+from ..files import quoted, same_name
 from ..labels import LABELS
 from ..weights import DEFAULT_WEIGHTS
 
@@ -24,10 +26,16 @@ def _add_next(commands: Commands) -> None:
         "next", show_next, "Which pictures of a dataset to label next: those that teach the reviewer most."
     )
     _add_dataset(sub)
-    sub.add_argument("--count", type=COUNT, default=10)
+    sub.add_argument("--count", type=whole(1, PLANNED), default=10)
     sub.add_argument("--pictures", type=path, help="folder of pictures to add to the dataset first; needs --product")
     sub.add_argument("--product", type=path, help="cut-out with transparency that the added pictures show")
     sub.add_argument("--caption", default="", help="what is sold in the added pictures")
+    sub.add_argument(
+        "--by",
+        default="",
+        metavar="NAME",
+        help="for this labeller, who is also shown every fifth time what only others have labelled",
+    )
     sub.add_argument(
         "--verdict",
         action="store_true",
@@ -60,43 +68,70 @@ def _add_dataset(sub) -> None:
 
 
 def show_next(args) -> None:
-    folder = LabelFolder(args.dataset)
+    folder, by = LabelFolder(args.dataset), _name(args.by)
     if args.pictures or args.product:
-        added = add_pictures(folder, args.pictures, args.product, args.caption)
+        added, refused = add_pictures(folder, args.pictures, args.product, args.caption)
         print(f"{added} pictures added to {args.dataset}", file=sys.stderr)
+        for sentence in refused:
+            print(f"rfnet: left out: {sentence}", file=sys.stderr)
+        args.status = 1 if refused else args.status
     learned = _learned(folder, args)
-    items = folder.read().items
-    for key in learned.plan[: args.count]:
-        item = items[key]
+    contents = folder.read()
+    keys = contents.shown(learned.plan, args.count, by) if by else learned.plan[: args.count]
+    for key in keys:
+        item = contents.items[key]
         row = {"image": str(folder.picture(key)), "product_id": item.product_id, "caption": item.caption}
-        if args.verdict:
+        if args.verdict and key in learned.likely:
             row["label"], row["probability"] = learned.likely[key]
         if args.json:
             print(json.dumps(row, ensure_ascii=False))
         else:
-            verdict = f"  {row['label']} {row['probability']:.2f}" if args.verdict else ""
-            print(f"{row['image']}  {item.caption}{verdict}")
-    if not learned.plan:
-        print("Nothing waits: every picture is labelled.", file=sys.stderr)
+            verdict = f"  {row['label']} {row['probability']:.2f}" if "label" in row else ""
+            print(f"{row['image']}  {one_line(item.caption, 200)}{verdict}")
+    if not keys:
+        waits = len(contents.waiting)
+        print(
+            f"{waits} pictures wait, and none of them can be read." if waits else "Nothing waits: all is labelled.",
+            file=sys.stderr,
+        )
 
 
 def give_label(args) -> None:
-    key = Path(args.picture).name.removesuffix(".png")
-    if args.by and not is_name(args.by):
-        raise DataError(
-            f"{quoted(args.by, 60)} can't name a labeller: give up to {LONGEST_NAME} characters of one line."
-        )
+    key, by = Path(args.picture).name.removesuffix(".png"), _name(args.by)
     folder = _existing(args.dataset)
     try:
         if not KEY.fullmatch(key):
             raise KeyError(key)
-        contents = folder.label(key, None if args.label == "undo" else args.label, by=args.by)
+        if args.label == "undo":
+            _check_undo(folder.read(), key, by)
+        contents = folder.label(key, None if args.label == "undo" else args.label, by=by)
     except KeyError:
         raise DataError(
             f"{quoted(args.picture)} is no picture of this dataset: give a file of its folder pictures, as `rfnet next`"
             " prints them."
         ) from None
     print(contents)
+
+
+def _name(by: str) -> str:
+    """A labeller's name, or "". Raises DataError."""
+    if by and not is_name(by):
+        raise DataError(f"{quoted(by, 60)} can't name a labeller: give up to {LONGEST_NAME} characters of one line.")
+    return same_name(by)
+
+
+def _check_undo(contents: Contents, key: str, by: str) -> None:
+    """Raises DataError where this labeller has nothing to take back, KeyError where there is no such picture."""
+    if (key, by) in contents.said:
+        return
+    others = [name or "somebody without a name" for other, name in contents.said if other == key]
+    if key not in contents.items:
+        raise KeyError(key)
+    if not others:
+        raise DataError(f"{key} has no label: there is nothing to take back.")
+    raise DataError(
+        f"{key} was labelled by {', '.join(others)}, and only who gave a label takes it back: give that name with --by."
+    )
 
 
 def show_rounds(args) -> None:
@@ -137,8 +172,9 @@ def _learned(folder: LabelFolder, args):
     return learner.learned
 
 
-def add_pictures(folder: LabelFolder, pictures, product, caption: str) -> int:
-    """Adds the pictures of a folder that show one product, as `rfnet review` takes them; returns how many are new.
+def add_pictures(folder: LabelFolder, pictures, product, caption: str) -> tuple[int, list[str]]:
+    """Adds the pictures of a folder that show one product, as `rfnet review` takes them; returns how many are new, and
+    a sentence for each that can't be used. The product's own file and hidden ones are passed over.
 
     Raises DataError, PictureError, OSError.
     """
@@ -147,20 +183,29 @@ def add_pictures(folder: LabelFolder, pictures, product, caption: str) -> int:
 
     from ..data.spans import PICTURES
     from ..finished import canvas_of, cut_out, on_canvas
-    from ..pictures import open_picture
+    from ..pictures import PictureError, open_picture
     from ..product import Product
 
     if not (pictures and product):
         raise DataError("--pictures and --product belong together: give the pictures' folder and their product's file.")
-    files = sorted(file for file in Path(pictures).glob("*") if file.suffix.lower() in PICTURES)
+    files = sorted(
+        file
+        for file in Path(pictures).glob("[!.]*")
+        if file.suffix.lower() in PICTURES and not (Path(product).exists() and file.samefile(product))
+    )
     if not files:
         raise DataError(f"{quoted(pictures)} holds no pictures ({', '.join(PICTURES)}): give their folder.")
     shown = Product.from_picture(product, caption)
-    added = 0
+    added, refused = 0, []
     for file in files:
-        picture = open_picture(file)
-        canvas = canvas_of(shown, picture.shape[1], picture.shape[0])
+        try:
+            picture = open_picture(file)
+            canvas = canvas_of(shown, picture.shape[1], picture.shape[0])
+        except PictureError as error:
+            named = file.name in str(error)
+            refused.append(str(error) if named else f"{quoted(file.name)}: {error}")
+            continue
         pixels = on_canvas(picture, canvas)[0].permute(1, 2, 0).numpy()
         image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
         added += folder.add(image, cut_out(canvas), shown.fingerprint, caption)
-    return added
+    return added, refused

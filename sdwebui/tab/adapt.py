@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ...rfnet.data.labelling import ENOUGH, NAME
+from ...rfnet.data.journal import ENOUGH
+from ...rfnet.data.labelling import NAME
 from ...rfnet.files import quoted
 from ...rfnet.training.methods import METHODS
 from .. import folders, host, reviewers

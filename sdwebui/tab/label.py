@@ -14,7 +14,8 @@ import gradio as gr
 from PIL import Image
 
 from ...rfnet.agreement import agreements
-from ...rfnet.data.labelling import EACH, ENOUGH, KEY, LONGEST_NAME, Contents, Item, LabelFolder, is_name
+from ...rfnet.data.journal import EACH, ENOUGH, KEY, LONGEST_NAME, Contents, Item, is_name
+from ...rfnet.data.labelling import LabelFolder
 from ...rfnet.files import quoted
 from ...rfnet.labels import LABELS, MEANING, PLAIN
 from .. import folders, reviewers

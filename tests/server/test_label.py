@@ -13,7 +13,7 @@ from PIL import Image
 from reliable_ads.devtools.api_graph import node
 from reliable_ads.devtools.comfy import ComfyServer
 from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
-from reliable_ads.rfnet.data.sources import read_table
+from reliable_ads.rfnet.data.tables import read_table
 from reliable_ads.rfnet.labels import LABELS
 
 from .ads import SIZE, ad

@@ -30,7 +30,8 @@ def chat_server(content=b"{}", status=200, headers=None, wait=0.0, drip=0.0):
                 self.send_response(status)
                 for name, value in (headers or {}).items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
+                if "Content-Length" not in (headers or {}):
+                    self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 for part in [content[i : i + 1] for i in range(len(content))] if drip else [content]:
                     self.wfile.write(part)

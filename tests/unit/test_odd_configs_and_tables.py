@@ -12,7 +12,7 @@ from PIL import Image
 
 from reliable_ads.rfft import config as rfft
 from reliable_ads.rfnet.data.errors import DataError
-from reliable_ads.rfnet.data.sources import read_table
+from reliable_ads.rfnet.data.tables import read_table
 from reliable_ads.rfnet.training import config as rfnet
 
 GOOD = {

@@ -38,7 +38,7 @@ def remembering(split, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "reviewer.safetensors"
     save_reviewer(path, *small_networks(), {"threshold": "0.3"})
     report = remember(path, [split], path, count=10)
-    assert report == {"sets": {str(split): 40}, "kept": 10}
+    assert report == {"sets": {str(split): 40}, "kept": 10, "findings": [], "damaged": 0}
     return path
 
 

@@ -9,14 +9,14 @@ import torch
 
 from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data.errors import DataError
+from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.fusion import Fusion, Opinion, kept_fusion, parse_fusion
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.opinions.panel import REFIT, UNFITTED, Panel
-from reliable_ads.rfnet.opinions.protocol import DEFECTS
+from reliable_ads.rfnet.opinions.protocol import DEFECTS, OpinionError
 from reliable_ads.rfnet.reviewer import Reviewer, ReviewError
 from reliable_ads.rfnet.training import fuse as fitting
 from reliable_ads.rfnet.training.fuse import Evidence, collect, cross_validated, fit, folds, fuse
-from reliable_ads.rfnet.training.fuse_command import labelled
 from reliable_ads.rfnet.training.remember import remember
 from reliable_ads.rfnet.weights import (
     WeightsError,
@@ -284,7 +284,7 @@ def test_distilling_needs_fitted_opinions_and_all_of_them(fused, tmp_path, capsy
 
 
 def test_a_run_that_was_stopped_asks_nothing_twice(networks, fused, tmp_path):
-    samples = labelled(fused[1].folder)
+    samples = open_samples(fused[1].folder)
     asked = []
 
     class Once(Said):
@@ -300,11 +300,33 @@ def test_a_run_that_was_stopped_asks_nothing_twice(networks, fused, tmp_path):
         collect(panel, samples, state=state)
     assert state.exists()
     evidence = collect(panel, samples, state=state)
-    assert len(asked) == 30 + 40 - 29 and not state.exists()
+    assert len(asked) == 30 + 40 - 29
     assert len(evidence.labels) == 40 and (evidence.opinions["said"][:, 0] == 1).all()
 
-    with pytest.raises(KeyboardInterrupt):
-        asked.clear()
+    backwards = collect(panel, samples.select(range(39, -1, -1)), state=state)
+    assert len(asked) == 41 and torch.equal(backwards.log_p.flip(0), evidence.log_p), "in whatever order they come"
+    others = Panel(Reviewer(networks[0], networks[1], {"temperature": "9"}), [Once(1.0)])
+    with pytest.raises(DataError, match="answers of another reviewer"):
+        collect(others, samples, state=state)
+
+
+def test_a_server_that_falls_silent_stops_the_run_and_what_it_said_is_kept(networks, fused, tmp_path):
+    samples, state = open_samples(fused[1].folder), tmp_path / "out.asked"
+
+    class Falling(Said):
+        silent, left = False, 10
+
+        def evidence(self, canvas, images, depth=None):
+            self.left -= 1
+            if self.left < 0:
+                self.silent = self.left < -1
+                raise OpinionError("its server can't be reached (refused): is it running?")
+            return super().evidence(canvas, images, depth)
+
+    opinion = Falling(1.0)
+    panel = Panel(Reviewer(*networks), [opinion])
+    with pytest.raises(DataError, match=r"can't be reached .* twice in a row.*kept.* once said answers"):
         collect(panel, samples, state=state)
-    with pytest.raises(DataError, match="answers to other pictures"):
-        collect(panel, samples.select(range(30)), state=state)
+    opinion.left, opinion.silent = 100, False
+    evidence = collect(panel, samples, state=state)
+    assert opinion.left == 100 - 30 and (evidence.opinions["said"][:, 0] == 1).all()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reliable_ads.rfnet.data.errors import DataError
-from reliable_ads.rfnet.data.labelling import EACH, ENOUGH, JOURNAL, LabelFolder
-from reliable_ads.rfnet.data.sources import read_table
+from reliable_ads.rfnet.data.journal import EACH, ENOUGH
+from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.tables import read_table
 from reliable_ads.rfnet.labels import LABELS
 
 from .rfnet_examples import bottle_rgba
@@ -269,3 +270,33 @@ def test_a_journal_that_is_no_file_is_named(tmp_path):
     (tmp_path / JOURNAL).mkdir()
     with pytest.raises(OSError, match=f'{JOURNAL}" is a folder'):
         LabelFolder(tmp_path).read()
+
+
+def test_what_no_line_of_the_journal_holds_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(DataError, match=r"caption and prompt have 11000 and 0 characters.*shorten"):
+        LabelFolder(tmp_path / "d").add(picture(0), PRODUCT, "p0", "杯" * 11_000)
+    assert not (tmp_path / "d").exists()
+
+
+def test_spaces_around_a_caption_make_no_other_picture(tmp_path):
+    labels = filled(tmp_path, 1)
+    assert not labels.add(picture(0), PRODUCT, "p0", " a  bottle ")
+
+
+def test_a_table_that_was_refused_is_written_when_the_label_is_given_again(tmp_path):
+    labels = filled(tmp_path, 1)
+    (key,) = labels.read().items
+    labels.table.mkdir()
+    with pytest.raises(OSError, match="the label is kept"):
+        labels.label(key, "available")
+    labels.table.rmdir()
+    labels.label(key, "available")
+    assert labels.table.is_file() and len((tmp_path / JOURNAL).read_text().split("\n")) == 3
+
+
+def test_one_name_in_two_forms_of_its_letters_is_one_labeller(tmp_path):
+    labels = filled(tmp_path, 1)
+    (key,) = labels.read().items
+    labels.label(key, "available", by="Jos\u00e9")
+    contents = labels.label(key, "size_mismatch", by="Jose\u0301")
+    assert list(contents.said.values()) == ["size_mismatch"] == list(labels.read().said.values())

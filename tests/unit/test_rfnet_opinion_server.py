@@ -85,6 +85,7 @@ BAD = {
     "an error": ({"content": b"out of order " + KEY.encode(), "status": 500}, "status 500 .out of order ..."),
     "a redirect": ({"status": 302, "headers": {"Location": "http://example.com/v1"}}, "status 302"),
     "too much": ({"content": b" " * ((1 << 20) + 10)}, "more than 1 MiB"),
+    "cut short": ({"content": b"{", "headers": {"Content-Length": "999"}}, "cut short"),
     "slow": ({"wait": 5.0}, "did not answer within 0.5 seconds"),
     "a byte now and then": ({"content": completion("Yes"), "drip": 0.2}, "did not answer within 0.5 seconds"),
 }
@@ -133,7 +134,10 @@ def test_no_proxy_of_the_environment_gets_the_pictures(named, picture, monkeypat
         ({"url": "http://example.com/v1", "allow_remote": True}, "use https"),
         ({"url": "file:///etc/passwd"}, "write it like"),
         ({"url": "http://user:word@127.0.0.1/v1"}, "write it like"),
-        ({"url": "http://127.0.0.1:99999/v1"}, "looks like"),
+        ({"url": "http://127.0.0.1:99999/v1"}, "my_server.json.*write it like"),
+        ({"url": "http://[::1"}, "my_server.json.*write it like"),
+        ({"url": "http://127.0.0.1/my models/v1"}, "write it like"),
+        ({"url": "http://0.0.0.0:8000/v1"}, "write 127.0.0.1"),
         ({"model": ""}, "looks like"),
         ({"timeout": 0}, "looks like"),
         ({"key": KEY}, "looks like"),
@@ -149,3 +153,9 @@ def test_a_file_that_names_no_server_that_may_be_asked_is_refused(named, setting
 def test_a_server_elsewhere_is_taken_where_the_file_allows_it(named):
     assert read_server(named("https://example.com/v1", allow_remote=True)).allow_remote
     assert read_server(named("http://[::1]:8000/v1")) and read_server(named("http://localhost:8000/v1"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "3.0"])
+def test_a_number_that_is_no_log_probability_leaves_the_word_to_say_it(number):
+    answer = json.loads(completion("no", {"yes": -1.0, "no": -0.1}).decode().replace("-1.0", number))
+    assert module.understood(answer) == -SAID

@@ -11,10 +11,10 @@ from reliable_ads.rfnet.cli import main
 from reliable_ads.rfnet.data.answers import Answer, answers_in
 from reliable_ads.rfnet.data.errors import DataError
 from reliable_ads.rfnet.data.labelling import JOURNAL, LabelFolder
+from reliable_ads.rfnet.data.sources import open_samples
 from reliable_ads.rfnet.fusion import parse_fusion
 from reliable_ads.rfnet.opinions.panel import Panel
 from reliable_ads.rfnet.training import fuse as fitting
-from reliable_ads.rfnet.training.fuse_command import labelled
 from reliable_ads.rfnet.training.recorded import Recorded
 from reliable_ads.rfnet.weights import load_reviewer, read_metadata, save_reviewer
 
@@ -113,7 +113,7 @@ def test_answers_of_another_model_do_not_count(tmp_path):
         answer(labels, key, said=Answer(model, {"size_mismatch": 1.0}))
     recorded = Recorded.read(tmp_path, ["said"])
     assert recorded.models == {"said": "a"}
-    found = labelled(tmp_path)
+    found = open_samples(tmp_path)
     about = {"labels": found.labels.astype(int), "products": found.product_ids, "samples": np.arange(6)}
     beside = recorded.beside(fitting.Evidence(torch.zeros(6, 5), {}, **about), found)
     assert (~beside.opinions["said"].isnan()).sum(0).tolist() == [0, 2, 0, 0]

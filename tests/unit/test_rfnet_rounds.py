@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from reliable_ads.rfnet.cli import main
-from reliable_ads.rfnet.data.labelling import SECOND_LOOK, LabelFolder
+from reliable_ads.rfnet.data.journal import SECOND_LOOK
+from reliable_ads.rfnet.data.labelling import LabelFolder
 from reliable_ads.rfnet.labels import LABELS
 from reliable_ads.rfnet.training.background import Background, sequence
 from reliable_ads.rfnet.training.rounds import CACHE, Learner, Round, choose, labels_for_gain
@@ -198,6 +199,8 @@ def test_the_command_line(tmp_path, reviewer, capsys):
         assert "1 of 12" in run("label", labels.folder, rows[0]["image"], "size_mismatch", "--by", name)
     run("label", labels.folder, rows[1]["image"], "available")
     assert "1 of 12" in run("label", labels.folder, rows[1]["image"], "undo")
+    shown = run("next", labels.folder, *weights, "--by", "Cy", "--count", 6).splitlines()
+    assert shown[4].split()[0] == rows[0]["image"], "the fifth is one that others have labelled"
     told = run("rounds", labels.folder, *weights)
     assert "Ana and Bo agree on 1 of 1" in told and "learned  labels" in told
     assert json.loads(run("rounds", labels.folder, *weights, "--json"))["labellers"][0]["n"] == 1
@@ -213,6 +216,39 @@ def test_pictures_of_a_folder_are_added(tmp_path, reviewer, capsys):
     shown = capsys.readouterr()
     assert "3 pictures added" in shown.err and len(shown.out.splitlines()) == 3
     assert main(command) == 1 and "belong together" in capsys.readouterr().err
+
+
+def test_what_is_no_picture_of_the_product_is_left_out_and_named(tmp_path, reviewer, capsys):
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    PRODUCT.save(drawn / "box.png")
+    Image.new("RGB", (64, 64), (80, 9, 9)).save(drawn / "b.png")
+    Image.new("RGB", (48, 48)).save(drawn / "small.png")
+    (drawn / "._b.png").write_bytes(b"of the Finder")
+    (drawn / "a.png").write_bytes(b"broken")
+    command = ["next", str(tmp_path / "labels"), "--weights", str(reviewer), "--pictures", str(drawn)]
+    assert main([*command, "--product", str(drawn / "box.png")]) == 1
+    shown = capsys.readouterr()
+    assert "1 pictures added" in shown.err and len(shown.out.splitlines()) == 1
+    assert '"a.png"' in shown.err and '"small.png": the canvas width is 48' in shown.err and "._b" not in shown.err
+
+
+def test_taking_back_what_is_anothers_says_whose(tmp_path, capsys):
+    labels, _ = fill(tmp_path / "labels", 1)
+    (key,) = labels.read().items
+    command = ["label", str(labels.folder), key]
+    assert main([*command, "undo"]) == 1 and "has no label" in capsys.readouterr().err
+    assert main([*command, "available", "--by", "Ana"]) == 0
+    assert main([*command, "undo"]) == 1 and "was labelled by Ana" in capsys.readouterr().err
+    assert main([*command, "undo", "--by", "Ana"]) == 0
+
+
+def test_that_nothing_can_be_read_is_no_sign_that_all_is_labelled(tmp_path, reviewer, capsys):
+    labels, _ = fill(tmp_path / "labels", 1)
+    (key,) = labels.read().items
+    labels.picture(key).write_bytes(b"")
+    assert main(["next", str(labels.folder), "--weights", str(reviewer)]) == 1
+    assert "1 pictures wait, and none of them can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 
 from reliable_ads.rfnet.data.errors import DataError
-from reliable_ads.rfnet.data.sources import open_samples, read_table
+from reliable_ads.rfnet.data.labelling import LabelFolder
+from reliable_ads.rfnet.data.sources import open_samples
+from reliable_ads.rfnet.data.tables import read_table
+from reliable_ads.rfnet.labels import LABELS
 
 from .rfnet_examples import bottle_rgba
 from .source_examples import cutout, picture, put
@@ -125,3 +128,51 @@ def test_a_larger_cutout_is_aligned_only_where_the_image_shows_it(tmp_path):
     put(tmp_path, {"t.csv": "image,product,label\npasted.png,p.png,available\nother.png,p.png,available\n"})
     samples = read_table(tmp_path / "t.csv", 64)
     assert [samples.read(row)["aligned"] for row in range(2)] == [True, False]
+
+
+HEAD = "image,product,label,caption,product_id"
+
+
+@pytest.mark.parametrize(
+    "lines, said",
+    [
+        ([HEAD, 'a.png,p.png,available,"5 inch mug,p0', "a.png,p.png,available,b,p0"], "quote in line 2 that never"),
+        (["image,label,product,label", "a.png,available,p.png,size_mismatch"], "names the column label twice"),
+    ],
+)
+def test_a_table_that_would_be_misread_is_refused(tmp_path, lines, said):
+    put(tmp_path, {"a.png": picture(1), "p.png": cutout(1), "t.csv": "\n".join(lines)})
+    with pytest.raises(DataError, match=said):
+        read_table(tmp_path / "t.csv")
+
+
+def test_what_a_row_says_goes_to_its_own_column_or_is_named(tmp_path):
+    files = {"a.png": picture(1), "p.png": cutout(1)}
+    put(tmp_path, {**files, "t.csv": 'image,product,label,"notes, free",caption\na.png,p.png,available,n,a mug\n'})
+    assert read_table(tmp_path / "t.csv").column("caption") == ["a mug"]
+    put(tmp_path, {"t.csv": f"sep=,\n{HEAD}\na.png,p.png,available,a mug, red,p0\na.png,p.png,available,x,p0,,\n"})
+    samples = read_table(tmp_path / "t.csv")
+    assert samples.column("caption") == ["x"] and "line 3" in samples.findings.sentences["malformed_lines"][0]
+    assert "has 6 values and the table 5 columns" in str(samples.findings)
+    put(tmp_path, {"t.jsonl": json.dumps({"Image": "a.png", "product": "p.png", "label": 0, "Caption": "X"})})
+    assert read_table(tmp_path / "t.jsonl").column("caption") == ["X"]
+
+
+@pytest.mark.parametrize("size", ["9,5", "9.5 cm", "-4", "inf", "nan"])
+def test_a_size_that_cannot_be_true_is_named(tmp_path, size):
+    put(tmp_path, {"a.png": picture(1), "p.png": cutout(1)})
+    lines = ["image;product;label;size_cm", f"a.png;p.png;available;{size}", "b.png;p.png;available;9.5"]
+    put(tmp_path, {"b.png": picture(2), "t.csv": "\n".join(lines)})
+    samples = read_table(tmp_path / "t.csv")
+    assert samples.column("metres") == ["", "0.095"] and f'size_cm "{size}"' in str(samples.findings)
+
+
+def test_a_dataset_of_rf_label_is_read_where_its_folder_is_named(tmp_path):
+    labels = LabelFolder(tmp_path)
+    product = Image.fromarray(bottle_rgba(), "RGBA")
+    labels.add(Image.new("RGB", product.size), product, "p0", "a bottle")
+    with pytest.raises(DataError, match="holds no label"):
+        open_samples(tmp_path)
+    (key,) = labels.read().items
+    labels.label(key, "size_mismatch")
+    assert open_samples(tmp_path).labels.tolist() == [LABELS.index("size_mismatch")]
