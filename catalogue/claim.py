@@ -55,6 +55,8 @@ def compare(out: Storage, settings: dict) -> bool:
         raise ClaimError(f"{quoted(out.location)} was written by a newer version: update Reliable Ads.")
     settings = json.loads(json.dumps(settings))
     differs = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    if differs and not any(out.names(folder) for folder in ("manifest", "records")):
+        return False  # a run that ended before its first result holds nothing that could be mixed
     if differs:
         said = "; ".join(f"{name} was {before.get(name)}, is {settings.get(name)}" for name in differs[:3])
         raise ClaimError(

@@ -10,6 +10,7 @@ import threading
 
 from ..rfnet.arguments import COUNT, SEED, SHARE, STRENGTH, decimal, path, whole
 from ..rfnet.commands import Commands
+from ..rfnet.files import quoted
 from ..rfnet.opinions.options import add_opinions
 from ..rfnet.risks import ACCEPT
 from ..rfnet.weights import DEFAULT_WEIGHTS
@@ -109,7 +110,7 @@ def _add_sampling(sub: argparse.ArgumentParser) -> None:
     )
     drawing.add_argument("--steps", type=whole(1, 1000))
     drawing.add_argument("--cfg", type=decimal(0, 100), help="guidance; 1: off")
-    drawing.add_argument("--sampler", choices=("ddim", "dpmpp_2m"))
+    drawing.add_argument("--sampler", choices=("ddim", "dpmpp_2m", "euler"))
     drawing.add_argument("--negative", default="", help="negative prompt")
     drawing.add_argument("--control-strength", type=decimal(0, 10), default=1.0)
 
@@ -282,7 +283,12 @@ def columns_of(given: list[str]) -> dict[str, str]:
 def lora_of(text: str) -> tuple[str, float]:
     """ "style.safetensors:0.8" -> the file and its strength, 1 without one."""
     file, sign, strength = text.rpartition(":")
-    return (file, STRENGTH(strength)) if sign and file.endswith(".safetensors") else (text, 1.0)
+    if not sign or not file.endswith(".safetensors"):
+        return text, 1.0
+    try:
+        return file, STRENGTH(strength)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--lora gives {quoted(file)} a strength that can't be used: {error}.") from error
 
 
 def _stop(*_) -> None:

@@ -16,9 +16,9 @@ from PIL import Image
 from ..cyclic import profiles
 from ..cyclic.loop import NoneAccepted, run
 from ..cyclic.remedies import Policy, check_names
-from ..pocket.family import SCALE_FACTOR
-from ..pocket.ldm import CHECKPOINT, CONTROLNET, check_pair
-from ..pocket.tuning import DRAWING, SAMPLING
+from ..pocket.family import SCALE_FACTOR, is_flow
+from ..pocket.ldm import CHECKPOINT, CONTROLNET, check_pair, config_in
+from ..pocket.tuning import DRAWING, SAMPLING, own_sampler
 from ..pocket.tuning import load as load_pocket
 from ..rfft.adapter import load_adapter, read_adapter
 from ..rfft.kinds import SDXL, check_models
@@ -27,12 +27,13 @@ from ..rfft.lora import fold_loras
 from ..rfft.models import Models
 from ..rfft.names import attention_of, unet_key
 from ..rfft.rollout import Sampling
+from ..rfnet.devices import find_device
 from ..rfnet.painters import Painter, fingerprint
 from ..rfnet.pictures import picture_in
 from ..rfnet.product import Product, check_placing, place
 from ..rfnet.risks import doubt
 from ..rfnet.tensors import read_header
-from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer, read_metadata
+from ..rfnet.weights import DEFAULT_WEIGHTS, load_reviewer
 from .draw import Painting, ProductDraw, possible
 from .rows import CatalogueError, Job
 from .settings import Budgets, Verdict, print_of, versions_of
@@ -81,9 +82,10 @@ class DiffusersSpec:
                 raise CatalogueError(f'the LoRA "{file}" does not exist: check the path.')
         check_names(self.budgets.remedies)
         self.verdict.check()
-        metadata = read_metadata(self.verdict.reviewer)
-        if self.verdict.accept != "threshold" and self.verdict.accept.split(" ")[0] not in metadata.get("risks", ""):
+        if self.verdict.accept != "threshold":
             load_reviewer(self.verdict.reviewer).threshold_for(self.verdict.accept)
+        if self.device != "auto":
+            find_device(self.device)
         whole = self.complete()
         assert whole.width and whole.height
         check_placing(whole.width, whole.height, whole.image_scale, 0.5, "centre")
@@ -99,7 +101,8 @@ class DiffusersSpec:
         cfg: Any
         sampler: Any
         if self.is_pocket:
-            size, steps, cfg, sampler = SAMPLING["size"], DRAWING["steps"], DRAWING["cfg"], DRAWING["sampler_name"]
+            size, steps, cfg = SAMPLING["size"], DRAWING["steps"], DRAWING["cfg"]
+            sampler = own_sampler(is_flow(config_in(self.checkpoint)))
         else:
             kind, _ = check_models(self.checkpoint, self.controlnet)
             size, steps, cfg, sampler = (1024 if kind is SDXL else 512), 30, 7.0, "dpmpp_2m"
@@ -147,9 +150,8 @@ class DiffusersEngine:
     def __init__(self, spec: DiffusersSpec):
         assert spec.width and spec.height and spec.steps and spec.cfg is not None and spec.sampler
         self.spec, self.width, self.height = spec, spec.width, spec.height
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if spec.device == "auto" else spec.device
-        )
+        there = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = find_device(there if spec.device == "auto" else spec.device)
         self.reviewer = load_reviewer(spec.verdict.reviewer).to(self.device)
         self.judge = spec.verdict.advised(self.reviewer, self.device)
         self.threshold = self.judge.threshold_for(spec.verdict.accept, spec.verdict.threshold)

@@ -18,7 +18,7 @@ def dry_run(run: Run, workers: int | None, say: Callable[[str], object] = print)
     for sentence in run.spec.check():
         say(sentence)
     settings = run.spec.settings()
-    there = compare(run.out, settings)
+    there = compare(run.out, {**settings, "seed": run.catalogue.seed})
     manifest = Manifest(run.out, readonly=True)
     if there:
         manifest.open()

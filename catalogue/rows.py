@@ -36,6 +36,7 @@ NAMES = {  # what a column may be called, first come, first taken
     "prompts": ("prompts",),
     "size_cm": ("size_cm",),
 }
+PATHS = ("picture", "image")  # which are taken as they are, odd spaces too
 LONGEST = 20_000  # characters of a text
 BATCH = 4096  # rows of a Parquet file at once
 NO_PICTURE, DUPLICATE, NO_PROMPT, UNREADABLE = "no picture", "duplicate id", "no prompt", "unreadable row"
@@ -178,7 +179,7 @@ class Catalogue:
     def _value(self, row: dict, name: str) -> str:
         for key in self.named[name]:
             if (value := row.get(key)) not in (None, ""):
-                return _clean(value)
+                return str(value)[:LONGEST] if name in PATHS else _clean(value)
         return ""
 
     def _prompts(self, row: dict) -> list[str]:

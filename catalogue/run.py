@@ -107,7 +107,7 @@ class Run:
     def __call__(self) -> dict:
         for sentence in self.spec.check():
             self.say(sentence)
-        claim(self.out, self.spec.settings())
+        claim(self.out, {**self.spec.settings(), "seed": self.catalogue.seed})
         with Lease(self.out):
             manifest = Manifest(self.out, self.title).open()
             plan = planned(self.catalogue, manifest.is_done)

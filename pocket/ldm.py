@@ -40,6 +40,10 @@ VAE_PREFIX = "first_stage_model."
 TEXT_PREFIX = "cond_stage_model.transformer.text_model."
 
 
+MODELS, HINTS = "reliable-ads/pocket", "reliable-ads/pocket-controlnet"  # what a file's metadata call its format
+WHAT = {MODELS: "checkpoint", HINTS: "ControlNet"}
+
+
 class PocketFileError(ValueError):
     """A weights file that can't be used; the sentence says which file, what is wrong and what to do."""
 
@@ -108,7 +112,7 @@ def save_checkpoint(path, pocket: Pocket, metadata: dict[str, str] | None = None
         tensors,
         {
             **(metadata or {}),
-            "format": "reliable-ads/pocket",
+            "format": MODELS,
             "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config}),
         },
     )
@@ -123,7 +127,7 @@ def save_controlnet(path, pocket: Pocket, metadata: dict[str, str] | None = None
         tensors,
         {
             **(metadata or {}),
-            "format": "reliable-ads/pocket-controlnet",
+            "format": HINTS,
             "pocket": json.dumps({"format_version": FORMAT_VERSION, **pocket.config}),
         },
     )
@@ -203,10 +207,23 @@ def check_diffusion(config: dict, path) -> None:
         )
 
 
+def config_in(path) -> dict:
+    """The config in a file's header; PocketFileError where there is none. No weight is read."""
+    name = quoted(path)[1:-1]
+    return read_config(header_of(path, name), name)
+
+
 def check_pair(checkpoint, controlnet) -> None:
     """PocketFileError unless the headers of two files say that they are one family; no weight is read."""
     names = [quoted(path)[1:-1] for path in (controlnet, checkpoint)]
-    hints, config = (read_config(header_of(path, name), name) for path, name in zip((controlnet, checkpoint), names))
+    headers = [header_of(path, name) for path, name in zip((controlnet, checkpoint), names)]
+    for header, name, kind, other in zip(headers, names, (HINTS, MODELS), (MODELS, HINTS)):
+        if header.metadata.get("format") == other:
+            raise PocketFileError(
+                f"{name} is a {WHAT[other]}, and was given as the {WHAT[kind]}; give pocket_sd as the checkpoint and"
+                " pocket_canny as the ControlNet"
+            )
+    hints, config = (read_config(header, name) for header, name in zip(headers, names))
     if hints["unet"] != config["unet"] or is_flow(hints) != is_flow(config):
         families = [family_name(each["unet"]["channels"], is_flow(each)) for each in (hints, config)]
         raise PocketFileError(

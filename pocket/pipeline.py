@@ -12,7 +12,7 @@ import torch
 
 from ..rfft.rollout import Batch, Job, Sampling, prepare, rollout
 from .family import Pocket
-from .tuning import DRAWING, FLOW_SAMPLER, models_of
+from .tuning import DRAWING, models_of, own_sampler
 
 
 def sample(
@@ -44,8 +44,7 @@ def sample(
             " canvas"
         )
     models = models_of(pocket)
-    own = FLOW_SAMPLER if pocket.flow else DRAWING["sampler_name"]
-    sampling = Sampling(steps, cfg, strength, negative, sampler or own)
+    sampling = Sampling(steps, cfg, strength, negative, sampler or own_sampler(pocket.flow))
     with torch.no_grad():
         batch: Batch = prepare(models, [Job(*job) for job in zip(canvases, prompts, seeds)], sampling)
         with torch.autocast(batch.noise.device.type, torch.bfloat16, enabled=bf16):

@@ -48,6 +48,11 @@ def models_of(pocket: Pocket) -> Models:
     )
 
 
+def own_sampler(flow: bool) -> str:
+    """What a family is drawn with where nobody says. flow: whether it matches flows."""
+    return FLOW_SAMPLER if flow else DRAWING["sampler_name"]
+
+
 FAMILY = {"pocket": Family(load, skeleton)}
 
 

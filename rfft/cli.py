@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from ..rfnet.arguments import STRENGTH, path
+from ..rfnet.arguments import STRENGTH, one_line, path
 from ..rfnet.commands import Commands
 from ..rfnet.files import check_writable, write_picture
 from ..rfnet.training.toml_config import parse_overrides
@@ -27,6 +27,12 @@ def main(argv=None, families: dict | None = None) -> int:
     return _commands().run(argv, families={**FAMILIES, **(families or {})})
 
 
+def png(text: str) -> str:
+    if not path(text).lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{one_line(text, 60)} does not end with .png: pictures are written as PNG")
+    return text
+
+
 def _commands() -> Commands:
     commands = Commands("rfft", "Tune a ControlNet on the reviewer's feedback (arXiv:2408.00418).")
 
@@ -36,7 +42,7 @@ def _commands() -> Commands:
         "Train an adapter as a TOML file says. Run it again to continue after an interruption, or with more steps.",
     )
     _add_config(sub)
-    sub.add_argument("--picture", type=path, help="PNG to write after each step: curves, and pictures of then and now")
+    sub.add_argument("--picture", type=png, help="PNG to write after each step: curves, and pictures of then and now")
 
     sub = commands.add(
         "estimate",

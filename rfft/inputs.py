@@ -106,11 +106,12 @@ def pairs(products: list, prompts: list, config: TrainConfig) -> list:
 
 
 def check_result(config: TrainConfig) -> None:
-    """Raises ConfigError where the result exists and no checkpoint shows that it is this run's, or where its folder
-    can't be written.
+    """Raises ConfigError where a file of the result exists and no checkpoint shows that it is this run's, or where its
+    folder can't be written.
     """
-    if config.result.exists() and not config.state.exists():
-        raise ConfigError(f"{quoted(config.result)} exists: choose another name, or delete it first.")
+    for file in (config.result, config.last, config.result.with_suffix(".png")):
+        if file.exists() and not config.state.exists():
+            raise ConfigError(f"{quoted(file)} exists: choose another name, or delete it first.")
     try:
         check_writable(config.result)
     except OSError as error:

@@ -21,6 +21,9 @@ REASONS = {  # in words for the person who named the file
 }
 
 
+FORMATS_OF = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # of pictures that are written
+
+
 class NotAFile(OSError):
     """A path names a pipe, a device or a socket, which might never end."""
 
@@ -36,6 +39,7 @@ class NotWritten(OSError):
             return
         way = "free some disk space" if full else "change its permissions"
         way = "choose a shorter name" if self.errno == errno.ENAMETOOLONG else way
+        way = "a file lies where a folder should be" if self.errno in (errno.EEXIST, errno.ENOTDIR) else way
         left = "is as it was before" if os.path.isfile(path) else "was not written"
         folder, name = quoted(path.parent), quoted(path.name, 60)
         self.sentence = (
@@ -138,10 +142,18 @@ def whole(path):
     except NotWritten:
         raise
     except OSError as error:
-        raise NotWritten(error, path) from error
+        if _is_about(error, path, partial):
+            raise NotWritten(error, path) from error
+        raise
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _is_about(error: OSError, path: Path, partial: Path) -> bool:
+    """Whether it speaks of a file being written, and not of one that was read meanwhile."""
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return error.errno is not None and (not named or any(each in (path, partial, *path.parents) for each in named))
 
 
 def check_writable(path) -> None:
@@ -185,7 +197,7 @@ def write_bytes(path, content: bytes) -> None:
 def write_picture(path, image) -> None:
     """Write a Pillow image in the format that the path's ending names, whole or not at all."""
     with whole(path) as partial, open(partial, "wb") as file:
-        image.save(file, format=Path(path).suffix[1:].upper())
+        image.save(file, format=FORMATS_OF[Path(path).suffix.lower()])
 
 
 def write_safetensors(path, tensors: dict, metadata: dict) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-import zipfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from .shards import PER_SHARD
+from .shards import PER_SHARD, length
 
 
 def fill(folder: Path, path_of, count: int, start: int, workers: int, prepare, write, progress) -> None:
@@ -38,12 +37,3 @@ def fill(folder: Path, path_of, count: int, start: int, workers: int, prepare, w
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def length(path: Path) -> int:
-    """How many pictures a shard's index names; 0 where there is none or it can't be read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read("index.jsonl").count(b"\n")
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from ..rfnet.data.shards import write_shard
@@ -59,14 +60,23 @@ def render_shard(path: Path, split: str, numbers: range, renderer) -> None:
     write_shard(path, rows)
 
 
+def length(path: Path) -> int:
+    """How many pictures a shard's index names; 0 where there is none or it can't be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("index.jsonl").count(b"\n")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return 0
+
+
 def render_split(data: Path, split: str, count: int, assets: Path, workers: int, progress, start: int = 0) -> None:
-    """Renders every shard of a split's scenes start to count - 1 that is not there yet, in `workers` processes of one
-    thread each; start: a multiple of PER_SHARD.
+    """Renders every shard of a split's scenes start to count - 1 that is not there yet, or has another length, in
+    `workers` processes of one thread each; start: a multiple of PER_SHARD.
     """
     wanted = [
         n
         for n in range(start // PER_SHARD, (count + PER_SHARD - 1) // PER_SHARD)
-        if not shard_path(data, split, n).exists()
+        if length(shard_path(data, split, n)) != min(PER_SHARD, count - n * PER_SHARD)
     ]
     running: list[tuple[subprocess.Popen, int]] = []
     try:

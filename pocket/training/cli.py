@@ -12,7 +12,7 @@ from .train_commands import add_train_parser, file_path
 
 STEPS = whole(1, 1000)  # of a sampler
 GUIDANCE = decimal(0, 100)
-SAMPLERS = ("ddim", "dpmpp_2m")
+SAMPLERS = ("ddim", "dpmpp_2m", "euler")
 DRAWING = ("steps", "cfg", "sampler", "size", "bf16", "batch")  # arguments of draw.Drawing
 USUAL = "default: as the first shipped workflow"
 
@@ -48,7 +48,7 @@ def add_draw_parser(commands) -> None:
     draw.add_argument("--first", type=COUNT_OR_NONE, default=0, help="begin with another product, for another set")
     draw.add_argument("--cfg", type=GUIDANCE, help=f"guidance; {USUAL}")
     draw.add_argument("--steps", type=STEPS, help=USUAL)
-    draw.add_argument("--sampler", choices=SAMPLERS, help=USUAL)
+    draw.add_argument("--sampler", choices=SAMPLERS, help="default: the family's own")
     draw.add_argument("--size", type=size_of_canvas, help=f"side of the canvas in pixels; {USUAL}")
     draw.add_argument("--batch", type=whole(1, 64), default=8, help="pictures drawn at once (default %(default)s)")
     draw.add_argument("--bf16", action="store_true", help="multiply in bfloat16: faster on processors with AMX")

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ...rfnet.data.samples import Samples
+from ...rfnet.devices import find_device
 from ...rfnet.files import quoted, write_text
 from ...rfnet.product import Product, place
 from ..family import POCKET, Pocket, alphas_cumprod, build_pocket
@@ -22,7 +23,7 @@ from ..ldm import CHECKPOINT, CONTROLNET, check_diffusion, from_ldm, key_maps, r
 from ..pipeline import sample
 from .latents import LatentCache, LatentDataset, add_scenes, freeze_hint_layers, hint_layers, make_dataset, unpacked
 from .losses import Guided, Straightened, velocity_loss
-from .training import Training, find_device, read_averages, read_state, to_unit, write_sheet
+from .training import Training, named, read_averages, read_state, to_unit, write_sheet
 from .vae import load_vae, save_vae
 
 LEARNING = {
@@ -95,8 +96,10 @@ def train_diffusion(
     draws with it (losses.Guided). Raises ValueError on what can't be, before anything is computed.
     """
     work = Path(work)
+    if guidance is not None and not only_unet:
+        raise ValueError("--guidance is learned with --only unet: give that, too, and the family with --start")
     beside = only_unet or stage == "flow"  # such a training needs a ControlNet to begin with
-    start = _check_start(stage, work, start, beside)
+    given, start = start, _check_start(stage, work, start, beside)
     where = find_device(device)
     pocket, controlled = _build(work, start, config, seed)
     if beside and not controlled:
@@ -112,7 +115,10 @@ def train_diffusion(
         start_controlnet(pocket, train, seed)
     loss_of = _loss_of(stage, pocket, guidance)
     modules = _let_learn(pocket, ("unet",) if only_unet else LEARNING[stage])
-    run = Training(work, stage, modules, lr or RATES[stage], minutes, steps, seed=seed, matrices=is_matrix, bf16=bf16)
+    settings = {"seed": seed, "batch": batch, "shares": shares or {}, "guidance": guidance, "start": named(given)}
+    settings |= {"style": getattr(feed, "style", None), "only": "unet" if only_unet else None}
+    options = {"seed": seed, "matrices": is_matrix, "bf16": bf16, "settings": settings}
+    run = Training(work, stage, modules, lr or RATES[stage], minutes, steps, **options)
     run.extra |= {"config": pocket.config, "control": "controlnet" in modules}
     look = partial(_validate, run, pocket, loss_of, held_out, val, sheet_columns)
     _steps(run, pocket, loss_of, feed, train, cache, batch, look)

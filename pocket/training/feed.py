@@ -138,6 +138,7 @@ class Feed:
                 read_shards(folder)  # which says what is missing
         else:
             paths = [composite_path(folder.parent, folder.name, n) for n in range(math.ceil(self.left / PER_SHARD))]
+        self.style = style
         self.jobs = [Job(path, size, style, folder.name, n * PER_SHARD) for n, path in enumerate(paths)]
         self.folder, self.taken, self.given = folder, 0, 0
         self.futures: list[Future] = []

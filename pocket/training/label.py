@@ -39,6 +39,7 @@ class Line(Struct):
     product_id: str
     kind: str = ""
     seed: int = 0
+    cut_out: str = ""
 
 
 def label(folder: Path, labels: list[Path], shard: Path) -> str:
@@ -61,6 +62,8 @@ def label(folder: Path, labels: list[Path], shard: Path) -> str:
     shard.parent.mkdir(parents=True, exist_ok=True)
     joined = {number: majority([one[number] for one in given]) for number in sorted(given[0])}
     kept = {number: answer for number, answer in joined.items() if answer}
+    if not kept:
+        raise DataError(f"none of {len(joined)} pictures is left with a label that counts: nothing was written.")
     write_shard(
         shard,
         (_row(folder, lines[number], answer, [one[number] for one in given]) for number, answer in kept.items()),
@@ -111,6 +114,8 @@ def _lines(folder: Path) -> dict[int, Line]:
                 raise DataError(
                     f"{quoted(folder / TABLE)} names {quoted(name)}: pictures lie in its own folder pictures."
                 )
+    if len({line.number for line in lines}) < len(lines):
+        raise DataError(f"{quoted(folder / TABLE)} has a number twice: draw into a new folder.")
     return {line.number: line for line in lines}
 
 
@@ -122,7 +127,10 @@ def _labels(path: Path) -> dict[int, str]:
         raise DataError(f'{str(error).rstrip(".")}: give a JSON object such as {{"0": "available"}}.') from error
     if not said:
         raise DataError(f"{quoted(path)} holds no label: label some pictures first.")
-    return {int(number): name for number, name in said.items()}
+    found = {int(number): name for number, name in said.items()}
+    if len(found) < len(said):
+        raise DataError(f"{quoted(path)} says a number twice, with noughts before it: label each picture once.")
+    return found
 
 
 def _check(path: Path, given: dict[int, str], lines: dict) -> None:
@@ -143,11 +151,19 @@ def _row(folder: Path, line: Line, answer: tuple[str, bool], said: list[str]) ->
         "prompt": line.prompt,
         "product_id": line.product_id,
         "kind": line.kind,
-        "image": Image.open(folder / line.image).convert("RGB"),
-        "product": Image.open(folder / line.product).convert("RGBA"),
+        "image": _picture(folder / line.image, "RGB"),
+        "product": _picture(folder / line.product, "RGBA"),
         "label": name,
         "labels": said,
         "agreed": agreed,
         "cause": "drawn",
         "room_id": "",
     }
+
+
+def _picture(file: Path, mode: str) -> Image.Image:
+    try:
+        with Image.open(file) as picture:
+            return picture.convert(mode)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{quoted(file)} can't be read: run `pocket draw` again, which draws it anew.") from error

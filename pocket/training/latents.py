@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from ...rfnet.data.samples import Samples
-from ...rfnet.files import write_safetensors
+from ...rfnet.files import quoted, write_safetensors
 from ...rfnet.labels import LABELS
+from ...rfnet.tensors import open_tensors
 from ..family import Pocket, tokenize
+from ..ldm import PocketFileError
 from .feed import Scenes
 from .training import to_unit
 
@@ -73,20 +75,28 @@ def unpacked(hints: torch.Tensor) -> torch.Tensor:
 
 
 class LatentCache:
-    """Latents of scenes, computed once with one encoder, and kept in a file."""
+    """Latents of scenes, computed once with one encoder, and kept in a file.
+
+    Raises PocketFileError where the file holds something else, or is damaged.
+    """
 
     def __init__(self, vae, file):
-        from safetensors import safe_open
-
         self.vae, self.file = vae, Path(file)
         self.key = (
             f"{sum(float(p.detach().half().double().sum()) for p in vae.encoder.parameters()):.6f}"  # half: as exported
         )
         self.known: dict[str, torch.Tensor] = {}
         if self.file.exists():
-            with safe_open(str(file), framework="pt") as opened:
-                if opened.metadata().get("encoder") == self.key:
-                    self.known = dict(zip(json.loads(opened.metadata()["ids"]), opened.get_tensor("latents")))
+            self._read()
+
+    def _read(self) -> None:
+        name = quoted(self.file)
+        with open_tensors(self.file, PocketFileError, name=name) as opened:
+            about = opened.metadata() or {}
+            if not about.keys() >= {"encoder", "ids"} or "latents" not in opened.keys():
+                raise PocketFileError(f"{name} holds no latents of scenes: give another file, which may be a new one")
+            if about["encoder"] == self.key:
+                self.known = dict(zip(json.loads(about["ids"]), opened.get_tensor("latents")))
 
     def encode(self, images: np.ndarray, ids: list[str]) -> torch.Tensor:
         """(N, S, S, 3) uint8 -> (N, 4, S / 8, S / 8) float16 on the CPU; what is known is not computed again."""

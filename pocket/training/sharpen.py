@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn.functional import relu
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ...rfnet.devices import find_device
 from ...rfnet.files import quoted
 from ..family import RestingBlock
-from .training import Training, find_device
+from .training import Training, named
 from .vae import SHEET_SECONDS, Pictures, load_vae, take_pictures, vae_loss, validate, write_vae
 
 BETAS = (0.5, 0.95)
@@ -66,9 +67,9 @@ def sharpen(
             block.requires_grad_(False)
     critic = build_critic(seed).to(where)
     beside = {"critic": (critic, torch.optim.AdamW(critic.parameters(), CRITIC_RATE * lr, BETAS, weight_decay=0.0))}
-    run = Training(
-        work, "sharpen", {"vae": vae}, lr, minutes, steps, 0.995, 0.0, seed, betas=BETAS, bf16=bf16, beside=beside
-    )
+    settings = {"seed": seed, "batch": batch, "start": named(start)}
+    options = {"betas": BETAS, "bf16": bf16, "beside": beside, "settings": settings}
+    run = Training(work, "sharpen", {"vae": vae}, lr, minutes, steps, 0.995, 0.0, seed, **options)
     pictures = Pictures()
     while run.running:
         take_pictures(feed, pictures, run)

@@ -19,7 +19,7 @@ from ..ldm import CHECKPOINT, check_diffusion, read_file
 from .diffusion import begin_from
 from .latents import make_dataset
 from .losses import velocity_loss
-from .training import Training
+from .training import Training, named
 from .vae import load_vae
 
 SUFFIX = ".safetensors"
@@ -118,9 +118,8 @@ def train_lora(
     pocket.vae = load_vae(checkpoint)[0]
     pocket.eval()
     updates = low_rank_updates(pocket.unet, rank, seed)
-    run = Training(
-        out.parent, out.stem, {"lora": updates}, lr, minutes, steps, ema_decay=0.99, weight_decay=0.01, seed=seed
-    )
+    settings = {"seed": seed, "batch": batch, "scenes": scenes.fingerprint, "checkpoint": named(checkpoint)}
+    run = Training(out.parent, out.stem, {"lora": updates}, lr, minutes, steps, 0.99, 0.01, seed, settings=settings)
     about = {"style": style, "trained_on": checkpoint.name}
     if run.extra.setdefault("about", about) != about:
         raise ValueError(

@@ -125,6 +125,8 @@ def _export(args) -> None:
 def _roundtrip(args) -> None:
     from .export import roundtrip
 
+    if not args.noise[0] < args.noise[1]:
+        raise ValueError(f"--noise is {args.noise[0]} {args.noise[1]}: give the lower timestep first, as 150 350")
     print(
         roundtrip(
             _scenes(args.data, args.limit),

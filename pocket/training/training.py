@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from msgspec import Meta
 
-from ...rfnet.files import quoted, write_picture
+from ...rfnet.files import quoted, sha256_of, write_picture
 from ...rfnet.sheets import contact_sheet, to_image
 from ...rfnet.structured import StructureError, from_json
 from ...rfnet.training.checkpoint import (
@@ -90,7 +90,8 @@ class Training:
     With a budget of steps a stopped and resumed run is equal to an unbroken one to the last bit; with minutes only the
     learning rate can differ, since it follows the clock. `random` draws everything that is random, on the modules'
     device. `matrices(key, parameter)` says which parameters Muon takes; AdamW has the rest. bf16: whether `cast`
-    computes in bfloat16, by default on an accelerator. beside: {name: (module, optimiser)} that are stepped and saved
+    computes in bfloat16, by default on an accelerator. settings: what a resumed training must have as it had before,
+    JSON values; PocketFileError where it has not. beside: {name: (module, optimiser)} that are stepped and saved
     along, at a rate that stays; neither clipped nor averaged.
     """
 
@@ -109,6 +110,7 @@ class Training:
         betas: tuple[float, float] = (0.9, 0.99),
         bf16: bool | None = None,
         beside: dict[str, tuple[torch.nn.Module, torch.optim.Optimizer]] | None = None,
+        settings: dict | None = None,
     ):
         self.path = Path(work) / f"{name}.state.safetensors"
         self.work = Path(work)
@@ -143,7 +145,8 @@ class Training:
         self._losses: list[float] = []
         self._left_out = 0
         if self.path.exists():
-            self._resume()
+            self._resume(settings or {})
+        self.extra["settings"] = settings or {}
 
     @property
     def progress(self) -> float:
@@ -240,8 +243,16 @@ class Training:
         write_checkpoint(self.path, copied(tensors), {"state": json.dumps(state)})
         self._saved_at = time.monotonic()
 
-    def _resume(self) -> None:
+    def _resume(self, settings: dict) -> None:
         state, tensors = read_state(self.path)
+        before = state["extra"].get("settings", {})
+        differs = [name for name in before if before[name] != settings.get(name)]
+        if differs:
+            said = "; ".join(f"{name} was {before[name]}, is {settings.get(name)}" for name in differs[:3])
+            raise PocketFileError(
+                f"{self.path} is the state of a training with other settings ({said}): give the same again, delete it"
+                " to start over, or choose another folder."
+            )
         try:
             for part, module in self._all_modules().items():
                 module.load_state_dict(select_prefix(f"weights.{part}.", tensors))
@@ -276,15 +287,9 @@ class Training:
                     module.train()
 
 
-def find_device(name: str | None = None) -> torch.device:
-    """The device of this name, by default the accelerator where there is one. Raises ValueError where it isn't here."""
-    if name is None:
-        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        return torch.device(next((name for name, is_there in there.items() if is_there), "cpu"))
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device is {quoted(name, 40)}, which this PyTorch can't use: give cpu or cuda.") from error
+def named(file) -> str | None:
+    """A file by name and content, for `settings`; None stays None."""
+    return None if file is None else f"{Path(file).name} {sha256_of(file)[:8]}"
 
 
 def lay_out_alike(optimiser: torch.optim.Optimizer) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ...rfnet.devices import find_device
 from ...rfnet.files import write_safetensors
 from ..family import POCKET, RestingBlock, build_vae
 from ..ldm import from_ldm, key_maps, read_file, to_ldm
-from .training import Training, find_device, to_unit, write_sheet
+from .training import Training, named, to_unit, write_sheet
 
 EDGE_WEIGHT = 0.5
 UNIT_WEIGHT = 0.02  # pulls the latents towards mean 0 and deviation 1, which the noise schedule expects
@@ -146,9 +147,8 @@ def train_vae(
     """
     work = Path(work)
     vae = _start(config, start, seed).to(find_device(device), memory_format=torch.channels_last).train()
-    run = Training(
-        work, "vae", {"vae": vae}, lr, minutes, steps, ema_decay=0.995, weight_decay=0.0, seed=seed, bf16=bf16
-    )
+    settings = {"seed": seed, "batch": batch, "start": named(start)}
+    run = Training(work, "vae", {"vae": vae}, lr, minutes, steps, 0.995, 0.0, seed, bf16=bf16, settings=settings)
     pictures = Pictures()
     while run.running:
         take_pictures(feed, pictures, run)

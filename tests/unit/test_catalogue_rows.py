@@ -124,3 +124,18 @@ def test_what_is_no_catalogue_is_refused(tmp_path):
 def test_a_catalogue_is_read_as_often_as_one_likes(tmp_path):
     listed = catalogue(tmp_path, 4)
     assert list(listed) == list(listed) and len(list(listed)) == 4
+
+
+def test_a_picture_is_found_under_its_own_name_whatever_spaces_it_has(tmp_path):
+    names = ["red  mug.png", "a\u00a0b.png", "Shot 9.41\u202fAM.png"]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"picture": name, "caption": "x"}) for name in names))
+    assert [job.picture.rpartition("/")[2] for job in jobs(Catalogue(tmp_path / "a.jsonl", PROMPTS))] == names
+
+
+def test_a_table_that_would_be_misread_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text('picture,caption\na.png,"5 inch mug\nb.png,a cup\n')
+    with pytest.raises(CatalogueError, match=r"a.csv\" opens a quote in line 2 that never closes"):
+        list(Catalogue(tmp_path / "a.csv", PROMPTS))
+    (tmp_path / "b.csv").write_text("picture,caption,caption\na.png,a mug,a cup\n")
+    with pytest.raises(CatalogueError, match="names the column caption twice"):
+        list(Catalogue(tmp_path / "b.csv", PROMPTS))

@@ -151,6 +151,18 @@ def test_a_catalogue_without_a_usable_row_is_refused_first(tmp_path, out):
         run(Catalogue(write_csv(tmp_path / "a.csv", listed_rows), PROMPTS), out)
 
 
+def test_what_failed_before_its_first_result_claims_no_folder(tmp_path, out):
+    class Failing(SleepingSpec):
+        def open(self):
+            raise RuntimeError("no such device")
+
+    with pytest.raises(RuntimeError):
+        run(catalogue(tmp_path), out, Failing(rate=0.5))
+    assert run(catalogue(tmp_path), out)["to_do"] == 0
+    with pytest.raises(ClaimError, match=r"other settings \(seed was 0, is 7\)"):
+        run(Catalogue(tmp_path / "products.csv", PROMPTS, seed=7), out)
+
+
 def test_results_of_others_are_left_alone(tmp_path, out):
     listed = catalogue(tmp_path)
     run(listed, out)

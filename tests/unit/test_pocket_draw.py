@@ -69,6 +69,26 @@ def test_another_set_begins_with_another_product(drawn, tmp_path):
     assert first == table(drawn)[2] and (tmp_path / "sheet-002.png").exists()
 
 
+def test_a_further_set_joins_the_table_and_another_product_does_not(drawn, tmp_path):
+    products, pocket = drawn.parent / "products.zip", build_pocket(SMALL).eval()
+    draw(chosen(products, 1), tmp_path, pocket, QUICK)
+    draw(chosen(products, 1, 1), tmp_path, pocket, QUICK, first=1)
+    assert table(tmp_path) == table(drawn)[:2]
+    other = bottle().rgba.copy()
+    other[..., 0] = 1 - other[..., 0]
+    write_products(tmp_path / "other.zip", [("val-bottle-00000", "bottle", "a green bottle", 0.3, other)])
+    with pytest.raises(DataError, match="another product with the number 0"):
+        draw(chosen(tmp_path / "other.zip", 1), tmp_path, pocket, QUICK)
+
+
+def test_a_damaged_picture_is_drawn_again(drawn):
+    lost = drawn / table(drawn)[1]["image"]
+    first = pixels(lost)
+    lost.write_bytes(b"")
+    draw(chosen(drawn.parent / "products.zip", 3), drawn, build_pocket(SMALL).eval(), QUICK)
+    assert np.abs(pixels(lost) - first).max() <= 1
+
+
 def test_a_cell_shows_the_picture_and_the_cut_out_alone():
     picture, cut_out = Image.new("RGB", (64, 64), "navy"), Image.new("RGBA", (50, 100), (200, 0, 0, 255))
     shown = np.asarray(cell(picture, cut_out, 12, "a red box"))
@@ -118,6 +138,8 @@ def test_labels_make_a_shard(drawn, tmp_path, capsys):
         (['{"0": "nice"}'], '0: "nice", but'),
         (['["available"]'], "give a JSON object"),
         (["{}"], "holds no label"),
+        (['{"0": "available", "00": "size_mismatch"}'], "says a number twice"),
+        (['{"0": "unsuitable"}'], "none of 1 pictures is left"),
         (['{"0": "available"}'] * 2, "2 files of labels"),
         (
             ['{"0": "available"}', '{"0": "available", "1": "space_mismatch"}', '{"0": "space_mismatch"}'],

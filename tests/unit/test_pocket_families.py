@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, load_pocket
+from reliable_ads.pocket.ldm import CHECKPOINT, CONTROLNET, PocketFileError, check_pair, load_pocket
 from reliable_ads.pocket.tuning import models_of, skeleton
 from reliable_ads.rfft.adapter import AdapterError, load_adapter
 from reliable_ads.rfft.lora import fold_loras
@@ -108,3 +108,12 @@ def test_a_lora_of_the_other_family(old, former, new, tmp_path):
         words = f'"{lora.name}" was made for another kind of checkpoint than "{checkpoint.name}"'
         with pytest.raises(ModelError, match=words):
             fold_loras(models_of(pocket), [{"file": lora}], checkpoint)
+
+
+def test_checkpoint_and_controlnet_the_wrong_way_round_are_named():
+    with pytest.raises(PocketFileError, match=r"pocket_canny.safetensors is a ControlNet, and was given as the checkp"):
+        check_pair(CONTROLNET, CONTROLNET)
+    with pytest.raises(
+        PocketFileError, match=r"pocket_sd.safetensors is a checkpoint, and was given as the ControlNet"
+    ):
+        check_pair(CHECKPOINT, CHECKPOINT)

@@ -4,7 +4,7 @@ earlier weights; a sharpened decoder leaves the latents alone.
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reliable_ads.pocket import ldm
 from reliable_ads.pocket.family import alphas_cumprod, build_pocket, build_vae
@@ -16,9 +16,10 @@ from reliable_ads.pocket.training.feed import Scenes
 from reliable_ads.pocket.training.latents import cached_latents
 from reliable_ads.pocket.training.losses import Guided, Straightened
 from reliable_ads.pocket.training.sharpen import sharpen
-from reliable_ads.pocket.training.training import Training, find_device
+from reliable_ads.pocket.training.training import Training
 from reliable_ads.pocket.training.vae import load_vae, train_vae
 from reliable_ads.pocket.tuning import models_of
+from reliable_ads.rfnet.devices import find_device
 
 from .pocket_examples import SMALL, scenes
 
@@ -178,6 +179,19 @@ def test_latents_that_are_known_are_not_computed_again(tmp_path):
     assert not torch.equal(cached_latents(scenes(6, side=SIDE), network, cache), known)
 
 
+@pytest.mark.parametrize("content", [b"cut short", None])
+def test_a_file_that_keeps_no_latents_is_left_alone(tmp_path, content):
+    file = tmp_path / "mine.safetensors"
+    if content:
+        file.write_bytes(content)
+    else:
+        save_file({"lora": torch.ones(2)}, file)
+    before = file.read_bytes()
+    with pytest.raises(ldm.PocketFileError, match=r'mine.safetensors"'):
+        cached_latents(scenes(2, side=SIDE), build_vae(SMALL).eval(), file)
+    assert file.read_bytes() == before
+
+
 def line(work, steps, until=None, **options):
     torch.manual_seed(5)
     layer = torch.nn.Conv2d(4, 4, 3, padding=1).to(memory_format=torch.channels_last)
@@ -199,6 +213,9 @@ def test_a_resumed_training_equals_an_unbroken_one(tmp_path, matrices):
     for key, value in whole.parameters.items():
         assert torch.equal(value, resumed.parameters[key])
         assert torch.equal(whole.average.shadow[key], resumed.average.shadow[key])
+    with pytest.raises(ldm.PocketFileError, match=r"other settings \(seed was 0, is 1\)"):
+        line(tmp_path / "set", 12, until=1, settings={"seed": 0})
+        line(tmp_path / "set", 12, settings={"seed": 1})
     (tmp_path / "broken" / "line.state.safetensors").write_bytes(b"half")
     with pytest.raises(ldm.PocketFileError, match="delete it to start over"):
         line(tmp_path / "broken", 12)
@@ -226,6 +243,8 @@ def test_a_device_that_is_not_here():
     assert find_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match='--device is "warp", which this PyTorch can\'t use'):
         find_device("warp")
+    with pytest.raises(ValueError, match="this PyTorch can't use"):
+        find_device("meta")
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])

@@ -264,6 +264,11 @@ def test_results_reviewers_and_disks_are_looked_at_first(world, tmp_path):
     with pytest.raises(ConfigError, match=r'tuned.safetensors" exists: choose another name, or delete it'):
         world(steps=1)
     assert run.config.result.read_bytes() == b"mine"
+    run.config.result.unlink()
+    run.config.result.with_suffix(".png").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r'tuned.png" exists: choose another name'):
+        world(steps=1)
+    run.config.result.with_suffix(".png").unlink()
     with pytest.raises(ConfigError, match="MiB left and the run needs"):
         check_space(tmp_path, 2**62)
     with pytest.raises(ConfigError, match=r'"r" has an average precision of 0.60, below 0.75.*force = true'):

@@ -4,9 +4,10 @@ import errno
 import os
 
 import pytest
+from PIL import Image
 
 from reliable_ads.rfnet import files
-from reliable_ads.rfnet.files import NotWritten, write_text
+from reliable_ads.rfnet.files import NotWritten, whole, write_picture, write_text
 
 
 def full(*_):
@@ -44,3 +45,19 @@ def test_what_goes_wrong_while_writing_is_no_matter_of_the_disk(tmp_path):
     with pytest.raises(ZeroDivisionError), files.whole(tmp_path / "a.txt") as partial:
         partial.write_text(str(1 / 0))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_wrong_with_a_file_that_is_read_meanwhile_is_not_the_written_ones_fault(tmp_path):
+    with pytest.raises(FileNotFoundError) as said, whole(tmp_path / "a.zip"):
+        (tmp_path / "elsewhere" / "b.png").read_bytes()
+    assert not isinstance(said.value, NotWritten) and not list(tmp_path.glob("a.zip*"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritten, match="a file lies where a folder should be"):
+        write_text(tmp_path / "file" / "a.txt", "")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp"])
+def test_a_picture_is_written_in_the_format_of_its_ending(tmp_path, ending):
+    write_picture(tmp_path / f"a.{ending}", Image.new("RGB", (8, 8)))
+    with Image.open(tmp_path / f"a.{ending}") as picture:
+        assert picture.size == (8, 8)
