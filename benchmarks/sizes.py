@@ -40,7 +40,7 @@ from reliable_ads.synthetic.photographed.things import KINDS, SIZED, kinds_of
 
 from .common import DRAWS, Figure, publish, reviewer_print
 
-COMMAND = "python -m benchmarks.sizes"
+COMMAND = "python -m benchmarks.sizes --assets NODE_MODULES"
 SIZE, SIDE = 256, 160  # pixels of a picture, and as RFNet reads it
 EACH = 120  # pictures of each label
 SHARD = "s00000.zip"

@@ -6,6 +6,7 @@ CPU, so that a reviewer can learn after every few labels.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def read_features(
 def cached_features(path, fingerprint: str, rfnet, mapnet, samples: Samples, **options) -> Features:
     """The same, kept in a file by what is seen (seen.seen_key): only what it lacks is computed, and added to it.
 
-    fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Raises OSError
-    where the file can't be written.
+    fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Warns where the
+    file can't be written.
     """
     known = _stored(path, fingerprint, rfnet.feature_width)
     keys = [seen_key(samples, row) for row in range(len(samples))]
@@ -83,7 +84,10 @@ def cached_features(path, fingerprint: str, rfnet, mapnet, samples: Samples, **o
             "logits": torch.stack([row[0] for row in known.values()]),
             "features": torch.stack([row[1] for row in known.values()]),
         }
-        write_safetensors(path, tensors, {"weights": fingerprint})
+        try:
+            write_safetensors(path, tensors, {"weights": fingerprint})
+        except OSError as error:  # nothing is lost but time
+            warnings.warn(f"What was computed of the pictures isn't kept: {error}", stacklevel=2)
     rows = [known[key] for key in keys]
     return Features(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]))
 

@@ -115,6 +115,14 @@ def test_a_damaged_cache_is_made_anew(samples, tmp_path, content):
     assert len(cached_features(path, "abc", *small_networks(), samples.select(range(3)))) == 3
 
 
+def test_where_features_cannot_be_kept_they_are_computed_all_the_same(samples, tmp_path, features):
+    path = tmp_path / "features.safetensors"
+    path.mkdir()
+    with pytest.warns(UserWarning, match=r"isn't kept: .*features.safetensors. is a folder"):
+        found = cached_features(path, "abc", *small_networks(), samples.select(range(3)))
+    assert torch.allclose(found.features, features.features[:3], atol=1e-5)
+
+
 def with_head(path):
     rfnet, mapnet = small_networks()
     rfnet.added = AddedHead(rfnet.feature_width)
