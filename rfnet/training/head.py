@@ -70,8 +70,8 @@ def read_features(
 def cached_features(path, fingerprint: str, rfnet, mapnet, samples: Samples, **options) -> Features:
     """The same, kept in a file by what is seen (seen.seen_key): only what it lacks is computed, and added to it.
 
-    fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Warns where the
-    file can't be written.
+    fingerprint: of the weights; features of others are thrown away, and so is a file that can't be read. Warns where
+    the file can't be written.
     """
     known = _stored(path, fingerprint, rfnet.feature_width)
     keys = [seen_key(samples, row) for row in range(len(samples))]
