@@ -11,6 +11,8 @@ def find_device(name: str | None = None) -> torch.device:
         there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         return torch.device(next((name for name, is_there in there.items() if is_there), "cpu"))
     try:
-        return torch.zeros(1).to(name).cpu().device and torch.device(name)
+        probe = torch.zeros(1, device=name)
+        probe.cpu()  # "meta" has nothing to give back
+        return probe.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"--device is {quoted(name, 40)}, which this PyTorch can't use: give cpu or cuda.") from error

@@ -21,7 +21,7 @@ REASONS = {  # in words for the person who named the file
 }
 
 
-FORMATS_OF = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # of pictures that are written
+FORMATS = {".jpg": "JPEG", ".tif": "TIFF"}  # of pictures whose ending is no format's name
 
 
 class NotAFile(OSError):
@@ -196,8 +196,9 @@ def write_bytes(path, content: bytes) -> None:
 
 def write_picture(path, image) -> None:
     """Write a Pillow image in the format that the path's ending names, whole or not at all."""
+    ending = Path(path).suffix.lower()
     with whole(path) as partial, open(partial, "wb") as file:
-        image.save(file, format=FORMATS_OF[Path(path).suffix.lower()])
+        image.save(file, format=FORMATS.get(ending, ending[1:].upper()))
 
 
 def write_safetensors(path, tensors: dict, metadata: dict) -> None:

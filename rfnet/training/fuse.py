@@ -99,10 +99,11 @@ class Collecting:
             images = on_canvas(sample["image"].astype(np.float32) / 255, canvas)
             review = self.panel.reviewer.review(images, canvas)
             found, left_out = self.panel.ask(canvas, images, review)
-            if silent := [opinion.name for opinion in self.panel.opinions if getattr(opinion, "silent", False)]:
+            for name in (opinion.name for opinion in self.panel.opinions if getattr(opinion, "silent", False)):
+                said = next((each for each in left_out if f"opinion {name} " in each), f"The opinion {name} is silent")
                 raise DataError(
-                    f"{left_out[-1].rstrip('.')}, twice in a row. What was asked before is kept: run the same command"
-                    f" again once {silent[0]} answers, or leave it out."
+                    f"{said.rstrip('.')}, twice in a row. What was asked before is kept: run the same command again"
+                    f" once {name} answers, or leave it out."
                 )
             self.tensors["log_p"][row] = review.probabilities[0].clamp(min=1e-9).log()
             self.tensors["seen"][row] = True
