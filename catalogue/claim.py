@@ -54,6 +54,7 @@ def compare(out: Storage, settings: dict) -> bool:
     if version > VERSION:
         raise ClaimError(f"{quoted(out.location)} was written by a newer version: update Reliable Ads.")
     settings = json.loads(json.dumps(settings))
+    before = {"seed": settings.get("seed"), **before}  # which results of before did not say
     differs = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if differs and not any(out.names(folder) for folder in ("manifest", "records")):
         return False  # a run that ended before its first result holds nothing that could be mixed
