@@ -313,8 +313,8 @@ class Profile:
             return profile
         except (StructureError, TextError) as error:
             raise ProfileError(
-                f"{quoted(name)} is no profile of early rejection ({str(error).rstrip('.')[:220]}): delete it, and"
-                " profile again."
+                f"{quoted(name)} is no profile of early rejection ({str(error).rstrip('.')[:220]}): choose another"
+                " file, or profile again."
             ) from error
 
     @classmethod

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...rfnet.arguments import COUNT, SEED, SHARE, THREADS, WORKERS, decimal, one_line, path, whole
 from ...rfnet.commands import guarded
+from ...rfnet.files import check_writable
 from ...synthetic.cli import check_composing
 from .styles import STYLES
 
@@ -89,6 +90,8 @@ def _sharpen(args) -> None:
 def _diffusion(args) -> None:
     from .diffusion import train_diffusion
 
+    if len(dict(args.shares)) < len(args.shares):
+        raise ValueError("--shares names something twice: give each label or cause one share")
     feed, held = _feed(args, args.style)
     options = {"shares": dict(args.shares), "only_unet": getattr(args, "only", None) == "unet"}
     options["guidance"] = getattr(args, "guidance", None)
@@ -125,6 +128,7 @@ def _export(args) -> None:
 def _roundtrip(args) -> None:
     from .export import roundtrip
 
+    check_writable(args.out)
     if not args.noise[0] < args.noise[1]:
         raise ValueError(f"--noise is {args.noise[0]} {args.noise[1]}: give the lower timestep first, as 150 350")
     print(
