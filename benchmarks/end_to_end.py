@@ -142,18 +142,23 @@ def seconds(session: Session, options) -> tuple[dict[str, Figure], dict]:
 
 
 def memory(session: Session, options) -> tuple[dict[str, Figure], dict]:
-    """Resident memory of the server after attempt 20 and after the last, in runs of five that never accept."""
+    return memory_growth(session, options.sizes["memory"], 20)
+
+
+def memory_growth(session: Session, attempts: int, first: int) -> tuple[dict[str, Figure], dict]:
+    """Resident memory of the server after the last attempt against attempt `first`, in runs of five that never
+    accept.
+    """
     import psutil
 
     process = psutil.Process(session.server.process.pid)
     curve = []
     (job,) = products(1, True)
-    for done in counted(range(ATTEMPTS, options.sizes["memory"] + 1, ATTEMPTS)):
+    for done in counted(range(ATTEMPTS, attempts + 1, ATTEMPTS)):
         session.draw(replace(job, seed=job.seed + done), ATTEMPTS, threshold=1.0)
         curve.append((done, process.memory_info().rss / 2**20))
     at = dict(curve)
-    growth = at[options.sizes["memory"]] / at[min(20, options.sizes["memory"])] - 1
-    return {"memory_growth": Figure(growth, n=options.sizes["memory"])}, {"rss_mib": curve}
+    return {"memory_growth": Figure(at[attempts] / at[min(first, attempts)] - 1, n=attempts)}, {"rss_mib": curve}
 
 
 def ap(options) -> tuple[dict[str, Figure], dict]:
