@@ -165,8 +165,8 @@ def test_a_vae_that_decodes_to_nan(client, base, tmp_path):
 
 
 def test_pocket_files_in_each_others_place(client):
-    assert "is not a pocket checkpoint" in fails(client, ad(models__ckpt_name=CONTROLNET))
-    assert "is not a pocket ControlNet" in fails(client, ad(models__control_net_name=CHECKPOINT))
+    assert "is a ControlNet, and was given as the checkpoint" in fails(client, ad(models__ckpt_name=CONTROLNET))
+    assert "is a checkpoint, and was given as the ControlNet" in fails(client, ad(models__control_net_name=CHECKPOINT))
 
 
 @pytest.mark.parametrize(
