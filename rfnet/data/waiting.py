@@ -4,8 +4,9 @@ import numpy as np
 
 from .archives import LOOSE, Files
 from .journal import Item
+from .rows import hashes
 from .samples import Findings, Samples, index
-from .spans import Texts, hash_spans
+from .spans import Texts
 
 UNLABELLED = 255  # in the place of a position in LABELS
 
@@ -18,12 +19,12 @@ def samples_of(folder, items: list[Item], size: int) -> Samples:
     """
     images = [f"pictures/{item.key}.png" for item in items]
     products = [f"products/{item.product}.png" for item in items]
-    names = Texts.of(item.product_id or item.product for item in items)
+    names = [item.product_id or item.product for item in items]
     columns = {
         "labels": np.full(len(items), UNLABELLED, np.uint8),
-        "ids": _hashes(Texts.of(images)),
-        "keys": _hashes(names),
-        "names": names,
+        "ids": hashes(images),
+        "keys": hashes(names),
+        "names": Texts.of(names),
         "files": {"image": _loose(folder, images), "product": _loose(folder, products)},
         "texts": {
             "caption": Texts.of(item.caption for item in items),
@@ -32,11 +33,6 @@ def samples_of(folder, items: list[Item], size: int) -> Samples:
         "lines": images.__getitem__,
     }
     return index(columns, Findings(), size, str(folder))
-
-
-def _hashes(texts: Texts) -> np.ndarray:
-    """A uint64 per text."""
-    return hash_spans(texts.buffer, texts.starts, texts.starts + texts.lengths)
 
 
 def _loose(folder, names: list[str]) -> Files:

@@ -81,8 +81,8 @@ class Collecting:
             "seen": torch.zeros(count, dtype=torch.bool),
             "log_p": torch.zeros(count, len(LABELS)),
         }
-        self.opinions = {f"opinion.{opinion.name}" for opinion in panel.opinions}
-        self.tensors |= {name: torch.full((count, len(DEFECTS)), torch.nan) for name in sorted(self.opinions)}
+        shape = (count, len(DEFECTS))
+        self.tensors |= {f"opinion.{opinion.name}": torch.full(shape, torch.nan) for opinion in panel.opinions}
 
     @property
     def left(self) -> list[int]:
